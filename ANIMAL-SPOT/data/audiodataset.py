@@ -1,0 +1,226 @@
+"""Clips as training samples, and the loaders that batch them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from data import augment, dsp
+from data.audio_io import ClipError, read_waveform
+from data.feature_cache import FeatureCache
+from data.inspection import ignore_interrupt
+from data.pipeline import PowerBand, SpectrogramPipeline
+
+_NOISE_MEMORY_BYTES = 256 * 2**20  # spectrograms of noise clips that each worker keeps
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clip of a partition: where it is, what it holds, and its class index."""
+
+    path: Path
+    name: str  # relative path; names the clip in reports and seeds its augmentation
+    digest: str
+    label: int
+
+
+class BandReader:
+    """Reads the power band of a clip, from the cache where there is one."""
+
+    def __init__(
+        self, pipeline: SpectrogramPipeline, cache_dir: Path | None, *, for_pitch_shift: bool
+    ) -> None:
+        self._pipeline = pipeline
+        self._for_pitch_shift = for_pitch_shift
+        self._cache = (
+            FeatureCache(cache_dir, pipeline, for_pitch_shift=for_pitch_shift)
+            if cache_dir is not None
+            else None
+        )
+
+    def read(self, path: Path, digest: str) -> PowerBand:
+        """Return the band of the clip at ``path`` with content ``digest``.
+
+        Raises:
+            ClipError: If the clip cannot be read.
+        """
+        band = self._cache.get(digest) if self._cache else None
+        if band is None:
+            try:
+                waveform = read_waveform(path, self._pipeline.config.sr)
+            except (ClipError, OSError) as error:
+                raise ClipError(f"{path} could be read before, but not now: {error}") from error
+            power = self._pipeline.power(waveform)
+            band = self._pipeline.band(power, for_pitch_shift=self._for_pitch_shift)
+            if self._cache:
+                band = band.encode()
+                self._cache.put(digest, band)
+        return band
+
+
+class ClipDataset(Dataset):
+    """Network inputs of one partition.
+
+    An item is asked for as ``(epoch, index)`` and is ``(features, label, index)`` with features of
+    shape ``(1, n_frames, n_features)``, float32 in 0..1 (``mfcc``: any number).
+
+    Args:
+        samples: Clips of the partition.
+        pipeline: Signal path.
+        n_frames: Length of a network input.
+        cache_dir: Folder of kept spectrograms, or None.
+        augmentation: Distort clips, and mix in noise if there are noise clips.
+        noise: Clips to mix in.
+        seed: Of everything random.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        pipeline: SpectrogramPipeline,
+        n_frames: int,
+        *,
+        cache_dir: Path | None = None,
+        augmentation: bool = False,
+        noise: Sequence[Sample] = (),
+        seed: int = 0,
+    ) -> None:
+        self.samples = list(samples)
+        self._pipeline = pipeline
+        self._n_frames = n_frames
+        self._augmentation = augmentation
+        self._noise = list(noise)
+        self._seed = seed
+        self._reader = BandReader(pipeline, cache_dir, for_pitch_shift=augmentation)
+        self._noise_memory: OrderedDict[str, PowerBand] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int, int]:
+        epoch, index = key
+        sample = self.samples[index]
+        with one_thread():
+            band = self._reader.read(sample.path, sample.digest)
+            if self._augmentation:
+                rng = augment.clip_generator(self._seed, epoch, sample.name)
+                features = self._augmented(band, rng)
+            else:
+                pipeline = self._pipeline
+                features = pipeline.finish(pipeline.compress(band.take(None, pipeline.bins)))
+                features = dsp.fit_length(features[None], self._n_frames)
+        return features, sample.label, index
+
+    def _augmented(self, band: PowerBand, rng: np.random.Generator) -> Tensor:
+        pipeline = self._pipeline
+        power = augment.distort(band, pipeline, augment.draw_distortion(rng))
+        if self._noise:
+            if len(power) < self._n_frames:
+                power = dsp.fit_length(power[None], self._n_frames, rng.random())[0]
+            power = self._with_noise(power, rng)
+        features = pipeline.finish(power)
+        return dsp.fit_length(features[None], self._n_frames, rng.random())
+
+    def _with_noise(self, power: Tensor, rng: np.random.Generator) -> Tensor:
+        band = self._noise_band(self._noise[rng.integers(len(self._noise))])
+        longest = 2 * len(power)
+        if len(band.values) > longest:
+            start = int(rng.integers(len(band.values) - longest + 1))
+            band = PowerBand(
+                band.values[start : start + longest], band.first_bin, band.n_stft_bins, band.median
+            )
+        distortion = augment.draw_distortion(rng, gain=False)
+        noise_power = augment.distort(band, self._pipeline, distortion)
+        low, high = augment.NOISE_SNR_DB
+        return augment.mix_noise(power, noise_power, float(rng.integers(low, high + 1)), rng)
+
+    def _noise_band(self, sample: Sample) -> PowerBand:
+        memory = self._noise_memory
+        if sample.digest not in memory:
+            memory[sample.digest] = self._reader.read(sample.path, sample.digest)
+            while len(memory) > 1 and (
+                sum(band.values.nbytes for band in memory.values()) > _NOISE_MEMORY_BYTES
+            ):
+                memory.popitem(last=False)
+        memory.move_to_end(sample.digest)
+        return memory[sample.digest]
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread, so that a sum has the same rounding in every worker and in none."""
+    before = torch.get_num_threads()
+    if before != 1:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if before != 1:
+            torch.set_num_threads(before)
+
+
+class EpochSampler(Sampler):
+    """Batches of ``(epoch, index)``, whose order depends on seed and epoch alone.
+
+    Args:
+        n_samples: Size of the partition.
+        batch_size: Larger than the partition: one batch of everything.
+        shuffle: Draw a new order each epoch.
+        drop_last: Leave out a last batch that is not full.
+        seed: Of the order.
+    """
+
+    def __init__(
+        self, n_samples: int, batch_size: int, *, shuffle: bool, drop_last: bool, seed: int
+    ) -> None:
+        self._n_samples = n_samples
+        self._batch_size = min(batch_size, n_samples)
+        self._shuffle = shuffle
+        self._drop_last = drop_last
+        self._seed = seed
+        self.epoch = 0
+        self.first_batch = 0
+
+    def start_at(self, epoch: int, first_batch: int = 0) -> None:
+        """Choose the epoch of the next iteration, and how many of its batches to leave out."""
+        self.epoch, self.first_batch = epoch, first_batch
+
+    def __len__(self) -> int:
+        full, rest = divmod(self._n_samples, self._batch_size)
+        return full + (rest > 0 and not self._drop_last)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = np.arange(self._n_samples)
+        if self._shuffle:
+            np.random.default_rng([self._seed, self.epoch]).shuffle(order)
+        for batch in range(self.first_batch, len(self)):
+            chosen = order[batch * self._batch_size : (batch + 1) * self._batch_size]
+            yield [(self.epoch, int(i)) for i in chosen]
+
+
+def make_loader(
+    dataset: ClipDataset, sampler: EpochSampler, *, n_workers: int, pin_memory: bool
+) -> DataLoader:
+    """Batch a data set; workers live as long as the loader and leave Ctrl-C to the main process."""
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        num_workers=n_workers,
+        pin_memory=pin_memory,
+        persistent_workers=n_workers > 0,
+        prefetch_factor=4 if n_workers > 0 else None,
+        worker_init_fn=_start_worker if n_workers > 0 else None,
+    )
+
+
+def _start_worker(_worker: int) -> None:
+    ignore_interrupt()
+    torch.set_num_threads(1)

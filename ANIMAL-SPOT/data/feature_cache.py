@@ -1,0 +1,93 @@
+"""Spectrograms kept on disk between epochs and runs.
+
+One file a clip, named by a hash of the clip's bytes and of every parameter that its content
+depends on: a changed clip or setting never meets an old file. Files are written under a temporary
+name and renamed, so that several workers, or several runs, may share a folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from data.audio_io import RESAMPLER
+from data.pipeline import LEVEL_STEP_DB, LOWEST_LEVEL_DB, PowerBand, SpectrogramPipeline
+from utils.files import atomic_path
+
+FORMAT_VERSION = 1
+
+log = logging.getLogger(__name__)
+
+
+class FeatureCache:
+    """Keeps power bands as 16-bit levels.
+
+    Args:
+        folder: Made if it is missing.
+        pipeline: Says what the bands depend on.
+        for_pitch_shift: Which of a clip's two bands is kept; see ``SpectrogramPipeline.band``.
+    """
+
+    def __init__(
+        self, folder: Path, pipeline: SpectrogramPipeline, *, for_pitch_shift: bool
+    ) -> None:
+        self.folder = folder
+        self._can_write = True
+        config = pipeline.config
+        self._settings = json.dumps(
+            {
+                "format": FORMAT_VERSION,
+                "levels": [LOWEST_LEVEL_DB, LEVEL_STEP_DB],
+                "resampler": RESAMPLER,
+                "sr": config.sr,
+                "preemphases": config.preemphases,
+                "n_fft": config.n_fft,
+                "hop_length": config.hop_length,
+                "band": pipeline.band_limits(for_pitch_shift=for_pitch_shift),
+            },
+            sort_keys=True,
+        )
+
+    def path_of(self, clip_digest: str) -> Path:
+        """Return where the band of the clip with that content is kept."""
+        key = hashlib.blake2b(f"{clip_digest}|{self._settings}".encode(), digest_size=16)
+        return self.folder / f"{key.hexdigest()}.npz"
+
+    def get(self, clip_digest: str) -> PowerBand | None:
+        """Return a kept band; None if there is none or its file is damaged."""
+        try:
+            with np.load(self.path_of(clip_digest), allow_pickle=False) as kept:
+                shape = kept["shape"]
+                return PowerBand(
+                    kept["levels"], int(shape[0]), int(shape[1]), float(kept["median"])
+                )
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
+            return None  # cut off or overwritten: made again
+
+    def put(self, clip_digest: str, band: PowerBand) -> None:
+        """Keep a band. When the folder is full or read-only that is said once, then not tried."""
+        if not self._can_write:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic_path(self.path_of(clip_digest)) as temporary, open(temporary, "wb") as file:
+                np.savez(
+                    file,
+                    levels=band.encode().values,
+                    shape=np.array([band.first_bin, band.n_stft_bins]),
+                    median=np.float32(band.median),
+                )
+        except OSError as error:
+            self._can_write = False
+            log.warning(
+                "cannot keep spectrograms in %s: %s; going on without",
+                self.folder,
+                error.strerror or error,
+            )

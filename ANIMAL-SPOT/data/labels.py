@@ -1,0 +1,130 @@
+"""Clip names, classes and tapes.
+
+A clip is called ``<CLASS>-<LABELINFO>_<ID>_<YEAR>_<TAPE>_<STARTMS>_<ENDMS>.wav``. Its class is the
+text before the first ``-``; its tape, the recording that it was cut from, is ``<YEAR>_<TAPE>``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+FIRST_YEAR, LAST_YEAR = 1950, 2199
+NAME_RULE = "<CLASS>-<LABELINFO>_<ID>_<YEAR>_<TAPE>_<STARTMS>_<ENDMS>.wav"
+TARGET_CLASS = "target"
+
+
+class ClipNameError(ValueError):
+    """A file name that breaks the naming rule; the message says how."""
+
+
+@dataclass(frozen=True, order=True)
+class Clip:
+    """One labelled clip.
+
+    Attributes:
+        path: Relative to the data folder, with ``/`` between folders.
+        class_name: Text before the first ``-`` of the base name.
+        tape: ``<YEAR>_<TAPE>``, upper case; None where a hand-made split lists a clip without one.
+    """
+
+    path: str
+    class_name: str
+    tape: str | None
+
+
+def class_name_of(path: str) -> str:
+    """Return the class named by a clip path.
+
+    Raises:
+        ClipNameError: If the base name has no ``-`` or nothing before it.
+    """
+    name, dash, _ = PurePosixPath(path).name.partition("-")
+    if not dash or not name:
+        raise ClipNameError(f"no class before a '-' in the name; expected {NAME_RULE}")
+    return name
+
+
+def tape_of(path: str) -> str:
+    """Return the tape key ``<YEAR>_<TAPE>`` of a clip path.
+
+    Fields are counted from the end of the whole path, so further ``_`` before them do no harm.
+
+    Raises:
+        ClipNameError: If fields are missing or the year is not a number in 1950 to 2199.
+    """
+    fields = re.sub("_{2,}", "_", path).split("_")
+    if len(fields) < 4:
+        raise ClipNameError(f"too few '_' fields in the name; expected {NAME_RULE}")
+    year_text, tape = fields[-4], fields[-3]
+    try:
+        year = int(year_text)
+    except ValueError:
+        raise ClipNameError(f"the year field is {year_text!r}; expected {NAME_RULE}") from None
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        raise ClipNameError(f"year {year} is outside {FIRST_YEAR} to {LAST_YEAR}")
+    return f"{year_text}_{tape.upper()}"
+
+
+def parse_clip(path: str) -> Clip:
+    """Build a clip from its path relative to the data folder.
+
+    Raises:
+        ClipNameError: If the name gives no class or no tape.
+    """
+    return Clip(path=path, class_name=class_name_of(path), tape=tape_of(path))
+
+
+def find_clip_paths(data_dir: Path) -> list[str]:
+    """List the wav files below a folder, sorted, relative to it and with ``/`` between folders.
+
+    Folders whose name starts with ``.``, is ``bkp`` or ends in ``.bkp`` are left out. Linked
+    folders are followed, each once.
+    """
+    found: list[str] = []
+    visited: set[str] = set()
+    for folder, subfolders, names in os.walk(data_dir, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in visited:
+            subfolders.clear()
+            continue
+        visited.add(real)
+        subfolders[:] = [s for s in subfolders if s[0] != "." and not _is_backup_folder(s)]
+        relative = Path(folder).relative_to(data_dir)
+        found.extend((relative / n).as_posix() for n in names if n.lower().endswith(".wav"))
+    return sorted(found)
+
+
+def _is_backup_folder(name: str) -> bool:
+    return name == "bkp" or name.endswith(".bkp")
+
+
+def class_indices(class_names: Iterable[str]) -> dict[str, int]:
+    """Number the classes.
+
+    Two classes are a binary task: ``target`` is 1, the other 0. Otherwise the index is the
+    position in the order of the names by code point.
+
+    Raises:
+        ValueError: If there are fewer than two classes, or two of which none is ``target``.
+    """
+    names = sorted(set(class_names))
+    if len(names) < 2:
+        only = f" (only {names[0]!r} was found)" if names else ""
+        raise ValueError(f"at least two classes are needed{only}")
+    if len(names) > 2:
+        return {name: index for index, name in enumerate(names)}
+    if TARGET_CLASS not in names:
+        raise ValueError(
+            f"a task of two classes needs one that is named '{TARGET_CLASS}' (it is the positive "
+            f"one), found {names[0]!r} and {names[1]!r}; rename the clips of one of them"
+        )
+    return {name: int(name == TARGET_CLASS) for name in names}
+
+
+def names_by_index(classes: dict[str, int]) -> list[str]:
+    """Return the class names in index order."""
+    return sorted(classes, key=classes.__getitem__)

@@ -1,0 +1,171 @@
+"""The signal path as one object, built from a configuration: for training and for prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data import dsp
+from data.signal_config import SignalConfig
+
+LEVEL_STEP_DB = 0.004
+LOWEST_LEVEL_DB = -150.0  # level code 1; code 0 is no power at all
+PITCH_FACTORS = (0.5, 1.5)  # widest shift that the cached band allows for
+
+
+@dataclass(frozen=True)
+class PowerBand:
+    """Neighbouring bins of a clip's power spectrogram.
+
+    Attributes:
+        values: Shape ``(time, bins)``: power as float32, or 16-bit level codes (code ``c`` above 0
+            is ``LOWEST_LEVEL_DB + (c - 1) * LEVEL_STEP_DB``).
+        first_bin: STFT bin of the first column.
+        n_stft_bins: Bins of the whole spectrogram, ``n_fft // 2 + 1``.
+        median: Median power of the whole spectrogram; fills what a pitch shift leaves empty.
+    """
+
+    values: np.ndarray
+    first_bin: int
+    n_stft_bins: int
+    median: float
+
+    def encode(self) -> PowerBand:
+        """Return the band as 16-bit level codes: within 0.002 dB from -150 dB to +112 dB."""
+        if self.values.dtype == np.uint16:
+            return self
+        with np.errstate(divide="ignore"):
+            level_db = 10.0 * np.log10(self.values)
+        codes = np.rint((level_db - LOWEST_LEVEL_DB) / LEVEL_STEP_DB) + 1
+        codes = np.clip(codes, 0, np.iinfo(np.uint16).max).astype(np.uint16)
+        return PowerBand(codes, self.first_bin, self.n_stft_bins, self.median)
+
+    def take(self, rows: np.ndarray | None, bins: np.ndarray) -> Tensor:
+        """Gather frames and STFT bins.
+
+        Args:
+            rows: Frames wanted, in any order and number; None for all.
+            bins: STFT bins wanted; -1 stands for the median.
+
+        Returns:
+            Power, shape ``(rows, bins)``.
+        """
+        columns = bins - self.first_bin
+        inside = bins >= 0
+        if (columns[inside] < 0).any() or (columns[inside] >= self.values.shape[1]).any():
+            raise IndexError(
+                f"bins {bins[inside].min()}..{bins[inside].max()} are outside the band that is kept"
+            )
+        chosen = self.values if rows is None else self.values.take(rows, axis=0)
+        chosen = chosen.take(np.where(inside, columns, 0), axis=1)
+        if chosen.dtype == np.uint16:
+            level_db = torch.from_numpy(chosen.astype(np.float32))
+            level_db = level_db.mul_(LEVEL_STEP_DB).add_(LOWEST_LEVEL_DB - LEVEL_STEP_DB)
+            power = dsp.db_to_power(level_db)
+            power[torch.from_numpy(chosen == 0)] = 0.0
+        else:
+            power = torch.from_numpy(chosen)
+        if not inside.all():
+            power[:, torch.from_numpy(~inside)] = self.median
+        return power
+
+
+class SpectrogramPipeline:
+    """Waveform to network input, step by step, as one configuration wants it."""
+
+    def __init__(self, config: SignalConfig) -> None:
+        self.config = config
+        if config.freq_compression == "linear":
+            low, high = dsp.linear_band(config.n_fft, config.sr, config.fmin, config.fmax)
+            if high <= low:
+                raise ValueError(
+                    f"no frequency bin lies between fmin {config.fmin:g} and fmax {config.fmax:g} "
+                    f"Hz at n_fft {config.n_fft} and sr {config.sr}; choose a larger n_fft or band"
+                )
+            self._bank = None
+            self.bins = low + dsp.nearest_indices(high - low, config.n_freq_bins).numpy()
+        else:
+            bank = dsp.mel_bank(
+                config.n_fft, config.sr, config.fmin, config.fmax, config.n_freq_bins
+            )
+            used = np.flatnonzero(bank.sum(1).numpy())
+            self.bins = np.arange(used[0], used[-1] + 1)
+            self._bank = bank[self.bins]
+        """STFT bins that the network input depends on, one for each column of ``compress``."""
+
+    @property
+    def n_features(self) -> int:
+        """Width of the network input."""
+        bins = self.config.n_freq_bins
+        return min(dsp.N_MFCC, bins - 1) if self.config.freq_compression == "mfcc" else bins
+
+    def power(self, waveform: Tensor) -> Tensor:
+        """Pre-emphasis and power spectrogram: ``(1, samples)`` to ``(1, time, stft bins)``."""
+        config = self.config
+        emphasised = dsp.preemphasise(waveform, config.preemphases)
+        return dsp.power_spectrogram(emphasised, config.n_fft, config.hop_length)
+
+    def band(self, power: Tensor, *, for_pitch_shift: bool) -> PowerBand:
+        """Cut the part that the network input depends on out of ``(1, time, stft bins)``.
+
+        Args:
+            power: Whole power spectrogram of a clip.
+            for_pitch_shift: Keep also the bins that a pitch shift moves into the band.
+        """
+        low, high = self.band_limits(for_pitch_shift=for_pitch_shift)
+        values = np.ascontiguousarray(power[0, :, low:high].numpy())
+        return PowerBand(values, low, power.shape[-1], float(power.median()))
+
+    def band_limits(self, *, for_pitch_shift: bool) -> tuple[int, int]:
+        """Return the first STFT bin of ``band`` and the one after its last."""
+        low, high = int(self.bins[0]), int(self.bins[-1]) + 1
+        if for_pitch_shift:
+            lowest, highest = PITCH_FACTORS
+            low = max(0, int(low / highest) - 2)
+            high = min(self.config.n_fft // 2 + 1, int(high / lowest) + 2)
+        return low, high
+
+    def compress(self, power_at_bins: Tensor) -> Tensor:
+        """Reduce power at ``self.bins`` to the bands of the network input, still as power."""
+        return power_at_bins if self._bank is None else power_at_bins @ self._bank
+
+    def finish(self, compressed: Tensor) -> Tensor:
+        """Compressed power to normalised network input of the same length."""
+        return self.normalise(self.level(compressed))
+
+    def level(self, compressed: Tensor) -> Tensor:
+        """Compressed power to dB, or to cepstral coefficients for ``mfcc``."""
+        if self.config.freq_compression == "mfcc":
+            return dsp.mfcc(compressed)
+        return dsp.power_to_db(compressed, self.config.min_level_db)
+
+    def normalise(self, level: Tensor) -> Tensor:
+        """Map levels to 0..1, by their own extremes or by the fixed range."""
+        config = self.config
+        if config.min_max_norm:
+            return dsp.normalise_min_max(level)
+        return dsp.normalise_db_range(level, config.min_level_db, config.ref_level_db)
+
+    def features(self, waveform: Tensor) -> Tensor:
+        """Whole path without chance: ``(1, samples)`` to ``(1, time, n_features)``."""
+        return self.finish(self.compress(self.power(waveform)[..., self.bins]))
+
+    def warnings(self) -> list[str]:
+        """Say what is allowed but probably not meant."""
+        config, found = self.config, []
+        if config.fmax > config.sr / 2:
+            found.append(
+                f"fmax {config.fmax} Hz is above half the sample rate; the band ends at "
+                f"{config.sr / 2:g} Hz"
+            )
+        if self._bank is not None:
+            empty = dsp.empty_mel_filters(self._bank)
+            if empty:
+                found.append(
+                    f"{empty} of {config.n_freq_bins} mel filters are empty because n_fft "
+                    f"{config.n_fft} is too short for so many; use fewer bins or a larger n_fft"
+                )
+        return found

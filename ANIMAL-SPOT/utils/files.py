@@ -1,0 +1,51 @@
+"""Files that are either whole or absent, and folders that are checked before they are needed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the same folder that becomes ``path`` when the block ends well.
+
+    The file is flushed to disk before it is renamed. When the block raises, the temporary file is
+    removed and whatever was at ``path`` stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write UTF-8 text, line ends as given, so that no reader ever sees half of it."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def require_writable_folder(path: Path, purpose: str) -> None:
+    """Create a folder if need be and prove that a file can be written into it.
+
+    Raises:
+        OSError: With a message that names the folder, its purpose and the cause.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".writable.{os.getpid()}.{secrets.token_hex(4)}"
+        with open(probe, "wb") as file:
+            file.write(b"\0" * 4096)
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"{purpose} {path} cannot be written: {reason}") from error
