@@ -218,6 +218,7 @@ def make_loader(
         persistent_workers=n_workers > 0,
         prefetch_factor=4 if n_workers > 0 else None,
         worker_init_fn=_start_worker if n_workers > 0 else None,
+        generator=torch.Generator(),  # its own, so that the network's chance does not depend on it
     )
 
 

@@ -1,0 +1,276 @@
+"""A folder of named clips becomes a training corpus: found, inspected, numbered, partitioned."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from data.audiodataset import Sample
+from data.inspection import ClipInfo, inspect_clips
+from data.labels import (
+    ClipNameError,
+    class_indices,
+    class_name_of,
+    find_clip_paths,
+    parse_clip,
+)
+from data.splits import (
+    PARTITIONS,
+    Split,
+    leaking_tapes,
+    load_split,
+    save_split,
+    split_by_tape,
+    split_exists,
+    split_table,
+)
+from utils.files import write_text_atomic
+
+log = logging.getLogger(__name__)
+
+
+class CorpusError(ValueError):
+    """A data folder that cannot be trained on; one line says why and what to do."""
+
+
+@dataclass
+class Corpus:
+    """What a run trains and is judged on.
+
+    Attributes:
+        classes: Class name to index.
+        samples: Usable clips of each partition.
+        noise: Clips for noise augmentation.
+        excluded: Path of each file left out, and the reason.
+    """
+
+    classes: dict[str, int]
+    samples: dict[str, list[Sample]]
+    noise: list[Sample] = field(default_factory=list)
+    excluded: dict[str, str] = field(default_factory=dict)
+
+
+def load_corpus(
+    data_dir: Path,
+    *,
+    num_classes: int | None = None,
+    noise_dir: Path | None = None,
+    noise_from_class: str | None = None,
+    exclude_silent: bool = False,
+    strict_split: bool = False,
+    seed: int = 0,
+    n_processes: int = 1,
+) -> Corpus:
+    """Find the clips below a folder, look into each, and load or make their split.
+
+    Args:
+        data_dir: Folder of the clips; a new split is written there.
+        num_classes: Number of classes that must be found; None takes what is found.
+        noise_dir: Folder whose wav files are mixed into training clips.
+        noise_from_class: Class whose training clips are mixed into training clips.
+        exclude_silent: Leave out clips without sound.
+        strict_split: Refuse a stored split with a tape in two partitions.
+        seed: Of a new split.
+        n_processes: For looking into the clips.
+
+    Raises:
+        CorpusError: If there is nothing to train on, or the classes are not as they should be.
+        OSError: If a new split cannot be written.
+    """
+    if not data_dir.is_dir():
+        raise CorpusError(f"the data folder {data_dir} does not exist or is not a folder")
+    paths = find_clip_paths(data_dir)
+    excluded: dict[str, str] = {}
+    stored = split_exists(data_dir)
+    if stored:
+        log.info("split: stored in %s", data_dir)
+        try:
+            split, unusable_rows = load_split(data_dir)
+        except (OSError, UnicodeDecodeError) as error:
+            raise CorpusError(f"the stored split cannot be read: {error}") from error
+        excluded |= unusable_rows
+        wanted = sorted({clip.path for name in PARTITIONS for clip in split[name]})
+        class_names = {clip.class_name for name in PARTITIONS for clip in split[name]}
+        class_names |= _class_names(paths, excluded)
+        unlisted = len(set(paths) - set(wanted))
+        if unlisted:
+            log.warning(
+                "%d clips are in no partition of the stored split, so they are not used; delete "
+                "the files train, val and test in %s for a new split",
+                unlisted,
+                data_dir,
+            )
+    else:
+        clips = []
+        for path in paths:
+            try:
+                clips.append(parse_clip(path))
+            except ClipNameError as error:
+                excluded[path] = f"badly named: {error}"
+        wanted = [clip.path for clip in clips]
+        class_names = {clip.class_name for clip in clips}
+    infos, reasons = inspect_clips(
+        data_dir, wanted, exclude_silent=exclude_silent, n_processes=n_processes
+    )
+    excluded |= reasons
+    if not infos:
+        problem = "no wav file was found" if not paths else "no clip is usable"
+        examples = [f"{p} ({why})" for p, why in list(excluded.items())[:3]]
+        example = f": {'; '.join(examples)}" if examples else ""
+        raise CorpusError(f"{problem} in {data_dir}{example}")
+    try:
+        classes = class_indices(class_names)
+    except ValueError as error:
+        raise CorpusError(str(error)) from error
+    if num_classes is not None and num_classes != len(classes):
+        raise CorpusError(
+            f"--num_classes is {num_classes}, but {len(classes)} classes were found: "
+            f"{', '.join(sorted(classes))}; leave the flag out to follow the data"
+        )
+    if stored:
+        split = Split(
+            **{p: tuple(c for c in split[p] if c.path in infos) for p in PARTITIONS}
+        )
+    else:
+        split = split_by_tape([clip for clip in clips if clip.path in infos], seed)
+    for line in split_table(split, classes):
+        log.info("%s", line)
+    _check_partitions(split, classes, excluded)
+    if stored:
+        _audit(split, infos, strict=strict_split)
+    else:
+        try:
+            save_split(split, data_dir)
+        except ValueError as error:
+            raise CorpusError(str(error)) from error
+        log.info("split: made with seed %d and stored in %s", seed, data_dir)
+
+    samples = {
+        partition: [
+            Sample(data_dir / c.path, c.path, infos[c.path].digest, classes[c.class_name])
+            for c in split[partition]
+        ]
+        for partition in PARTITIONS
+    }
+    corpus = Corpus(classes, samples, excluded=excluded)
+    corpus.noise = _noise_samples(
+        corpus, noise_dir, noise_from_class, exclude_silent=exclude_silent, n_processes=n_processes
+    )
+    return corpus
+
+
+def _class_names(paths: Iterable[str], excluded: dict[str, str]) -> set[str]:
+    """Return the classes that file names show, and note the names that show none."""
+    names = set()
+    for path in paths:
+        try:
+            names.add(class_name_of(path))
+        except ClipNameError as error:
+            excluded[path] = f"badly named: {error}"
+    return names
+
+
+def _check_partitions(
+    split: Split, classes: Mapping[str, int], excluded: Mapping[str, str]
+) -> None:
+    missing = sorted(set(classes) - {clip.class_name for clip in split.train})
+    if missing:
+        because = f" ({len(excluded)} files were left out, see the list)" if excluded else ""
+        raise CorpusError(
+            f"no usable training clip of class {', '.join(missing)}{because}; add clips, or "
+            "remove the class from the data folder"
+        )
+    if not split.val:
+        n_tapes = len({clip.tape for name in PARTITIONS for clip in split[name]})
+        raise CorpusError(
+            f"no clip is left for validation: the clips come from {n_tapes} tapes, and a tape is "
+            "never divided; clips from at least 3 tapes are needed"
+        )
+    if not split.test:
+        log.warning("no clip is left for the test: the result will be validated, not tested")
+
+
+def _audit(split: Split, infos: Mapping[str, ClipInfo], *, strict: bool) -> None:
+    """Say what lies in two partitions of a stored split.
+
+    Raises:
+        CorpusError: If something does and ``strict`` is set.
+    """
+    problems = []
+    leaking = leaking_tapes(split)
+    if leaking:
+        named = "; ".join(f"{tape} ({', '.join(where)})" for tape, where in leaking.items())
+        problems.append(f"{len(leaking)} tapes lie in more than one partition: {named}")
+    copies: dict[str, set[str]] = defaultdict(set)
+    for partition in PARTITIONS:
+        for clip in split[partition]:
+            copies[infos[clip.path].digest].add(partition)
+    n_copies = sum(len(where) > 1 for where in copies.values())
+    if n_copies:
+        problems.append(f"{n_copies} clips lie in more than one partition as identical copies")
+    for problem in problems:
+        advice = "accuracy on val and test will flatter"
+        if strict:
+            raise CorpusError(
+                f"the stored split leaks: {problem}; delete its files train, val and test for a "
+                "new one, or leave out --strict_split"
+            )
+        log.warning("the stored split leaks: %s; %s", problem, advice)
+    untaped = sum(c.tape is None for p in PARTITIONS for c in split[p])
+    if untaped:
+        log.warning("%d clips of the stored split have no tape in their name to check", untaped)
+
+
+def _noise_samples(
+    corpus: Corpus,
+    noise_dir: Path | None,
+    noise_from_class: str | None,
+    *,
+    exclude_silent: bool,
+    n_processes: int,
+) -> list[Sample]:
+    samples: list[Sample] = []
+    if noise_from_class is not None:
+        if noise_from_class not in corpus.classes:
+            raise CorpusError(
+                f"--noise_from_class {noise_from_class}: there is no such class, only "
+                f"{', '.join(corpus.classes)}"
+            )
+        samples += [
+            sample
+            for sample in corpus.samples["train"]
+            if class_name_of(sample.name) == noise_from_class
+        ]
+    if noise_dir is not None:
+        if not noise_dir.is_dir():
+            raise CorpusError(f"the noise folder {noise_dir} does not exist or is not a folder")
+        names = sorted(p.name for p in noise_dir.iterdir() if p.name.lower().endswith(".wav"))
+        infos, reasons = inspect_clips(
+            noise_dir, names, exclude_silent=exclude_silent, n_processes=n_processes
+        )
+        corpus.excluded |= {str(noise_dir / name): reason for name, reason in reasons.items()}
+        held_back = {s.digest for name in ("val", "test") for s in corpus.samples[name]}
+        kept = {name: info for name, info in infos.items() if info.digest not in held_back}
+        if len(kept) < len(infos):
+            log.warning(
+                "%d noise clips are also clips of val or test, so they are not mixed in",
+                len(infos) - len(kept),
+            )
+        if not kept:
+            log.warning("no usable noise clip in %s: nothing will be mixed in", noise_dir)
+        samples += [Sample(noise_dir / n, n, info.digest, -1) for n, info in kept.items()]
+    return samples
+
+
+def write_excluded_files(excluded: Mapping[str, str], path: Path) -> None:
+    """Write the table of files that were left out: columns ``file`` and ``reason``."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["file", "reason"])
+    writer.writerows(sorted(excluded.items()))
+    write_text_atomic(path, buffer.getvalue())

@@ -1,0 +1,358 @@
+"""Train a call classifier: flags, configuration, run, exit status."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from data.audiodataset import ClipDataset, EpochSampler, make_loader
+from data.audio_io import ClipError
+from data.corpus import Corpus, CorpusError, load_corpus, write_excluded_files
+from data.labels import names_by_index
+from data.pipeline import SpectrogramPipeline
+from models.classifier import Classifier
+from models.factory import build_encoder, build_model
+from models.pretrained import PretrainedWeightsError
+from trainer import PhaseResult, Trainer, TrainingError
+from utils.checkpoints import CheckpointFolder
+from utils.config import TrainConfig, as_dict, parse_config
+from utils.early_stopping import EarlyStopping
+from utils.files import require_writable_folder
+from utils.interrupt import Interrupted
+from utils.logging import close_log, log_to_file, start_log
+from utils.model_file import FILE_NAME, ModelFile, save_model, save_torchscript
+from utils.precision import Precision, choose_precision
+from utils.results import class_table, result_entry, write_results
+from utils.seeding import seed_everything
+from utils.summary import Summary, new_run_name
+
+log = logging.getLogger("TRAIN")
+
+# What a resumed run may change without being another run.
+_FREE_TO_CHANGE = frozenset(
+    name
+    for name in TrainConfig.__dataclass_fields__
+    if name.endswith("_dir") or name in {"debug", "start_scratch", "num_workers", "strict_split"}
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit status."""
+    config = parse_config(argv)
+    start_log("TRAIN", debug=config.debug)
+    try:
+        run(config)
+        return 0
+    except Interrupted as stop:
+        kept = "checkpoint written; start again to go on" if config.checkpoint_dir else ""
+        log.warning("stopped by %s%s", stop, f": {kept}" if kept else "")
+        return stop.status
+    except KeyboardInterrupt:
+        log.warning("stopped at once; the last checkpoint is kept")
+        return 130
+    except (CorpusError, TrainingError, PretrainedWeightsError, ValueError, OSError) as error:
+        log.error("%s", _one_line(error))
+        log.debug("where it happened:", exc_info=error)
+        return 1
+    except RuntimeError as error:
+        if _is_memory_error(error):
+            log.error(
+                "out of memory (%s): lower --batch_size, --sequence_len or --n_freq_bins",
+                _one_line(error),
+            )
+            return 1
+        raise
+    finally:
+        close_log()
+
+
+def run(config: TrainConfig) -> None:
+    """Train, test and save as configured."""
+    folders = _check_folders(config)
+    resumable = folders["checkpoint"] is not None and not config.start_scratch
+    if folders["log"] is not None:
+        has_checkpoint = resumable and any(folders["checkpoint"].glob("*.checkpoint"))
+        log_to_file(folders["log"] / "TRAIN.log", append=has_checkpoint)
+    log.info("start on %s: %s", time.strftime("%Y-%m-%d"), " ".join(sys.argv))
+    device = torch.device("cuda" if config.cuda and torch.cuda.is_available() else "cpu")
+    precision = choose_precision(config.precision, device)
+    log.info("device %s, precision %s, seed %d", device.type, precision.name, config.seed)
+    pipeline = SpectrogramPipeline(config.signal)
+    for warning in pipeline.warnings():
+        log.warning("%s", warning)
+
+    corpus = load_corpus(
+        folders["data"],
+        num_classes=config.num_classes,
+        noise_dir=Path(config.noise_dir) if config.noise_dir else None,
+        exclude_silent=config.filter_broken_audio,
+        strict_split=config.strict_split,
+        seed=config.seed,
+        n_processes=max(1, min(config.num_workers, os.cpu_count() or 1)),
+    )
+    _report_excluded(corpus, folders["log"])
+    names = names_by_index(corpus.classes)
+    log.info("%d classes: %s", len(names), ", ".join(names))
+
+    seed_everything(config.seed)
+    loaders = _make_loaders(config, corpus, pipeline, folders["cache"], device)
+    encoder = build_encoder(
+        config.backbone,
+        config.encoder_opts,
+        pretrained=config.pretrained,
+        pretrained_weights=config.pretrained_weights,
+    )
+    classifier_opts = {
+        "input_channels": encoder.out_channels,
+        "pooling": "avg",
+        "num_classes": len(names),
+    }
+    model = build_model(encoder, Classifier(**classifier_opts)).to(device)
+    n_parameters = sum(p.numel() for p in model.parameters())
+    log.info("network: %s, %s parameters", _network_name(config), f"{n_parameters:,}")
+    log.debug("%s", model)
+
+    trainer = _make_trainer(config, model, precision, corpus.classes, folders["checkpoint"])
+    prefix = run_prefix(len(names))
+    run_name = None
+    if resumable:
+        resumed = trainer.resume()
+        run_name = resumed.get("summaryRun") if resumed else None
+    elif trainer.checkpoints is not None:
+        aside = trainer.checkpoints.set_aside()
+        if aside is not None:
+            log.info("checkpoints of an earlier run moved to %s", aside)
+    summary = Summary(
+        folders["summary"],
+        run_name or new_run_name(folders["summary"], prefix),
+        names,
+        trainer.start_epoch,
+    )
+    trainer.summary = summary
+    try:
+        _train_and_save(config, corpus, trainer, loaders, folders["model"], classifier_opts)
+    finally:
+        summary.close()
+
+
+def run_prefix(n_classes: int) -> str:
+    """Return how checkpoints and run folders of a task are called."""
+    return "binary_classifier" if n_classes == 2 else f"multi_class_{n_classes}_classifier"
+
+
+def _check_folders(config: TrainConfig) -> dict[str, Path | None]:
+    """Create the output folders and prove that they can be written, before anything long starts."""
+    if config.data_dir is None:
+        raise ValueError("--data_dir is needed: the folder of the labelled clips")
+    if config.model_dir is None:
+        raise ValueError("--model_dir is needed: the folder that the model is saved in")
+    folders: dict[str, Path | None] = {"data": Path(config.data_dir).resolve()}
+    if not folders["data"].is_dir():
+        raise CorpusError(f"the data folder {config.data_dir} does not exist or is not a folder")
+    for name in ("model", "checkpoint", "log", "summary", "cache"):
+        given = getattr(config, f"{name}_dir")
+        if name == "summary" and given is None:
+            given = "runs"
+        folders[name] = Path(given).resolve() if given else None
+        if folders[name] is not None:
+            require_writable_folder(folders[name], f"the {name} folder")
+    return folders
+
+
+def _report_excluded(corpus: Corpus, log_dir: Path | None) -> None:
+    if log_dir is not None:
+        write_excluded_files(corpus.excluded, log_dir / "excluded_files.csv")
+    if not corpus.excluded:
+        return
+    if log_dir is not None:
+        where = f"; see {log_dir / 'excluded_files.csv'}"
+    else:
+        where = ": " + "; ".join(f"{f} ({why})" for f, why in sorted(corpus.excluded.items())[:10])
+    log.warning("%d files are left out%s", len(corpus.excluded), where)
+
+
+def _make_loaders(
+    config: TrainConfig,
+    corpus: Corpus,
+    pipeline: SpectrogramPipeline,
+    cache_dir: Path | None,
+    device: torch.device,
+) -> dict[str, DataLoader]:
+    n_train = len(corpus.samples["train"])
+    if n_train < config.batch_size:
+        log.warning(
+            "only %d training clips: they make one batch, smaller than --batch_size %d",
+            n_train,
+            config.batch_size,
+        )
+    if config.augmentation:
+        log.info("augmentation: level, pitch, speed, position; %d noise clips", len(corpus.noise))
+    loaders = {}
+    for partition, samples in corpus.samples.items():
+        if not samples:
+            continue
+        training = partition == "train"
+        dataset = ClipDataset(
+            samples,
+            pipeline,
+            config.signal.n_clip_frames(config.sequence_len),
+            cache_dir=cache_dir,
+            augmentation=training and config.augmentation,
+            noise=corpus.noise if training else (),
+            seed=config.seed,
+        )
+        sampler = EpochSampler(
+            len(samples),
+            config.batch_size,
+            shuffle=training,
+            drop_last=training,
+            seed=config.seed,
+        )
+        loaders[partition] = make_loader(
+            dataset, sampler, n_workers=config.num_workers, pin_memory=device.type == "cuda"
+        )
+    return loaders
+
+
+def _make_trainer(
+    config: TrainConfig,
+    model: torch.nn.Sequential,
+    precision: Precision,
+    classes: dict[str, int],
+    checkpoint_dir: Path | None,
+) -> Trainer:
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=config.lr * config.batch_size, betas=(config.beta1, 0.999)
+    )
+    mode = "min" if config.val_metric == "loss" else "max"
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer,
+        mode=mode,
+        factor=config.lr_decay_factor,
+        patience=_in_validations(config.lr_patience_epochs, config),
+        threshold=1e-3,
+        threshold_mode="abs",
+    )
+    early_stopping = EarlyStopping(
+        _in_validations(config.early_stopping_patience_epochs, config), mode
+    )
+    prefix = run_prefix(len(classes))
+    return Trainer(
+        model,
+        names_by_index(classes),
+        precision=precision,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        early_stopping=early_stopping,
+        val_metric=config.val_metric,
+        epochs_per_eval=config.epochs_per_eval,
+        gradient_clip_norm=config.gradient_clip_norm,
+        checkpoints=CheckpointFolder(checkpoint_dir, prefix) if checkpoint_dir else None,
+        settings={k: v for k, v in as_dict(config).items() if k not in _FREE_TO_CHANGE},
+        classes=classes,
+    )
+
+
+def _in_validations(epochs: int, config: TrainConfig) -> int:
+    return max(1, math.ceil(epochs / config.epochs_per_eval))
+
+
+def _train_and_save(
+    config: TrainConfig,
+    corpus: Corpus,
+    trainer: Trainer,
+    loaders: dict[str, DataLoader],
+    model_dir: Path,
+    classifier_opts: dict[str, Any],
+) -> None:
+    started = time.perf_counter()
+    trainer.fit(loaders["train"], loaders["val"], config.max_train_epochs)
+    results = {"val": trainer.validate_best(loaders["val"])}
+    if "test" in loaders:
+        results["test"] = trainer.test(loaders["test"])
+    minutes, seconds = divmod(int(time.perf_counter() - started), 60)
+    log.info("training took %dm %ds", minutes, seconds)
+    for result in results.values():
+        for line in class_table(result, trainer.class_names):
+            log.info("%s", line)
+    metrics = {
+        f"{phase}_{metric}": result.value_of(metric)
+        for phase, result in results.items()
+        for metric in ("loss", "accuracy", "macro_accuracy")
+    }
+    trainer.summary.add_hyper_parameters(trainer.settings, metrics)
+
+    path = model_dir / FILE_NAME
+    content = ModelFile(
+        model=trainer.model.cpu(),
+        encoder_opts=config.encoder_opts,
+        classifier_opts=classifier_opts,
+        signal=config.signal,
+        classes=corpus.classes,
+        backbone=config.backbone,
+        sequence_len_ms=config.sequence_len,
+        normalization="min_max" if config.min_max_norm else "db_range",
+        extra={
+            "seed": config.seed,
+            "metrics": {k: v for k, v in metrics.items() if k.startswith("val_")},
+        },
+    )
+    (save_torchscript if config.jit_save else save_model)(content, path)
+    write_results(
+        {
+            "model": FILE_NAME,
+            "settings": as_dict(config),
+            "precision": trainer.precision.name,
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+            "classes": corpus.classes,
+            "clips": {name: len(samples) for name, samples in corpus.samples.items()},
+            "excluded_files": len(corpus.excluded),
+            "partitions": {
+                phase: result_entry(
+                    result, trainer.class_names, [s.name for s in corpus.samples[phase]]
+                )
+                for phase, result in results.items()
+            },
+        },
+        model_dir / "results.json",
+    )
+    log.info("model: %s", path)
+    log.info("accuracy per class: %s", model_dir / "results.json")
+    log.info("TensorBoard: tensorboard --logdir %s", trainer.summary.folder.parent)
+
+
+def _network_name(config: TrainConfig) -> str:
+    start = "ImageNet weights" if config.pretrained else "random start"
+    name = (
+        f"ResNet-{config.resnet_size} (max_pool {config.max_pool})"
+        if config.backbone == "resnet"
+        else f"ConvNeXt-{config.convnext}"
+    )
+    return f"{name}, {start}"
+
+
+def _one_line(error: BaseException) -> str:
+    """Return the last line of a message; one from a loader process carries its traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[-1] if lines else type(error).__name__
+    for kind in (ClipError, ValueError, OSError):
+        for prefix in (f"{kind.__module__}.{kind.__name__}: ", f"{kind.__name__}: "):
+            text = text.removeprefix(prefix)
+    return text
+
+
+def _is_memory_error(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""ConvNeXt over spectrograms (Liu et al., A ConvNet for the 2020s, CVPR 2022)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from models.pretrained import imagenet_state
+
+SIZES = ("tiny", "small", "base", "large")
+
+
+class ConvNextEncoder(nn.Module):
+    """Spectrogram ``(batch, 1, time, freq)`` to feature maps ``(batch, out_channels, t, f)``.
+
+    torchvision's ConvNeXt without its ImageNet head. ``t`` and ``f`` are a 32nd of the input's;
+    ``out_channels`` is 768 for Tiny and Small, 1024 for Base and 1536 for Large. The parameters
+    are named ``features.*``, as in torchvision.
+
+    The first convolution of the ImageNet network looks at red, green and blue; here its weights are
+    the mean over the three and its bias is copied.
+
+    Args:
+        input_channels: Channels of the spectrogram.
+        pretrained: Start from ImageNet weights.
+        convnext: ``tiny``, ``small``, ``base`` or ``large``.
+        pretrained_weights: A state-dict file of torchvision's model, instead of its download.
+
+    Raises:
+        ValueError: If the size is unknown, or the file holds another network.
+        PretrainedWeightsError: If the ImageNet weights cannot be had.
+    """
+
+    def __init__(
+        self,
+        input_channels: int = 1,
+        pretrained: bool = True,
+        convnext: str = "tiny",
+        pretrained_weights: str | Path | None = None,
+    ) -> None:
+        super().__init__()
+        if convnext not in SIZES:
+            raise ValueError(f"convnext must be one of {', '.join(SIZES)}, got {convnext!r}")
+        name = f"convnext_{convnext}"
+        network = torchvision.models.get_model(name, weights=None)
+        self.features = network.features
+        self.out_channels = network.classifier[2].in_features
+        stem = self.features[0][0]
+        self.features[0][0] = nn.Conv2d(
+            input_channels, stem.out_channels, stem.kernel_size, stem.stride
+        )
+        with torch.no_grad():
+            self._set_stem(stem.weight, stem.bias)
+        if pretrained:
+            self._load_imagenet(imagenet_state(name, pretrained_weights))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.features(x)
+
+    def _set_stem(self, rgb_weight: Tensor, bias: Tensor) -> None:
+        stem = self.features[0][0]
+        stem.weight.copy_(rgb_weight.mean(1, keepdim=True).expand_as(stem.weight))
+        stem.bias.copy_(bias)
+
+    def _load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+        features = {
+            key.removeprefix("features."): value
+            for key, value in state.items()
+            if key.startswith("features.")
+        }
+        rgb_weight, bias = features.pop("0.0.weight", None), features.pop("0.0.bias", None)
+        own = self.features.state_dict()
+        wanted = set(own) - {"0.0.weight", "0.0.bias"}
+        if rgb_weight is None or bias is None or wanted != set(features) or any(
+            features[key].shape != own[key].shape for key in wanted
+        ):
+            raise ValueError(
+                "the pretrained weights are those of another network; a state dict of "
+                "torchvision's ConvNeXt of the same size is needed"
+            )
+        self.features.load_state_dict(features, strict=False)
+        with torch.no_grad():
+            self._set_stem(rgb_weight, bias)
+
+
+def fork_encoder_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Reduce the encoder state of the cetacean fork to the keys used here.
+
+    That program stores each feature tensor twice and an ImageNet head that it never uses.
+    """
+    return {key: value for key, value in state.items() if not key.startswith("backbone.")}

@@ -1,0 +1,67 @@
+"""From options to a network: the only table of architectures."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from models.classifier import Classifier
+from models.convnext_encoder import ConvNextEncoder
+from models.pretrained import load_resnet_imagenet
+from models.residual_encoder import ResidualEncoder
+
+BACKBONES = ("resnet", "convnext")
+RESNET_OPTIONS = ("input_channels", "conv_kernel_size", "max_pool", "resnet_size")
+
+log = logging.getLogger(__name__)
+
+
+def build_encoder(
+    backbone: str,
+    encoder_opts: Mapping[str, Any],
+    *,
+    pretrained: bool = False,
+    pretrained_weights: str | None = None,
+) -> nn.Module:
+    """Build an encoder from ``encoderOpts`` as a model file holds them.
+
+    Args:
+        backbone: ``resnet`` or ``convnext``.
+        encoder_opts: Options of that encoder. A stored ``pretrained`` tells the past of the
+            weights and loads nothing.
+        pretrained: Load ImageNet weights.
+        pretrained_weights: A local file of them.
+
+    Raises:
+        ValueError: If the backbone or an option is unknown.
+        PretrainedWeightsError: If the ImageNet weights cannot be had.
+    """
+    if backbone == "resnet":
+        encoder = ResidualEncoder(**{k: encoder_opts[k] for k in RESNET_OPTIONS})
+        if pretrained:
+            name = f"resnet{encoder_opts['resnet_size']}"
+            kept = load_resnet_imagenet(encoder, name, pretrained_weights)
+            log.info("ImageNet weights of %s loaded", name)
+            if kept:
+                log.info("not in them, so random at the start: %s", ", ".join(kept))
+        return encoder
+    if backbone == "convnext":
+        encoder = ConvNextEncoder(
+            input_channels=encoder_opts["input_channels"],
+            pretrained=pretrained,
+            convnext=encoder_opts.get("convnext", "tiny"),
+            pretrained_weights=pretrained_weights,
+        )
+        if pretrained:
+            log.info("ImageNet weights of convnext_%s loaded", encoder_opts.get("convnext", "tiny"))
+        return encoder
+    raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}, got {backbone!r}")
+
+
+def build_model(encoder: nn.Module, classifier: Classifier) -> nn.Sequential:
+    """Join the parts; the state-dict keys start with ``encoder.`` and ``classifier.``."""
+    return nn.Sequential(OrderedDict(encoder=encoder, classifier=classifier))

@@ -1,0 +1,526 @@
+"""The training loop: epochs, validation, the best network, checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from utils.checkpoints import CheckpointFolder, UnreadableFileError
+from utils.early_stopping import EarlyStopping
+from utils.interrupt import Interrupted, StopRequest
+from utils.metrics import (
+    BinaryMetrics,
+    ConfusionMatrix,
+    accuracy,
+    binary_metrics,
+    mean_present,
+    per_class_accuracy,
+)
+from utils.precision import Precision
+from utils.seeding import generator_state, restore_generators
+from utils.summary import Summary
+
+Phase = Literal["train", "val", "test"]
+
+log = logging.getLogger(__name__)
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; one line says why and what to try."""
+
+
+@dataclass
+class PhaseResult:
+    """What one pass over a partition gave.
+
+    Attributes:
+        phase: ``train``, ``val`` or ``test``.
+        loss: Mean over the clips.
+        confusion: Counts of shape ``(true, predicted)``.
+        labels: Class index of each clip, in the order of the pass.
+        predictions: Predicted index of each clip.
+        confidences: Probability of the prediction; for two classes that of class 1.
+        indices: Index of each clip in its partition.
+        seconds: Duration of the pass.
+        loading_seconds: Part of it spent waiting for clips.
+    """
+
+    phase: Phase
+    loss: float
+    confusion: Tensor
+    labels: Tensor
+    predictions: Tensor
+    confidences: Tensor
+    indices: Tensor
+    seconds: float
+    loading_seconds: float
+
+    @property
+    def accuracy(self) -> float:
+        """Share of clips that are right."""
+        return accuracy(self.confusion)
+
+    @property
+    def per_class(self) -> list[float]:
+        """Accuracy of each class; NaN for an absent one."""
+        return per_class_accuracy(self.confusion)
+
+    @property
+    def macro_accuracy(self) -> float:
+        """Mean accuracy of the classes that are present."""
+        return mean_present(self.per_class)
+
+    @property
+    def binary(self) -> BinaryMetrics | None:
+        """Metrics of a two-class task."""
+        return binary_metrics(self.confusion) if len(self.confusion) == 2 else None
+
+    def value_of(self, metric: str) -> float:
+        """Return ``accuracy``, ``macro_accuracy`` or ``loss``."""
+        return getattr(self, metric)
+
+    def log_line(self, epoch: int, lr: float | None) -> str:
+        """Return the line that the log has for each phase and epoch."""
+        parts = [self.phase, str(epoch), f"loss:{self.loss:.3f}"]
+        if self.binary is not None:
+            parts += [f"{name}:{value:.3f}" for name, value in vars(self.binary).items()]
+        else:
+            parts += [
+                f"accuracy:{self.accuracy:.3f}",
+                f"mean_per_class_acc:{self.macro_accuracy:.3f}",
+            ]
+        if lr is not None:
+            parts.append(f"lr:{lr:.2e}")
+        return "|".join([*parts, f"t:{self.seconds:.1f}"])
+
+    def class_line(self, epoch: int, names: list[str]) -> str:
+        """Return the line of accuracies per class."""
+        cells = [
+            f"{name}:" + ("absent" if math.isnan(value) else f"{value:.3f}")
+            for name, value in zip(names, self.per_class, strict=True)
+        ]
+        return "|".join([self.phase, str(epoch), "per_class_accuracy", *cells])
+
+
+@dataclass
+class _Running:
+    """Sums of a pass that is under way; kept in a checkpoint when the pass is interrupted."""
+
+    confusion: ConfusionMatrix
+    loss_sum: Tensor
+    labels: list[Tensor] = field(default_factory=list)
+    predictions: list[Tensor] = field(default_factory=list)
+    confidences: list[Tensor] = field(default_factory=list)
+    indices: list[Tensor] = field(default_factory=list)
+
+    def add(self, logits: Tensor, labels: Tensor, indices: Tensor, loss: Tensor) -> None:
+        probabilities = logits.detach().float().softmax(1)
+        confidences, predictions = probabilities.max(1)
+        if logits.shape[1] == 2:
+            confidences = probabilities[:, 1]
+        self.confusion.update(labels, predictions)
+        self.loss_sum += loss.detach() * len(labels)
+        self.labels.append(labels)
+        self.predictions.append(predictions)
+        self.confidences.append(confidences)
+        self.indices.append(indices)
+
+    def state_dict(self) -> dict[str, Any]:
+        lists = ("labels", "predictions", "confidences", "indices")
+        return {
+            "confusion": self.confusion.get(),
+            "loss_sum": self.loss_sum.cpu(),
+            **{name: [t.cpu() for t in getattr(self, name)] for name in lists},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.confusion.load(state["confusion"])
+        self.loss_sum.copy_(state["loss_sum"])
+        for name in ("labels", "predictions", "confidences", "indices"):
+            setattr(self, name, [t.to(self.loss_sum.device) for t in state[name]])
+
+
+@dataclass
+class _Progress:
+    """How far an epoch of training has come."""
+
+    batches: int
+    sums: _Running
+
+
+class Trainer:
+    """Trains a classifier and keeps the network that validated best.
+
+    Args:
+        model: Network on its device, ``(batch, 1, time, freq)`` to logits.
+        class_names: In index order.
+        precision: Arithmetic.
+        optimizer: Over the parameters of ``model``.
+        scheduler: Steps once a validation, on its metric.
+        early_stopping: Asked after each validation.
+        val_metric: ``accuracy``, ``macro_accuracy`` or ``loss``; judges epochs.
+        epochs_per_eval: Validate after epochs 0, n, 2n ... and after the last.
+        gradient_clip_norm: Largest gradient norm, or None.
+        checkpoints: Where the state is kept, or None.
+        settings: Kept in each checkpoint, to compare with those of a resuming run.
+        classes: Name to index; kept in each checkpoint.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        class_names: list[str],
+        *,
+        precision: Precision,
+        optimizer: torch.optim.Optimizer,
+        scheduler: torch.optim.lr_scheduler.ReduceLROnPlateau,
+        early_stopping: EarlyStopping,
+        val_metric: str = "accuracy",
+        epochs_per_eval: int = 2,
+        gradient_clip_norm: float | None = None,
+        checkpoints: CheckpointFolder | None = None,
+        settings: dict[str, Any] | None = None,
+        classes: dict[str, int] | None = None,
+    ) -> None:
+        self.model = model.to(memory_format=precision.memory_format)
+        self.class_names = class_names
+        self.precision = precision
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.early_stopping = early_stopping
+        self.val_metric = val_metric
+        self.epochs_per_eval = epochs_per_eval
+        self.gradient_clip_norm = gradient_clip_norm
+        self.checkpoints = checkpoints
+        self.summary: Summary | None = None  # set once the run's name is known
+        self.settings = settings or {}
+        self.classes = classes or {}
+        self.best_metric = math.inf if val_metric == "loss" else 0.0
+        self.best_model = _cpu_copy(model.state_dict())
+        self.start_epoch = 0
+        self._interrupted: dict[str, Any] | None = None  # the epoch that a resumed run is in
+        self._scaler = torch.amp.GradScaler(
+            precision.device.type, enabled=precision.name == "fp16"
+        )
+        self._stop = StopRequest()
+
+    # -- fitting ------------------------------------------------------------------------------
+
+    def fit(self, train_loader: DataLoader, val_loader: DataLoader, max_epochs: int) -> None:
+        """Train until the last epoch or until early stopping, then take the best network.
+
+        Raises:
+            Interrupted: On Ctrl-C or SIGTERM, after a checkpoint was written.
+            TrainingError: If the loss is no longer a number.
+            OSError: If a checkpoint cannot be written.
+        """
+        with self._stop:
+            for epoch in range(self.start_epoch, max_epochs):
+                if self.early_stopping.should_stop:
+                    break
+                self._fit_epoch(epoch, train_loader, val_loader, last=epoch == max_epochs - 1)
+                if self.early_stopping.should_stop:
+                    log.info(
+                        "stopped early: no better %s in the last %d validations",
+                        self.val_metric,
+                        self.early_stopping.patience + 1,
+                    )
+        self.model.load_state_dict(self.best_model)
+
+    def _fit_epoch(
+        self, epoch: int, train_loader: DataLoader, val_loader: DataLoader, *, last: bool
+    ) -> None:
+        result, progress = self._train_epoch(train_loader, epoch)
+        validates = epoch % self.epochs_per_eval == 0 or last
+        self._report(result, epoch, with_figures=validates)
+        if not validates:
+            return
+        try:
+            result = self.evaluate(val_loader, "val", epoch)
+        except Interrupted:
+            self._save(epoch - 1, progress)
+            raise
+        value = result.value_of(self.val_metric)
+        better = value < self.best_metric if self.val_metric == "loss" else value > self.best_metric
+        if better:
+            self.best_metric = value
+            self.best_model = _cpu_copy(self.model.state_dict())
+        self.scheduler.step(value)
+        self.early_stopping.step(value)
+        self._save(epoch)
+        self._report(result, epoch, with_figures=True, dataset=val_loader.dataset)
+
+    def _train_epoch(self, loader: DataLoader, epoch: int) -> tuple[PhaseResult, _Progress]:
+        """Train one epoch, or what an interrupted run left of it."""
+        self.model.train()
+        running = self._new_running()
+        first_batch = 0
+        if self._interrupted is not None:
+            first_batch = self._interrupted["batches"]
+            running.load_state_dict(self._interrupted["sums"])
+            self._interrupted = None
+        progress = _Progress(first_batch, running)
+        loader.batch_sampler.start_at(epoch, first_batch)
+        log.debug("train|%d|start", epoch)
+        started, waited = time.perf_counter(), 0.0
+        n_batches = len(loader.batch_sampler)
+        batches = _timed(loader) if first_batch < n_batches else iter(())
+        with self._bar(f"train {epoch}", n_batches, first_batch) as bar:
+            for done, (seconds, batch) in enumerate(batches, first_batch + 1):
+                waited += seconds
+                loss = self._step(batch, running)
+                self._show(bar, loss, running, done == n_batches)
+                progress.batches = done
+                try:
+                    self._stop.check()
+                except Interrupted:
+                    self._require_finite(running.loss_sum, "train", epoch)
+                    self._save(epoch - 1, progress)
+                    raise
+        self._require_finite(running.loss_sum, "train", epoch)
+        return self._finish(running, "train", time.perf_counter() - started, waited), progress
+
+    def _step(self, batch: tuple[Tensor, ...], running: _Running) -> Tensor:
+        features, labels, indices = self._to_device(batch)
+        with self.precision.autocast():
+            logits = self.model(features)
+        loss = F.cross_entropy(logits.float(), labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(loss).backward()
+        if self.gradient_clip_norm is not None:
+            self._scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.gradient_clip_norm)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        running.add(logits, labels, indices, loss)
+        return loss
+
+    # -- evaluating ---------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def evaluate(self, loader: DataLoader, phase: Phase, epoch: int = 0) -> PhaseResult:
+        """Run over a partition without learning.
+
+        Raises:
+            Interrupted: On Ctrl-C or SIGTERM.
+            TrainingError: If the loss is not a number.
+        """
+        self.model.eval()
+        running = self._new_running()
+        loader.batch_sampler.start_at(epoch)
+        log.debug("%s|%d|start", phase, epoch)
+        started, waited = time.perf_counter(), 0.0
+        n_batches = len(loader.batch_sampler)
+        with self._bar(f"{phase} {epoch}", n_batches) as bar:
+            for seconds, batch in _timed(loader):
+                waited += seconds
+                features, labels, indices = self._to_device(batch)
+                with self.precision.autocast():
+                    logits = self.model(features)
+                loss = F.cross_entropy(logits.float(), labels)
+                running.add(logits, labels, indices, loss)
+                self._show(bar, loss, running, last=False)
+                self._stop.check()
+        self._require_finite(running.loss_sum, phase, epoch)
+        return self._finish(running, phase, time.perf_counter() - started, waited)
+
+    def test(self, loader: DataLoader) -> PhaseResult:
+        """Evaluate on the test partition and report it, as epoch 0."""
+        with self._stop:
+            result = self.evaluate(loader, "test")
+        self._report(result, 0, with_figures=True, dataset=loader.dataset)
+        return result
+
+    def validate_best(self, loader: DataLoader) -> PhaseResult:
+        """Evaluate the best network once more on the validation partition; nothing is logged."""
+        with self._stop:
+            return self.evaluate(loader, "val")
+
+    # -- state --------------------------------------------------------------------------------
+
+    def resume(self) -> dict[str, Any] | None:
+        """Go on from the newest readable checkpoint, if there is one; return its content.
+
+        Raises:
+            TrainingError: If it does not fit the network, the classes or the settings.
+        """
+        try:
+            found = self.checkpoints.load_newest()
+        except UnreadableFileError as error:
+            raise TrainingError(str(error)) from error
+        if found is None:
+            return None
+        content, path = found
+        if content.get("classes", self.classes) != self.classes:
+            raise TrainingError(
+                f"{path} was trained on the classes {', '.join(content['classes'])}, the data "
+                f"folder has {', '.join(self.classes)}; use another --checkpoint_dir or "
+                "--start_from_scratch"
+            )
+        self._log_changed_settings(content.get("settings", {}))
+        state = content["trainState"]
+        try:
+            self.model.load_state_dict(content["modelState"])
+            self.optimizer.load_state_dict(state["optState"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise TrainingError(
+                f"{path} does not fit this network ({str(error).splitlines()[0]}); use the "
+                "options of that run, another --checkpoint_dir or --start_from_scratch"
+            ) from error
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.early_stopping.load_state_dict(state["earlyStopping"])
+        self.best_metric, self.best_model = state["best_metric"], state["best_model"]
+        self.start_epoch = state["epoch"] + 1
+        self._interrupted = state.get("partial")
+        if "scaler" in state:
+            self._scaler.load_state_dict(state["scaler"])
+        if "generators" in state:
+            restore_generators(state["generators"])
+        at = f", batch {self._interrupted['batches']}" if self._interrupted else ""
+        log.info("resumed from %s: going on with epoch %d%s", path, self.start_epoch, at)
+        return content
+
+    def _log_changed_settings(self, before: dict[str, Any]) -> None:
+        for name, value in before.items():
+            if name in self.settings and self.settings[name] != value:
+                log.warning(
+                    "--%s was %s in the run that is resumed, now it is %s",
+                    name,
+                    value,
+                    self.settings[name],
+                )
+
+    def _save(self, epoch: int, progress: _Progress | None = None) -> None:
+        """Keep everything that the rest of the run depends on.
+
+        Args:
+            epoch: Last epoch that is complete.
+            progress: What is done of the epoch after it.
+        """
+        if self.checkpoints is None:
+            return
+        train_state = {
+            "epoch": epoch,
+            "best_metric": self.best_metric,
+            "best_model": self.best_model,
+            "optState": self.optimizer.state_dict(),
+            "earlyStopping": self.early_stopping.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "generators": generator_state(),
+        }
+        if progress is not None:
+            train_state["partial"] = {
+                "batches": progress.batches,
+                "sums": progress.sums.state_dict(),
+            }
+        content = {
+            "modelState": _cpu_copy(self.model.state_dict()),
+            "trainState": train_state,
+            "classes": self.classes,
+            "settings": self.settings,
+            "summaryRun": self.summary.run_name if self.summary else None,
+        }
+        # An interrupted epoch has its own number, so that the complete one before it is kept.
+        path = self.checkpoints.save(content, epoch if progress is None else epoch + 1)
+        log.debug("checkpoint written to %s", path)
+
+    # -- helpers ------------------------------------------------------------------------------
+
+    def _new_running(self) -> _Running:
+        device = self.precision.device
+        return _Running(
+            ConfusionMatrix(len(self.class_names), device),
+            torch.zeros((), dtype=torch.float64, device=device)
+            if device.type != "mps"
+            else torch.zeros((), device=device),
+        )
+
+    def _to_device(self, batch: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        features, labels, indices = batch
+        device = self.precision.device
+        features = features.to(device, non_blocking=True)
+        features = features.contiguous(memory_format=self.precision.memory_format)
+        return features, labels.to(device, non_blocking=True), indices.to(device, non_blocking=True)
+
+    def _finish(
+        self, running: _Running, phase: Phase, seconds: float, waited: float
+    ) -> PhaseResult:
+        labels = torch.cat(running.labels).cpu()
+        return PhaseResult(
+            phase=phase,
+            loss=float(running.loss_sum) / len(labels),
+            confusion=running.confusion.get(),
+            labels=labels,
+            predictions=torch.cat(running.predictions).cpu(),
+            confidences=torch.cat(running.confidences).cpu(),
+            indices=torch.cat(running.indices).cpu(),
+            seconds=seconds,
+            loading_seconds=waited,
+        )
+
+    def _report(
+        self, result: PhaseResult, epoch: int, *, with_figures: bool, dataset: Any = None
+    ) -> None:
+        lr = self.optimizer.param_groups[0]["lr"] if result.phase == "train" else None
+        log.info("%s", result.log_line(epoch, lr))
+        if result.phase != "train" and len(self.class_names) > 2:
+            log.info("%s", result.class_line(epoch, self.class_names))
+        if self.summary is not None:
+            self.summary.add_phase(
+                result, epoch, lr=lr, with_figures=with_figures, dataset=dataset
+            )
+
+    def _require_finite(self, loss_sum: Tensor, phase: Phase, epoch: int) -> None:
+        if not math.isfinite(float(loss_sum)):
+            raise TrainingError(
+                f"the {phase} loss of epoch {epoch} is not a number: the learning rate "
+                f"{self.optimizer.param_groups[0]['lr']:.2e} (--lr times --batch_size) is probably "
+                "too high; lower --lr or set --gradient_clip_norm 1"
+                + ("; the last good checkpoint is kept" if self.checkpoints else "")
+            )
+
+    def _bar(self, title: str, total: int, initial: int = 0) -> tqdm:
+        return tqdm(
+            total=total,
+            initial=initial,
+            desc=title,
+            unit="batch",
+            leave=False,
+            disable=not sys.stderr.isatty(),
+            file=sys.stderr,
+        )
+
+    def _show(self, bar: tqdm, loss: Tensor, running: _Running, last: bool) -> None:
+        """Move the bar; look at the loss, which waits for the device, only when it is redrawn."""
+        if not bar.disable and (last or time.time() - bar.last_print_t >= bar.mininterval):
+            elapsed = bar.format_dict["elapsed"]
+            n_clips = sum(map(len, running.labels))
+            rate = n_clips / elapsed if elapsed > 0 else 0.0
+            bar.set_postfix_str(f"loss {float(loss):.3f}, {rate:.0f} clips/s", refresh=False)
+        bar.update()
+
+
+def _timed(loader: DataLoader) -> Iterator[tuple[float, Any]]:
+    """Yield the batches of a loader with the seconds that each was waited for."""
+    started = time.perf_counter()
+    for batch in loader:
+        yield time.perf_counter() - started, batch
+        started = time.perf_counter()
+
+
+def _cpu_copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return type(state)(
+        (key, value.detach().to("cpu", copy=True)) for key, value in state.items()
+    )

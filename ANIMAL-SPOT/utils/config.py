@@ -1,0 +1,203 @@
+"""Every setting of a training run: name, default, meaning and limits, in one place."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from data.signal_config import SignalConfig
+
+
+def _option(default: Any, help_text: str, **argument: Any) -> Any:
+    """Declare a setting; ``argument`` overrides what ``add_argument`` is given."""
+    return field(default=default, metadata={"help": help_text, "argument": argument})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Settings of ``main.py``. Fields are in the order in which ``--help`` lists them."""
+
+    debug: bool = _option(False, "log more", flags=("-d", "--debug"))
+    data_dir: str | None = _option(None, "folder of the labelled clips; the split is kept there")
+    cache_dir: str | None = _option(None, "folder of kept spectrograms; none: computed each time")
+    model_dir: str | None = _option(None, "folder for the model, results.json and plots")
+    checkpoint_dir: str | None = _option(None, "folder for checkpoints; none: a run cannot resume")
+    log_dir: str | None = _option(None, "folder for TRAIN.log and excluded_files.csv")
+    summary_dir: str | None = _option(None, "parent of the TensorBoard run folders; none: runs/")
+    noise_dir: str | None = _option(None, "folder of wav files to mix into training clips")
+    start_scratch: bool = _option(
+        False, "ignore checkpoints (they are set aside)", flags=("--start_from_scratch",)
+    )
+    max_train_epochs: int = _option(500, "most epochs")
+    jit_save: bool = _option(False, "save TorchScript instead of the dictionary file")
+    epochs_per_eval: int = _option(2, "validate every that many epochs")
+    batch_size: int = _option(1, "clips per step; multiplies the learning rate")
+    num_workers: int = _option(4, "processes that load clips")
+    cuda: bool = _option(
+        True, "stay on the CPU", flags=("--no_cuda",), action="store_false"
+    )
+    lr: float = _option(
+        1e-5, "learning rate per clip of a batch", flags=("--lr", "--learning_rate")
+    )
+    beta1: float = _option(0.5, "first beta of Adam")
+    lr_patience_epochs: int = _option(8, "epochs without improvement before the rate decays")
+    lr_decay_factor: float = _option(0.5, "factor of that decay")
+    early_stopping_patience_epochs: int = _option(
+        20, "epochs without improvement before training stops", metavar="N"
+    )
+    filter_broken_audio: bool = _option(False, "leave out silent clips")
+    sequence_len: int = _option(1280, "length of a network input, ms")
+    freq_compression: str = _option("linear", "linear, mel or mfcc")
+    sr: int = _option(SignalConfig.sr, "sampling rate, Hz")
+    fmin: int = _option(SignalConfig.fmin, "lower end of the band, Hz")
+    fmax: int = _option(SignalConfig.fmax, "upper end of the band, Hz")
+    n_freq_bins: int = _option(SignalConfig.n_freq_bins, "frequency bins of a network input")
+    n_fft: int = _option(SignalConfig.n_fft, "window and FFT length, samples")
+    hop_length: int = _option(SignalConfig.hop_length, "samples between frames")
+    augmentation: bool = _option(False, "vary level, pitch, speed and position; mix in noise")
+    resnet_size: int = _option(
+        18, "ResNet depth: 18, 34, 50, 101 or 152", flags=("--resnet",),
+        choices=(18, 34, 50, 101, 152),
+    )
+    conv_kernel_size: int = _option(
+        7, "side of the first convolution of a ResNet", type=int, nargs="*"
+    )
+    num_classes: int | None = _option(
+        None, "number of classes; none: as found, else it must match", type=int
+    )
+    min_max_norm: bool = _option(False, "scale each clip to 0..1 instead of a fixed dB range")
+    max_pool: int = _option(
+        1, "ResNet resolution: 1 pools after the first convolution, 0 strides, 2 does neither",
+        choices=(0, 1, 2),
+    )
+    backbone: str = _option("resnet", "kind of network", choices=("resnet", "convnext"))
+    convnext: str = _option(
+        "tiny", "size of a ConvNeXt", choices=("tiny", "small", "base", "large")
+    )
+    pretrained: bool = _option(False, "start from ImageNet weights")
+    pretrained_weights: str | None = _option(
+        None, "torchvision state-dict file of them; none: downloaded"
+    )
+    seed: int = _option(0, "of the split, the start weights, the order and all augmentation")
+    precision: str = _option(
+        "auto", "arithmetic; auto: bf16 where the hardware has it, else fp32",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )
+    gradient_clip_norm: float | None = _option(
+        None, "largest norm of the gradient; none: unlimited", type=float
+    )
+    val_metric: str = _option(
+        "accuracy", "what the best epoch, decay and stopping are judged by",
+        choices=("accuracy", "macro_accuracy", "loss"),
+    )
+    strict_split: bool = _option(False, "refuse a stored split with a tape in two partitions")
+
+    def __post_init__(self) -> None:
+        at_least = {
+            "max_train_epochs": 0,
+            "epochs_per_eval": 1,
+            "batch_size": 1,
+            "num_workers": 0,
+            "lr_patience_epochs": 0,
+            "early_stopping_patience_epochs": 0,
+            "sequence_len": 1,
+            "conv_kernel_size": 1,
+            "seed": 0,
+        }
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"--{name} must be at least {least}, got {getattr(self, name)}")
+        if self.lr <= 0:
+            raise ValueError(f"--lr must be above 0, got {self.lr}")
+        if not 0 <= self.beta1 < 1:
+            raise ValueError(f"--beta1 must be in 0..1 (below 1), got {self.beta1}")
+        if not 0 < self.lr_decay_factor < 1:
+            raise ValueError(f"--lr_decay_factor must be in 0..1, got {self.lr_decay_factor}")
+        if self.gradient_clip_norm is not None and self.gradient_clip_norm <= 0:
+            raise ValueError(f"--gradient_clip_norm must be above 0, got {self.gradient_clip_norm}")
+        if self.num_classes is not None and self.num_classes < 2:
+            raise ValueError(f"--num_classes must be at least 2, got {self.num_classes}")
+        if self.pretrained_weights is not None and not self.pretrained:
+            raise ValueError("--pretrained_weights needs --pretrained")
+        if self.signal.n_clip_frames(self.sequence_len) < 1:
+            raise ValueError(
+                f"--sequence_len {self.sequence_len} ms is shorter than one --hop_length"
+            )
+
+    @property
+    def signal(self) -> SignalConfig:
+        """Signal path of this run."""
+        names = {f.name for f in fields(SignalConfig)} & {f.name for f in fields(self)}
+        return SignalConfig(**{name: getattr(self, name) for name in names})
+
+    @property
+    def encoder_opts(self) -> dict[str, Any]:
+        """``encoderOpts`` of the model file."""
+        if self.backbone == "convnext":
+            return {"input_channels": 1, "pretrained": self.pretrained, "convnext": self.convnext}
+        return {
+            "input_channels": 1,
+            "conv_kernel_size": self.conv_kernel_size,
+            "max_pool": self.max_pool,
+            "resnet_size": self.resnet_size,
+        }
+
+
+# Options of the original: where a shortened flag could also mean a newer one, it means these.
+ORIGINAL_FIELDS = tuple(
+    f.name for f in fields(TrainConfig)
+)[: [f.name for f in fields(TrainConfig)].index("backbone")]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Understands shortened flags as the original did, though there are more flags now."""
+
+    def _get_option_tuples(self, option_string: str) -> list[Any]:
+        matches = super()._get_option_tuples(option_string)
+        if len(matches) > 1:
+            matches = [m for m in matches if m[0].dest in ORIGINAL_FIELDS] or matches
+        return matches
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the command line of ``main.py`` from the fields of ``TrainConfig``."""
+    parser = _Parser(
+        prog="main.py",
+        description="Train a network that tells animal calls apart, from a folder of named clips.",
+    )
+    for option in fields(TrainConfig):
+        argument = dict(option.metadata["argument"])
+        flags = argument.pop("flags", (f"--{option.name}",))
+        if option.type == "bool":
+            argument = {"action": "store_true"} | argument
+        else:
+            types = {"int": int, "float": float}
+            argument = {"type": types.get(option.type, str), "default": option.default} | argument
+            if option.default is not None:
+                shown = "%(default)s"
+                argument["help"] = f"{option.metadata['help']} (default: {shown})"
+        argument = {"help": option.metadata["help"], "dest": option.name} | argument
+        parser.add_argument(*flags, **argument)
+    return parser
+
+
+def parse_config(argv: list[str] | None) -> TrainConfig:
+    """Read the command line; a wrong one ends the program with status 2."""
+    parser = build_parser()
+    values = vars(parser.parse_args(argv))
+    kernel = values["conv_kernel_size"]
+    if isinstance(kernel, list):
+        if not kernel:
+            parser.error("argument --conv_kernel_size: a number is needed, such as 7")
+        values["conv_kernel_size"] = kernel[0]
+    try:
+        return TrainConfig(**values)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def as_dict(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings by name."""
+    return dataclasses.asdict(config)

@@ -1,0 +1,52 @@
+"""The log: ``<HH:MM:SS>|<level letter>|<message>`` on standard error and in a file."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+PACKAGES = ("data", "models", "utils", "trainer")
+FORMAT = "%(asctime)s|%(levelname).1s|%(message)s"
+
+
+class _TerminalHandler(logging.Handler):
+    """Writes to standard error without tearing a progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            tqdm.write(self.format(record), file=sys.stderr)
+        except BrokenPipeError:
+            pass  # nobody reads any more; the log file still does
+
+
+def start_log(name: str, *, debug: bool = False) -> logging.Logger:
+    """Send the messages of this program to standard error and return its logger."""
+    handler = _TerminalHandler()
+    handler.setFormatter(logging.Formatter(FORMAT, datefmt="%H:%M:%S"))
+    logging.getLogger().addHandler(handler)
+    for package in (name, *PACKAGES):
+        logging.getLogger(package).setLevel(logging.DEBUG if debug else logging.INFO)
+    return logging.getLogger(name)
+
+
+def log_to_file(path: Path, *, append: bool) -> None:
+    """Send the messages to a file too.
+
+    Raises:
+        OSError: If the file cannot be opened.
+    """
+    handler = logging.FileHandler(path, mode="a" if append else "w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter(FORMAT, datefmt="%H:%M:%S"))
+    logging.getLogger().addHandler(handler)
+
+
+def close_log() -> None:
+    """Close and remove the handlers, for a program that starts another run in its process."""
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if isinstance(handler, (_TerminalHandler, logging.FileHandler)):
+            root.removeHandler(handler)
+            handler.close()

@@ -1,0 +1,176 @@
+"""The model file ``ANIMAL-SPOT.pk``, in the original's form with a few keys more.
+
+The dictionary form holds plain dictionaries and state dicts, so that other programs can read it
+and none of our classes becomes a file format. The TorchScript form carries text files beside the
+network, which other programs (PAMGuard among them) read.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from data.signal_config import SignalConfig
+from models.classifier import Classifier
+from models.convnext_encoder import fork_encoder_state
+from models.factory import RESNET_OPTIONS, build_encoder, build_model
+from utils.checkpoints import UnreadableFileError, load_tensors, save_tensors
+from utils.files import atomic_path
+
+FILE_NAME = "ANIMAL-SPOT.pk"
+DEFAULT_CLASSES = {"noise": 0, "target": 1}
+REQUIRED = ("encoderOpts", "classifierOpts", "dataOpts", "encoderState", "classifierState")
+
+
+@dataclass
+class ModelFile:
+    """A network with everything needed to use it.
+
+    Attributes:
+        model: ``encoder`` and ``classifier`` in sequence.
+        encoder_opts: ``encoderOpts`` of the file.
+        classifier_opts: ``classifierOpts`` of the file.
+        signal: Signal path.
+        classes: Class name to index.
+        backbone: ``resnet`` or ``convnext``.
+        sequence_len_ms: Clip length in training; None in files of the original.
+        normalization: ``min_max`` or ``db_range``; None in files of the original, which does not
+            store it.
+        extra: Further keys: ``seed`` and ``metrics``.
+    """
+
+    model: nn.Sequential
+    encoder_opts: dict[str, Any]
+    classifier_opts: dict[str, Any]
+    signal: SignalConfig
+    classes: dict[str, int]
+    backbone: str = "resnet"
+    sequence_len_ms: int | None = None
+    normalization: str | None = None
+    extra: dict[str, Any] | None = None
+
+
+def save_model(content: ModelFile, path: Path) -> None:
+    """Write the dictionary form.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    model = content.model
+    save_tensors(
+        {
+            "encoderOpts": content.encoder_opts,
+            "classifierOpts": content.classifier_opts,
+            "dataOpts": content.signal.data_opts(),
+            "encoderState": _cpu_state(model.encoder),
+            "classifierState": _cpu_state(model.classifier),
+            "classes": content.classes,
+            "backbone": content.backbone,
+            "normalization": content.normalization,
+            "sequence_len_ms": content.sequence_len_ms,
+            **(content.extra or {}),
+        },
+        path,
+    )
+
+
+def _cpu_state(module: nn.Module) -> dict[str, torch.Tensor]:
+    return type(state := module.state_dict())(
+        (key, value.detach().cpu().contiguous()) for key, value in state.items()
+    )
+
+
+def load_model(path: Path) -> ModelFile:
+    """Read a dictionary model file of this program, of the original or of the cetacean fork.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UnreadableFileError: If it is no such file, or its parts do not fit together.
+    """
+    content = load_tensors(path)
+    missing = [key for key in REQUIRED if not isinstance(content, Mapping) or key not in content]
+    if missing:
+        raise UnreadableFileError(f"{path} is not a model file: it has no {', '.join(missing)}")
+    encoder_opts = dict(content["encoderOpts"])
+    kernel = encoder_opts.get("conv_kernel_size")
+    if isinstance(kernel, (list, tuple)):
+        encoder_opts["conv_kernel_size"] = kernel[0]
+    backbone = content.get("backbone") or (
+        "resnet" if set(RESNET_OPTIONS) <= set(encoder_opts) else "convnext"
+    )
+    normalization = content.get("normalization")
+    try:
+        encoder = build_encoder(backbone, encoder_opts)
+        state = content["encoderState"]
+        encoder.load_state_dict(fork_encoder_state(state) if backbone == "convnext" else state)
+        classifier = Classifier(**content["classifierOpts"])
+        classifier.load_state_dict(content["classifierState"])
+        signal = SignalConfig.from_data_opts(
+            content["dataOpts"], min_max_norm=normalization == "min_max"
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UnreadableFileError(
+            f"the parts of {path} do not fit together: {str(error).splitlines()[0]}"
+        ) from error
+    return ModelFile(
+        model=build_model(encoder, classifier),
+        encoder_opts=encoder_opts,
+        classifier_opts=dict(content["classifierOpts"]),
+        signal=signal,
+        classes=dict(content.get("classes") or DEFAULT_CLASSES),
+        backbone=backbone,
+        sequence_len_ms=content.get("sequence_len_ms"),
+        normalization=normalization,
+        extra={k: content[k] for k in ("seed", "metrics") if k in content},
+    )
+
+
+def save_torchscript(content: ModelFile, path: Path) -> None:
+    """Write the TorchScript form: a trace in evaluation mode and the original's extra files.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    model = content.model.cpu().eval().to(memory_format=torch.contiguous_format)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        traced = torch.jit.trace(model, torch.rand(1, 1, 128, 256))
+        extra_files = {
+            "dataOpts": str(content.signal.data_opts()),
+            "encoderOpts": str(content.encoder_opts),
+            "classifierOpts": str(content.classifier_opts),
+            "encoderState": str(content.model.encoder.state_dict()),
+            "classifierState": str(content.model.classifier.state_dict()),
+            "transforms": str(_transform_texts(content)),
+            "classes": str(content.classes),
+        }
+        with atomic_path(path) as temporary:
+            torch.jit.save(traced, str(temporary), _extra_files=extra_files)
+
+
+def _transform_texts(content: ModelFile) -> dict[str, str]:
+    """Describe the signal path in the original's words, which other programs parse."""
+    signal = content.signal
+    min_db, ref_db = (
+        (None, None) if signal.min_max_norm else (signal.min_level_db, signal.ref_level_db)
+    )
+    n_classes = content.classifier_opts["num_classes"]
+    return {
+        "load_audio": f"{{sr: {signal.sr}, mono : True}}",
+        "pre_emph": f"{{pre_empf_factor : {signal.preemphases}}}",
+        "spectrogram": f"{{fft : {signal.n_fft}, hop : {signal.hop_length}, center : False}}",
+        "freq_compression": (
+            f"{{type : {signal.freq_compression}, bins : {signal.n_freq_bins}, "
+            f"fmin : {signal.fmin}, fmax : {signal.fmax}}}"
+        ),
+        "amplitude_to_decibel": f"{{min_db : {signal.min_level_db}}}",
+        "normalize": f"{{min_max : {signal.min_max_norm}, min_db : {min_db}, ref_db : {ref_db}}}",
+        "class_info": f"{{num_class : {n_classes}, name_class : {content.classes}}}",
+        "seg_size": f"{{size_ms : {content.sequence_len_ms}}}",
+    }

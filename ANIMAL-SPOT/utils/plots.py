@@ -1,0 +1,96 @@
+"""Pictures for TensorBoard and for the model folder."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def confusion_figure(values: Tensor, names: Sequence[str], number_format: str | None) -> Figure:
+    """Draw a confusion matrix: rows are true classes, columns predicted ones.
+
+    Args:
+        values: Shape ``(true, predicted)``.
+        names: In index order.
+        number_format: How to write the number into each cell; None for no numbers.
+    """
+    side = max(4.0, 0.5 * len(names) + 2.0)
+    figure = Figure(figsize=(side + 1.0, side), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    image = axes.imshow(values, cmap="hot_r", vmin=0)
+    figure.colorbar(image)
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    if number_format is not None:
+        dark = float(values.max()) / 2
+        for (i, j), value in np.ndenumerate(values.numpy()):
+            axes.text(
+                j,
+                i,
+                number_format.format(value),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if value > dark else "black",
+            )
+    return figure
+
+
+def roc_figure(labels: Tensor, scores: Tensor) -> tuple[Figure, float]:
+    """Draw the receiver operating characteristic; equal scores make one step.
+
+    Returns:
+        The figure, and the area under the curve: NaN when a class is absent.
+    """
+    from sklearn.metrics import auc, roc_curve
+
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    area = math.nan
+    if len(labels.unique()) == 2:
+        fpr, tpr, _ = roc_curve(labels.numpy(), scores.float().numpy(), drop_intermediate=False)
+        area = float(auc(fpr, tpr))
+        axes.plot(fpr, tpr, label=f"AUC {area:.3f}")
+    else:
+        axes.plot([], [], label="AUC undefined: a class is absent")
+    axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
+    axes.set_xlabel("false positive rate")
+    axes.set_ylabel("true positive rate")
+    axes.legend(loc="lower right")
+    return figure, area
+
+
+def spectrogram_image(features: Tensor) -> np.ndarray:
+    """Colour a network input ``(1, time, freq)``: ``(height, width, rgb)``, low frequency below."""
+    values = features[0].T.flip(0).numpy()
+    values = values - values.min()
+    rgba = colormaps["viridis"](values / (values.max() + 1e-8), bytes=True)
+    return np.ascontiguousarray(rgba[..., :3])
+
+
+def caption(image: np.ndarray, text: str) -> np.ndarray:
+    """Write lines of text under an image; a narrow image is widened so that they fit."""
+    lines = text.split("\n")
+    probe = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    width = max(image.shape[1], *(math.ceil(probe.textlength(line)) + 4 for line in lines))
+    height = image.shape[0] + 13 * len(lines)
+    picture = Image.new("RGB", (width, height), "white")
+    picture.paste(Image.fromarray(image), ((width - image.shape[1]) // 2, 0))
+    draw = ImageDraw.Draw(picture)
+    for i, line in enumerate(lines):
+        draw.text((2, image.shape[0] + 13 * i), line, fill="black")
+    return np.asarray(picture)

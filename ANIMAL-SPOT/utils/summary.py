@@ -1,0 +1,166 @@
+"""TensorBoard: what is written, under which tags."""
+
+from __future__ import annotations
+
+import math
+import re
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from utils.plots import caption, confusion_figure, roc_figure, spectrogram_image
+
+if TYPE_CHECKING:
+    from trainer import PhaseResult
+
+N_IMAGES_EACH = 2  # spectrograms of right clips, and of wrong ones
+FIGURE_SHARE = 0.01  # of the run's time, at most
+
+
+def new_run_name(parent: Path, prefix: str) -> str:
+    """Return a folder name ``<prefix>_<yy-mm-dd-HH-MM>-<host>`` that is not taken yet."""
+    name = f"{prefix}_{time.strftime('%y-%m-%d-%H-%M')}-{socket.gethostname()}"
+    unique, number = name, 1
+    while (parent / unique).exists():
+        number += 1
+        unique = f"{name}-{number}"
+    return unique
+
+
+class Summary:
+    """Writes one run.
+
+    Args:
+        parent: Folder of the runs.
+        run_name: Folder of this run in it.
+        class_names: In index order.
+        first_epoch: Epoch that the run starts or goes on with; later entries of the folder, from
+            before an interruption, are hidden.
+    """
+
+    def __init__(
+        self, parent: Path, run_name: str, class_names: list[str], first_epoch: int = 0
+    ) -> None:
+        self.folder = parent / run_name
+        self.run_name = run_name
+        self._class_names = class_names
+        self._writer = SummaryWriter(str(self.folder), purge_step=first_epoch or None)
+        self._started = time.perf_counter()
+        self._figure_seconds = 0.0
+
+    def add_phase(
+        self,
+        result: PhaseResult,
+        epoch: int,
+        *,
+        lr: float | None = None,
+        with_figures: bool = False,
+        dataset: Any = None,
+    ) -> None:
+        """Write the numbers of a phase, and if wanted its figures and a few spectrograms.
+
+        Figures are slow to draw, so those of train and val are left out when they would take more
+        than a hundredth of the run's time; those of test are always drawn.
+
+        Args:
+            result: The phase.
+            epoch: Step of the entries.
+            lr: Learning rate, for the train phase.
+            with_figures: Draw the confusion matrix or the ROC curve.
+            dataset: Where the spectrograms come from; None for no spectrogram.
+        """
+        phase = result.phase
+        scalars = {f"{phase}/epoch_loss": result.loss}
+        if result.binary is not None:
+            scalars |= {f"{phase}/{name}": value for name, value in vars(result.binary).items()}
+        else:
+            scalars[f"{phase}/accuracy"] = result.accuracy
+            scalars[f"{phase}/mean_per_class_accuracy"] = result.macro_accuracy
+            for name, value in zip(self._class_names, result.per_class, strict=True):
+                if not math.isnan(value):
+                    scalars[f"{phase}/per_class_accuracy/{name}"] = value
+        if lr is not None:
+            scalars["lr"] = lr
+        scalars[f"{phase}/time"] = result.seconds
+        scalars[f"{phase}/data_loading_time"] = result.loading_seconds
+        for tag, value in scalars.items():
+            self._writer.add_scalar(tag, value, epoch)
+        elapsed = time.perf_counter() - self._started
+        if with_figures and (
+            phase == "test" or self._figure_seconds <= FIGURE_SHARE * elapsed
+        ):
+            begun = time.perf_counter()
+            self._add_figures(result, epoch)
+            if dataset is not None:
+                self._add_spectrograms(result, epoch, dataset)
+            if phase != "test":
+                self._figure_seconds += time.perf_counter() - begun
+        self._writer.flush()
+
+    def _add_figures(self, result: PhaseResult, epoch: int) -> None:
+        phase, names = result.phase, self._class_names
+        if result.binary is not None:
+            figure, auc = roc_figure(result.labels, result.confidences)
+            self._writer.add_figure(f"{phase}_roc/roc", figure, epoch)
+            if not math.isnan(auc):
+                self._writer.add_scalar(f"{phase}/auc", auc, epoch)
+            return
+        raw = result.confusion.float()
+        rows = raw.sum(1, keepdim=True)
+        shares = torch.where(rows > 0, raw / rows.clamp(min=1), torch.zeros(()))
+        for tag, values, numbered in (
+            ("norm/cm_numbered", shares, "{:.1f}"),
+            ("norm/cm", shares, None),
+            ("raw/cm_numbered", raw, "{:.0f}"),
+        ):
+            figure = confusion_figure(values, names, numbered)
+            self._writer.add_figure(f"{phase}_confusion_matrix_{tag}", figure, epoch)
+
+    def _add_spectrograms(self, result: PhaseResult, epoch: int, dataset: Any) -> None:
+        """Show some right and some wrong clips, drawn by chance but the same for every epoch."""
+        order = np.random.default_rng(0).permutation(len(result.labels))
+        right = (result.labels == result.predictions).numpy()[order]
+        for is_right, chosen in ((True, order[right]), (False, order[~right])):
+            used: set[str] = set()
+            for row in chosen:
+                true = self._class_names[int(result.labels[row])]
+                predicted = self._class_names[int(result.predictions[row])]
+                kind = "true" if is_right else "false"
+                tag = _plain_tag(f"{result.phase}/{kind} - {true} as {predicted}")
+                if tag in used:
+                    continue
+                used.add(tag)
+                index = int(result.indices[row])
+                features, _, _ = dataset[(epoch, index)]
+                name = Path(dataset.samples[index].name).name
+                text = f"{name}\n{true} as {predicted}, p {float(result.confidences[row]):.2f}"
+                image = caption(spectrogram_image(features), text)
+                self._writer.add_image(tag, image, epoch, dataformats="HWC")
+                if len(used) == N_IMAGES_EACH:
+                    break
+
+    def add_hyper_parameters(self, settings: dict[str, Any], final: dict[str, float]) -> None:
+        """Write the settings beside the final metrics, for TensorBoard's table of runs."""
+        plain = {
+            k: v if isinstance(v, (int, float, str, bool)) else str(v) for k, v in settings.items()
+        }
+        present = {k: v for k, v in final.items() if not math.isnan(v)}
+        for part in hparams(plain, {f"final/{k}": v for k, v in present.items()}):
+            self._writer.file_writer.add_summary(part)
+        for name, value in present.items():
+            self._writer.add_scalar(f"final/{name}", value, 0)
+
+    def close(self) -> None:
+        """Flush and close the event file."""
+        self._writer.close()
+
+
+def _plain_tag(tag: str) -> str:
+    """Replace what the original's writer replaced in a tag."""
+    return re.sub(r"[^A-Za-z0-9_\-./]", "_", tag)
