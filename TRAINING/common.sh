@@ -1,0 +1,58 @@
+# Sourced by the train_*.sh scripts: finds Python and the data, makes the output folders.
+#
+# From the environment: DATA_DIR, OUTPUT_DIR, NUM_WORKERS, EPOCHS, CACHE_DIR, PRETRAINED_WEIGHTS.
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+
+# start_training NAME DEFAULT_EPOCHS FLAG...: train into <OUTPUT_DIR>/NAME_<time>.
+start_training() {
+    local name="$1" epochs="${EPOCHS:-$2}"
+    shift 2
+    if [[ -z "${DATA_DIR:-}" ]]; then
+        echo "DATA_DIR is not set. Name the folder of your clips:" >&2
+        echo "    DATA_DIR=/path/to/clips bash $0" >&2
+        echo "or try the synthetic corpus first:" >&2
+        echo "    make -C '$ROOT' demo-data && DATA_DIR='$ROOT/demo/data' bash $0" >&2
+        exit 1
+    fi
+    if [[ ! -d "$DATA_DIR" ]]; then
+        echo "DATA_DIR $DATA_DIR does not exist or is not a folder" >&2
+        exit 1
+    fi
+    local run python="python3" candidate
+    for candidate in "$ROOT/.venv/bin/python" "$ROOT/venv/bin/python"; do
+        if [[ -x "$candidate" ]]; then
+            python="$candidate"
+            break
+        fi
+    done
+    run="${OUTPUT_DIR:-$ROOT/outputs}/${name}_$(date +%Y-%m-%d_%H-%M)"
+    if [[ -e "$run" ]]; then # a second run in this minute
+        run="${run}-$(date +%S)-$$"
+    fi
+    local arguments=(
+        --data_dir "$DATA_DIR"
+        --model_dir "$run/model"
+        --checkpoint_dir "$run/checkpoints"
+        --log_dir "$run/logs"
+        --summary_dir "$run/summaries"
+        --max_train_epochs "$epochs"
+        --num_workers "${NUM_WORKERS:-8}"
+    )
+    if [[ -n "${CACHE_DIR:-}" ]]; then
+        arguments+=(--cache_dir "$CACHE_DIR")
+    fi
+    "$python" "$ROOT/ANIMAL-SPOT/main.py" "${arguments[@]}" "$@" || return
+    echo
+    echo "model:              $run/model/ANIMAL-SPOT.pk"
+    echo "log:                $run/logs/TRAIN.log"
+    echo "accuracy per class: $run/model/results.json, table in the log"
+    echo "TensorBoard:        tensorboard --logdir '$run/summaries'"
+}
+
+# Signal path of the published cetacean settings.
+PUBLISHED_SIGNAL=(
+    --sr 44100 --sequence_len 500 --n_fft 1024 --hop_length 172
+    --n_freq_bins 256 --freq_compression linear --fmin 500 --fmax 10000
+    --min_max_norm --filter_broken_audio
+)
