@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from data import augment, dsp
+from data import dsp
 from data.audio_io import ClipError, read_waveform
+from data.augment import augment, clip_generator
 from data.feature_cache import FeatureCache
 from data.inspection import ignore_interrupt
 from data.pipeline import PowerBand, SpectrogramPipeline
@@ -111,38 +112,17 @@ class ClipDataset(Dataset):
         with one_thread():
             band = self._reader.read(sample.path, sample.digest)
             if self._augmentation:
-                rng = augment.clip_generator(self._seed, epoch, sample.name)
-                features = self._augmented(band, rng)
+                rng = clip_generator(self._seed, epoch, sample.name)
+                draw_noise = (lambda: self._noise_band(rng)) if self._noise else None
+                features = augment(band, self._pipeline, self._n_frames, rng, draw_noise)
             else:
-                pipeline = self._pipeline
-                features = pipeline.finish(pipeline.compress(band.take(None, pipeline.bins)))
-                features = dsp.fit_length(features[None], self._n_frames)
+                features = self._pipeline.features_of(band)[None]
+                features = dsp.fit_length(features, self._n_frames)
         return features, sample.label, index
 
-    def _augmented(self, band: PowerBand, rng: np.random.Generator) -> Tensor:
-        pipeline = self._pipeline
-        power = augment.distort(band, pipeline, augment.draw_distortion(rng))
-        if self._noise:
-            if len(power) < self._n_frames:
-                power = dsp.fit_length(power[None], self._n_frames, rng.random())[0]
-            power = self._with_noise(power, rng)
-        features = pipeline.finish(power)
-        return dsp.fit_length(features[None], self._n_frames, rng.random())
-
-    def _with_noise(self, power: Tensor, rng: np.random.Generator) -> Tensor:
-        band = self._noise_band(self._noise[rng.integers(len(self._noise))])
-        longest = 2 * len(power)
-        if len(band.values) > longest:
-            start = int(rng.integers(len(band.values) - longest + 1))
-            band = PowerBand(
-                band.values[start : start + longest], band.first_bin, band.n_stft_bins, band.median
-            )
-        distortion = augment.draw_distortion(rng, gain=False)
-        noise_power = augment.distort(band, self._pipeline, distortion)
-        low, high = augment.NOISE_SNR_DB
-        return augment.mix_noise(power, noise_power, float(rng.integers(low, high + 1)), rng)
-
-    def _noise_band(self, sample: Sample) -> PowerBand:
+    def _noise_band(self, rng: np.random.Generator) -> PowerBand:
+        """Draw a noise clip; those drawn before are kept in memory."""
+        sample = self._noise[rng.integers(len(self._noise))]
         memory = self._noise_memory
         if sample.digest not in memory:
             memory[sample.digest] = self._reader.read(sample.path, sample.digest)

@@ -7,6 +7,7 @@ the loader's workers or on the batch that it is in.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,35 +62,106 @@ def pitch_source_bins(bins: np.ndarray, n_stft_bins: int, factor: float) -> np.n
     return np.where(bins < n_shifted, source[np.minimum(bins, n_shifted - 1)], -1)
 
 
-def distort(band: PowerBand, pipeline: SpectrogramPipeline, distortion: Distortion) -> Tensor:
-    """Return the compressed power of a distorted clip, shape ``(time, bins)``."""
-    n_rows = round(len(band.values) * distortion.stretch)
-    rows = dsp.nearest_indices(len(band.values), max(1, n_rows)).numpy()
-    bins = pitch_source_bins(pipeline.bins, band.n_stft_bins, distortion.pitch)
-    power = pipeline.compress(band.take(rows, bins))
-    return power * 10.0 ** (distortion.gain_db / 10.0)
+def stretched_rows(n_rows: int, factor: float) -> np.ndarray:
+    """Return the frame that each frame shows after a time stretch by nearest neighbour."""
+    return dsp.nearest_indices(n_rows, max(1, round(n_rows * factor))).numpy()
 
 
-def mix_noise(
-    clip_power: Tensor, noise_power: Tensor, snr_db: float, rng: np.random.Generator
-) -> Tensor:
-    """Add noise, repeated or cut at random to the clip's length, at a signal-to-noise ratio.
+def noise_rows(n_noise: int, n_rows: int, stretch: float, rng: np.random.Generator) -> np.ndarray:
+    """Choose ``n_rows`` frames of a noise clip: a part of a longer one, or a shorter one repeated.
+
+    Args:
+        n_noise: Frames of the noise clip; beyond ``2 * n_rows`` a part is drawn before stretching.
+        n_rows: Frames wanted.
+        stretch: Factor on the duration of the noise.
+        rng: Draws the positions.
+    """
+    first = 0
+    if n_noise > 2 * n_rows:
+        first = int(rng.integers(n_noise - 2 * n_rows + 1))
+        n_noise = 2 * n_rows
+    rows = first + stretched_rows(n_noise, stretch)
+    repeats = -(-n_rows // len(rows))
+    start = int(rng.integers(repeats * len(rows) - n_rows + 1))
+    return rows[np.arange(start, start + n_rows) % len(rows)]
+
+
+def mix_noise(clip_power: Tensor, noise_power: Tensor, snr_db: float) -> Tensor:
+    """Add noise at a signal-to-noise ratio of the summed powers; silent noise changes nothing.
 
     Args:
         clip_power: Shape ``(time, bins)``.
-        noise_power: Shape ``(any time, bins)``; silent noise changes nothing.
-        snr_db: Ratio of the summed powers.
-        rng: Draws the position in the noise.
+        noise_power: The same shape.
+        snr_db: Ratio in dB.
     """
-    n_rows = len(clip_power)
-    if len(noise_power) < n_rows:
-        repeats = -(-n_rows // len(noise_power))
-        noise_power = noise_power.repeat(repeats, 1)
-    start = int(rng.integers(len(noise_power) - n_rows + 1))
-    noise_power = noise_power[start : start + n_rows]
     noise_sum = noise_power.sum()
     if noise_sum <= 0:
         return clip_power
-    return torch.add(
-        clip_power, noise_power * (clip_power.sum() / noise_sum * 10.0 ** (-snr_db / 10.0))
-    )
+    factor = clip_power.sum() / noise_sum * 10.0 ** (-snr_db / 10.0)
+    return torch.add(clip_power, noise_power * factor)
+
+
+def augment(
+    band: PowerBand,
+    pipeline: SpectrogramPipeline,
+    n_frames: int,
+    rng: np.random.Generator,
+    draw_noise: Callable[[], PowerBand] | None = None,
+) -> Tensor:
+    """Make a network input out of a clip that chance has altered.
+
+    Args:
+        band: The clip, kept wide enough for pitch shifts.
+        pipeline: Signal path.
+        n_frames: Length of the input.
+        rng: The clip's generator.
+        draw_noise: Gives the band of a noise clip to mix in; None for no noise.
+
+    Returns:
+        Shape ``(1, n_frames, n_features)``.
+    """
+    distortion = draw_distortion(rng)
+    rows = stretched_rows(len(band.values), distortion.stretch)
+    bins = pitch_source_bins(pipeline.bins, band.n_stft_bins, distortion.pitch)
+    if draw_noise is None and pipeline.config.freq_compression == "linear":
+        return _augment_levels(band, rows, bins, distortion.gain_db, pipeline, n_frames, rng)
+    power = pipeline.compress(band.to_power(band.gather(rows, bins)))
+    power = power * 10.0 ** (distortion.gain_db / 10.0)
+    if draw_noise is not None:
+        if len(power) < n_frames:
+            power = dsp.fit_length(power[None], n_frames, rng.random())[0]
+        noise_band = draw_noise()
+        change = draw_distortion(rng, gain=False)
+        rows = noise_rows(len(noise_band.values), len(power), change.stretch, rng)
+        bins = pitch_source_bins(pipeline.bins, noise_band.n_stft_bins, change.pitch)
+        noise_power = pipeline.compress(noise_band.to_power(noise_band.gather(rows, bins)))
+        low, high = NOISE_SNR_DB
+        power = mix_noise(power, noise_power, float(rng.integers(low, high + 1)))
+    return dsp.fit_length(pipeline.finish(power)[None], n_frames, rng.random())
+
+
+def _augment_levels(
+    band: PowerBand,
+    rows: np.ndarray,
+    bins: np.ndarray,
+    gain_db: float,
+    pipeline: SpectrogramPipeline,
+    n_frames: int,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Do the same where nothing adds powers: on levels, and only for the frames that are kept."""
+    floor_db = pipeline.config.min_level_db
+    position = rng.random()
+    excess = max(0, len(rows) - n_frames)
+    first = dsp.crop_offset(excess, position)
+    kept = slice(first, first + n_frames)
+    extremes = None
+    if pipeline.config.min_max_norm:
+        values = band.gather(rows, bins)
+        span = np.array([values.min(), values.max()], dtype=values.dtype)
+        extremes = (band.to_db(span, floor_db - gain_db) + gain_db).clamp(min=floor_db)
+        values = values[kept]
+    else:
+        values = band.gather(rows[kept], bins)
+    level = band.to_db(values, floor_db - gain_db) + gain_db
+    return dsp.fit_length(pipeline.normalise(level, extremes)[None], n_frames, position)

@@ -106,11 +106,6 @@ def power_to_db(power: Tensor, floor_db: float) -> Tensor:
     return 10.0 * power.clamp(min=10.0 ** (floor_db / 10.0)).log10()
 
 
-def db_to_power(level_db: Tensor) -> Tensor:
-    """Invert ``power_to_db``; minus infinity is no power."""
-    return torch.exp(level_db * (math.log(10.0) / 10.0))
-
-
 @functools.lru_cache(maxsize=4)
 def dct_basis(n_in: int, n_out: int) -> Tensor:
     """Return the unnormalised DCT-II rows 1 to ``n_out`` as a matrix ``(n_in, n_out)``."""
@@ -138,11 +133,16 @@ def normalise_db_range(level_db: Tensor, min_level_db: float, ref_level_db: floa
     return ((level_db - ref_level_db - min_level_db) / -min_level_db).clamp(0.0, 1.0)
 
 
-def normalise_min_max(values: Tensor) -> Tensor:
-    """Map the smallest value to 0 and the largest to 1; constant input becomes all 0."""
-    shifted = values - values.min()
-    largest = shifted.max()
-    return torch.where(largest == 0, shifted, shifted / largest)
+def normalise_min_max(values: Tensor, extremes: Tensor | None = None) -> Tensor:
+    """Map the smallest value to 0 and the largest to 1; constant input becomes all 0.
+
+    Args:
+        values: Any shape.
+        extremes: Smallest and largest value, where ``values`` is only a part of what they are of.
+    """
+    low, high = values.aminmax() if extremes is None else extremes.unbind()
+    span = high - low
+    return (values - low) / torch.where(span > 0, span, 1.0)
 
 
 def fit_length(spectrogram: Tensor, n_out: int, position: float = 0.5) -> Tensor:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import zipfile
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,9 @@ from data.pipeline import LEVEL_STEP_DB, LOWEST_LEVEL_DB, PowerBand, Spectrogram
 from utils.files import atomic_path
 
 FORMAT_VERSION = 1
+MAGIC = b"ASPB"
+# Magic, CRC-32 of the levels, frames, bins, first bin, STFT bins, median; then 16-bit levels.
+_HEADER = struct.Struct("<4sIIIIIf")
 
 log = logging.getLogger(__name__)
 
@@ -56,19 +60,15 @@ class FeatureCache:
     def path_of(self, clip_digest: str) -> Path:
         """Return where the band of the clip with that content is kept."""
         key = hashlib.blake2b(f"{clip_digest}|{self._settings}".encode(), digest_size=16)
-        return self.folder / f"{key.hexdigest()}.npz"
+        return self.folder / f"{key.hexdigest()}.band"
 
     def get(self, clip_digest: str) -> PowerBand | None:
         """Return a kept band; None if there is none or its file is damaged."""
         try:
-            with np.load(self.path_of(clip_digest), allow_pickle=False) as kept:
-                shape = kept["shape"]
-                return PowerBand(
-                    kept["levels"], int(shape[0]), int(shape[1]), float(kept["median"])
-                )
+            return _unpack(self.path_of(clip_digest).read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
+        except (OSError, ValueError, struct.error):
             return None  # cut off or overwritten: made again
 
     def put(self, clip_digest: str, band: PowerBand) -> None:
@@ -77,13 +77,8 @@ class FeatureCache:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with atomic_path(self.path_of(clip_digest)) as temporary, open(temporary, "wb") as file:
-                np.savez(
-                    file,
-                    levels=band.encode().values,
-                    shape=np.array([band.first_bin, band.n_stft_bins]),
-                    median=np.float32(band.median),
-                )
+            with atomic_path(self.path_of(clip_digest)) as temporary:
+                temporary.write_bytes(_pack(band.encode()))
         except OSError as error:
             self._can_write = False
             log.warning(
@@ -91,3 +86,20 @@ class FeatureCache:
                 self.folder,
                 error.strerror or error,
             )
+
+
+def _pack(band: PowerBand) -> bytes:
+    levels = np.ascontiguousarray(band.values, dtype="<u2").tobytes()
+    header = _HEADER.pack(
+        MAGIC, zlib.crc32(levels), *band.values.shape, band.first_bin, band.n_stft_bins, band.median
+    )
+    return header + levels
+
+
+def _unpack(content: bytes) -> PowerBand:
+    magic, checksum, n_frames, n_bins, first_bin, n_stft_bins, median = _HEADER.unpack_from(content)
+    levels = memoryview(content)[_HEADER.size :]
+    if magic != MAGIC or zlib.crc32(levels) != checksum:
+        raise ValueError("not a whole file of this format")
+    values = np.frombuffer(levels, dtype="<u2").reshape(n_frames, n_bins)
+    return PowerBand(values, first_bin, n_stft_bins, median)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,21 +38,20 @@ class PowerBand:
         """Return the band as 16-bit level codes: within 0.002 dB from -150 dB to +112 dB."""
         if self.values.dtype == np.uint16:
             return self
-        with np.errstate(divide="ignore"):
-            level_db = 10.0 * np.log10(self.values)
-        codes = np.rint((level_db - LOWEST_LEVEL_DB) / LEVEL_STEP_DB) + 1
-        codes = np.clip(codes, 0, np.iinfo(np.uint16).max).astype(np.uint16)
-        return PowerBand(codes, self.first_bin, self.n_stft_bins, self.median)
+        return PowerBand(_codes_of(self.values), self.first_bin, self.n_stft_bins, self.median)
 
-    def take(self, rows: np.ndarray | None, bins: np.ndarray) -> Tensor:
-        """Gather frames and STFT bins.
+    def gather(self, rows: np.ndarray | None, bins: np.ndarray) -> np.ndarray:
+        """Pick frames and STFT bins, as they are stored.
 
         Args:
             rows: Frames wanted, in any order and number; None for all.
             bins: STFT bins wanted; -1 stands for the median.
 
         Returns:
-            Power, shape ``(rows, bins)``.
+            Shape ``(rows, bins)``; for ``to_power`` or ``to_db``.
+
+        Raises:
+            IndexError: If a bin is outside the band.
         """
         columns = bins - self.first_bin
         inside = bins >= 0
@@ -59,22 +59,57 @@ class PowerBand:
             raise IndexError(
                 f"bins {bins[inside].min()}..{bins[inside].max()} are outside the band that is kept"
             )
-        chosen = self.values if rows is None else self.values.take(rows, axis=0)
-        chosen = chosen.take(np.where(inside, columns, 0), axis=1)
-        if chosen.dtype == np.uint16:
-            level_db = torch.from_numpy(chosen.astype(np.float32))
-            level_db = level_db.mul_(LEVEL_STEP_DB).add_(LOWEST_LEVEL_DB - LEVEL_STEP_DB)
-            power = dsp.db_to_power(level_db)
-            power[torch.from_numpy(chosen == 0)] = 0.0
-        else:
-            power = torch.from_numpy(chosen)
+        # mode="clip" only spares a slow second check.
+        chosen = self.values if rows is None else self.values.take(rows, axis=0, mode="clip")
+        chosen = chosen.take(np.where(inside, columns, 0), axis=1, mode="clip")
         if not inside.all():
-            power[:, torch.from_numpy(~inside)] = self.median
-        return power
+            median = np.array(self.median, dtype=np.float32)
+            chosen[:, ~inside] = _codes_of(median) if chosen.dtype == np.uint16 else median
+        return chosen
+
+    @staticmethod
+    def to_power(gathered: np.ndarray) -> Tensor:
+        """Return gathered values as power."""
+        if gathered.dtype == np.uint16:
+            gathered = _power_of_codes().take(gathered, mode="clip")
+        return torch.from_numpy(gathered)
+
+    @staticmethod
+    def to_db(gathered: np.ndarray, floor_db: float) -> Tensor:
+        """Return gathered values in dB, never under ``floor_db``."""
+        if gathered.dtype == np.uint16:
+            level_db = torch.from_numpy(gathered.astype(np.float32))
+            level_db = level_db.mul_(LEVEL_STEP_DB).add_(LOWEST_LEVEL_DB - LEVEL_STEP_DB)
+            return level_db.clamp_(min=floor_db)
+        return dsp.power_to_db(torch.from_numpy(gathered), floor_db)
+
+
+def _codes_of(power: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        level_db = 10.0 * np.log10(power)
+    codes = np.rint((level_db - LOWEST_LEVEL_DB) / LEVEL_STEP_DB) + 1
+    return np.clip(codes, 0, np.iinfo(np.uint16).max).astype(np.uint16)
+
+
+@functools.cache
+def _power_of_codes() -> np.ndarray:
+    """Return the power that each level code stands for."""
+    codes = np.arange(np.iinfo(np.uint16).max + 1)
+    power = 10.0 ** ((LOWEST_LEVEL_DB + (codes - 1) * LEVEL_STEP_DB) / 10.0)
+    power[0] = 0.0
+    return power.astype(np.float32)
 
 
 class SpectrogramPipeline:
-    """Waveform to network input, step by step, as one configuration wants it."""
+    """Waveform to network input, step by step, as one configuration wants it.
+
+    Attributes:
+        config: The numbers.
+        bins: STFT bins that the input of ``compress`` consists of, in order.
+
+    Raises:
+        ValueError: If no STFT bin lies in the band.
+    """
 
     def __init__(self, config: SignalConfig) -> None:
         self.config = config
@@ -94,7 +129,6 @@ class SpectrogramPipeline:
             used = np.flatnonzero(bank.sum(1).numpy())
             self.bins = np.arange(used[0], used[-1] + 1)
             self._bank = bank[self.bins]
-        """STFT bins that the network input depends on, one for each column of ``compress``."""
 
     @property
     def n_features(self) -> int:
@@ -129,7 +163,7 @@ class SpectrogramPipeline:
         return low, high
 
     def compress(self, power_at_bins: Tensor) -> Tensor:
-        """Reduce power at ``self.bins`` to the bands of the network input, still as power."""
+        """Reduce power at ``bins`` to the bands of the network input, still as power."""
         return power_at_bins if self._bank is None else power_at_bins @ self._bank
 
     def finish(self, compressed: Tensor) -> Tensor:
@@ -142,12 +176,16 @@ class SpectrogramPipeline:
             return dsp.mfcc(compressed)
         return dsp.power_to_db(compressed, self.config.min_level_db)
 
-    def normalise(self, level: Tensor) -> Tensor:
-        """Map levels to 0..1, by their own extremes or by the fixed range."""
+    def normalise(self, level: Tensor, extremes: Tensor | None = None) -> Tensor:
+        """Map levels to 0..1, by the fixed range or by their own extremes (or those given)."""
         config = self.config
         if config.min_max_norm:
-            return dsp.normalise_min_max(level)
+            return dsp.normalise_min_max(level, extremes)
         return dsp.normalise_db_range(level, config.min_level_db, config.ref_level_db)
+
+    def features_of(self, band: PowerBand) -> Tensor:
+        """Clip to network input, from its band: ``(time, n_features)``."""
+        return self.finish(self.compress(band.to_power(band.gather(None, self.bins))))
 
     def features(self, waveform: Tensor) -> Tensor:
         """Whole path without chance: ``(1, samples)`` to ``(1, time, n_features)``."""
