@@ -14,15 +14,15 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from data.audiodataset import ClipDataset, EpochSampler, make_loader
 from data.audio_io import ClipError
+from data.audiodataset import ClipDataset, EpochSampler, make_loader
 from data.corpus import Corpus, CorpusError, load_corpus, write_excluded_files
 from data.labels import names_by_index
 from data.pipeline import SpectrogramPipeline
 from models.classifier import Classifier
 from models.factory import build_encoder, build_model
 from models.pretrained import PretrainedWeightsError
-from trainer import PhaseResult, Trainer, TrainingError
+from trainer import Trainer, TrainingError
 from utils.checkpoints import CheckpointFolder
 from utils.config import TrainConfig, as_dict, parse_config
 from utils.early_stopping import EarlyStopping
@@ -94,6 +94,7 @@ def run(config: TrainConfig) -> None:
         folders["data"],
         num_classes=config.num_classes,
         noise_dir=Path(config.noise_dir) if config.noise_dir else None,
+        noise_from_class=config.noise_from_class,
         exclude_silent=config.filter_broken_audio,
         strict_split=config.strict_split,
         seed=config.seed,
@@ -121,7 +122,14 @@ def run(config: TrainConfig) -> None:
     log.info("network: %s, %s parameters", _network_name(config), f"{n_parameters:,}")
     log.debug("%s", model)
 
-    trainer = _make_trainer(config, model, precision, corpus.classes, folders["checkpoint"])
+    trainer = _make_trainer(
+        config,
+        model,
+        precision,
+        corpus.classes,
+        folders["checkpoint"],
+        steps_per_epoch=len(loaders["train"].batch_sampler),
+    )
     prefix = run_prefix(len(names))
     run_name = None
     if resumable:
@@ -206,7 +214,7 @@ def _make_loaders(
             pipeline,
             config.signal.n_clip_frames(config.sequence_len),
             cache_dir=cache_dir,
-            augmentation=training and config.augmentation,
+            augmentation=config.augmentation_limits if training and config.augmentation else None,
             noise=corpus.noise if training else (),
             seed=config.seed,
         )
@@ -229,19 +237,36 @@ def _make_trainer(
     precision: Precision,
     classes: dict[str, int],
     checkpoint_dir: Path | None,
+    *,
+    steps_per_epoch: int,
 ) -> Trainer:
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=config.lr * config.batch_size, betas=(config.beta1, 0.999)
-    )
+    lr = config.lr * config.batch_size
+    betas = (config.beta1, 0.999)
+    if config.optimizer == "adamw":
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=lr, betas=betas, weight_decay=config.weight_decay
+        )
+    else:
+        optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=betas)
     mode = "min" if config.val_metric == "loss" else "max"
-    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimizer,
-        mode=mode,
-        factor=config.lr_decay_factor,
-        patience=_in_validations(config.lr_patience_epochs, config),
-        threshold=1e-3,
-        threshold_mode="abs",
-    )
+    if config.scheduler == "onecycle":
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=10 * config.lr,
+            total_steps=max(1, config.max_train_epochs * steps_per_epoch),
+            div_factor=10,
+            final_div_factor=100,
+            cycle_momentum=False,  # --beta1 stays what it was set to
+        )
+    else:
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer,
+            mode=mode,
+            factor=config.lr_decay_factor,
+            patience=_in_validations(config.lr_patience_epochs, config),
+            threshold=1e-3,
+            threshold_mode="abs",
+        )
     early_stopping = EarlyStopping(
         _in_validations(config.early_stopping_patience_epochs, config), mode
     )
@@ -256,6 +281,7 @@ def _make_trainer(
         val_metric=config.val_metric,
         epochs_per_eval=config.epochs_per_eval,
         gradient_clip_norm=config.gradient_clip_norm,
+        label_smoothing=config.label_smoothing,
         checkpoints=CheckpointFolder(checkpoint_dir, prefix) if checkpoint_dir else None,
         settings={k: v for k, v in as_dict(config).items() if k not in _FREE_TO_CHANGE},
         classes=classes,

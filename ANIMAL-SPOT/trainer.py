@@ -167,11 +167,13 @@ class Trainer:
         class_names: In index order.
         precision: Arithmetic.
         optimizer: Over the parameters of ``model``.
-        scheduler: Steps once a validation, on its metric.
+        scheduler: ``ReduceLROnPlateau`` steps once a validation, on its metric; any other once a
+            batch.
         early_stopping: Asked after each validation.
         val_metric: ``accuracy``, ``macro_accuracy`` or ``loss``; judges epochs.
         epochs_per_eval: Validate after epochs 0, n, 2n ... and after the last.
         gradient_clip_norm: Largest gradient norm, or None.
+        label_smoothing: Share of the target spread over all classes, in training.
         checkpoints: Where the state is kept, or None.
         settings: Kept in each checkpoint, to compare with those of a resuming run.
         classes: Name to index; kept in each checkpoint.
@@ -184,11 +186,12 @@ class Trainer:
         *,
         precision: Precision,
         optimizer: torch.optim.Optimizer,
-        scheduler: torch.optim.lr_scheduler.ReduceLROnPlateau,
+        scheduler: torch.optim.lr_scheduler.LRScheduler,
         early_stopping: EarlyStopping,
         val_metric: str = "accuracy",
         epochs_per_eval: int = 2,
         gradient_clip_norm: float | None = None,
+        label_smoothing: float = 0.0,
         checkpoints: CheckpointFolder | None = None,
         settings: dict[str, Any] | None = None,
         classes: dict[str, int] | None = None,
@@ -202,6 +205,7 @@ class Trainer:
         self.val_metric = val_metric
         self.epochs_per_eval = epochs_per_eval
         self.gradient_clip_norm = gradient_clip_norm
+        self.label_smoothing = label_smoothing
         self.checkpoints = checkpoints
         self.summary: Summary | None = None  # set once the run's name is known
         self.settings = settings or {}
@@ -210,9 +214,7 @@ class Trainer:
         self.best_model = _cpu_copy(model.state_dict())
         self.start_epoch = 0
         self._interrupted: dict[str, Any] | None = None  # the epoch that a resumed run is in
-        self._scaler = torch.amp.GradScaler(
-            precision.device.type, enabled=precision.name == "fp16"
-        )
+        self._scaler = torch.amp.GradScaler(precision.device.type, enabled=precision.name == "fp16")
         self._stop = StopRequest()
 
     # -- fitting ------------------------------------------------------------------------------
@@ -256,7 +258,8 @@ class Trainer:
         if better:
             self.best_metric = value
             self.best_model = _cpu_copy(self.model.state_dict())
-        self.scheduler.step(value)
+        if self._steps_on_plateau:
+            self.scheduler.step(value)
         self.early_stopping.step(value)
         self._save(epoch)
         self._report(result, epoch, with_figures=True, dataset=val_loader.dataset)
@@ -295,7 +298,7 @@ class Trainer:
         features, labels, indices = self._to_device(batch)
         with self.precision.autocast():
             logits = self.model(features)
-        loss = F.cross_entropy(logits.float(), labels)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
         if self.gradient_clip_norm is not None:
@@ -303,6 +306,8 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.gradient_clip_norm)
         self._scaler.step(self.optimizer)
         self._scaler.update()
+        if not self._steps_on_plateau:
+            self.scheduler.step()
         running.add(logits, labels, indices, loss)
         return loss
 
@@ -378,6 +383,13 @@ class Trainer:
                 f"{path} does not fit this network ({str(error).splitlines()[0]}); use the "
                 "options of that run, another --checkpoint_dir or --start_from_scratch"
             ) from error
+        before = state["scheduler"].get("total_steps")
+        if before != getattr(self.scheduler, "total_steps", None):
+            raise TrainingError(
+                f"{path} is in the middle of another schedule ({before or 'no'} steps in all); "
+                "with --scheduler onecycle a resumed run needs the same --scheduler, "
+                "--max_train_epochs and --batch_size, or --start_from_scratch"
+            )
         self.scheduler.load_state_dict(state["scheduler"])
         self.early_stopping.load_state_dict(state["earlyStopping"])
         self.best_metric, self.best_model = state["best_metric"], state["best_model"]
@@ -438,6 +450,10 @@ class Trainer:
 
     # -- helpers ------------------------------------------------------------------------------
 
+    @property
+    def _steps_on_plateau(self) -> bool:
+        return isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
+
     def _new_running(self) -> _Running:
         device = self.precision.device
         return _Running(
@@ -478,9 +494,7 @@ class Trainer:
         if result.phase != "train" and len(self.class_names) > 2:
             log.info("%s", result.class_line(epoch, self.class_names))
         if self.summary is not None:
-            self.summary.add_phase(
-                result, epoch, lr=lr, with_figures=with_figures, dataset=dataset
-            )
+            self.summary.add_phase(result, epoch, lr=lr, with_figures=with_figures, dataset=dataset)
 
     def _require_finite(self, loss_sum: Tensor, phase: Phase, epoch: int) -> None:
         if not math.isfinite(float(loss_sum)):
@@ -521,6 +535,4 @@ def _timed(loader: DataLoader) -> Iterator[tuple[float, Any]]:
 
 
 def _cpu_copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return type(state)(
-        (key, value.detach().to("cpu", copy=True)) for key, value in state.items()
-    )
+    return type(state)((key, value.detach().to("cpu", copy=True)) for key, value in state.items())

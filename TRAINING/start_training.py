@@ -76,7 +76,9 @@ def run(command: list[str]) -> int:
     """Run a program and return its exit status; Ctrl-C and SIGTERM are left to it."""
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        child = subprocess.Popen(command, preexec_fn=_default_interrupt if os.name != "nt" else None)
+        child = subprocess.Popen(
+            command, preexec_fn=_default_interrupt if os.name != "nt" else None
+        )
         signal.signal(signal.SIGTERM, lambda *_: child.terminate())
         status = child.wait()
     finally:

@@ -45,10 +45,8 @@ def decode(source: str | os.PathLike[str] | BinaryIO) -> tuple[np.ndarray, int]:
         ClipError: If the file cannot be decoded or is empty.
         OSError: If the file cannot be opened.
     """
-    if isinstance(source, io.IOBase):
-        file = source
-    else:
-        file = open(source, "rb")  # noqa: SIM115 - closed below; gives a plain OSError when missing
+    # Opened here, since a missing file then gives a plain OSError.
+    file = source if isinstance(source, io.IOBase) else open(source, "rb")  # noqa: SIM115
     try:
         samples, rate = sf.read(file, dtype="float32", always_2d=True)
     except (sf.SoundFileError, RuntimeError, ValueError) as error:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from data import dsp
 from data.audio_io import ClipError, read_waveform
-from data.augment import augment, clip_generator
+from data.augment import Augmentation, augment, clip_generator
 from data.feature_cache import FeatureCache
 from data.inspection import ignore_interrupt
 from data.pipeline import PowerBand, SpectrogramPipeline
@@ -78,7 +78,7 @@ class ClipDataset(Dataset):
         pipeline: Signal path.
         n_frames: Length of a network input.
         cache_dir: Folder of kept spectrograms, or None.
-        augmentation: Distort clips, and mix in noise if there are noise clips.
+        augmentation: How to distort clips, and to mix in noise if there are noise clips; None: not.
         noise: Clips to mix in.
         seed: Of everything random.
     """
@@ -90,7 +90,7 @@ class ClipDataset(Dataset):
         n_frames: int,
         *,
         cache_dir: Path | None = None,
-        augmentation: bool = False,
+        augmentation: Augmentation | None = None,
         noise: Sequence[Sample] = (),
         seed: int = 0,
     ) -> None:
@@ -100,7 +100,7 @@ class ClipDataset(Dataset):
         self._augmentation = augmentation
         self._noise = list(noise)
         self._seed = seed
-        self._reader = BandReader(pipeline, cache_dir, for_pitch_shift=augmentation)
+        self._reader = BandReader(pipeline, cache_dir, for_pitch_shift=augmentation is not None)
         self._noise_memory: OrderedDict[str, PowerBand] = OrderedDict()
 
     def __len__(self) -> int:
@@ -111,10 +111,12 @@ class ClipDataset(Dataset):
         sample = self.samples[index]
         with one_thread():
             band = self._reader.read(sample.path, sample.digest)
-            if self._augmentation:
+            if self._augmentation is not None:
                 rng = clip_generator(self._seed, epoch, sample.name)
                 draw_noise = (lambda: self._noise_band(rng)) if self._noise else None
-                features = augment(band, self._pipeline, self._n_frames, rng, draw_noise)
+                features = augment(
+                    band, self._pipeline, self._n_frames, self._augmentation, rng, draw_noise
+                )
             else:
                 features = self._pipeline.features_of(band)[None]
                 features = dsp.fit_length(features, self._n_frames)

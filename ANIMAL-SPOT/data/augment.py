@@ -17,15 +17,6 @@ from torch import Tensor
 from data import dsp
 from data.pipeline import PITCH_FACTORS, PowerBand, SpectrogramPipeline
 
-GAIN_DB = (-6, 2)  # whole dB, both ends included
-STRETCH_FACTORS = (0.5, 2.0)
-NOISE_SNR_DB = (-3, 11)  # whole dB, both ends included
-
-
-def clip_generator(seed: int, epoch: int, clip_path: str) -> np.random.Generator:
-    """Return the generator of everything that happens to a clip in an epoch."""
-    return np.random.default_rng([seed, epoch, zlib.crc32(clip_path.encode())])
-
 
 @dataclass(frozen=True)
 class Distortion:
@@ -42,13 +33,49 @@ class Distortion:
     stretch: float = 1.0
 
 
-def draw_distortion(rng: np.random.Generator, *, gain: bool = True) -> Distortion:
-    """Draw gain evenly in dB, pitch and stretch evenly in their logarithm."""
-    low, high = GAIN_DB
-    gain_db = float(rng.integers(low, high + 1)) if gain else 0.0
-    pitch = float(np.exp2(rng.uniform(*np.log2(PITCH_FACTORS))))
-    stretch = float(np.exp2(rng.uniform(*np.log2(STRETCH_FACTORS))))
-    return Distortion(gain_db, pitch, stretch)
+@dataclass(frozen=True)
+class Augmentation:
+    """How far chance may go. The defaults are those of the original program.
+
+    Attributes:
+        gain_db: Lowest and highest gain; whole dB are drawn.
+        pitch: Lowest and highest factor on all frequencies, within ``PITCH_FACTORS``.
+        stretch: Lowest and highest factor on the duration.
+        snr_db: Lowest and highest signal-to-noise ratio of added noise; whole dB are drawn.
+        noise_probability: Share of clips that noise is added to.
+        time_shift: Rotate the clip in time by a random part of its length.
+    """
+
+    gain_db: tuple[int, int] = (-6, 2)
+    pitch: tuple[float, float] = PITCH_FACTORS
+    stretch: tuple[float, float] = (0.5, 2.0)
+    snr_db: tuple[int, int] = (-3, 11)
+    noise_probability: float = 1.0
+    time_shift: bool = False
+
+    def __post_init__(self) -> None:
+        lowest, highest = PITCH_FACTORS
+        if not lowest <= self.pitch[0] <= self.pitch[1] <= highest:
+            raise ValueError(
+                f"the pitch range must lie in {lowest:g} to {highest:g}, got {self.pitch}"
+            )
+        if not 0 < self.stretch[0] <= self.stretch[1]:
+            raise ValueError(f"the stretch range must be two rising factors, got {self.stretch}")
+        if not 0 <= self.noise_probability <= 1:
+            raise ValueError(f"the noise probability must be in 0..1, got {self.noise_probability}")
+
+    def draw(self, rng: np.random.Generator, *, gain: bool = True) -> Distortion:
+        """Draw gain evenly in dB, pitch and stretch evenly in their logarithm."""
+        low, high = self.gain_db
+        gain_db = float(rng.integers(low, high + 1)) if gain else 0.0
+        pitch = float(np.exp2(rng.uniform(*np.log2(self.pitch))))
+        stretch = float(np.exp2(rng.uniform(*np.log2(self.stretch))))
+        return Distortion(gain_db, pitch, stretch)
+
+
+def clip_generator(seed: int, epoch: int, clip_path: str) -> np.random.Generator:
+    """Return the generator of everything that happens to a clip in an epoch."""
+    return np.random.default_rng([seed, epoch, zlib.crc32(clip_path.encode())])
 
 
 def pitch_source_bins(bins: np.ndarray, n_stft_bins: int, factor: float) -> np.ndarray:
@@ -105,6 +132,7 @@ def augment(
     band: PowerBand,
     pipeline: SpectrogramPipeline,
     n_frames: int,
+    augmentation: Augmentation,
     rng: np.random.Generator,
     draw_noise: Callable[[], PowerBand] | None = None,
 ) -> Tensor:
@@ -114,14 +142,19 @@ def augment(
         band: The clip, kept wide enough for pitch shifts.
         pipeline: Signal path.
         n_frames: Length of the input.
+        augmentation: How far chance may go.
         rng: The clip's generator.
         draw_noise: Gives the band of a noise clip to mix in; None for no noise.
 
     Returns:
         Shape ``(1, n_frames, n_features)``.
     """
-    distortion = draw_distortion(rng)
+    distortion = augmentation.draw(rng)
     rows = stretched_rows(len(band.values), distortion.stretch)
+    if augmentation.time_shift:
+        rows = np.roll(rows, rng.integers(len(rows)))
+    if draw_noise is not None and rng.random() >= augmentation.noise_probability:
+        draw_noise = None
     bins = pitch_source_bins(pipeline.bins, band.n_stft_bins, distortion.pitch)
     if draw_noise is None and pipeline.config.freq_compression == "linear":
         return _augment_levels(band, rows, bins, distortion.gain_db, pipeline, n_frames, rng)
@@ -131,11 +164,11 @@ def augment(
         if len(power) < n_frames:
             power = dsp.fit_length(power[None], n_frames, rng.random())[0]
         noise_band = draw_noise()
-        change = draw_distortion(rng, gain=False)
+        change = augmentation.draw(rng, gain=False)
         rows = noise_rows(len(noise_band.values), len(power), change.stretch, rng)
         bins = pitch_source_bins(pipeline.bins, noise_band.n_stft_bins, change.pitch)
         noise_power = pipeline.compress(noise_band.to_power(noise_band.gather(rows, bins)))
-        low, high = NOISE_SNR_DB
+        low, high = augmentation.snr_db
         power = mix_noise(power, noise_power, float(rng.integers(low, high + 1)))
     return dsp.fit_length(pipeline.finish(power)[None], n_frames, rng.random())
 

@@ -133,9 +133,7 @@ def load_corpus(
             f"{', '.join(sorted(classes))}; leave the flag out to follow the data"
         )
     if stored:
-        split = Split(
-            **{p: tuple(c for c in split[p] if c.path in infos) for p in PARTITIONS}
-        )
+        split = Split(**{p: tuple(c for c in split[p] if c.path in infos) for p in PARTITIONS})
     else:
         split = split_by_tape([clip for clip in clips if clip.path in infos], seed)
     for line in split_table(split, classes):

@@ -80,7 +80,7 @@ def inspect_clips(
         if isinstance(result, str):
             reasons[path] = result
         elif exclude_silent and result.peak < SILENCE_PEAK:
-            reasons[path] = f"silent: peak {result.peak:.2g} is below {SILENCE_PEAK:g} of full scale"
+            reasons[path] = f"silent: peak {result.peak:.2g} of full scale < {SILENCE_PEAK:g}"
         else:
             usable[path] = result
     return usable, reasons

@@ -199,7 +199,9 @@ def split_table(split: Split, class_names: Iterable[str]) -> list[str]:
     names = sorted(set(class_names))
     width = max([len(n) for n in names] + [5])
     lines = [f"{'class':<{width}} " + "".join(f"{p + ' clips (tapes)':>22}" for p in PARTITIONS)]
-    all_tapes = {n: {c.tape for p in PARTITIONS for c in split[p] if c.class_name == n} for n in names}
+    all_tapes = {
+        n: {c.tape for p in PARTITIONS for c in split[p] if c.class_name == n} for n in names
+    }
     for name in [*names, "all"]:
         cells, missing = [], []
         for partition in PARTITIONS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -76,8 +75,11 @@ class ConvNextEncoder(nn.Module):
         rgb_weight, bias = features.pop("0.0.weight", None), features.pop("0.0.bias", None)
         own = self.features.state_dict()
         wanted = set(own) - {"0.0.weight", "0.0.bias"}
-        if rgb_weight is None or bias is None or wanted != set(features) or any(
-            features[key].shape != own[key].shape for key in wanted
+        if (
+            rgb_weight is None
+            or bias is None
+            or wanted != set(features)
+            or any(features[key].shape != own[key].shape for key in wanted)
         ):
             raise ValueError(
                 "the pretrained weights are those of another network; a state dict of "

@@ -52,7 +52,9 @@ def imagenet_state(name: str, weights_file: str | Path | None = None) -> Mapping
         ) from error
 
 
-def load_resnet_imagenet(encoder: nn.Module, name: str, weights_file: str | Path | None) -> list[str]:
+def load_resnet_imagenet(
+    encoder: nn.Module, name: str, weights_file: str | Path | None
+) -> list[str]:
     """Copy into a residual encoder what fits of torchvision's ResNet.
 
     The first convolution takes the mean over the RGB weights, where the kernel size is 7. The

@@ -106,7 +106,9 @@ class ResidualEncoder(nn.Module):
             stride = 2 if stage > 0 or max_pool == 0 else 1
             blocks = []
             for block in range(n_blocks):
-                blocks.append(ResidualBlock(channels, width, stride if block == 0 else 1, expansion))
+                blocks.append(
+                    ResidualBlock(channels, width, stride if block == 0 else 1, expansion)
+                )
                 channels = width * expansion
             stages.append(nn.Sequential(*blocks))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages

@@ -106,8 +106,7 @@ class CheckpointFolder:
                 log.warning("%s; trying the checkpoint before it", error)
         if files:
             raise UnreadableFileError(
-                f"no checkpoint in {self.folder} can be read; start again with "
-                "--start_from_scratch"
+                f"no checkpoint in {self.folder} can be read; start again with --start_from_scratch"
             )
         return None
 

@@ -7,6 +7,8 @@ import dataclasses
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from data.augment import Augmentation
+from data.pipeline import PITCH_FACTORS
 from data.signal_config import SignalConfig
 
 
@@ -35,9 +37,7 @@ class TrainConfig:
     epochs_per_eval: int = _option(2, "validate every that many epochs")
     batch_size: int = _option(1, "clips per step; multiplies the learning rate")
     num_workers: int = _option(4, "processes that load clips")
-    cuda: bool = _option(
-        True, "stay on the CPU", flags=("--no_cuda",), action="store_false"
-    )
+    cuda: bool = _option(True, "stay on the CPU", flags=("--no_cuda",), action="store_false")
     lr: float = _option(
         1e-5, "learning rate per clip of a batch", flags=("--lr", "--learning_rate")
     )
@@ -58,7 +58,9 @@ class TrainConfig:
     hop_length: int = _option(SignalConfig.hop_length, "samples between frames")
     augmentation: bool = _option(False, "vary level, pitch, speed and position; mix in noise")
     resnet_size: int = _option(
-        18, "ResNet depth: 18, 34, 50, 101 or 152", flags=("--resnet",),
+        18,
+        "ResNet depth: 18, 34, 50, 101 or 152",
+        flags=("--resnet",),
         choices=(18, 34, 50, 101, 152),
     )
     conv_kernel_size: int = _option(
@@ -69,7 +71,8 @@ class TrainConfig:
     )
     min_max_norm: bool = _option(False, "scale each clip to 0..1 instead of a fixed dB range")
     max_pool: int = _option(
-        1, "ResNet resolution: 1 pools after the first convolution, 0 strides, 2 does neither",
+        1,
+        "ResNet resolution: 1 pools after the first convolution, 0 strides, 2 does neither",
         choices=(0, 1, 2),
     )
     backbone: str = _option("resnet", "kind of network", choices=("resnet", "convnext"))
@@ -82,16 +85,46 @@ class TrainConfig:
     )
     seed: int = _option(0, "of the split, the start weights, the order and all augmentation")
     precision: str = _option(
-        "auto", "arithmetic; auto: bf16 where the hardware has it, else fp32",
+        "auto",
+        "arithmetic; auto: bf16 where the hardware has it, else fp32",
         choices=("auto", "fp32", "bf16", "fp16"),
     )
     gradient_clip_norm: float | None = _option(
         None, "largest norm of the gradient; none: unlimited", type=float
     )
     val_metric: str = _option(
-        "accuracy", "what the best epoch, decay and stopping are judged by",
+        "accuracy",
+        "what the best epoch, decay and stopping are judged by",
         choices=("accuracy", "macro_accuracy", "loss"),
     )
+    scheduler: str = _option(
+        "plateau",
+        "learning rate over time: plateau decays it when validation stalls; onecycle "
+        "rises to 10 times --lr (not times the batch size) and falls to almost nothing",
+        choices=("plateau", "onecycle"),
+    )
+    optimizer: str = _option("adam", "adamw decays the weights too", choices=("adam", "adamw"))
+    weight_decay: float = _option(0.0, "of adamw")
+    label_smoothing: float = _option(0.0, "share of the target spread over all classes")
+    pitch_range: tuple[float, float] = _option(
+        PITCH_FACTORS,
+        "lowest and highest pitch factor of the augmentation",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+    )
+    stretch_range: tuple[float, float] = _option(
+        Augmentation.stretch,
+        "lowest and highest duration factor of the augmentation",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+    )
+    time_shift: bool = _option(False, "augmentation also rotates clips in time")
+    noise_from_class: str | None = _option(
+        None, "mix in training clips of this class as noise, such as noise"
+    )
+    noise_probability: float = _option(1.0, "share of training clips that noise is mixed into")
     strict_split: bool = _option(False, "refuse a stored split with a tape in two partitions")
 
     def __post_init__(self) -> None:
@@ -121,6 +154,13 @@ class TrainConfig:
             raise ValueError(f"--num_classes must be at least 2, got {self.num_classes}")
         if self.pretrained_weights is not None and not self.pretrained:
             raise ValueError("--pretrained_weights needs --pretrained")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"--label_smoothing must be in 0..1, got {self.label_smoothing}")
+        if self.weight_decay < 0:
+            raise ValueError(f"--weight_decay must be at least 0, got {self.weight_decay}")
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ValueError("--weight_decay needs --optimizer adamw")
+        self.augmentation_limits  # noqa: B018 - refuses bad ranges
         if self.signal.n_clip_frames(self.sequence_len) < 1:
             raise ValueError(
                 f"--sequence_len {self.sequence_len} ms is shorter than one --hop_length"
@@ -131,6 +171,16 @@ class TrainConfig:
         """Signal path of this run."""
         names = {f.name for f in fields(SignalConfig)} & {f.name for f in fields(self)}
         return SignalConfig(**{name: getattr(self, name) for name in names})
+
+    @property
+    def augmentation_limits(self) -> Augmentation:
+        """How far augmentation goes."""
+        return Augmentation(
+            pitch=tuple(self.pitch_range),
+            stretch=tuple(self.stretch_range),
+            noise_probability=self.noise_probability,
+            time_shift=self.time_shift,
+        )
 
     @property
     def encoder_opts(self) -> dict[str, Any]:
@@ -146,9 +196,9 @@ class TrainConfig:
 
 
 # Options of the original: where a shortened flag could also mean a newer one, it means these.
-ORIGINAL_FIELDS = tuple(
-    f.name for f in fields(TrainConfig)
-)[: [f.name for f in fields(TrainConfig)].index("backbone")]
+ORIGINAL_FIELDS = tuple(f.name for f in fields(TrainConfig))[
+    : [f.name for f in fields(TrainConfig)].index("backbone")
+]
 
 
 class _Parser(argparse.ArgumentParser):

@@ -98,8 +98,8 @@ class BinaryMetrics:
     accuracy: float
     f1: float
     precision: float
-    TPR: float  # noqa: N815 - the name in log and TensorBoard
-    FPR: float  # noqa: N815
+    TPR: float
+    FPR: float
 
 
 def binary_metrics(confusion: Tensor) -> BinaryMetrics:
@@ -141,7 +141,5 @@ def wilson_interval(correct: int, total: int, z: float = Z_95) -> tuple[float, f
 def most_confused(confusion: Tensor, names: list[str], n: int = 5) -> list[tuple[str, str, int]]:
     """Return up to ``n`` pairs ``(true, predicted, clips)``, most frequent first."""
     wrong = confusion.clone().fill_diagonal_(0)
-    pairs = [
-        (names[i], names[j], int(wrong[i, j])) for i, j in wrong.nonzero().tolist()
-    ]
+    pairs = [(names[i], names[j], int(wrong[i, j])) for i, j in wrong.nonzero().tolist()]
     return sorted(pairs, key=lambda pair: -pair[2])[:n]

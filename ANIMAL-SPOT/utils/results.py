@@ -61,9 +61,7 @@ def class_table(result: PhaseResult, names: Sequence[str]) -> list[str]:
     lines.append(f"{'mean of classes':<{width}} {'':>6} {'':>8} {result.macro_accuracy:>9.1%}")
     pairs = most_confused(result.confusion, list(names))
     if pairs:
-        lines.append(
-            "most confused: " + ", ".join(f"{t} taken for {p} ({n})" for t, p, n in pairs)
-        )
+        lines.append("most confused: " + ", ".join(f"{t} taken for {p} ({n})" for t, p, n in pairs))
     return lines
 
 

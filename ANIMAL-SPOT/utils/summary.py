@@ -92,9 +92,7 @@ class Summary:
         for tag, value in scalars.items():
             self._writer.add_scalar(tag, value, epoch)
         elapsed = time.perf_counter() - self._started
-        if with_figures and (
-            phase == "test" or self._figure_seconds <= FIGURE_SHARE * elapsed
-        ):
+        if with_figures and (phase == "test" or self._figure_seconds <= FIGURE_SHARE * elapsed):
             begun = time.perf_counter()
             self._add_figures(result, epoch)
             if dataset is not None:
