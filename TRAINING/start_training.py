@@ -6,6 +6,7 @@ sets a switch, ``false`` leaves it out. Lines that start with ``#`` or a blank a
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shlex
@@ -65,10 +66,8 @@ def arguments_of(settings: dict[str, str]) -> list[str]:
 def _expand(value: str) -> str:
     quoting = "\"'" if os.name == "nt" else "\"'\\"
     if any(character in value for character in quoting):
-        try:
+        with contextlib.suppress(ValueError):  # a lone quote belongs to the name
             value = " ".join(shlex.split(value, posix=True))
-        except ValueError:
-            pass  # a lone quote belongs to the name
     return os.path.expandvars(os.path.expanduser(value))
 
 
@@ -76,9 +75,8 @@ def run(command: list[str]) -> int:
     """Run a program and return its exit status; Ctrl-C and SIGTERM are left to it."""
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        child = subprocess.Popen(
-            command, preexec_fn=_default_interrupt if os.name != "nt" else None
-        )
+        prepare = _default_interrupt if os.name != "nt" else None
+        child = subprocess.Popen(command, preexec_fn=prepare)
         signal.signal(signal.SIGTERM, lambda *_: child.terminate())
         status = child.wait()
     finally:

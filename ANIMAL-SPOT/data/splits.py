@@ -199,9 +199,7 @@ def split_table(split: Split, class_names: Iterable[str]) -> list[str]:
     names = sorted(set(class_names))
     width = max([len(n) for n in names] + [5])
     lines = [f"{'class':<{width}} " + "".join(f"{p + ' clips (tapes)':>22}" for p in PARTITIONS)]
-    all_tapes = {
-        n: {c.tape for p in PARTITIONS for c in split[p] if c.class_name == n} for n in names
-    }
+    clips = [clip for partition in PARTITIONS for clip in split[partition]]
     for name in [*names, "all"]:
         cells, missing = [], []
         for partition in PARTITIONS:
@@ -211,7 +209,7 @@ def split_table(split: Split, class_names: Iterable[str]) -> list[str]:
                 missing.append(partition)
         note = ""
         if missing and name != "all":
-            n_tapes = len(all_tapes[name])
+            n_tapes = len({c.tape for c in clips if c.class_name == name})
             why = (
                 f"it has only {n_tapes} tape{'s' * (n_tapes != 1)}"
                 if n_tapes < len(PARTITIONS)

@@ -34,4 +34,5 @@ class Classifier(nn.Module):
         return flat.mean(-1) if self.pooling == "avg" else flat.amax(-1)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Apply the layers."""
         return self.linear(self.embed(features))

@@ -59,6 +59,7 @@ class ConvNextEncoder(nn.Module):
             self._load_imagenet(imagenet_state(name, pretrained_weights))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the layers."""
         return self.features(x)
 
     def _set_stem(self, rgb_weight: Tensor, bias: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from pathlib import Path
@@ -16,14 +17,13 @@ class _TerminalHandler(logging.Handler):
     """Writes to standard error without tearing a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        try:
+        with contextlib.suppress(BrokenPipeError):  # nobody reads any more; the file still does
             tqdm.write(self.format(record), file=sys.stderr)
-        except BrokenPipeError:
-            pass  # nobody reads any more; the log file still does
 
 
 def start_log(name: str, *, debug: bool = False) -> logging.Logger:
     """Send the messages of this program to standard error and return its logger."""
+    logging.raiseExceptions = False  # a full disk is named by what fails, not by each message
     handler = _TerminalHandler()
     handler.setFormatter(logging.Formatter(FORMAT, datefmt="%H:%M:%S"))
     logging.getLogger().addHandler(handler)
