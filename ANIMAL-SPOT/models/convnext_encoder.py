@@ -9,6 +9,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from models.bf16_layers import prepare_for_bf16
 from models.pretrained import imagenet_state
 
 SIZES = ("tiny", "small", "base", "large")
@@ -47,7 +48,7 @@ class ConvNextEncoder(nn.Module):
             raise ValueError(f"convnext must be one of {', '.join(SIZES)}, got {convnext!r}")
         name = f"convnext_{convnext}"
         network = torchvision.models.get_model(name, weights=None)
-        self.features = network.features
+        self.features = prepare_for_bf16(network.features)
         self.out_channels = network.classifier[2].in_features
         stem = self.features[0][0]
         self.features[0][0] = nn.Conv2d(

@@ -53,6 +53,7 @@ class Summary:
         self._writer = SummaryWriter(str(self.folder), purge_step=first_epoch or None)
         self._started = time.perf_counter()
         self._figure_seconds = 0.0
+        self._drawn: set[str] = set()
 
     def add_phase(
         self,
@@ -65,8 +66,8 @@ class Summary:
     ) -> None:
         """Write the numbers of a phase, and if wanted its figures and a few spectrograms.
 
-        Figures are slow to draw, so those of train and val are left out when they would take more
-        than a hundredth of the run's time; those of test are always drawn.
+        Figures are slow to draw: after the first ones of each phase they are left out whenever they
+        would take more than a hundredth of the run's time.
 
         Args:
             result: The phase.
@@ -91,15 +92,20 @@ class Summary:
         scalars[f"{phase}/data_loading_time"] = result.loading_seconds
         for tag, value in scalars.items():
             self._writer.add_scalar(tag, value, epoch)
-        elapsed = time.perf_counter() - self._started
-        if with_figures and (phase == "test" or self._figure_seconds <= FIGURE_SHARE * elapsed):
+        if with_figures and self._may_draw(phase):
             begun = time.perf_counter()
             self._add_figures(result, epoch)
             if dataset is not None:
                 self._add_spectrograms(result, epoch, dataset)
-            if phase != "test":
-                self._figure_seconds += time.perf_counter() - begun
+            self._figure_seconds += time.perf_counter() - begun
         self._writer.flush()
+
+    def _may_draw(self, phase: str) -> bool:
+        """Allow the first figures of each phase, and later ones while there is time for them."""
+        if phase not in self._drawn:
+            self._drawn.add(phase)
+            return True
+        return self._figure_seconds <= FIGURE_SHARE * (time.perf_counter() - self._started)
 
     def _add_figures(self, result: PhaseResult, epoch: int) -> None:
         phase, names = result.phase, self._class_names

@@ -1,0 +1,65 @@
+"""Paths and shared fixtures; the only place that changes ``sys.path``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+sys.path[:0] = [str(ROOT / "ANIMAL-SPOT"), str(ROOT), str(TESTS)]
+
+torch.set_num_threads(1)  # the networks here are small; more threads only get in each other's way
+
+from hypothesis import HealthCheck, settings  # noqa: E402 - after the paths, like all below
+
+settings.register_profile(
+    "repository",
+    deadline=None,  # shared machines are slow at times
+    derandomize=True,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("repository")
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Folder of numbers measured on the original program."""
+    return TESTS / "golden"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real recordings, which are not part of the repository."""
+    folder = Path(os.environ.get("ANIMAL_SPOT_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "orca_calls").is_dir():
+        pytest.skip(f"the real data is absent: no orca_calls in {folder}")
+    return folder
+
+
+@pytest.fixture
+def write_wav() -> Callable[..., Path]:
+    """Return a function that writes samples ``(samples,)`` or ``(samples, channel)``."""
+
+    def write(path: Path, samples: np.ndarray, rate: int, subtype: str = "FLOAT") -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sf.write(path, np.asarray(samples), rate, subtype=subtype, format="WAV")
+        return path
+
+    return write
+
+
+@pytest.fixture(name="make_corpus")
+def make_corpus_fixture() -> Callable[..., Path]:
+    """Return ``helpers.make_corpus``."""
+    from helpers import make_corpus
+
+    return make_corpus

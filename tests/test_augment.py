@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from data import augment as augmentation
+from data.augment import (
+    augment,
+    clip_generator,
+    draw_distortion,
+    mix_noise,
+    noise_rows,
+    pitch_source_bins,
+    stretched_rows,
+)
+from data.pipeline import PowerBand, SpectrogramPipeline
+from data.signal_config import SignalConfig
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def resized(n_in: int, n_out: int) -> np.ndarray:
+    """Index map of PyTorch's own nearest-neighbour resize."""
+    source = torch.arange(n_in, dtype=torch.float32)[None, None]
+    return F.interpolate(source, size=n_out, mode="nearest")[0, 0].long().numpy()
+
+
+@given(st.integers(2, 2100), st.floats(0.5, 1.5))
+def test_pitch_shift_is_a_resize_of_the_frequency_axis_cut_or_filled(n_stft_bins, factor):
+    n_shifted = round(n_stft_bins * factor)
+    expected = np.full(n_stft_bins, -1)
+    shifted = resized(n_stft_bins, n_shifted)[:n_stft_bins]
+    expected[: len(shifted)] = shifted
+    actual = pitch_source_bins(np.arange(n_stft_bins), n_stft_bins, factor)
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_pitch_shift_moves_a_tone_by_its_factor():
+    bins = np.arange(513)
+    for factor in (0.5, 0.75, 1.25, 1.5):
+        shown = pitch_source_bins(bins, 513, factor)
+        assert abs(bins[shown == 200].mean() - 200 * factor) <= 1.5
+
+
+@given(st.integers(1, 1500), st.floats(0.5, 2.0))
+def test_time_stretch_is_a_resize_of_the_time_axis(n_rows, factor):
+    n_out = max(1, round(n_rows * factor))
+    np.testing.assert_array_equal(stretched_rows(n_rows, factor), resized(n_rows, n_out))
+
+
+def test_draws_cover_their_ranges_and_stay_inside():
+    rng = np.random.default_rng(0)
+    draws = [draw_distortion(rng) for _ in range(4000)]
+    assert {d.gain_db for d in draws} == set(range(-6, 3))
+    pitch, stretch = (np.log2([getattr(d, n) for d in draws]) for n in ("pitch", "stretch"))
+    for values, low, high in ((pitch, -1, math.log2(1.5)), (stretch, -1, 1)):
+        assert low - 1e-9 <= values.min() < low + 0.01
+        assert high - 0.01 < values.max() <= high + 1e-9
+        # Even in the logarithm: the mean of 4000 such draws is within 4 standard errors.
+        error = (high - low) / math.sqrt(12 * 4000)
+        assert values.mean() == pytest.approx((low + high) / 2, abs=4 * error)
+
+
+def test_noise_is_never_amplified_at_random():
+    rng = np.random.default_rng(0)
+    assert {draw_distortion(rng, gain=False).gain_db for _ in range(50)} == {0.0}
+
+
+def test_generator_depends_on_seed_epoch_and_clip():
+    keys = [(0, 0, "a"), (1, 0, "a"), (0, 1, "a"), (0, 0, "b")]
+    draws = [clip_generator(*key).random() for key in keys]
+    assert len(set(draws)) == 4
+    assert draws == [clip_generator(*key).random() for key in keys]
+
+
+# -- noise --------------------------------------------------------------------------------------
+
+
+def random_power(n_rows: int, n_bins: int = 8, seed: int = 0, scale: float = 1.0) -> torch.Tensor:
+    return scale * torch.rand(n_rows, n_bins, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("snr_db", [-3.0, 0.0, 11.0])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e4])
+def test_noise_reaches_the_asked_ratio(snr_db, scale):
+    clip, noise = random_power(20), random_power(20, seed=1, scale=scale)
+    before = clip.clone(), noise.clone()
+    added = mix_noise(clip, noise, snr_db).double() - clip.double()
+    ratio_db = 10 * math.log10(float(clip.double().sum() / added.sum()))
+    assert ratio_db == pytest.approx(snr_db, abs=1e-3)
+    torch.testing.assert_close((added / added.sum()).float(), noise / noise.sum(), rtol=1e-3, atol=1e-7)
+    assert torch.equal(clip, before[0])
+    assert torch.equal(noise, before[1])
+
+
+def test_silent_noise_changes_nothing():
+    clip = random_power(5)
+    assert torch.equal(mix_noise(clip, torch.zeros(5, 8), 0.0), clip)
+
+
+def test_noise_does_not_turn_silence_into_something():
+    mixed = mix_noise(torch.zeros(5, 8), random_power(5), 0.0)
+    assert torch.equal(mixed, torch.zeros(5, 8))
+
+
+@pytest.mark.parametrize("noise_level", [1e-30, 1e-38, 1e-42])
+def test_noise_next_to_nothing_gives_numbers(noise_level):
+    noise = torch.zeros(5, 8)
+    noise[2, 3] = noise_level
+    assert mix_noise(random_power(5, scale=100.0), noise, -3.0).isfinite().all()
+
+
+@given(st.integers(1, 300), st.integers(1, 100), st.floats(0.5, 2.0), st.integers(0, 99))
+def test_noise_frames_are_neighbours_of_one_stretched_part_or_its_repeats(
+    n_noise, n_rows, stretch, seed
+):
+    rows = noise_rows(n_noise, n_rows, stretch, np.random.default_rng(seed))
+    assert len(rows) == n_rows
+    assert 0 <= rows.min() <= rows.max() < n_noise
+    assert rows.max() - rows.min() < 2 * n_rows, "at most twice the length is drawn from"
+    steps = np.diff(rows)
+    n_wraps = (steps < 0).sum()
+    # Time runs forward at the stretched speed, but where a short noise begins again.
+    assert (steps[steps >= 0] <= math.ceil(1 / stretch) + 1).all()
+    part = max(1, round(min(n_noise, 2 * n_rows) * stretch))
+    assert n_wraps <= -(-n_rows // part)
+
+
+def test_every_part_of_long_noise_can_be_drawn():
+    rng = np.random.default_rng(0)
+    used = {int(r) for _ in range(600) for r in noise_rows(100, 10, 1.0, rng)}
+    assert used == set(range(100))
+
+
+# -- the whole ----------------------------------------------------------------------------------
+
+
+def make_pipeline(**options) -> SpectrogramPipeline:
+    return SpectrogramPipeline(
+        SignalConfig(**({"n_fft": 256, "hop_length": 64, "n_freq_bins": 16} | options))
+    )
+
+
+def make_band(pipeline, n_samples=6000, seed=0) -> PowerBand:
+    x = 0.1 * np.random.default_rng(seed).standard_normal(n_samples).astype(np.float32)
+    return pipeline.band(pipeline.power(torch.from_numpy(x)[None]), for_pitch_shift=True)
+
+
+@pytest.mark.parametrize("noise", [False, True], ids=["clean", "noise"])
+@pytest.mark.parametrize("encoded", [False, True], ids=["power", "codes"])
+@pytest.mark.parametrize("compression", ["linear", "mel", "mfcc"])
+@pytest.mark.parametrize("min_max", [False, True], ids=["fixed", "min-max"])
+def test_augmented_input_has_its_shape_and_range(compression, min_max, encoded, noise):
+    pipeline = make_pipeline(freq_compression=compression, min_max_norm=min_max, n_freq_bins=40)
+    band, noise_band = make_band(pipeline), make_band(pipeline, 9000, seed=1)
+    if encoded:
+        band, noise_band = band.encode(), noise_band.encode()
+    before = band.values.copy()
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        features = augment(band, pipeline, 80, rng, (lambda: noise_band) if noise else None)
+        assert tuple(features.shape) == (1, 80, pipeline.n_features)
+        assert features.dtype == torch.float32
+        assert features.isfinite().all()
+        if compression != "mfcc" or min_max:
+            assert float(features.min()) >= 0.0
+            assert float(features.max()) <= 1.0
+    np.testing.assert_array_equal(band.values, before)
+
+
+@pytest.mark.parametrize("min_max", [False, True], ids=["fixed", "min-max"])
+def test_augmentation_of_levels_equals_the_long_way(monkeypatch, min_max):
+    # Worked out on the whole power spectrogram, step by step as the specification orders it.
+    pipeline = make_pipeline(min_max_norm=min_max)
+    x = 0.1 * torch.randn(1, 6000, generator=torch.Generator().manual_seed(0))
+    power = pipeline.power(x)
+    fixed = augmentation.Distortion(gain_db=-4.0, pitch=1.3, stretch=1.7)
+    monkeypatch.setattr(augmentation, "draw_distortion", lambda rng, **_: fixed)
+
+    amplified = power * 10 ** (fixed.gain_db / 10)
+    n_bins, n_rows = power.shape[-1], power.shape[-2]
+    pitched = F.interpolate(amplified, size=round(n_bins * fixed.pitch), mode="nearest")
+    stretched = F.interpolate(
+        pitched[..., :n_bins].transpose(1, 2), size=round(n_rows * fixed.stretch), mode="nearest"
+    ).transpose(1, 2)
+    whole = pipeline.finish(stretched[..., pipeline.bins])
+
+    band = pipeline.band(power, for_pitch_shift=True)
+    features = augment(band, pipeline, 50, np.random.default_rng(0))
+    windows = whole[0].unfold(0, 50, 1).transpose(1, 2)
+    assert float((windows - features).abs().amax((1, 2)).min()) < 1e-5, "it is no crop of the whole"
+
+
+def test_lowered_pitch_is_filled_with_the_median(monkeypatch):
+    pipeline = make_pipeline(fmin=0, fmax=22050, n_freq_bins=129)
+    power = pipeline.power(torch.randn(1, 3000, generator=torch.Generator().manual_seed(0)))
+    monkeypatch.setattr(
+        augmentation, "draw_distortion", lambda rng, **_: augmentation.Distortion(pitch=0.5)
+    )
+    band = pipeline.band(power, for_pitch_shift=True)
+    features = augment(band, pipeline, len(band.values), np.random.default_rng(0))
+    median = np.sort(power.numpy().ravel())[(power.numel() - 1) // 2]  # lower of the middle two
+    expected = min(1.0, (10 * math.log10(median) + 80) / 100)
+    torch.testing.assert_close(
+        features[..., 70:], torch.full_like(features[..., 70:], expected), rtol=0, atol=1e-5
+    )
+
+
+def test_short_clip_lies_anywhere_in_the_padding():
+    pipeline = make_pipeline()
+    band = make_band(pipeline, 256 + 64 * 4)
+    starts = set()
+    for seed in range(200):
+        features = augment(band, pipeline, 30, np.random.default_rng(seed))
+        rows = features[0].sum(1).nonzero().flatten().tolist()
+        assert rows == list(range(rows[0], rows[-1] + 1))
+        starts.add(rows[0])
+    assert {0, 10, 20} <= starts
+
+
+def test_noise_fills_the_padding():
+    pipeline = make_pipeline()
+    band, noise_band = make_band(pipeline, 400), make_band(pipeline, 9000, seed=1)
+    features = augment(band, pipeline, 60, np.random.default_rng(0), lambda: noise_band)
+    assert (features[0].sum(1) > 0).all()

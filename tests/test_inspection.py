@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import hashlib
+import struct
+
+import numpy as np
+import pytest
+from data.audio_io import ClipError, read_waveform
+from data.inspection import SILENCE_PEAK, inspect_clip, inspect_clips
+
+
+def wav_bytes(samples: np.ndarray, rate: int = 8000, data_size: int | None = None) -> bytes:
+    """Put a 16-bit mono WAV file together by hand; ``data_size`` is what its header claims."""
+    data = (samples * 32767).astype("<i2").tobytes()
+    size = len(data) if data_size is None else data_size
+    riff_size = min(36 + size, 0xFFFFFFFF)
+    header = b"RIFF" + struct.pack("<I", riff_size) + b"WAVE"
+    header += b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, rate, 2 * rate, 2, 16)
+    return header + b"data" + struct.pack("<I", size) + data
+
+
+RAMP = np.linspace(-0.5, 0.25, 4000)
+
+
+def test_intact_clip_is_described(tmp_path):
+    path = tmp_path / "x.wav"
+    path.write_bytes(wav_bytes(RAMP))
+    info = inspect_clip(path)
+    assert info.duration_s == pytest.approx(0.5)
+    assert info.peak == pytest.approx(0.5, abs=1e-4), "the peak is negative: not the signed maximum"
+    assert info.digest == hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+@pytest.mark.parametrize("data_size", [0xFFFFFFFF, 0xFFFFFFFF - 36, 0x7FFFFFFF])
+def test_wav_that_was_streamed_without_a_known_length_is_intact(tmp_path, data_size):
+    path = tmp_path / "x.wav"
+    path.write_bytes(wav_bytes(RAMP, data_size=data_size))
+    assert inspect_clip(path).duration_s == pytest.approx(0.5)
+    assert read_waveform(path, 8000).shape == (1, 4000)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        pytest.param(b"", "^empty: the file has 0 bytes", id="0-bytes"),
+        pytest.param(wav_bytes(RAMP[:0]), "^empty: no samples", id="no-samples"),
+        pytest.param(wav_bytes(RAMP)[:-500], "^truncated: 500 bytes", id="truncated"),
+        pytest.param(wav_bytes(RAMP)[:-1], "^truncated: 1 byte", id="truncated-by-one"),
+        pytest.param(wav_bytes(RAMP)[:30], "^(unreadable|empty|truncated)", id="half-a-header"),
+        pytest.param(b"these are notes, not sound\n" * 40, "^unreadable", id="text"),
+        pytest.param(bytes(5000), "^unreadable", id="zeros"),
+    ],
+)
+def test_unusable_clip_is_refused_with_the_reason(tmp_path, content, match):
+    path = tmp_path / "x.wav"
+    path.write_bytes(content)
+    with pytest.raises(ClipError, match=match):
+        inspect_clip(path)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_clip_with_samples_that_are_no_numbers_is_refused(tmp_path, write_wav, bad):
+    samples = np.full(100, 0.1, np.float32)
+    samples[50] = bad
+    with pytest.raises(ClipError, match="not a number or infinite"):
+        inspect_clip(write_wav(tmp_path / "x.wav", samples, 8000))
+
+
+def test_missing_file_and_folder_are_unreadable(tmp_path):
+    (tmp_path / "folder.wav").mkdir()
+    for name in ("gone.wav", "folder.wav"):
+        with pytest.raises(ClipError, match="^unreadable"):
+            inspect_clip(tmp_path / name)
+
+
+def test_clips_are_sorted_into_usable_and_not(tmp_path, write_wav):
+    write_wav(tmp_path / "loud.wav", np.full(100, -0.5), 8000)
+    write_wav(tmp_path / "below.wav", np.full(100, 0.9 * SILENCE_PEAK), 8000)
+    write_wav(tmp_path / "above.wav", np.full(100, -1.1 * SILENCE_PEAK), 8000)
+    write_wav(tmp_path / "zero.wav", np.zeros(100), 8000)
+    (tmp_path / "broken.wav").touch()
+    (tmp_path / "folder.wav").mkdir()
+    names = sorted(p.name for p in tmp_path.iterdir())
+    usable, reasons = inspect_clips(tmp_path, names, exclude_silent=True, n_processes=2)
+    assert set(usable) == {"loud.wav", "above.wav"}
+    assert {name: reason.split(":")[0] for name, reason in reasons.items()} == {
+        "below.wav": "silent",
+        "zero.wav": "silent",
+        "broken.wav": "empty",
+        "folder.wav": "unreadable",
+    }
+    usable, reasons = inspect_clips(tmp_path, names, exclude_silent=False, n_processes=1)
+    assert set(usable) == {"loud.wav", "above.wav", "below.wav", "zero.wav"}
+    assert set(reasons) == {"broken.wav", "folder.wav"}
+
+
+def test_many_clips_in_several_processes_give_the_same(tmp_path):
+    content = wav_bytes(RAMP)
+    names = [f"{i}.wav" for i in range(230)]
+    for i, name in enumerate(names):
+        (tmp_path / name).write_bytes(content if i % 50 else content[:-10])
+    serial = inspect_clips(tmp_path, names, exclude_silent=False, n_processes=1)
+    parallel = inspect_clips(tmp_path, names, exclude_silent=False, n_processes=2)
+    assert serial == parallel
+    assert list(serial[1]) == ["0.wav", "50.wav", "100.wav", "150.wav", "200.wav"]
+
+
+def test_digest_tells_copies_from_other_clips(tmp_path):
+    for name, samples in {"a": RAMP, "copy": RAMP, "b": RAMP[::-1]}.items():
+        (tmp_path / f"{name}.wav").write_bytes(wav_bytes(samples))
+    digests = {p.stem: inspect_clip(p).digest for p in tmp_path.iterdir()}
+    assert digests["a"] == digests["copy"] != digests["b"]

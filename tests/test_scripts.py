@@ -1,0 +1,131 @@
+"""The shell scripts and the demo corpus, as a user calls them."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from helpers import make_corpus
+from test_main_run import TAPES
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = ("train_resnet18", "train_convnext_pretrained", "train_convnext")
+TINY = (
+    *("--sr", "16000", "--n_fft", "256", "--hop_length", "160", "--n_freq_bins", "32"),
+    *("--fmin", "200", "--fmax", "7000", "--sequence_len", "320"),
+)
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """The environment without what the scripts read, python3 being the tests' own."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("DATA_DIR", "OUTPUT_DIR", "EPOCHS")}
+    kept["PATH"] = f"{Path(sys.executable).parent}:{kept['PATH']}"
+    return kept | {"NUM_WORKERS": "0"}
+
+
+def run_script(name: str, *arguments: str, cwd: Path, env: dict) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["bash", str(ROOT / "TRAINING" / f"{name}.sh"), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=env,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_without_data_the_demo_corpus_is_offered(name, tmp_path, environment):
+    result = run_script(name, cwd=tmp_path, env=environment)
+    assert result.returncode == 1
+    assert "DATA_DIR is not set" in result.stderr
+    assert "demo-data" in result.stderr
+
+
+def test_wrong_data_folder(tmp_path, environment):
+    result = run_script(
+        "train_resnet18", cwd=tmp_path, env=environment | {"DATA_DIR": "/no/such folder"}
+    )
+    assert result.returncode == 1
+    assert "/no/such folder does not exist" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["train_resnet18", "train_convnext"])
+def test_script_trains_from_any_folder(name, tmp_path, environment):
+    make_corpus(tmp_path / "my clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
+    result = run_script(
+        name,
+        *TINY,
+        cwd=tmp_path,
+        env=environment | {"DATA_DIR": "my clips", "OUTPUT_DIR": "my out", "EPOCHS": "1"},
+    )
+    assert result.returncode == 0, result.stderr
+    (run,) = (tmp_path / "my out").iterdir()
+    assert re.fullmatch(rf"{name[6:]}_\d{{4}}-\d\d-\d\d_\d\d-\d\d", run.name)
+    assert sorted(p.name for p in run.iterdir()) == ["checkpoints", "logs", "model", "summaries"]
+    assert (run / "model" / "ANIMAL-SPOT.pk").is_file()
+    assert list(run.glob("summaries/*/events.out.tfevents.*"))
+    rate = {"train_resnet18": "4.00e-05", "train_convnext": "8.00e-06"}[name]
+    assert f"|lr:{rate}|" in (run / "logs" / "TRAIN.log").read_text()
+
+
+def test_pretrained_script_takes_local_weights(tmp_path, environment):
+    make_corpus(tmp_path / "clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
+    result = run_script(
+        "train_convnext_pretrained",
+        *TINY,
+        cwd=tmp_path,
+        env=environment | {"DATA_DIR": "clips", "PRETRAINED_WEIGHTS": "no/file.pth",
+                           "OUTPUT_DIR": "out"},
+    )
+    assert result.returncode == 1
+    assert "--pretrained_weights no/file.pth cannot be read" in result.stderr
+
+
+def test_synthesised_corpus_follows_the_naming_rule(tmp_path):
+    from data.labels import find_clip_paths, parse_clip
+
+    command = [sys.executable, str(ROOT / "ANIMAL-SPOT" / "synthesise_corpus.py"), "--clips", "6"]
+    for name in ("one", "two"):
+        subprocess.run([*command, "--output_dir", str(tmp_path / name)], check=True, timeout=120)
+    paths = find_clip_paths(tmp_path / "one")
+    assert paths == find_clip_paths(tmp_path / "two")
+    clips = [parse_clip(path) for path in paths]
+    counts = {c: sum(clip.class_name == c for clip in clips) for c in {k.class_name for k in clips}}
+    assert counts == {"N01": 6, "N04": 6, "N07": 6, "N09": 6, "N23": 3, "noise": 6}
+    for path in paths:
+        first, rate = sf.read(tmp_path / "one" / path)
+        assert rate == 44100
+        assert 0.01 < np.abs(first).max() <= 1
+        assert np.array_equal(first, sf.read(tmp_path / "two" / path)[0]), "not reproducible"
+
+
+def test_synthesised_calls_lie_where_their_melody_is():
+    """The strongest frequency of a call without noise is at its fundamental or a harmonic."""
+    from synthesise_corpus import CALL_TYPES, RATE, call_waveform
+
+    call = call_waveform(CALL_TYPES["N07"], np.random.default_rng(0))
+    middle = call[len(call) // 2 - 4096 : len(call) // 2 + 4096]
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
+    strongest = np.argmax(spectrum) * RATE / len(middle)
+    assert strongest / round(strongest / 640) == pytest.approx(640, rel=0.1)
+
+
+def test_synthesise_says_what_it_cannot_write(tmp_path):
+    (tmp_path / "file").write_text("")
+    result = subprocess.run(
+        [
+            *(sys.executable, str(ROOT / "ANIMAL-SPOT" / "synthesise_corpus.py")),
+            *("--output_dir", str(tmp_path / "file" / "below")),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 1
+    assert "cannot write" in result.stderr
