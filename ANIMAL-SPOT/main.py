@@ -243,9 +243,13 @@ def _make_trainer(
     lr = config.lr * config.batch_size
     betas = (config.beta1, 0.999)
     if config.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=lr, betas=betas, weight_decay=config.weight_decay
-        )
+        weights = [p for p in model.parameters() if p.ndim > 1]
+        scales = [p for p in model.parameters() if p.ndim <= 1]  # norms and biases do not decay
+        groups = [
+            {"params": weights, "weight_decay": config.weight_decay},
+            {"params": scales, "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=lr, betas=betas)
     else:
         optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=betas)
     mode = "min" if config.val_metric == "loss" else "max"

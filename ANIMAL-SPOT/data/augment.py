@@ -44,6 +44,8 @@ class Augmentation:
         snr_db: Lowest and highest signal-to-noise ratio of added noise; whole dB are drawn.
         noise_probability: Share of clips that noise is added to.
         time_shift: Rotate the clip in time by a random part of its length.
+        filter_db: Strength of a random smooth filter, as of another hydrophone; see
+            ``random_filter_db``.
     """
 
     gain_db: tuple[int, int] = (-6, 2)
@@ -52,6 +54,7 @@ class Augmentation:
     snr_db: tuple[int, int] = (-3, 11)
     noise_probability: float = 1.0
     time_shift: bool = False
+    filter_db: float = 0.0
 
     def __post_init__(self) -> None:
         lowest, highest = PITCH_FACTORS
@@ -61,6 +64,8 @@ class Augmentation:
             )
         if not 0 < self.stretch[0] <= self.stretch[1]:
             raise ValueError(f"the stretch range must be two rising factors, got {self.stretch}")
+        if self.filter_db < 0:
+            raise ValueError(f"the filter strength must be at least 0 dB, got {self.filter_db}")
         if not 0 <= self.noise_probability <= 1:
             raise ValueError(f"the noise probability must be in 0..1, got {self.noise_probability}")
 
@@ -128,6 +133,22 @@ def mix_noise(clip_power: Tensor, noise_power: Tensor, snr_db: float) -> Tensor:
     return torch.add(clip_power, noise_power * factor)
 
 
+def random_filter_db(n_bins: int, strength_db: float, rng: np.random.Generator) -> Tensor:
+    """Draw the response of a smooth filter: a sum of four cosines over the bins.
+
+    Cosine k has a normally distributed amplitude of ``strength_db / k`` and any phase.
+
+    Returns:
+        Gain of each bin in dB, shape ``(n_bins,)``.
+    """
+    k = np.arange(1, 5)[:, None]
+    position = np.linspace(0, 1, n_bins)
+    phase = rng.uniform(0, 2 * np.pi, (4, 1))
+    amplitude = strength_db / k * rng.standard_normal((4, 1))
+    response = (amplitude * np.cos(np.pi * k * position + phase)).sum(0)
+    return torch.from_numpy(response.astype(np.float32))
+
+
 def augment(
     band: PowerBand,
     pipeline: SpectrogramPipeline,
@@ -156,7 +177,8 @@ def augment(
     if draw_noise is not None and rng.random() >= augmentation.noise_probability:
         draw_noise = None
     bins = pitch_source_bins(pipeline.bins, band.n_stft_bins, distortion.pitch)
-    if draw_noise is None and pipeline.config.freq_compression == "linear":
+    adds_nothing = draw_noise is None and not augmentation.filter_db
+    if adds_nothing and pipeline.config.freq_compression == "linear":
         return _augment_levels(band, rows, bins, distortion.gain_db, pipeline, n_frames, rng)
     power = pipeline.compress(band.to_power(band.gather(rows, bins)))
     power = power * 10.0 ** (distortion.gain_db / 10.0)
@@ -170,6 +192,9 @@ def augment(
         noise_power = pipeline.compress(noise_band.to_power(noise_band.gather(rows, bins)))
         low, high = augmentation.snr_db
         power = mix_noise(power, noise_power, float(rng.integers(low, high + 1)))
+    if augmentation.filter_db:
+        response_db = random_filter_db(power.shape[1], augmentation.filter_db, rng)
+        power = power * 10.0 ** (response_db / 10.0)
     return dsp.fit_length(pipeline.finish(power)[None], n_frames, rng.random())
 
 

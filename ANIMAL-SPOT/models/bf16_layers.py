@@ -64,9 +64,7 @@ class _DepthwiseFunction(torch.autograd.Function):
         x = x.to(dtype)
         ctx.save_for_backward(x, weight)
         bias = None if bias is None else bias.to(dtype)
-        return F.conv2d(
-            x, weight.to(dtype), bias, padding=weight.shape[-1] // 2, groups=x.shape[1]
-        )
+        return F.conv2d(x, weight.to(dtype), bias, padding=weight.shape[-1] // 2, groups=x.shape[1])
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -121,6 +121,9 @@ class TrainConfig:
         metavar=("LOW", "HIGH"),
     )
     time_shift: bool = _option(False, "augmentation also rotates clips in time")
+    random_filter: float = _option(
+        0.0, "augmentation also filters clips at random, by some dB, like another hydrophone"
+    )
     noise_from_class: str | None = _option(
         None, "mix in training clips of this class as noise, such as noise"
     )
@@ -180,6 +183,7 @@ class TrainConfig:
             stretch=tuple(self.stretch_range),
             noise_probability=self.noise_probability,
             time_shift=self.time_shift,
+            filter_db=self.random_filter,
         )
 
     @property
