@@ -372,6 +372,8 @@ def _network_name(config: TrainConfig) -> str:
 
 def _one_line(error: BaseException) -> str:
     """Return the last line of a message; one from a loader process carries its traceback."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[-1] if lines else type(error).__name__
     for kind in (ClipError, ValueError, OSError):

@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import make_corpus
+
 from data.audiodataset import ClipDataset, EpochSampler, Sample, make_loader
+from data.augment import Augmentation
 from data.inspection import inspect_clip
 from data.labels import find_clip_paths
 from data.pipeline import SpectrogramPipeline
 from data.signal_config import SignalConfig
-from helpers import make_corpus
 
 N_FRAMES = 40
 TAPES = ["T1", "T2", "T3", "T4", "T5"]
@@ -39,9 +41,7 @@ def dataset_of(samples, pipeline, n_frames=N_FRAMES, **options) -> ClipDataset:
 
 
 def items(dataset, *, epoch=0, n_workers=0, batch_size=4, shuffle=False) -> dict[int, tuple]:
-    sampler = EpochSampler(
-        len(dataset), batch_size, shuffle=shuffle, drop_last=False, seed=0
-    )
+    sampler = EpochSampler(len(dataset), batch_size, shuffle=shuffle, drop_last=False, seed=0)
     sampler.start_at(epoch)
     loader = make_loader(dataset, sampler, n_workers=n_workers, pin_memory=False)
     return {
@@ -64,10 +64,15 @@ def test_item_does_not_depend_on_workers_batches_or_order(samples, compression):
             sr=22050, n_fft=256, hop_length=100, n_freq_bins=16, freq_compression=compression
         )
     )
-    options = {"augmentation": True, "noise": samples[:3], "seed": 5}
+    options = {"augmentation": Augmentation(), "noise": samples[:3], "seed": 5}
     reference = items(dataset_of(samples, pipeline, **options))
     assert len(reference) == len(samples)
-    for n_workers, batch_size, shuffle in ((1, 3, True), (2, 2, False), (0, 1, True), (0, 99, False)):
+    for n_workers, batch_size, shuffle in (
+        (1, 3, True),
+        (2, 2, False),
+        (0, 1, True),
+        (0, 99, False),
+    ):
         again = items(
             dataset_of(samples, pipeline, **options),
             n_workers=n_workers,
@@ -78,7 +83,7 @@ def test_item_does_not_depend_on_workers_batches_or_order(samples, compression):
 
 
 def test_item_does_not_depend_on_the_number_of_threads(samples, pipeline):
-    dataset = dataset_of(samples, pipeline, augmentation=True, noise=samples)
+    dataset = dataset_of(samples, pipeline, augmentation=Augmentation(), noise=samples)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
@@ -90,8 +95,8 @@ def test_item_does_not_depend_on_the_number_of_threads(samples, pipeline):
 
 
 def test_augmented_item_depends_on_seed_and_epoch(samples, pipeline):
-    first = dataset_of(samples, pipeline, augmentation=True, seed=0)
-    other_seed = dataset_of(samples, pipeline, augmentation=True, seed=1)
+    first = dataset_of(samples, pipeline, augmentation=Augmentation(), seed=0)
+    other_seed = dataset_of(samples, pipeline, augmentation=Augmentation(), seed=1)
     item = first[(0, 0)][0]
     assert torch.equal(item, first[(0, 0)][0])
     assert not torch.equal(item, first[(1, 0)][0])
@@ -118,12 +123,12 @@ def test_items_with_and_without_cache_are_nearly_equal(samples, pipeline, tmp_pa
 
 
 @pytest.mark.parametrize("n_frames", [10, 64, 65, 200], ids=str)
-@pytest.mark.parametrize("augmentation", [False, True], ids=["plain", "augmented"])
+@pytest.mark.parametrize("augmentation", [None, Augmentation()], ids=["plain", "augmented"])
 def test_item_has_the_length_asked_for(samples, pipeline, n_frames, augmentation):
     dataset = dataset_of(samples, pipeline, n_frames, augmentation=augmentation)
     features = dataset[(0, 0)][0]
     assert tuple(features.shape) == (1, n_frames, 16)
-    if not augmentation:
+    if augmentation is None:
         n_clip = 1 + (6615 - 256) // 100  # 0.3 s at 22050 Hz
         expected = min(n_clip, n_frames)
         rows = features[0].sum(1).nonzero().flatten()
@@ -134,14 +139,14 @@ def test_item_has_the_length_asked_for(samples, pipeline, n_frames, augmentation
 def test_clip_shorter_than_a_frame_is_usable(tmp_path, write_wav, pipeline):
     path = write_wav(tmp_path / "x.wav", np.full(50, 0.3), 22050)
     sample = Sample(path, "x.wav", inspect_clip(path).digest, 0)
-    for augmentation in (False, True):
+    for augmentation in (None, Augmentation()):
         features = dataset_of([sample], pipeline, augmentation=augmentation)[(0, 0)][0]
         assert tuple(features.shape) == (1, N_FRAMES, 16)
         assert features.isfinite().all()
 
 
 def test_all_noise_clips_are_used(samples, pipeline):
-    dataset = dataset_of(samples[:4], pipeline, augmentation=True, noise=samples[4:8])
+    dataset = dataset_of(samples[:4], pipeline, augmentation=Augmentation(), noise=samples[4:8])
     for epoch in range(12):
         for index in range(4):
             dataset[(epoch, index)]
@@ -151,7 +156,7 @@ def test_all_noise_clips_are_used(samples, pipeline):
 def test_silent_noise_leaves_numbers(samples, pipeline, tmp_path, write_wav):
     path = write_wav(tmp_path / "n.wav", np.zeros(4000), 22050)
     silence = Sample(path, "n.wav", inspect_clip(path).digest, -1)
-    dataset = dataset_of(samples, pipeline, augmentation=True, noise=[silence])
+    dataset = dataset_of(samples, pipeline, augmentation=Augmentation(), noise=[silence])
     assert all(dataset[(e, 0)][0].isfinite().all() for e in range(5))
 
 

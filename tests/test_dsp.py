@@ -10,6 +10,7 @@ import scipy.fft
 import scipy.signal
 import torch
 import torch.nn.functional as F
+
 from data import dsp
 from data.audio_io import read_waveform, resample
 from data.pipeline import SpectrogramPipeline
@@ -38,7 +39,9 @@ def by_name(case):
 
 @pytest.mark.parametrize("case", SAME_RATE, ids=by_name)
 def test_every_stage_agrees_with_the_original(golden, case):
-    stored = {k: torch.from_numpy(v) for k, v in np.load(golden / f"signal_{case['name']}.npz").items()}
+    stored = {
+        k: torch.from_numpy(v) for k, v in np.load(golden / f"signal_{case['name']}.npz").items()
+    }
     pipeline = SpectrogramPipeline(SignalConfig(**{k: case[k] for k in CONFIG_KEYS}))
     waveform = read_waveform(golden / "audio" / case["file"], case["sr"])
     power = pipeline.power(waveform)
@@ -146,9 +149,7 @@ def test_check_values_of_compression():
         pytest.param("mfcc", 64, True, 1736.1038, 1808.2328, id="mfcc-min-max"),
     ],
 )
-def test_check_sums_of_a_training_sample(
-    compression, bins, min_max, expected_half_s, expected_1_s
-):
+def test_check_sums_of_a_training_sample(compression, bins, min_max, expected_half_s, expected_1_s):
     pipeline = pipeline_of(compression, bins, min_max)
     for n, expected in ((22050, expected_half_s), (44100, expected_1_s)):
         sample = dsp.fit_length(pipeline.features(check_signal(n)), 128)
@@ -244,7 +245,17 @@ def test_linear_band_limits(arguments, expected):
 
 @pytest.mark.parametrize(
     ("n_in", "n_out"),
-    [(222, 256), (882, 256), (1, 5), (5, 1), (7, 7), (513, 770), (2049, 1025), (123, 246), (3, 1000)],
+    [
+        (222, 256),
+        (882, 256),
+        (1, 5),
+        (5, 1),
+        (7, 7),
+        (513, 770),
+        (2049, 1025),
+        (123, 246),
+        (3, 1000),
+    ],
 )
 def test_nearest_indices_are_those_of_interpolate(n_in, n_out):
     source = torch.arange(n_in, dtype=torch.float32)[None, None]

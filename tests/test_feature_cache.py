@@ -6,6 +6,7 @@ import multiprocessing
 import numpy as np
 import pytest
 import torch
+
 from data.audiodataset import BandReader
 from data.feature_cache import FeatureCache
 from data.inspection import inspect_clip

@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+
 from data.audio_io import ClipError, read_waveform
 from data.inspection import SILENCE_PEAK, inspect_clip, inspect_clips
 
@@ -69,7 +70,7 @@ def test_clip_with_samples_that_are_no_numbers_is_refused(tmp_path, write_wav, b
 def test_missing_file_and_folder_are_unreadable(tmp_path):
     (tmp_path / "folder.wav").mkdir()
     for name in ("gone.wav", "folder.wav"):
-        with pytest.raises(ClipError, match="^unreadable"):
+        with pytest.raises(ClipError, match=r"^unreadable"):
             inspect_clip(tmp_path / name)
 
 

@@ -57,9 +57,7 @@ def test_no_usable_clip(tmp_path):
 
 
 def test_class_count_mismatch(corpus, tmp_path):
-    line = one_error(
-        run_main("--data_dir", str(corpus), *folders(tmp_path), "--num_classes", "13")
-    )
+    line = one_error(run_main("--data_dir", str(corpus), *folders(tmp_path), "--num_classes", "13"))
     assert "13" in line
     assert "3 classes were found: A, B, C" in line
 
@@ -72,9 +70,12 @@ def test_two_classes_without_target(tmp_path):
 
 def test_class_without_training_clip(tmp_path):
     data = make_corpus(tmp_path / "data", {"A": TAPES, "B": TAPES, "C": TAPES})
-    assert run_main(
-        "--data_dir", str(data), *folders(tmp_path / "first"), *SMALL, "--max_train_epochs", "0"
-    ).returncode == 0
+    assert (
+        run_main(
+            "--data_dir", str(data), *folders(tmp_path / "first"), *SMALL, "--max_train_epochs", "0"
+        ).returncode
+        == 0
+    )
     (data / "C" / "train.csv").write_text("")
     line = one_error(run_main("--data_dir", str(data), *folders(tmp_path / "second"), *SMALL))
     assert "no usable training clip of class C" in line

@@ -161,9 +161,7 @@ def test_truncated_newest_checkpoint_falls_back_to_the_one_before(corpus, unbrok
 def test_starting_from_scratch_sets_the_old_checkpoints_aside(corpus, unbroken, tmp_path):
     run = shutil.copytree(unbroken, tmp_path / "run")
     before = {p.name: p.read_bytes() for p in (run / "checkpoint").iterdir()}
-    result = run_main(
-        "--data_dir", str(corpus), *folders(run), *TRAINING, "--start_from_scratch"
-    )
+    result = run_main("--data_dir", str(corpus), *folders(run), *TRAINING, "--start_from_scratch")
     assert result.returncode == 0, result.stderr
     (aside,) = (p for p in (run / "checkpoint").iterdir() if p.is_dir())
     assert {p.name: p.read_bytes() for p in aside.iterdir()} == before

@@ -124,9 +124,7 @@ def test_results_agree_with_scikit_learn_on_the_saved_network(finished):
             if true[-1] != index:
                 wrong.append(row)
     entry = results["partitions"]["test"]
-    assert entry["confusion_matrix"] == confusion_matrix(
-        true, predicted, labels=[0, 1, 2]
-    ).tolist()
+    assert entry["confusion_matrix"] == confusion_matrix(true, predicted, labels=[0, 1, 2]).tolist()
     assert sorted(w["file"] for w in entry["wrong_clips"]) == sorted(wrong)
     assert set(content.extra["metrics"]) == {"val_loss", "val_accuracy", "val_macro_accuracy"}
 

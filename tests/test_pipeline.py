@@ -3,12 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, reject
+from hypothesis import strategies as st
+
 from data import dsp
 from data.augment import pitch_source_bins
 from data.pipeline import PITCH_FACTORS, PowerBand, SpectrogramPipeline
 from data.signal_config import SignalConfig
-from hypothesis import given, reject
-from hypothesis import strategies as st
 
 
 def pipeline_of(**options) -> SpectrogramPipeline:

@@ -80,8 +80,8 @@ def test_pretrained_script_takes_local_weights(tmp_path, environment):
         "train_convnext_pretrained",
         *TINY,
         cwd=tmp_path,
-        env=environment | {"DATA_DIR": "clips", "PRETRAINED_WEIGHTS": "no/file.pth",
-                           "OUTPUT_DIR": "out"},
+        env=environment
+        | {"DATA_DIR": "clips", "PRETRAINED_WEIGHTS": "no/file.pth", "OUTPUT_DIR": "out"},
     )
     assert result.returncode == 1
     assert "--pretrained_weights no/file.pth cannot be read" in result.stderr

@@ -5,6 +5,9 @@ import random
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
 from data.labels import Clip
 from data.splits import (
     PARTITIONS,
@@ -17,8 +20,6 @@ from data.splits import (
     split_exists,
     split_table,
 )
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 CLASS_NAMES = "ABCD"
 
@@ -121,7 +122,27 @@ def coverage(assignment: tuple[int, ...], held: np.ndarray) -> tuple[int, int]:
 @example([[1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1]])
 @example([[5, 1], [5, 1], [0, 1], [1, 0]])
 def test_class_coverage_is_as_good_as_that_of_the_best_of_all_assignments(rows):
-    held = np.array(rows)
+    assert_best_coverage(np.array(rows))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param(
+            [[39, 0, 0, 44], [0, 0, 4, 0], [8, 0, 32, 0], [0, 10, 0, 0], [53, 8, 0, 0]],
+            id="five-tapes",
+        ),
+        pytest.param(
+            [[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 1], [1, 0, 0, 1], [0, 1, 0, 1]], id="ones"
+        ),
+    ],
+)
+def test_class_coverage_where_single_moves_and_swaps_get_stuck(rows):
+    # Found by comparing 18,528 random cases with all assignments: 8 of them fell short.
+    assert_best_coverage(np.array(rows))
+
+
+def assert_best_coverage(held: np.ndarray) -> None:
     held = held[:, held.any(0)]
     table = {
         f"T{t}": {CLASS_NAMES[c]: int(n) for c, n in enumerate(row)} for t, row in enumerate(held)

@@ -37,7 +37,7 @@ def save_tensors(content: Any, path: Path) -> None:
     except OSError as error:
         raise OSError(error.errno, f"cannot write {path}: {error.strerror or error}") from error
     except RuntimeError as error:  # what torch.save makes of a full disk
-        raise OSError(errno.EIO, f"cannot write {path} (is the disk full?): {error}") from error
+        raise OSError(errno.EIO, f"cannot write {path}: is the disk full?") from error
 
 
 def load_tensors(path: Path) -> Any:
