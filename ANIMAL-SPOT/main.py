@@ -70,6 +70,12 @@ def main(argv: list[str] | None = None) -> int:
                 _one_line(error),
             )
             return 1
+        if "DataLoader worker" in str(error) and "killed" in str(error):
+            log.error(
+                "a loader process was killed, probably for want of memory: lower --num_workers "
+                "or --batch_size"
+            )
+            return 1
         raise
     finally:
         close_log()
@@ -242,6 +248,7 @@ def _make_trainer(
 ) -> Trainer:
     lr = config.lr * config.batch_size
     betas = (config.beta1, 0.999)
+    fused = precision.is_mixed  # one kernel for all weights; fp32 keeps to the golden path
     if config.optimizer == "adamw":
         weights = [p for p in model.parameters() if p.ndim > 1]
         scales = [p for p in model.parameters() if p.ndim <= 1]  # norms and biases do not decay
@@ -249,9 +256,9 @@ def _make_trainer(
             {"params": weights, "weight_decay": config.weight_decay},
             {"params": scales, "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=lr, betas=betas)
+        optimizer = torch.optim.AdamW(groups, lr=lr, betas=betas, fused=fused)
     else:
-        optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=betas)
+        optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=betas, fused=fused)
     mode = "min" if config.val_metric == "loss" else "max"
     if config.scheduler == "onecycle":
         scheduler = torch.optim.lr_scheduler.OneCycleLR(

@@ -54,11 +54,14 @@ def make_trainer(network: str, precision: str, names: list[str], batch_size: int
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = build_encoder(*NETWORKS[network])
     model = build_model(encoder, Classifier(encoder.out_channels, "avg", len(names))).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5 * batch_size, betas=(0.5, 0.999))
+    arithmetic = choose_precision(precision, device)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=1e-5 * batch_size, betas=(0.5, 0.999), fused=arithmetic.is_mixed
+    )
     return Trainer(
         model,
         names,
-        precision=choose_precision(precision, device),
+        precision=arithmetic,
         optimizer=optimizer,
         scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode="max"),
         early_stopping=EarlyStopping(10),
