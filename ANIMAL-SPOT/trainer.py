@@ -373,6 +373,12 @@ class Trainer:
                 f"folder has {', '.join(self.classes)}; use another --checkpoint_dir or "
                 "--start_from_scratch"
             )
+        metric_before = content.get("settings", {}).get("val_metric", self.val_metric)
+        if metric_before != self.val_metric:
+            raise TrainingError(
+                f"{path} chose its best epoch by --val_metric {metric_before}, not by "
+                f"{self.val_metric}; use the same metric or --start_from_scratch"
+            )
         self._log_changed_settings(content.get("settings", {}))
         state = content["trainState"]
         try:

@@ -288,7 +288,7 @@ def load_split(data_dir: Path) -> tuple[Split, dict[str, str]]:
                     f"delete the files {', '.join(PARTITIONS)} in {data_dir} for a new split"
                 )
             folder = _relative_folder(csv_path, data_dir)
-            with open(csv_path, newline="", encoding="utf-8") as file:
+            with open(csv_path, newline="", encoding="utf-8", errors="surrogateescape") as file:
                 names = [row[0].strip() for row in csv.reader(file) if row and row[0].strip()]
             for name in names:
                 path = (PurePosixPath(folder) / ntpath.basename(name)).as_posix()
@@ -301,7 +301,10 @@ def load_split(data_dir: Path) -> tuple[Split, dict[str, str]]:
 
 
 def _listed_csv_files(list_file: Path) -> list[str]:
-    lines = (line.strip() for line in list_file.read_text(encoding="utf-8").splitlines())
+    lines = (
+        line.strip()
+        for line in list_file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    )
     names = (line.replace("\\", "/") for line in lines if line and not line.startswith("#"))
     return list(dict.fromkeys(names))
 

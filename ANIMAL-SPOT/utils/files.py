@@ -29,9 +29,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_text_atomic(path: Path, text: str) -> None:
-    """Write UTF-8 text, line ends as given, so that no reader ever sees half of it."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+    """Write UTF-8 text, line ends as given, so that no reader ever sees half of it.
+
+    Bytes of file names that are not UTF-8 are written as they are.
+    """
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        file.write(text.encode("utf-8", errors="surrogateescape"))
 
 
 def require_writable_folder(path: Path, purpose: str) -> None:
