@@ -24,7 +24,7 @@ settings.register_profile(
     "repository",
     deadline=None,  # shared machines are slow at times
     derandomize=True,
-    max_examples=60,
+    max_examples=40,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("repository")

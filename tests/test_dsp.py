@@ -56,14 +56,12 @@ def test_every_stage_agrees_with_the_original(golden, case):
         "network_input": network_input,
     }.items():
         assert list(values.shape) == case["shapes"][name], name
-    # Tolerances of golden/README: two float32 transforms differ by rounding. Weak bins inherit the
-    # rounding of strong ones, hence the absolute part: a millionth of the largest value.
+    # Tolerances of golden/README.
     for name, values in {
         "power_row": power[0, power.shape[1] // 2],
         "compressed": compressed,
     }.items():
-        atol = 1e-6 * float(stored[name].max())
-        torch.testing.assert_close(values, stored[name], rtol=1e-5, atol=atol, msg=name)
+        torch.testing.assert_close(values, stored[name], rtol=1e-5, atol=0, msg=name)
     torch.testing.assert_close(level, stored["decibel"], rtol=0, atol=1e-3)
     torch.testing.assert_close(normalised, stored["normalised"], rtol=0, atol=1e-5)
     torch.testing.assert_close(network_input, stored["network_input"], rtol=0, atol=1e-5)

@@ -6,6 +6,7 @@ the loader's workers or on the batch that it is in.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class Augmentation:
             raise ValueError(
                 f"the pitch range must lie in {lowest:g} to {highest:g}, got {self.pitch}"
             )
-        if not 0 < self.stretch[0] <= self.stretch[1]:
+        if not 0 < self.stretch[0] <= self.stretch[1] < math.inf:
             raise ValueError(f"the stretch range must be two rising factors, got {self.stretch}")
         if self.filter_db < 0:
             raise ValueError(f"the filter strength must be at least 0 dB, got {self.filter_db}")
@@ -126,10 +127,9 @@ def mix_noise(clip_power: Tensor, noise_power: Tensor, snr_db: float) -> Tensor:
         noise_power: The same shape.
         snr_db: Ratio in dB.
     """
-    noise_sum = noise_power.sum()
-    if noise_sum <= 0:
+    factor = clip_power.sum() / noise_power.sum() * 10.0 ** (-snr_db / 10.0)
+    if not torch.isfinite(factor):
         return clip_power
-    factor = clip_power.sum() / noise_sum * 10.0 ** (-snr_db / 10.0)
     return torch.add(clip_power, noise_power * factor)
 
 

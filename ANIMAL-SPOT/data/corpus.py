@@ -91,7 +91,7 @@ def load_corpus(
         log.info("split: stored in %s", data_dir)
         try:
             split, unusable_rows = load_split(data_dir)
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, csv.Error) as error:
             raise CorpusError(f"the stored split cannot be read: {error}") from error
         excluded |= unusable_rows
         wanted = sorted({clip.path for name in PARTITIONS for clip in split[name]})
@@ -139,9 +139,8 @@ def load_corpus(
     for line in split_table(split, classes):
         log.info("%s", line)
     _check_partitions(split, classes, excluded)
-    if stored:
-        _audit(split, infos, strict=strict_split)
-    else:
+    _audit(split, infos, strict=stored and strict_split)
+    if not stored:
         try:
             save_split(split, data_dir)
         except ValueError as error:
@@ -194,34 +193,36 @@ def _check_partitions(
 
 
 def _audit(split: Split, infos: Mapping[str, ClipInfo], *, strict: bool) -> None:
-    """Say what lies in two partitions of a stored split.
+    """Say what lies in two partitions.
 
     Raises:
-        CorpusError: If something does and ``strict`` is set.
+        CorpusError: If a tape does and ``strict`` is set.
     """
-    problems = []
+    flatters = "accuracy on val and test will flatter"
     leaking = leaking_tapes(split)
     if leaking:
         named = "; ".join(f"{tape} ({', '.join(where)})" for tape, where in leaking.items())
-        problems.append(f"{len(leaking)} tapes lie in more than one partition: {named}")
+        problem = f"the split leaks: {len(leaking)} tapes lie in more than one partition: {named}"
+        if strict:
+            raise CorpusError(
+                f"{problem}; delete its files train, val and test for a new one, or leave out "
+                "--strict_split"
+            )
+        log.warning("%s; %s", problem, flatters)
     copies: dict[str, set[str]] = defaultdict(set)
     for partition in PARTITIONS:
         for clip in split[partition]:
             copies[infos[clip.path].digest].add(partition)
     n_copies = sum(len(where) > 1 for where in copies.values())
     if n_copies:
-        problems.append(f"{n_copies} clips lie in more than one partition as identical copies")
-    for problem in problems:
-        advice = "accuracy on val and test will flatter"
-        if strict:
-            raise CorpusError(
-                f"the stored split leaks: {problem}; delete its files train, val and test for a "
-                "new one, or leave out --strict_split"
-            )
-        log.warning("the stored split leaks: %s; %s", problem, advice)
+        log.warning(
+            "%d clips lie in more than one partition as identical copies; %s",
+            n_copies,
+            flatters,
+        )
     untaped = sum(c.tape is None for p in PARTITIONS for c in split[p])
     if untaped:
-        log.warning("%d clips of the stored split have no tape in their name to check", untaped)
+        log.warning("%d clips have no tape in their name that could be checked", untaped)
 
 
 def _noise_samples(

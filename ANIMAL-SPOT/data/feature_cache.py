@@ -22,8 +22,10 @@ from utils.files import atomic_path
 
 FORMAT_VERSION = 1
 MAGIC = b"ASPB"
-# Magic, CRC-32 of the levels, frames, bins, first bin, STFT bins, median; then 16-bit levels.
-_HEADER = struct.Struct("<4sIIIIIf")
+# A file is the magic, the CRC-32 of the rest, then frames, bins, first bin, STFT bins and median,
+# then 16-bit levels.
+_CHECKSUM = struct.Struct("<I")
+_SHAPE = struct.Struct("<IIIIf")
 
 log = logging.getLogger(__name__)
 
@@ -89,17 +91,16 @@ class FeatureCache:
 
 
 def _pack(band: PowerBand) -> bytes:
-    levels = np.ascontiguousarray(band.values, dtype="<u2").tobytes()
-    header = _HEADER.pack(
-        MAGIC, zlib.crc32(levels), *band.values.shape, band.first_bin, band.n_stft_bins, band.median
-    )
-    return header + levels
+    shape = _SHAPE.pack(*band.values.shape, band.first_bin, band.n_stft_bins, band.median)
+    content = shape + np.ascontiguousarray(band.values, dtype="<u2").tobytes()
+    return MAGIC + _CHECKSUM.pack(zlib.crc32(content)) + content
 
 
 def _unpack(content: bytes) -> PowerBand:
-    magic, checksum, n_frames, n_bins, first_bin, n_stft_bins, median = _HEADER.unpack_from(content)
-    levels = memoryview(content)[_HEADER.size :]
-    if magic != MAGIC or zlib.crc32(levels) != checksum:
+    (checksum,) = _CHECKSUM.unpack_from(content, len(MAGIC))
+    checked = memoryview(content)[len(MAGIC) + _CHECKSUM.size :]
+    if not content.startswith(MAGIC) or zlib.crc32(checked) != checksum:
         raise ValueError("not a whole file of this format")
-    values = np.frombuffer(levels, dtype="<u2").reshape(n_frames, n_bins)
+    n_frames, n_bins, first_bin, n_stft_bins, median = _SHAPE.unpack_from(checked)
+    values = np.frombuffer(checked[_SHAPE.size :], dtype="<u2").reshape(n_frames, n_bins)
     return PowerBand(values, first_bin, n_stft_bins, median)

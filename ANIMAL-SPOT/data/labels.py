@@ -81,8 +81,8 @@ def parse_clip(path: str) -> Clip:
 def find_clip_paths(data_dir: Path) -> list[str]:
     """List the wav files below a folder, sorted, relative to it and with ``/`` between folders.
 
-    Folders whose name starts with ``.``, is ``bkp`` or ends in ``.bkp`` are left out. Linked
-    folders are followed, each once.
+    Files and folders whose name starts with ``.``, and folders that are called ``bkp`` or
+    something with ``.bkp`` at its end, are left out. Linked folders are followed, each once.
     """
     found: list[str] = []
     visited: set[str] = set()
@@ -92,9 +92,11 @@ def find_clip_paths(data_dir: Path) -> list[str]:
             subfolders.clear()
             continue
         visited.add(real)
-        subfolders[:] = [s for s in subfolders if s[0] != "." and not _is_backup_folder(s)]
+        subfolders[:] = sorted(s for s in subfolders if s[0] != "." and not _is_backup_folder(s))
         relative = Path(folder).relative_to(data_dir)
-        found.extend((relative / n).as_posix() for n in names if n.lower().endswith(".wav"))
+        found.extend(
+            (relative / n).as_posix() for n in names if n[0] != "." and n.lower().endswith(".wav")
+        )
     return sorted(found)
 
 

@@ -13,7 +13,7 @@ from data import dsp
 from data.signal_config import SignalConfig
 
 LEVEL_STEP_DB = 0.004
-LOWEST_LEVEL_DB = -150.0  # level code 1; code 0 is no power at all
+LOWEST_LEVEL_DB = -200.0  # level code 1; code 0 is no power at all
 PITCH_FACTORS = (0.5, 1.5)  # widest shift that the cached band allows for
 
 
@@ -35,7 +35,7 @@ class PowerBand:
     median: float
 
     def encode(self) -> PowerBand:
-        """Return the band as 16-bit level codes: within 0.002 dB from -150 dB to +112 dB."""
+        """Return the band as 16-bit level codes: within 0.002 dB from -200 dB to +62 dB."""
         if self.values.dtype == np.uint16:
             return self
         return PowerBand(_codes_of(self.values), self.first_bin, self.n_stft_bins, self.median)
@@ -88,7 +88,8 @@ def _codes_of(power: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         level_db = 10.0 * np.log10(power)
     codes = np.rint((level_db - LOWEST_LEVEL_DB) / LEVEL_STEP_DB) + 1
-    return np.clip(codes, 0, np.iinfo(np.uint16).max).astype(np.uint16)
+    codes = np.clip(codes, 1, np.iinfo(np.uint16).max)
+    return np.where(power > 0, codes, 0).astype(np.uint16)
 
 
 @functools.cache
@@ -127,6 +128,11 @@ class SpectrogramPipeline:
                 config.n_fft, config.sr, config.fmin, config.fmax, config.n_freq_bins
             )
             used = np.flatnonzero(bank.sum(1).numpy())
+            if len(used) == 0:
+                raise ValueError(
+                    f"all mel filters are empty between fmin {config.fmin:g} and fmax "
+                    f"{config.fmax:g} Hz at n_fft {config.n_fft}; choose a larger n_fft or band"
+                )
             self.bins = np.arange(used[0], used[-1] + 1)
             self._bank = bank[self.bins]
 

@@ -37,6 +37,8 @@ class SignalConfig:
         for name in ("sr", "n_fft", "hop_length", "n_freq_bins"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.freq_compression == "mfcc" and self.n_freq_bins < 2:
+            raise ValueError(f"mfcc needs at least 2 n_freq_bins, got {self.n_freq_bins}")
         if self.n_fft < 2 or self.n_fft % 2:
             raise ValueError(f"n_fft must be even and at least 2, got {self.n_fft}")
         if self.min_level_db >= 0:

@@ -23,12 +23,13 @@ from utils.files import write_text_atomic
 PARTITIONS = ("train", "val", "test")
 FRACTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}
 
-# What a class missing from a partition costs, beside deviations from the wanted share that are
-# below 2. Training needs every class; test comes before val, so that a class with two tapes is
-# measured on a tape that chose nothing.
-_MISSING_COST = np.array([1000.0, 30.0, 33.0])
+# What a class missing from a partition costs, times the number of classes: more than all
+# deviations from the wanted shares together, which are below 2 a class. Training needs every class;
+# test comes before val, so that a class with two tapes is measured on a tape that chose nothing.
+_MISSING_COST = np.array([1000.0, 3.0, 3.3])
 _TOTAL_SHARE_WEIGHT = 0.5
-_RESTARTS = 8
+_MOST_RESTARTS = 300
+_RESTART_WORK = 20_000  # tapes looked at in all restarts together
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,26 @@ def split_by_tape(
 
     rng = np.random.default_rng(seed)
     best, best_cost = None, math.inf
-    for _ in range(_RESTARTS):
+    inevitable = _inevitable_cost(counts)
+    for _ in range(min(_MOST_RESTARTS, 1 + _RESTART_WORK // len(tapes))):
         assignment = _improve(counts, _assign_greedily(counts, shares, rng), shares)
         cost = _cost(counts, assignment, shares)
         if cost < best_cost - 1e-9:
             best, best_cost = assignment, cost
-        if best_cost < _MISSING_COST.min():
-            break  # every class is everywhere; the first such split of a seed is taken
+        if best_cost < inevitable + _MISSING_COST.min() * len(class_names):
+            break  # every class is where it can be; the first such split of a seed is taken
     partition_of = {tape: PARTITIONS[best[i]] for tape, i in tape_index.items()}
     return Split(
         **{name: tuple(c for c in clips if partition_of[c.tape] == name) for name in PARTITIONS}
     )
+
+
+def _inevitable_cost(counts: np.ndarray) -> float:
+    """Return what is missing whatever is done, since a class has fewer tapes than partitions."""
+    n_tapes = (counts > 0).sum(0)
+    cheapest_first = np.sort(_MISSING_COST)
+    missing = [cheapest_first[: max(0, len(_MISSING_COST) - n)].sum() for n in n_tapes]
+    return float(sum(missing)) * counts.shape[1]
 
 
 def _assign_greedily(
@@ -122,6 +132,7 @@ def _partition_cost(
     """Cost of one partition that holds ``holds`` (..., classes): shape (...)."""
     deviation = np.abs(holds / class_totals - share).sum(-1)
     total = np.abs(holds.sum(-1) / class_totals.sum() - share)
+    missing = missing * holds.shape[-1]
     return deviation + _TOTAL_SHARE_WEIGHT * total + missing * (holds == 0).sum(-1)
 
 
@@ -197,26 +208,26 @@ def split_table(split: Split, class_names: Iterable[str]) -> list[str]:
     A class that is missing from a partition is marked, with the reason.
     """
     names = sorted(set(class_names))
-    width = max([len(n) for n in names] + [5])
+    width = max(len(n) for n in [*names, "class"])
     lines = [f"{'class':<{width}} " + "".join(f"{p + ' clips (tapes)':>22}" for p in PARTITIONS)]
     clips = [clip for partition in PARTITIONS for clip in split[partition]]
-    for name in [*names, "all"]:
+    for name in [*names, None]:
         cells, missing = [], []
         for partition in PARTITIONS:
-            chosen = [c for c in split[partition] if name in ("all", c.class_name)]
+            chosen = [c for c in split[partition] if name in (None, c.class_name)]
             cells.append(f"{len(chosen)} ({len({c.tape for c in chosen})})")
             if not chosen:
                 missing.append(partition)
         note = ""
-        if missing and name != "all":
+        if missing and name is not None:
             n_tapes = len({c.tape for c in clips if c.class_name == name})
             why = (
                 f"it has only {n_tapes} tape{'s' * (n_tapes != 1)}"
                 if n_tapes < len(PARTITIONS)
-                else "its tapes hold other classes too"
+                else "its tapes lie elsewhere"
             )
             note = f"   none in {' and '.join(missing)}: {why}"
-        lines.append(f"{name:<{width}} " + "".join(f"{cell:>22}" for cell in cells) + note)
+        lines.append(f"{name or 'all':<{width}} " + "".join(f"{cell:>22}" for cell in cells) + note)
     return lines
 
 
@@ -232,6 +243,12 @@ def save_split(split: Split, data_dir: Path) -> None:
         ValueError: If a CSV file in the way does not look like a part of a split.
         OSError: If a file cannot be written.
     """
+    for partition in PARTITIONS:
+        if (data_dir / partition).is_dir():
+            raise ValueError(
+                f"the folder {data_dir / partition} is in the way: the split needs a file of that "
+                "name; rename the folder"
+            )
     rows: dict[str, dict[str, list[str]]] = {}
     for partition in PARTITIONS:
         by_folder: dict[str, list[str]] = defaultdict(list)
@@ -253,7 +270,8 @@ def save_split(split: Split, data_dir: Path) -> None:
             csv.writer(buffer).writerows([path] for path in paths)
             write_text_atomic(data_dir / csv_name, buffer.getvalue())
     for partition, files in rows.items():
-        write_text_atomic(data_dir / partition, "".join(f"{name}\n" for name in files))
+        listed = (f"./{name}" if name[0] in "# " else name for name in files)
+        write_text_atomic(data_dir / partition, "".join(f"{name}\n" for name in listed))
 
 
 def _looks_like_split_csv(path: Path) -> bool:
@@ -288,8 +306,8 @@ def load_split(data_dir: Path) -> tuple[Split, dict[str, str]]:
                     f"delete the files {', '.join(PARTITIONS)} in {data_dir} for a new split"
                 )
             folder = _relative_folder(csv_path, data_dir)
-            with open(csv_path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-                names = [row[0].strip() for row in csv.reader(file) if row and row[0].strip()]
+            rows = csv.reader(io.StringIO(_read_names(csv_path), newline=""))
+            names = [row[0].strip() for row in rows if row and row[0].strip()]
             for name in names:
                 path = (PurePosixPath(folder) / ntpath.basename(name)).as_posix()
                 try:
@@ -301,12 +319,14 @@ def load_split(data_dir: Path) -> tuple[Split, dict[str, str]]:
 
 
 def _listed_csv_files(list_file: Path) -> list[str]:
-    lines = (
-        line.strip()
-        for line in list_file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    )
-    names = (line.replace("\\", "/") for line in lines if line and not line.startswith("#"))
+    lines = (line.rstrip("\r") for line in _read_names(list_file).split("\n"))
+    names = (line.replace("\\", "/") for line in lines if line.strip() and not line.startswith("#"))
     return list(dict.fromkeys(names))
+
+
+def _read_names(path: Path) -> str:
+    """Read a file of paths: UTF-8, with a mark at its start or without; other bytes are kept."""
+    return path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
 
 
 def _relative_folder(csv_path: Path, data_dir: Path) -> str:

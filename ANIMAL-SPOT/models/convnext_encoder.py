@@ -77,9 +77,12 @@ class ConvNextEncoder(nn.Module):
         rgb_weight, bias = features.pop("0.0.weight", None), features.pop("0.0.bias", None)
         own = self.features.state_dict()
         wanted = set(own) - {"0.0.weight", "0.0.bias"}
+        stem = self.features[0][0]
         if (
             rgb_weight is None
             or bias is None
+            or rgb_weight.shape != (stem.out_channels, 3, *stem.kernel_size)
+            or bias.shape != stem.bias.shape
             or wanted != set(features)
             or any(features[key].shape != own[key].shape for key in wanted)
         ):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
 
-import torch
 import torchvision
 from torch import Tensor, nn
+
+from utils.checkpoints import UnreadableFileError, load_tensors
 
 
 class PretrainedWeightsError(RuntimeError):
@@ -28,14 +28,15 @@ def imagenet_state(name: str, weights_file: str | Path | None = None) -> Mapping
     """
     if weights_file is not None:
         try:
-            state = torch.load(weights_file, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
+            state = load_tensors(Path(weights_file))
+        except OSError as error:
             raise PretrainedWeightsError(
-                f"--pretrained_weights {weights_file} cannot be read as a state dict: {reason}"
+                f"--pretrained_weights {weights_file} cannot be read: {error.strerror or error}"
             ) from error
+        except UnreadableFileError as error:
+            raise PretrainedWeightsError(f"--pretrained_weights {error}") from error
         if not isinstance(state, Mapping) or not all(
-            isinstance(value, Tensor) for value in state.values()
+            isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
         ):
             raise PretrainedWeightsError(
                 f"--pretrained_weights {weights_file} is not a state dict of tensors"
@@ -73,7 +74,8 @@ def load_resnet_imagenet(
         if not key.startswith("fc.")
     }
     own = encoder.state_dict()
-    if not {key for key in own if ".shortcut." not in key} <= set(state) | _counters(own):
+    needed = {key for key in own if ".shortcut." not in key} - _counters(own)
+    if not needed <= set(state) <= set(own) | _counters(state):
         raise ValueError(f"the pretrained weights are not those of torchvision's {name}")
     stem = state["conv1.weight"].mean(1, keepdim=True)
     state["conv1.weight"] = stem.expand(-1, own["conv1.weight"].shape[1], -1, -1)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import pickle
 import re
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +47,9 @@ def load_tensors(path: Path) -> Any:
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file can make the unpickler raise anything
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise UnreadableFileError(f"{path} cannot be read: {reason}") from error
 
@@ -83,7 +83,8 @@ class CheckpointFolder:
         """
         path = self.path_of(epoch)
         save_tensors(content, path)
-        for old in self.files()[:-KEPT]:
+        others = [other for other in self.files() if other != path]
+        for old in others[: max(0, len(others) - KEPT + 1)]:
             old.unlink(missing_ok=True)
         return path
 

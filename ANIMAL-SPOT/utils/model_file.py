@@ -97,15 +97,15 @@ def load_model(path: Path) -> ModelFile:
     missing = [key for key in REQUIRED if not isinstance(content, Mapping) or key not in content]
     if missing:
         raise UnreadableFileError(f"{path} is not a model file: it has no {', '.join(missing)}")
-    encoder_opts = dict(content["encoderOpts"])
-    kernel = encoder_opts.get("conv_kernel_size")
-    if isinstance(kernel, (list, tuple)):
-        encoder_opts["conv_kernel_size"] = kernel[0]
-    backbone = content.get("backbone") or (
-        "resnet" if set(RESNET_OPTIONS) <= set(encoder_opts) else "convnext"
-    )
     normalization = content.get("normalization")
     try:
+        encoder_opts = dict(content["encoderOpts"])
+        kernel = encoder_opts.get("conv_kernel_size")
+        if isinstance(kernel, (list, tuple)):
+            encoder_opts["conv_kernel_size"] = kernel[0]
+        backbone = content.get("backbone") or (
+            "resnet" if set(RESNET_OPTIONS) <= set(encoder_opts) else "convnext"
+        )
         encoder = build_encoder(backbone, encoder_opts)
         state = content["encoderState"]
         encoder.load_state_dict(fork_encoder_state(state) if backbone == "convnext" else state)
@@ -114,7 +114,7 @@ def load_model(path: Path) -> ModelFile:
         signal = SignalConfig.from_data_opts(
             content["dataOpts"], min_max_norm=normalization == "min_max"
         )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise UnreadableFileError(
             f"the parts of {path} do not fit together: {str(error).splitlines()[0]}"
         ) from error
