@@ -402,7 +402,11 @@ def test_file_that_is_no_state_dict_is_refused_by_name(tmp_path, content):
         ConvNextEncoder(pretrained=True, pretrained_weights=path)
 
 
-@pytest.mark.parametrize("value", [[1], {"a": 1}, torch.ones(2)], ids=["list", "dict", "tensor"])
+@pytest.mark.parametrize(
+    "value",
+    [[1], {"a": 1}, torch.ones(2), {0: torch.ones(1)}],
+    ids=["list", "dict", "tensor", "keys-that-are-no-names"],
+)
 def test_file_of_something_else_is_refused(tmp_path, value):
     torch.save(value, tmp_path / "w.pth")
     with pytest.raises(PretrainedWeightsError, match="not a state dict of tensors"):

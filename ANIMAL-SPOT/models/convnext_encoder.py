@@ -13,6 +13,8 @@ from models.bf16_layers import prepare_for_bf16
 from models.pretrained import imagenet_state
 
 SIZES = ("tiny", "small", "base", "large")
+# Mean and spread of grey ImageNet photos: the average over red, green and blue.
+IMAGENET_MEAN, IMAGENET_STD = 0.449, 0.226
 
 
 class ConvNextEncoder(nn.Module):
@@ -30,6 +32,10 @@ class ConvNextEncoder(nn.Module):
         pretrained: Start from ImageNet weights.
         convnext: ``tiny``, ``small``, ``base`` or ``large``.
         pretrained_weights: A state-dict file of torchvision's model, instead of its download.
+        input_mean: Taken from the input.
+        input_std: What the input is then divided by. The first layer norm removes the level of each
+            patch, so inputs that are far from zero mean all look alike to a new network, and it
+            hardly learns; the defaults leave the input as it is, as in files of the fork.
 
     Raises:
         ValueError: If the size is unknown, or the file holds another network.
@@ -42,10 +48,15 @@ class ConvNextEncoder(nn.Module):
         pretrained: bool = True,
         convnext: str = "tiny",
         pretrained_weights: str | Path | None = None,
+        input_mean: float = 0.0,
+        input_std: float = 1.0,
     ) -> None:
         super().__init__()
         if convnext not in SIZES:
             raise ValueError(f"convnext must be one of {', '.join(SIZES)}, got {convnext!r}")
+        if input_std <= 0:
+            raise ValueError(f"input_std must be above 0, got {input_std}")
+        self.input_mean, self.input_std = input_mean, input_std
         name = f"convnext_{convnext}"
         network = torchvision.models.get_model(name, weights=None)
         self.features = prepare_for_bf16(network.features)
@@ -61,7 +72,7 @@ class ConvNextEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layers."""
-        return self.features(x)
+        return self.features((x - self.input_mean) / self.input_std)
 
     def _set_stem(self, rgb_weight: Tensor, bias: Tensor) -> None:
         stem = self.features[0][0]

@@ -55,6 +55,8 @@ def build_encoder(
             pretrained=pretrained,
             convnext=encoder_opts.get("convnext", "tiny"),
             pretrained_weights=pretrained_weights,
+            input_mean=encoder_opts.get("input_mean", 0.0),
+            input_std=encoder_opts.get("input_std", 1.0),
         )
         if pretrained:
             log.info("ImageNet weights of convnext_%s loaded", encoder_opts.get("convnext", "tiny"))

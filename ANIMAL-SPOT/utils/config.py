@@ -11,6 +11,7 @@ from typing import Any
 from data.augment import Augmentation
 from data.pipeline import PITCH_FACTORS
 from data.signal_config import SignalConfig
+from models.convnext_encoder import IMAGENET_MEAN, IMAGENET_STD
 
 
 def _option(default: Any, help_text: str, **argument: Any) -> Any:
@@ -197,7 +198,13 @@ class TrainConfig:
     def encoder_opts(self) -> dict[str, Any]:
         """``encoderOpts`` of the model file."""
         if self.backbone == "convnext":
-            return {"input_channels": 1, "pretrained": self.pretrained, "convnext": self.convnext}
+            return {
+                "input_channels": 1,
+                "pretrained": self.pretrained,
+                "convnext": self.convnext,
+                "input_mean": IMAGENET_MEAN,
+                "input_std": IMAGENET_STD,
+            }
         return {
             "input_channels": 1,
             "conv_kernel_size": self.conv_kernel_size,

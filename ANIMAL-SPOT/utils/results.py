@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from utils.files import write_text_atomic
 from utils.metrics import most_confused, wilson_interval
+from utils.phase_result import PhaseResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from trainer import PhaseResult
 
 
 def class_rows(result: PhaseResult, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -7,17 +7,15 @@ import re
 import socket
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from utils.phase_result import PhaseResult
 from utils.plots import caption, confusion_figure, roc_figure, spectrogram_image
-
-if TYPE_CHECKING:
-    from trainer import PhaseResult
 
 N_IMAGES_EACH = 2  # spectrograms of right clips, and of wrong ones
 FIGURE_SHARE = 0.01  # of the run's time, at most
