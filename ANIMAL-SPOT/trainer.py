@@ -86,8 +86,8 @@ class Trainer:
         class_names: In index order.
         precision: Arithmetic.
         optimizer: Over the parameters of ``model``.
-        scheduler: ``ReduceLROnPlateau`` steps once a validation, on its metric; any other once a
-            batch.
+        scheduler: ``ReduceLROnPlateau`` steps once a validation, on its metric; ``OneCycleLR``
+            once a batch.
         early_stopping: Asked after each validation.
         val_metric: ``accuracy``, ``macro_accuracy`` or ``loss``; judges epochs.
         epochs_per_eval: Validate after epochs 0, n, 2n ... and after the last.
@@ -225,7 +225,10 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.gradient_clip_norm)
         self._scaler.step(self.optimizer)
         self._scaler.update()
-        if not self._steps_on_plateau:
+        if (
+            not self._steps_on_plateau
+            and self.scheduler.last_epoch + 1 < self.scheduler.total_steps
+        ):
             self.scheduler.step()
         running.add(logits, labels, indices, loss)
         return loss
