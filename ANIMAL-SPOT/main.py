@@ -61,7 +61,6 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except (CorpusError, TrainingError, PretrainedWeightsError, ValueError, OSError) as error:
         log.error("%s", _one_line(error))
-        log.debug("where it happened:", exc_info=error)
         return 1
     except RuntimeError as error:
         if _is_memory_error(error):
