@@ -103,7 +103,7 @@ def run(config: TrainConfig) -> None:
         exclude_silent=config.filter_broken_audio,
         strict_split=config.strict_split,
         seed=config.seed,
-        n_processes=max(1, min(config.num_workers, os.cpu_count() or 1)),
+        n_processes=max(1, _n_workers(config)),
     )
     _report_excluded(corpus, folders["log"])
     names = names_by_index(corpus.classes)
@@ -231,9 +231,15 @@ def _make_loaders(
             seed=config.seed,
         )
         loaders[partition] = make_loader(
-            dataset, sampler, n_workers=config.num_workers, pin_memory=device.type == "cuda"
+            dataset, sampler, n_workers=_n_workers(config), pin_memory=device.type == "cuda"
         )
     return loaders
+
+
+def _n_workers(config: TrainConfig) -> int:
+    """Return the wanted number of processes, or that of the cores if there are fewer."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(config.num_workers, cores or 1)
 
 
 def _make_trainer(

@@ -38,7 +38,7 @@ class TrainConfig:
     jit_save: bool = _option(False, "save TorchScript instead of the dictionary file")
     epochs_per_eval: int = _option(2, "validate every that many epochs")
     batch_size: int = _option(1, "clips per step; multiplies the learning rate")
-    num_workers: int = _option(4, "processes that load clips")
+    num_workers: int = _option(4, "processes that load clips, at most one a core")
     cuda: bool = _option(True, "stay on the CPU", flags=("--no_cuda",), action="store_false")
     lr: float = _option(
         1e-5, "learning rate per clip of a batch", flags=("--lr", "--learning_rate")
