@@ -39,10 +39,8 @@ log = logging.getLogger("TRAIN")
 
 # What a resumed run may change without being another run.
 _FREE_TO_CHANGE = frozenset(
-    name
-    for name in TrainConfig.__dataclass_fields__
-    if name.endswith("_dir") or name in {"debug", "start_scratch", "num_workers", "strict_split"}
-)
+    f"{name}_dir" for name in ("data", "cache", "model", "checkpoint", "log", "summary")
+) | {"debug", "start_scratch", "num_workers", "strict_split", "jit_save"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,8 +51,10 @@ def main(argv: list[str] | None = None) -> int:
         run(config)
         return 0
     except Interrupted as stop:
-        kept = "checkpoint written; start again to go on" if config.checkpoint_dir else ""
-        log.warning("stopped by %s%s", stop, f": {kept}" if kept else "")
+        kept = ": checkpoint written; start again to go on" if config.checkpoint_dir else ""
+        if kept and config.start_scratch:
+            kept += ", without --start_from_scratch"
+        log.warning("stopped by %s%s", stop, kept)
         return stop.status
     except KeyboardInterrupt:
         log.warning("stopped at once; the last checkpoint is kept")
@@ -137,6 +137,8 @@ def run(config: TrainConfig) -> None:
     )
     prefix = run_prefix(len(names))
     run_name = None
+    if trainer.checkpoints is not None:
+        trainer.checkpoints.remove_leftovers()
     if resumable:
         resumed = trainer.resume()
         run_name = resumed.get("summaryRun") if resumed else None

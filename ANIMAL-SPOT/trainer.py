@@ -25,6 +25,11 @@ from utils.precision import Precision
 from utils.seeding import generator_state, restore_generators
 from utils.summary import Summary
 
+# What a checkpoint brings back with the optimiser and the plateau scheduler.
+_RESTORED_SETTINGS = frozenset(
+    {"lr", "beta1", "weight_decay", "lr_patience_epochs", "lr_decay_factor"}
+)
+
 log = logging.getLogger(__name__)
 
 
@@ -295,7 +300,7 @@ class Trainer:
                 f"folder has {', '.join(self.classes)}; use another --checkpoint_dir or "
                 "--start_from_scratch"
             )
-        metric_before = content.get("settings", {}).get("val_metric", self.val_metric)
+        metric_before = content.get("settings", {}).get("val_metric", "accuracy")
         if metric_before != self.val_metric:
             raise TrainingError(
                 f"{path} chose its best epoch by --val_metric {metric_before}, not by "
@@ -323,7 +328,7 @@ class Trainer:
         self.best_metric, self.best_model = state["best_metric"], state["best_model"]
         self.start_epoch = state["epoch"] + 1
         self._interrupted = state.get("partial")
-        if "scaler" in state:
+        if state.get("scaler"):
             self._scaler.load_state_dict(state["scaler"])
         if "generators" in state:
             restore_generators(state["generators"])
@@ -333,12 +338,14 @@ class Trainer:
 
     def _log_changed_settings(self, before: dict[str, Any]) -> None:
         for name, value in before.items():
-            if name in self.settings and self.settings[name] != value:
+            if name not in self.settings or self.settings[name] == value:
+                continue
+            if name in _RESTORED_SETTINGS:
+                log.warning("--%s stays %s, as in the run that is resumed", name, value)
+            else:
+                now = self.settings[name]
                 log.warning(
-                    "--%s was %s in the run that is resumed, now it is %s",
-                    name,
-                    value,
-                    self.settings[name],
+                    "--%s was %s in the run that is resumed, now it is %s", name, value, now
                 )
 
     def _save(self, epoch: int, progress: _Progress | None = None) -> None:
@@ -386,9 +393,7 @@ class Trainer:
         device = self.precision.device
         return _Running(
             ConfusionMatrix(len(self.class_names), device),
-            torch.zeros((), dtype=torch.float64, device=device)
-            if device.type != "mps"
-            else torch.zeros((), device=device),
+            torch.zeros((), dtype=torch.float64, device=device),
         )
 
     def _to_device(self, batch: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,6 +1,7 @@
 # Sourced by the train_*.sh scripts: finds Python and the data, makes the output folders.
 #
-# From the environment: DATA_DIR, OUTPUT_DIR, NUM_WORKERS, EPOCHS, CACHE_DIR, PRETRAINED_WEIGHTS.
+# From the environment: DATA_DIR, OUTPUT_DIR, NUM_WORKERS, EPOCHS, CACHE_DIR, PRETRAINED_WEIGHTS, and
+# RESUME, the folder of an interrupted run to go on with.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
@@ -26,9 +27,17 @@ start_training() {
             break
         fi
     done
-    run="${OUTPUT_DIR:-$ROOT/outputs}/${name}_$(date +%Y-%m-%d_%H-%M)"
-    if [[ -e "$run" ]]; then # a second run in this minute
-        run="${run}-$(date +%S)-$$"
+    if [[ -n "${RESUME:-}" ]]; then
+        run="$RESUME"
+        if [[ ! -d "$run/checkpoints" ]]; then
+            echo "RESUME $run is not the folder of a run: it has no checkpoints" >&2
+            exit 1
+        fi
+    else
+        run="${OUTPUT_DIR:-$ROOT/outputs}/${name}_$(date +%Y-%m-%d_%H-%M)"
+        if [[ -e "$run" ]]; then # a second run in this minute
+            run="${run}-$(date +%S)-$$"
+        fi
     fi
     local arguments=(
         --data_dir "$DATA_DIR"
@@ -42,7 +51,14 @@ start_training() {
     if [[ -n "${CACHE_DIR:-}" ]]; then
         arguments+=(--cache_dir "$CACHE_DIR")
     fi
-    "$python" "$ROOT/ANIMAL-SPOT/main.py" "${arguments[@]}" "$@" || return
+    local status=0
+    "$python" "$ROOT/ANIMAL-SPOT/main.py" "${arguments[@]}" "$@" || status=$?
+    if ((status)); then
+        if [[ -n "$(ls -A "$run/checkpoints" 2>/dev/null)" ]]; then
+            echo "to go on with this run: RESUME='$run' and the same command" >&2
+        fi
+        return "$status"
+    fi
     echo
     echo "model:              $run/model/ANIMAL-SPOT.pk"
     echo "log:                $run/logs/TRAIN.log"

@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LIST_KEYS = frozenset({"conv_kernel_size"})  # flags that take several numbers
+# Flags that take several numbers.
+LIST_KEYS = frozenset({"conv_kernel_size", "pitch_range", "stretch_range"})
 PLACEHOLDER = "USER-SPECIFIC"
 
 log = logging.getLogger("training animal-spot")

@@ -7,7 +7,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 start_training convnext 150 \
-    --debug --start_from_scratch --augmentation --backbone convnext \
+    --debug --augmentation --backbone convnext \
     --batch_size 8 --lr 1e-6 --beta1 0.9 --lr_patience_epochs 10 --lr_decay_factor 0.5 \
     --epochs_per_eval 2 --early_stopping_patience_epochs 20 \
     "${PUBLISHED_SIGNAL[@]}" "$@"

@@ -12,7 +12,7 @@ if [[ -n "${PRETRAINED_WEIGHTS:-}" ]]; then
     weights=(--pretrained_weights "$PRETRAINED_WEIGHTS")
 fi
 start_training convnext_pretrained 150 \
-    --debug --start_from_scratch --augmentation --backbone convnext --pretrained \
+    --debug --augmentation --backbone convnext --pretrained \
     --batch_size 8 --lr 1e-6 --beta1 0.9 --lr_patience_epochs 10 --lr_decay_factor 0.5 \
     --epochs_per_eval 2 --early_stopping_patience_epochs 20 \
     "${PUBLISHED_SIGNAL[@]}" ${weights[@]+"${weights[@]}"} "$@"

@@ -6,7 +6,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 start_training resnet18 150 \
-    --debug --start_from_scratch --augmentation --backbone resnet --resnet 18 \
+    --debug --augmentation --backbone resnet --resnet 18 \
     --batch_size 8 --lr 5e-6 --beta1 0.5 --lr_patience_epochs 8 --lr_decay_factor 0.5 \
     --epochs_per_eval 2 --early_stopping_patience_epochs 20 \
     "${PUBLISHED_SIGNAL[@]}" "$@"

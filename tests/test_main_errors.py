@@ -209,3 +209,34 @@ def test_full_disk_is_named_and_nothing_half_written_stays(corpus, tmp_path):
     assert "cannot write" in line
     assert "epoch_00000.checkpoint" in line
     assert not list((tmp_path / "checkpoint").iterdir())
+
+
+def test_full_disk_below_the_log_too_is_one_line(corpus, tmp_path):
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "TRAIN.log").symlink_to("/dev/full")
+    arguments = ("--data_dir", str(corpus), *folders(tmp_path), "--num_classes", "13")
+    assert "13" in one_error(run_main(*arguments))
+
+
+def test_names_that_are_not_utf8_are_trained_on(tmp_path):
+    data = make_corpus(tmp_path / "data", {"A": TAPES, "B": TAPES, "C": TAPES})
+    for path in (data / "A").iterdir():
+        os.rename(path, os.fsencode(path).replace(b"A-call", b"A-r\xe9union"))
+    result = run_main(
+        *("--data_dir", str(data), *folders(tmp_path), *SMALL, "--max_train_epochs", "1"),
+        "--augmentation",
+    )
+    assert result.returncode == 0, result.stderr
+    again = run_main("--data_dir", str(data), *folders(tmp_path), *SMALL, "--max_train_epochs", "1")
+    assert again.returncode == 0, again.stderr
+    assert "are left out" not in again.stderr
+
+
+def test_leftover_of_a_killed_write_is_removed(corpus, tmp_path):
+    (tmp_path / "checkpoint").mkdir()
+    name = ".multi_class_3_classifier_epoch_00004.checkpoint.123.abcd.tmp"
+    (tmp_path / "checkpoint" / name).write_bytes(b"half")
+    data = shutil.copytree(corpus, tmp_path / "data")
+    arguments = ("--data_dir", str(data), *folders(tmp_path), *SMALL, "--max_train_epochs", "0")
+    assert run_main(*arguments).returncode == 0
+    assert not (tmp_path / "checkpoint" / name).exists()

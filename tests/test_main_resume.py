@@ -101,7 +101,6 @@ def test_killed_run_ends_with_the_same_bits(corpus, unbroken, tmp_path, moment):
     result = run_main(*arguments)
     assert result.returncode == 0, result.stderr
     assert_same(tmp_path, unbroken)
-    assert not list(tmp_path.rglob("*.tmp")) or "network:" in moment
 
 
 @pytest.mark.parametrize(
@@ -115,16 +114,13 @@ def test_interrupted_run_writes_a_checkpoint_and_ends_with_the_same_bits(
     process = start(*arguments)
     wait_for(process, "|I|train|1|loss")
     started = time.monotonic()
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as a terminal does: to the loader processes too
-    else:
-        process.send_signal(number)
+    os.killpg(process.pid, number)  # as a terminal or Slurm does: to the loader processes too
     _, rest = process.communicate(timeout=60)
     assert process.returncode == status, rest
     assert time.monotonic() - started < 20
     assert "Traceback" not in rest
     assert "checkpoint written" in rest
-    assert (tmp_path / "checkpoint").glob("*")
+    assert any((tmp_path / "checkpoint").iterdir())
     result = run_main(*arguments)
     assert result.returncode == 0, result.stderr
     assert "resumed from" in result.stderr

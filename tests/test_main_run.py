@@ -253,9 +253,11 @@ def test_convnext_run(tmp_path):
     assert "ConvNeXt-tiny, random start" in result.stderr
 
 
-def test_help_names_every_flag_of_the_readme():
+def test_readme_names_every_flag():
     result = run_main("--help")
     assert result.returncode == 0
     readme = (ROOT / "README.md").read_text()
     for flag in set(re.findall(r"--[a-z][a-z0-9_]+", result.stdout)):
-        assert f"`{flag}" in readme, f"{flag} is missing from the table of options in README.md"
+        assert re.search(rf"`{flag}[` ]", readme), (
+            f"{flag} is missing from the table of options in README.md"
+        )

@@ -64,7 +64,7 @@ def test_cache_changes_no_decision(orca_calls, tmp_path):
 
 @pytest.mark.slow
 def test_a_short_training_beats_chance(orca_calls, tmp_path):
-    """Three epochs tell noise from calls and start on the call types: chance is 12.5 %."""
+    """A few epochs tell noise from calls and start on the call types: chance is 12.5 %."""
     result = run_main(
         *("--data_dir", str(orca_calls), *folders(tmp_path), "--num_workers", "1"),
         *("--sr", "32000", "--n_fft", "1024", "--hop_length", "1000", "--sequence_len", "3000"),

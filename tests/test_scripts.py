@@ -74,6 +74,33 @@ def test_script_trains_from_any_folder(name, tmp_path, environment):
     assert f"|lr:{rate}|" in (run / "logs" / "TRAIN.log").read_text()
 
 
+def test_interrupted_script_run_is_gone_on_with(tmp_path, environment):
+    make_corpus(tmp_path / "clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
+    environment |= {"DATA_DIR": "clips", "OUTPUT_DIR": "out", "EPOCHS": "1"}
+    assert run_script("train_resnet18", *TINY, cwd=tmp_path, env=environment).returncode == 0
+    (run,) = (tmp_path / "out").iterdir()
+    environment |= {"RESUME": f"out/{run.name}", "EPOCHS": "2"}
+    result = run_script("train_resnet18", *TINY, cwd=tmp_path, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert "going on with epoch 1" in result.stderr
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [run.name]
+    wrong = run_script("train_resnet18", cwd=tmp_path, env=environment | {"RESUME": "clips"})
+    assert wrong.returncode == 1
+    assert "RESUME clips is not the folder of a run" in wrong.stderr
+
+
+def test_recommended_script_does_without_a_noise_class(tmp_path, environment):
+    make_corpus(tmp_path / "clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
+    result = run_script(
+        "train_recommended",
+        *TINY,
+        cwd=tmp_path,
+        env=environment | {"DATA_DIR": "clips", "OUTPUT_DIR": "out", "EPOCHS": "1"},
+    )
+    assert result.returncode == 0, result.stderr
+    assert "0 noise clips" in result.stderr
+
+
 def test_pretrained_script_takes_local_weights(tmp_path, environment):
     make_corpus(tmp_path / "clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
     result = run_script(

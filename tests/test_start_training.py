@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from TRAINING.start_training import ConfigFileError, arguments_of, read_config
+from TRAINING.start_training import LIST_KEYS, ConfigFileError, arguments_of, read_config
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTER = ROOT / "TRAINING" / "start_training.py"
@@ -78,6 +78,13 @@ def test_values_become_arguments_without_a_shell(monkeypatch):
         *("--model_dir", "/x; touch /tmp/y", "--conv_kernel_size", "7", "3"),
         *("--debug", "--noise_dir", "$(id)"),
     ]
+
+
+def test_flags_of_several_numbers_are_those_of_the_program():
+    from utils.config import build_parser
+
+    several = {a.dest for a in build_parser()._actions if a.nargs not in (None, 0)}
+    assert several == LIST_KEYS
 
 
 def test_status_and_arguments_are_passed_on(stub, tmp_path):

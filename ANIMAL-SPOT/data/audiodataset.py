@@ -17,7 +17,7 @@ from data import dsp
 from data.audio_io import ClipError, read_waveform
 from data.augment import Augmentation, augment, clip_generator
 from data.feature_cache import FeatureCache
-from data.inspection import ignore_interrupt
+from data.inspection import ignore_signals
 from data.pipeline import PowerBand, SpectrogramPipeline
 
 _NOISE_MEMORY_BYTES = 256 * 2**20  # spectrograms of noise clips that each worker keeps
@@ -205,5 +205,5 @@ def make_loader(
 
 
 def _start_worker(_worker: int) -> None:
-    ignore_interrupt()
+    ignore_signals()
     torch.set_num_threads(1)

@@ -81,7 +81,9 @@ class Augmentation:
 
 def clip_generator(seed: int, epoch: int, clip_path: str) -> np.random.Generator:
     """Return the generator of everything that happens to a clip in an epoch."""
-    return np.random.default_rng([seed, epoch, zlib.crc32(clip_path.encode())])
+    return np.random.default_rng(
+        [seed, epoch, zlib.crc32(clip_path.encode(errors="surrogateescape"))]
+    )
 
 
 def pitch_source_bins(bins: np.ndarray, n_stft_bins: int, factor: float) -> np.ndarray:

@@ -29,7 +29,7 @@ from data.splits import (
     split_exists,
     split_table,
 )
-from utils.files import write_text_atomic
+from utils.files import exclusive, write_text_atomic
 
 log = logging.getLogger(__name__)
 
@@ -138,14 +138,19 @@ def load_corpus(
         split = split_by_tape([clip for clip in clips if clip.path in infos], seed)
     for line in split_table(split, classes):
         log.info("%s", line)
-    _check_partitions(split, classes, excluded)
+    _check_partitions(split, classes, excluded, stored=stored)
     _audit(split, infos, strict=stored and strict_split)
-    if not stored:
-        try:
-            save_split(split, data_dir)
-        except ValueError as error:
-            raise CorpusError(str(error)) from error
-        log.info("split: made with seed %d and stored in %s", seed, data_dir)
+    if not stored and not _store_split(split, data_dir, seed):
+        return load_corpus(  # another run has made the split meanwhile: all runs use the same
+            data_dir,
+            num_classes=num_classes,
+            noise_dir=noise_dir,
+            noise_from_class=noise_from_class,
+            exclude_silent=exclude_silent,
+            strict_split=strict_split,
+            seed=seed,
+            n_processes=n_processes,
+        )
 
     samples = {
         partition: [
@@ -172,15 +177,32 @@ def _class_names(paths: Iterable[str], excluded: dict[str, str]) -> set[str]:
     return names
 
 
+def _store_split(split: Split, data_dir: Path, seed: int) -> bool:
+    """Write a new split; return whether it was written: not if there is one by now."""
+    with exclusive(data_dir / ".split.lock"):
+        if split_exists(data_dir):
+            return False
+        try:
+            save_split(split, data_dir)
+        except ValueError as error:
+            raise CorpusError(str(error)) from error
+    log.info("split: made with seed %d and stored in %s", seed, data_dir)
+    return True
+
+
 def _check_partitions(
-    split: Split, classes: Mapping[str, int], excluded: Mapping[str, str]
+    split: Split, classes: Mapping[str, int], excluded: Mapping[str, str], *, stored: bool
 ) -> None:
     missing = sorted(set(classes) - {clip.class_name for clip in split.train})
     if missing:
         because = f" ({len(excluded)} files were left out, see the list)" if excluded else ""
+        cure = (
+            "delete the files train, val and test in the data folder for a new split, or remove"
+            if stored
+            else "add clips, or remove"
+        )
         raise CorpusError(
-            f"no usable training clip of class {', '.join(missing)}{because}; add clips, or "
-            "remove the class from the data folder"
+            f"no usable training clip of class {', '.join(missing)}{because}; {cure} the class"
         )
     if not split.val:
         n_tapes = len({clip.tape for name in PARTITIONS for clip in split[name]})

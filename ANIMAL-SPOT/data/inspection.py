@@ -70,7 +70,7 @@ def inspect_clips(
     """
     full_paths = [data_dir / path for path in paths]
     if n_processes > 1 and len(paths) >= _POOL_FROM:
-        with ProcessPoolExecutor(n_processes, initializer=ignore_interrupt) as pool:
+        with ProcessPoolExecutor(n_processes, initializer=ignore_signals) as pool:
             results = list(pool.map(_inspect_or_reason, full_paths, chunksize=_CHUNK))
     else:
         results = [_inspect_or_reason(path) for path in full_paths]
@@ -93,6 +93,7 @@ def _inspect_or_reason(path: Path) -> ClipInfo | str:
         return str(error)
 
 
-def ignore_interrupt() -> None:
-    """Leave Ctrl-C to the main process; for the start of worker processes."""
+def ignore_signals() -> None:
+    """Leave Ctrl-C and SIGTERM to the main process; for the start of worker processes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

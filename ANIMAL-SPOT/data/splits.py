@@ -10,7 +10,7 @@ import csv
 import io
 import math
 import ntpath
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -340,8 +340,3 @@ def _tape_or_none(path: str) -> str | None:
         return tape_of(path)
     except ClipNameError:
         return None
-
-
-def partition_sizes(split: Split) -> dict[str, Counter[str]]:
-    """Count the clips of each class in each partition."""
-    return {p: Counter(c.class_name for c in split[p]) for p in PARTITIONS}

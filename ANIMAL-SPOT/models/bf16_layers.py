@@ -1,6 +1,6 @@
 """Layers of ConvNeXt for training in bf16 on a CPU: same parameters, faster or more exact.
 
-Elsewhere (fp32, CUDA, evaluation) they are PyTorch's own.
+In fp32 they compute what PyTorch's own layers do.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
@@ -44,8 +45,10 @@ def imagenet_state(name: str, weights_file: str | Path | None = None) -> Mapping
         return state
     weights = torchvision.models.get_model_weights(name).DEFAULT
     try:
-        return weights.get_state_dict(progress=False, check_hash=True, map_location="cpu")
-    except (URLError, OSError, RuntimeError) as error:
+        return weights.get_state_dict(
+            progress=False, check_hash=True, map_location="cpu", weights_only=True
+        )
+    except (URLError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise PretrainedWeightsError(
             f"the ImageNet weights of {name} could not be downloaded ({error}); fetch "
             f"{weights.url} on a machine with a network and name the file with "

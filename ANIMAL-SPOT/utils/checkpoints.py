@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import glob
 import logging
 import os
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +32,23 @@ def save_tensors(content: Any, path: Path) -> None:
     Raises:
         OSError: Naming the path, if the disk is full or the folder cannot be written.
     """
+    with torch_file(path) as temporary:
+        torch.save(content, temporary)
+
+
+@contextlib.contextmanager
+def torch_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path, as ``atomic_path`` does, for PyTorch to write to.
+
+    Raises:
+        OSError: Naming the path; PyTorch makes another kind of error of a full disk.
+    """
     try:
         with atomic_path(path) as temporary:
-            torch.save(content, temporary)
+            yield temporary
     except OSError as error:
         raise OSError(error.errno, f"cannot write {path}: {error.strerror or error}") from error
-    except RuntimeError as error:  # what torch.save makes of a full disk
+    except RuntimeError as error:
         raise OSError(errno.EIO, f"cannot write {path}: is the disk full?") from error
 
 
@@ -75,6 +89,11 @@ class CheckpointFolder:
         pattern = re.compile(re.escape(self.prefix) + r"_epoch_\d+\.checkpoint")
         return sorted(p for p in self.folder.glob("*.checkpoint") if pattern.fullmatch(p.name))
 
+    def remove_leftovers(self) -> None:
+        """Remove what a run left that was killed while it wrote a checkpoint."""
+        for path in self.folder.glob(f".{glob.escape(self.prefix)}_epoch_*.tmp"):
+            path.unlink(missing_ok=True)
+
     def save(self, content: dict[str, Any], epoch: int) -> Path:
         """Write a checkpoint, then remove the oldest beyond five.
 
@@ -100,7 +119,9 @@ class CheckpointFolder:
         for path in reversed(files):
             try:
                 content = load_tensors(path)
-                if not isinstance(content, dict) or "modelState" not in content:
+                if not isinstance(content, dict) or not {"modelState", "trainState"} <= set(
+                    content
+                ):
                     raise UnreadableFileError(f"{path} is not a checkpoint of this program")
                 return content, path
             except UnreadableFileError as error:

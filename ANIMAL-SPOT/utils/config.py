@@ -26,7 +26,7 @@ class TrainConfig:
     debug: bool = _option(False, "log more", flags=("-d", "--debug"))
     data_dir: str | None = _option(None, "folder of the labelled clips; the split is kept there")
     cache_dir: str | None = _option(None, "folder of kept spectrograms; none: computed each time")
-    model_dir: str | None = _option(None, "folder for the model, results.json and plots")
+    model_dir: str | None = _option(None, "folder for the model and results.json")
     checkpoint_dir: str | None = _option(None, "folder for checkpoints; none: a run cannot resume")
     log_dir: str | None = _option(None, "folder for TRAIN.log and excluded_files.csv")
     summary_dir: str | None = _option(None, "parent of the TensorBoard run folders; none: runs/")

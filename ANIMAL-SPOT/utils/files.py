@@ -8,6 +8,11 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -35,6 +40,23 @@ def write_text_atomic(path: Path, text: str) -> None:
     """
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         file.write(text.encode("utf-8", errors="surrogateescape"))
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Let one process at a time into the block, by a lock on a file that is then removed.
+
+    The lock ends with its process, however that ends. On Windows, which lacks it, all enter.
+    """
+    if fcntl is None:
+        yield
+        return
+    with open(path, "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def require_writable_folder(path: Path, purpose: str) -> None:

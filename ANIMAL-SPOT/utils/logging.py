@@ -49,4 +49,5 @@ def close_log() -> None:
     for handler in list(root.handlers):
         if isinstance(handler, (_TerminalHandler, logging.FileHandler)):
             root.removeHandler(handler)
-            handler.close()
+            with contextlib.suppress(OSError):  # the disk is full; what failed has said so
+                handler.close()

@@ -20,8 +20,7 @@ from data.signal_config import SignalConfig
 from models.classifier import Classifier
 from models.convnext_encoder import fork_encoder_state
 from models.factory import RESNET_OPTIONS, build_encoder, build_model
-from utils.checkpoints import UnreadableFileError, load_tensors, save_tensors
-from utils.files import atomic_path
+from utils.checkpoints import UnreadableFileError, load_tensors, save_tensors, torch_file
 
 FILE_NAME = "ANIMAL-SPOT.pk"
 DEFAULT_CLASSES = {"noise": 0, "target": 1}
@@ -150,7 +149,7 @@ def save_torchscript(content: ModelFile, path: Path) -> None:
             "transforms": str(_transform_texts(content)),
             "classes": str(content.classes),
         }
-        with atomic_path(path) as temporary:
+        with torch_file(path) as temporary:
             torch.jit.save(traced, str(temporary), _extra_files=extra_files)
 
 

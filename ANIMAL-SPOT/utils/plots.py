@@ -1,4 +1,4 @@
-"""Pictures for TensorBoard and for the model folder."""
+"""Pictures for TensorBoard."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def spectrogram_image(features: Tensor) -> np.ndarray:
 
 def caption(image: np.ndarray, text: str) -> np.ndarray:
     """Write lines of text under an image; a narrow image is widened so that they fit."""
-    lines = text.split("\n")
+    lines = text.encode(errors="replace").decode().split("\n")
     probe = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     width = max(image.shape[1], *(math.ceil(probe.textlength(line)) + 4 for line in lines))
     height = image.shape[0] + 13 * len(lines)

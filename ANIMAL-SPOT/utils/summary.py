@@ -47,7 +47,7 @@ class Summary:
     ) -> None:
         self.folder = parent / run_name
         self.run_name = run_name
-        self._class_names = class_names
+        self._class_names = [n.encode(errors="replace").decode() for n in class_names]
         self._writer = SummaryWriter(str(self.folder), purge_step=first_epoch or None)
         self._started = time.perf_counter()
         self._figure_seconds = 0.0
