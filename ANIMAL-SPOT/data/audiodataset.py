@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -207,3 +208,7 @@ def make_loader(
 def _start_worker(_worker: int) -> None:
     ignore_signals()
     torch.set_num_threads(1)
+    if hasattr(os, "nice"):
+        # On a CPU the network's threads wait for each other, so a loader that takes the place of
+        # one holds up all; batches are made ahead, in the gaps.
+        os.nice(19)

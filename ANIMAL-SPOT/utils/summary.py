@@ -50,7 +50,7 @@ class Summary:
         self._class_names = [n.encode(errors="replace").decode() for n in class_names]
         self._writer = SummaryWriter(str(self.folder), purge_step=first_epoch or None)
         self._started = time.perf_counter()
-        self._figure_seconds = 0.0
+        self._figure_seconds = self._last_drawing = 0.0
         self._drawn: set[str] = set()
 
     def add_phase(
@@ -95,7 +95,8 @@ class Summary:
             self._add_figures(result, epoch)
             if dataset is not None:
                 self._add_spectrograms(result, epoch, dataset)
-            self._figure_seconds += time.perf_counter() - begun
+            self._last_drawing = time.perf_counter() - begun
+            self._figure_seconds += self._last_drawing
         self._writer.flush()
 
     def _may_draw(self, phase: str) -> bool:
@@ -103,7 +104,8 @@ class Summary:
         if phase not in self._drawn:
             self._drawn.add(phase)
             return True
-        return self._figure_seconds <= FIGURE_SHARE * (time.perf_counter() - self._started)
+        elapsed = time.perf_counter() - self._started
+        return self._figure_seconds + self._last_drawing <= FIGURE_SHARE * elapsed
 
     def _add_figures(self, result: PhaseResult, epoch: int) -> None:
         phase, names = result.phase, self._class_names
