@@ -10,13 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-import torch
+
+# The networks here are small: more threads, also in the programs that tests start, only wait for
+# each other. Set before PyTorch reads it.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import torch  # noqa: E402
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 sys.path[:0] = [str(ROOT / "ANIMAL-SPOT"), str(ROOT), str(TESTS)]
 
-torch.set_num_threads(1)  # the networks here are small; more threads only get in each other's way
+torch.set_num_threads(1)
 
 from hypothesis import HealthCheck, settings  # noqa: E402 - after the paths, like all below
 
