@@ -15,7 +15,7 @@ import soundfile as sf
 # each other. Set before PyTorch reads it.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import torch  # noqa: E402
+import torch
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
