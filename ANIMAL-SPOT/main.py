@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from data.audio_io import ClipError
 from data.audiodataset import ClipDataset, EpochSampler, make_loader
 from data.corpus import Corpus, CorpusError, load_corpus, write_excluded_files
 from data.labels import names_by_index
@@ -26,6 +25,7 @@ from trainer import Trainer, TrainingError
 from utils.checkpoints import CheckpointFolder
 from utils.config import TrainConfig, as_dict, parse_config
 from utils.early_stopping import EarlyStopping
+from utils.errors import is_memory_error, one_line
 from utils.files import require_writable_folder
 from utils.interrupt import Interrupted
 from utils.logging import close_log, log_to_file, start_log
@@ -60,13 +60,13 @@ def main(argv: list[str] | None = None) -> int:
         log.warning("stopped at once; the last checkpoint is kept")
         return 130
     except (CorpusError, TrainingError, PretrainedWeightsError, ValueError, OSError) as error:
-        log.error("%s", _one_line(error))
+        log.error("%s", one_line(error))
         return 1
     except RuntimeError as error:
-        if _is_memory_error(error):
+        if is_memory_error(error):
             log.error(
                 "out of memory (%s): lower --batch_size, --sequence_len or --n_freq_bins",
-                _one_line(error),
+                one_line(error),
             )
             return 1
         if "DataLoader worker" in str(error) and "killed" in str(error):
@@ -382,22 +382,6 @@ def _network_name(config: TrainConfig) -> str:
         else f"ConvNeXt-{config.convnext}"
     )
     return f"{name}, {start}"
-
-
-def _one_line(error: BaseException) -> str:
-    """Return the last line of a message; one from a loader process carries its traceback."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[-1] if lines else type(error).__name__
-    for kind in (ClipError, ValueError, OSError):
-        for prefix in (f"{kind.__module__}.{kind.__name__}: ", f"{kind.__name__}: "):
-            text = text.removeprefix(prefix)
-    return text
-
-
-def _is_memory_error(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 if __name__ == "__main__":

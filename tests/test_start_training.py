@@ -1,6 +1,8 @@
-"""TRAINING/start_training.py: config files that worked before work the same, without a shell."""
+"""The three starters: config files that worked before work the same, without a shell."""
 
+import importlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,15 +11,25 @@ from pathlib import Path
 
 import pytest
 
-from TRAINING.start_training import LIST_KEYS, ConfigFileError, arguments_of, read_config
+from EVALUATION import start_evaluation
+from PREDICTION import start_prediction
+from TRAINING import start_training
+from utils import evaluate_config
+from utils.starter import ConfigFileError, arguments_of, read_config
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTER = ROOT / "TRAINING" / "start_training.py"
+# Starter and the program that it starts.
+STARTERS = [
+    pytest.param(STARTER, "main.py", id="training"),
+    pytest.param(ROOT / "PREDICTION" / "start_prediction.py", "predict.py", id="prediction"),
+    pytest.param(ROOT / "EVALUATION" / "start_evaluation.py", "evaluate.py", id="evaluation"),
+]
 
 
-def start(config: Path, **kwargs) -> subprocess.CompletedProcess:
+def start(config: Path, starter: Path = STARTER, **kwargs) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, str(STARTER), str(config)],
+        [sys.executable, str(starter), str(config)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -27,14 +39,15 @@ def start(config: Path, **kwargs) -> subprocess.CompletedProcess:
 
 @pytest.fixture
 def stub(tmp_path):
-    """A program in the place of main.py that writes down its arguments and exits with 7."""
+    """Programs in the place of ours that write down their arguments and exit with 7."""
     source = tmp_path / "source with blank"
     source.mkdir()
-    (source / "main.py").write_text(
-        "import json, sys, pathlib\n"
-        "pathlib.Path(__file__).with_name('seen.json').write_text(json.dumps(sys.argv[1:]))\n"
-        "sys.exit(7)\n"
-    )
+    for program in ("main.py", "predict.py", "evaluate.py"):
+        (source / program).write_text(
+            "import json, sys, pathlib\n"
+            "pathlib.Path(__file__).with_suffix('.json').write_text(json.dumps(sys.argv[1:]))\n"
+            "sys.exit(7)\n"
+        )
     return source
 
 
@@ -73,28 +86,116 @@ def test_values_become_arguments_without_a_shell(monkeypatch):
         "data_dir=$CLIPS/my calls\nlog_dir='/a b'\nmodel_dir=/x; touch /tmp/y\n"
         "conv_kernel_size=7 3\ndebug=true\nnoise_dir=$(id)\n"
     )
-    assert arguments_of(settings) == [
+    assert arguments_of(settings, list_keys=["conv_kernel_size"]) == [
         *("--data_dir", "/data/my calls", "--log_dir", "/a b"),
         *("--model_dir", "/x; touch /tmp/y", "--conv_kernel_size", "7", "3"),
         *("--debug", "--noise_dir", "$(id)"),
     ]
 
 
-def test_flags_of_several_numbers_are_those_of_the_program():
-    from utils.config import build_parser
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param("/a b/c.pk", ["/a b/c.pk"], id="one-path-with-blanks"),
+        pytest.param("'/a b/c.pk' /d.pk", ["/a b/c.pk", "/d.pk"], id="quoted"),
+        pytest.param('"/a b/c.pk"', ["/a b/c.pk"], id="one-quoted"),
+        pytest.param("/Bob's/c.pk", ["/Bob's/c.pk"], id="lone-quote"),
+        pytest.param('"$CLIPS/a" "$CLIPS/b"', ["/data/a", "/data/b"], id="names"),
+        pytest.param("/a,b/c.pk", ["/a,b/c.pk"], id="comma"),
+    ],
+)
+def test_lists_of_paths(value, expected, monkeypatch):
+    monkeypatch.setenv("CLIPS", "/data")
+    assert arguments_of({"model_path": value}, path_list_keys=["model_path"]) == [
+        "--model_path",
+        *expected,
+    ]
 
-    several = {a.dest for a in build_parser()._actions if a.nargs not in (None, 0)}
-    assert several == LIST_KEYS
+
+@pytest.mark.parametrize("value", ["log raven", "log,raven", "log, raven", "'log' raven"])
+def test_lists_are_split_at_blanks_and_commas(value):
+    assert arguments_of({"format": value}, list_keys=["format"]) == ["--format", "log", "raven"]
 
 
-def test_status_and_arguments_are_passed_on(stub, tmp_path):
+@pytest.mark.parametrize(
+    ("module", "lists"),
+    [
+        ("utils.config", start_training.LIST_KEYS),
+        ("utils.predict_config", start_prediction.LIST_KEYS | start_prediction.PATH_LIST_KEYS),
+        ("utils.evaluate_config", frozenset()),
+    ],
+)
+def test_flags_of_several_values_are_those_of_the_program(module, lists):
+    actions = importlib.import_module(module).build_parser()._actions
+    assert {a.dest for a in actions if a.nargs not in (None, 0, "?")} == lists
+
+
+@pytest.mark.parametrize(("starter", "program"), STARTERS)
+def test_status_and_arguments_are_passed_on(starter, program, stub, tmp_path):
     config = tmp_path / "config"
-    config.write_text(f"src_dir={stub}\ndata_dir={tmp_path}/a  b; exit 0\nmin_max_norm=true\n")
-    result = start(config)
-    assert result.returncode == 7, result.stderr
-    assert (stub / "seen.json").read_text() == (
-        f'["--data_dir", "{tmp_path}/a  b; exit 0", "--min_max_norm"]'
+    config.write_text(
+        f"src_dir={stub}\ninput_file={tmp_path}/a  b; exit 0\nmin_max_norm=true\nresume=false\n"
     )
+    result = start(config, starter)
+    assert result.returncode == 7, result.stderr
+    assert (stub / program).with_suffix(".json").read_text() == (
+        f'["--input_file", "{tmp_path}/a  b; exit 0", "--min_max_norm"]'
+    )
+
+
+def test_evaluation_passes_thresholds_of_classes_on_as_they_are(stub, tmp_path):
+    config = tmp_path / "config"
+    config.write_text(f"src_dir={stub}\nclass_threshold=K1=0.8 big whale=0.6\n")
+    assert start(config, Path(start_evaluation.__file__)).returncode == 7
+    assert (stub / "evaluate.json").read_text() == '["--class_threshold", "K1=0.8 big whale=0.6"]'
+
+
+@pytest.mark.parametrize(("starter", "program"), STARTERS)
+def test_placeholder_is_refused(starter, program):
+    result = start(starter.parent / "config", starter)
+    assert result.returncode == 1
+    assert "put your own folder" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("starter", "parser"),
+    [
+        (STARTERS[1].values[0], "utils.predict_config"),
+        (STARTERS[2].values[0], "utils.evaluate_config"),
+    ],
+    ids=["prediction", "evaluation"],
+)
+def test_shipped_config_is_understood(starter, parser, tmp_path):
+    text = (starter.parent / "config").read_text()
+    commented = re.sub(r"^# (?=\w+=)", "", text, flags=re.MULTILINE)  # the examples too
+    for variant in (text, commented):
+        settings = read_config(variant.replace("/*USER-SPECIFIC-DIRECTORY*/", str(tmp_path)))
+        arguments = arguments_of(
+            settings,
+            list_keys=start_prediction.LIST_KEYS,
+            path_list_keys=start_prediction.PATH_LIST_KEYS,
+        )
+        parsed = vars(importlib.import_module(parser).parse_config(arguments))
+        assert set(settings) - {"src_dir", "no_cuda"} <= set(parsed)
+
+
+def test_old_evaluation_config_has_its_meaning():
+    text = (
+        "prediction_dir=/p q\noutput_dir=/o\nthreshold=0.85\nnoise_in_anno=true\n"
+        "use_probability_priority=true\nmin_annotation_duration=0.2\nmerge_gap=0\n"
+    )
+    config = evaluate_config.parse_config(arguments_of(read_config(text)))
+    assert config == evaluate_config.EvaluateConfig(
+        prediction_dir="/p q",
+        output_dir="/o",
+        threshold=0.85,
+        noise_in_anno=True,
+        use_probability_priority=True,
+        min_annotation_duration=0.2,
+        merge_gap=0,
+    )
+    off = text.replace("priority=true", "priority=false")
+    assert not evaluate_config.parse_config(arguments_of(read_config(off))).use_probability_priority
 
 
 def test_unknown_key_is_refused_by_the_program(tmp_path):

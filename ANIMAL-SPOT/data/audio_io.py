@@ -75,21 +75,34 @@ def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
     return np.ascontiguousarray(result[:n_out])
 
 
-def wav_shortfall(content: bytes) -> int:
+def wav_shortfall(file: BinaryIO) -> int:
     """Return how many bytes a WAV file promises beyond those that are there; 0 if complete.
 
     libsndfile reads a truncated file without complaint. A length of 0 or of the largest number,
     as programs write that stream to a pipe, promises nothing.
+
+    Args:
+        file: Open for reading, at any position; where it stands afterwards is not defined.
     """
-    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+    n_bytes = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] not in (b"RIFF", b"RF64") or head[8:12] != b"WAVE":
         return 0
+    long_size = 0  # of the data of an RF64 file, which may be longer than 4 GB
     position = 12
-    while position + 8 <= len(content):
-        size = int.from_bytes(content[position + 4 : position + 8], "little")
-        if content[position : position + 4] == b"data":
-            if size in (0, 0xFFFFFFFF, 0x7FFFFFFF) or size >= 0xFFFFFF00:
+    while position + 8 <= n_bytes:
+        file.seek(position)
+        chunk = file.read(8)
+        size = int.from_bytes(chunk[4:], "little")
+        if chunk[:4] == b"ds64":
+            long_size = int.from_bytes(file.read(16)[8:], "little")
+        if chunk[:4] == b"data":
+            if size == 0xFFFFFFFF and long_size:
+                size = long_size
+            elif size in (0, 0x7FFFFFFF) or size >= 0xFFFFFF00:
                 return 0
-            return max(0, position + 8 + size - len(content))
+            return max(0, position + 8 + size - n_bytes)
         position += 8 + size + size % 2
     return 0
 

@@ -44,7 +44,7 @@ def inspect_clip(path: Path) -> ClipInfo:
     if not content:
         raise ClipError("empty: the file has 0 bytes")
     samples, rate = decode(io.BytesIO(content))
-    missing = wav_shortfall(content)
+    missing = wav_shortfall(io.BytesIO(content))
     if missing:
         raise ClipError(f"truncated: {missing} bytes are missing at the end")
     peak = float(np.abs(samples).max())

@@ -189,6 +189,13 @@ class SpectrogramPipeline:
             return dsp.normalise_min_max(level, extremes)
         return dsp.normalise_db_range(level, config.min_level_db, config.ref_level_db)
 
+    def normalise_each(self, levels: Tensor) -> Tensor:
+        """Map levels ``(windows, time, n_features)`` to 0..1, each window by itself."""
+        extremes = None
+        if self.config.min_max_norm:
+            extremes = torch.stack(torch.aminmax(levels.flatten(1), dim=1))[..., None, None]
+        return self.normalise(levels, extremes)
+
     def features_of(self, band: PowerBand) -> Tensor:
         """Clip to network input, from its band: ``(time, n_features)``."""
         return self.finish(self.compress(band.to_power(band.gather(None, self.bins))))

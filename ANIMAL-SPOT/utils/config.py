@@ -4,133 +4,124 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from data.augment import Augmentation
 from data.pipeline import PITCH_FACTORS
 from data.signal_config import SignalConfig
 from models.convnext_encoder import IMAGENET_MEAN, IMAGENET_STD
-
-
-def _option(default: Any, help_text: str, **argument: Any) -> Any:
-    """Declare a setting; ``argument`` overrides what ``add_argument`` is given."""
-    return field(default=default, metadata={"help": help_text, "argument": argument})
+from utils.options import option, parser_of, refuse_out_of_range
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Settings of ``main.py``. Fields are in the order in which ``--help`` lists them."""
 
-    debug: bool = _option(False, "log more", flags=("-d", "--debug"))
-    data_dir: str | None = _option(None, "folder of the labelled clips; the split is kept there")
-    cache_dir: str | None = _option(None, "folder of kept spectrograms; none: computed each time")
-    model_dir: str | None = _option(None, "folder for the model and results.json")
-    checkpoint_dir: str | None = _option(None, "folder for checkpoints; none: a run cannot resume")
-    log_dir: str | None = _option(None, "folder for TRAIN.log and excluded_files.csv")
-    summary_dir: str | None = _option(None, "parent of the TensorBoard run folders; none: runs/")
-    noise_dir: str | None = _option(None, "folder of wav files to mix into training clips")
-    start_scratch: bool = _option(
+    debug: bool = option(False, "log more", flags=("-d", "--debug"))
+    data_dir: str | None = option(None, "folder of the labelled clips; the split is kept there")
+    cache_dir: str | None = option(None, "folder of kept spectrograms; none: computed each time")
+    model_dir: str | None = option(None, "folder for the model and results.json")
+    checkpoint_dir: str | None = option(None, "folder for checkpoints; none: a run cannot resume")
+    log_dir: str | None = option(None, "folder for TRAIN.log and excluded_files.csv")
+    summary_dir: str | None = option(None, "parent of the TensorBoard run folders; none: runs/")
+    noise_dir: str | None = option(None, "folder of wav files to mix into training clips")
+    start_scratch: bool = option(
         False, "ignore checkpoints (they are set aside)", flags=("--start_from_scratch",)
     )
-    max_train_epochs: int = _option(500, "most epochs")
-    jit_save: bool = _option(False, "save TorchScript instead of the dictionary file")
-    epochs_per_eval: int = _option(2, "validate every that many epochs")
-    batch_size: int = _option(1, "clips per step; multiplies the learning rate")
-    num_workers: int = _option(4, "processes that load clips, at most one a core")
-    cuda: bool = _option(True, "stay on the CPU", flags=("--no_cuda",), action="store_false")
-    lr: float = _option(
-        1e-5, "learning rate per clip of a batch", flags=("--lr", "--learning_rate")
-    )
-    beta1: float = _option(0.5, "first beta of Adam")
-    lr_patience_epochs: int = _option(8, "epochs without improvement before the rate decays")
-    lr_decay_factor: float = _option(0.5, "factor of that decay")
-    early_stopping_patience_epochs: int = _option(
+    max_train_epochs: int = option(500, "most epochs")
+    jit_save: bool = option(False, "save TorchScript instead of the dictionary file")
+    epochs_per_eval: int = option(2, "validate every that many epochs")
+    batch_size: int = option(1, "clips per step; multiplies the learning rate")
+    num_workers: int = option(4, "processes that load clips, at most one a core")
+    cuda: bool = option(True, "stay on the CPU", flags=("--no_cuda",), action="store_false")
+    lr: float = option(1e-5, "learning rate per clip of a batch", flags=("--lr", "--learning_rate"))
+    beta1: float = option(0.5, "first beta of Adam")
+    lr_patience_epochs: int = option(8, "epochs without improvement before the rate decays")
+    lr_decay_factor: float = option(0.5, "factor of that decay")
+    early_stopping_patience_epochs: int = option(
         20, "epochs without improvement before training stops", metavar="N"
     )
-    filter_broken_audio: bool = _option(False, "leave out silent clips")
-    sequence_len: int = _option(1280, "length of a network input, ms")
-    freq_compression: str = _option("linear", "linear, mel or mfcc")
-    sr: int = _option(SignalConfig.sr, "sampling rate, Hz")
-    fmin: int = _option(SignalConfig.fmin, "lower end of the band, Hz")
-    fmax: int = _option(SignalConfig.fmax, "upper end of the band, Hz")
-    n_freq_bins: int = _option(SignalConfig.n_freq_bins, "frequency bins of a network input")
-    n_fft: int = _option(SignalConfig.n_fft, "window and FFT length, samples")
-    hop_length: int = _option(SignalConfig.hop_length, "samples between frames")
-    augmentation: bool = _option(False, "vary level, pitch, speed and position; mix in noise")
-    resnet_size: int = _option(
+    filter_broken_audio: bool = option(False, "leave out silent clips")
+    sequence_len: int = option(1280, "length of a network input, ms")
+    freq_compression: str = option("linear", "linear, mel or mfcc")
+    sr: int = option(SignalConfig.sr, "sampling rate, Hz")
+    fmin: int = option(SignalConfig.fmin, "lower end of the band, Hz")
+    fmax: int = option(SignalConfig.fmax, "upper end of the band, Hz")
+    n_freq_bins: int = option(SignalConfig.n_freq_bins, "frequency bins of a network input")
+    n_fft: int = option(SignalConfig.n_fft, "window and FFT length, samples")
+    hop_length: int = option(SignalConfig.hop_length, "samples between frames")
+    augmentation: bool = option(False, "vary level, pitch, speed and position; mix in noise")
+    resnet_size: int = option(
         18,
         "ResNet depth: 18, 34, 50, 101 or 152",
         flags=("--resnet",),
         choices=(18, 34, 50, 101, 152),
     )
-    conv_kernel_size: int = _option(
+    conv_kernel_size: int = option(
         7, "side of the first convolution of a ResNet", type=int, nargs="*"
     )
-    num_classes: int | None = _option(
+    num_classes: int | None = option(
         None, "number of classes; none: as found, else it must match", type=int
     )
-    min_max_norm: bool = _option(False, "scale each clip to 0..1 instead of a fixed dB range")
-    max_pool: int = _option(
+    min_max_norm: bool = option(False, "scale each clip to 0..1 instead of a fixed dB range")
+    max_pool: int = option(
         1,
         "ResNet resolution: 1 pools after the first convolution, 0 strides, 2 does neither",
         choices=(0, 1, 2),
     )
-    backbone: str = _option("resnet", "kind of network", choices=("resnet", "convnext"))
-    convnext: str = _option(
-        "tiny", "size of a ConvNeXt", choices=("tiny", "small", "base", "large")
-    )
-    pretrained: bool = _option(False, "start from ImageNet weights")
-    pretrained_weights: str | None = _option(
+    backbone: str = option("resnet", "kind of network", choices=("resnet", "convnext"))
+    convnext: str = option("tiny", "size of a ConvNeXt", choices=("tiny", "small", "base", "large"))
+    pretrained: bool = option(False, "start from ImageNet weights")
+    pretrained_weights: str | None = option(
         None, "torchvision state-dict file of them; none: downloaded"
     )
-    seed: int = _option(0, "of the split, the start weights, the order and all augmentation")
-    precision: str = _option(
+    seed: int = option(0, "of the split, the start weights, the order and all augmentation")
+    precision: str = option(
         "auto",
         "arithmetic; auto: bf16 where the hardware has it, else fp32",
         choices=("auto", "fp32", "bf16", "fp16"),
     )
-    gradient_clip_norm: float | None = _option(
+    gradient_clip_norm: float | None = option(
         None, "largest norm of the gradient; none: unlimited", type=float
     )
-    val_metric: str = _option(
+    val_metric: str = option(
         "accuracy",
         "what the best epoch, decay and stopping are judged by",
         choices=("accuracy", "macro_accuracy", "loss"),
     )
-    scheduler: str = _option(
+    scheduler: str = option(
         "plateau",
         "learning rate over time: plateau decays it when validation stalls; onecycle "
         "rises to 10 times --lr (not times the batch size) and falls to almost nothing",
         choices=("plateau", "onecycle"),
     )
-    optimizer: str = _option("adam", "adamw decays the weights too", choices=("adam", "adamw"))
-    weight_decay: float = _option(0.0, "of adamw")
-    label_smoothing: float = _option(0.0, "share of the target spread over all classes")
-    pitch_range: tuple[float, float] = _option(
+    optimizer: str = option("adam", "adamw decays the weights too", choices=("adam", "adamw"))
+    weight_decay: float = option(0.0, "of adamw")
+    label_smoothing: float = option(0.0, "share of the target spread over all classes")
+    pitch_range: tuple[float, float] = option(
         PITCH_FACTORS,
         "lowest and highest pitch factor of the augmentation",
         type=float,
         nargs=2,
         metavar=("LOW", "HIGH"),
     )
-    stretch_range: tuple[float, float] = _option(
+    stretch_range: tuple[float, float] = option(
         Augmentation.stretch,
         "lowest and highest duration factor of the augmentation",
         type=float,
         nargs=2,
         metavar=("LOW", "HIGH"),
     )
-    time_shift: bool = _option(False, "augmentation also rotates clips in time")
-    random_filter: float = _option(
+    time_shift: bool = option(False, "augmentation also rotates clips in time")
+    random_filter: float = option(
         0.0, "augmentation also filters clips at random, by some dB, like another hydrophone"
     )
-    noise_from_class: str | None = _option(
+    noise_from_class: str | None = option(
         None, "mix in training clips of this class as noise, such as noise"
     )
-    noise_probability: float = _option(1.0, "share of training clips that noise is mixed into")
-    strict_split: bool = _option(False, "refuse a stored split with a tape in two partitions")
+    noise_probability: float = option(1.0, "share of training clips that noise is mixed into")
+    strict_split: bool = option(False, "refuse a stored split with a tape in two partitions")
 
     def __post_init__(self) -> None:
         at_least = {
@@ -144,13 +135,7 @@ class TrainConfig:
             "conv_kernel_size": 1,
             "seed": 0,
         }
-        for name, least in at_least.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"--{name} must be at least {least}, got {getattr(self, name)}")
-        for option in fields(self):
-            value = getattr(self, option.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"--{option.name} must be a finite number, got {value}")
+        refuse_out_of_range(self, at_least)
         if self.seed >= 2**63:
             raise ValueError(f"--seed must be below 2^63, got {self.seed}")
         if self.lr <= 0:
@@ -219,36 +204,14 @@ ORIGINAL_FIELDS = tuple(f.name for f in fields(TrainConfig))[
 ]
 
 
-class _Parser(argparse.ArgumentParser):
-    """Understands shortened flags as the original did, though there are more flags now."""
-
-    def _get_option_tuples(self, option_string: str) -> list[Any]:
-        matches = super()._get_option_tuples(option_string)
-        if len(matches) > 1:
-            matches = [m for m in matches if m[0].dest in ORIGINAL_FIELDS] or matches
-        return matches
-
-
 def build_parser() -> argparse.ArgumentParser:
     """Build the command line of ``main.py`` from the fields of ``TrainConfig``."""
-    parser = _Parser(
+    return parser_of(
+        TrainConfig,
         prog="main.py",
         description="Train a network that tells animal calls apart, from a folder of named clips.",
+        preferred=ORIGINAL_FIELDS,
     )
-    for option in fields(TrainConfig):
-        argument = dict(option.metadata["argument"])
-        flags = argument.pop("flags", (f"--{option.name}",))
-        if option.type == "bool":
-            argument = {"action": "store_true"} | argument
-        else:
-            types = {"int": int, "float": float}
-            argument = {"type": types.get(option.type, str), "default": option.default} | argument
-            if option.default is not None:
-                shown = "%(default)s"
-                argument["help"] = f"{option.metadata['help']} (default: {shown})"
-        argument = {"help": option.metadata["help"], "dest": option.name} | argument
-        parser.add_argument(*flags, **argument)
-    return parser
 
 
 def parse_config(argv: list[str] | None) -> TrainConfig:

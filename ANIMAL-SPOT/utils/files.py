@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,3 +75,30 @@ def require_writable_folder(path: Path, purpose: str) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OSError(error.errno, f"{purpose} {path} cannot be written: {reason}") from error
+
+
+@contextlib.contextmanager
+def sole_process(path: Path, purpose: str) -> Iterator[None]:
+    """Hold a lock on a file while the block runs; it ends with the process, however that ends.
+
+    Raises:
+        OSError: If another process holds it; ``purpose`` says what for.
+    """
+    with open(path, "ab") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise OSError(f"another process is {purpose}; wait for it or end it") from error
+        yield
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of ``atomic_path`` that a killed program left in a folder.
+
+    Only for a folder that no other process writes to.
+    """
+    pattern = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp")
+    for path in folder.iterdir():
+        if pattern.fullmatch(path.name):
+            path.unlink(missing_ok=True)

@@ -7,6 +7,10 @@ network, which other programs (PAMGuard among them) read.
 
 from __future__ import annotations
 
+import ast
+import errno
+import os
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,7 +96,11 @@ def load_model(path: Path) -> ModelFile:
         FileNotFoundError: If there is no such file.
         UnreadableFileError: If it is no such file, or its parts do not fit together.
     """
-    content = load_tensors(path)
+    return _model_of(load_tensors(path), path)
+
+
+def _model_of(content: Any, path: Path) -> ModelFile:
+    """Build the network from what a file holds."""
     missing = [key for key in REQUIRED if not isinstance(content, Mapping) or key not in content]
     if missing:
         raise UnreadableFileError(f"{path} is not a model file: it has no {', '.join(missing)}")
@@ -128,6 +136,62 @@ def load_model(path: Path) -> ModelFile:
         normalization=normalization,
         extra={k: content[k] for k in ("seed", "metrics") if k in content},
     )
+
+
+def load_torchscript(path: Path) -> ModelFile:
+    """Read a TorchScript file of this program or of the original.
+
+    The network is built anew from the options that are stored beside it and takes the weights of
+    the archive, so that it can do all that one of a dictionary file can. Nothing of the file is
+    run.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UnreadableFileError: If it is no such file, or its parts do not fit together.
+    """
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    texts = dict.fromkeys(
+        ("dataOpts", "encoderOpts", "classifierOpts", "classes", "transforms"), ""
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            traced = torch.jit.load(str(path), map_location="cpu", _extra_files=texts)
+    except (RuntimeError, ValueError) as error:
+        raise UnreadableFileError(
+            f"{path} is not a TorchScript archive; leave --jit_load out for a dictionary file"
+        ) from error
+    options = {
+        name: _literal(text if isinstance(text, str) else text.decode(), name, path)
+        for name, text in texts.items()
+    }
+    signal_texts = options["transforms"] or {}
+    normalised = re.search(r"min_max\s*:\s*(True|False)", signal_texts.get("normalize", ""))
+    length = re.search(r"size_ms\s*:\s*(\d+)", signal_texts.get("seg_size", ""))
+    state = traced.state_dict()
+    content = {
+        **options,
+        "encoderState": _part_of(state, "encoder."),
+        "classifierState": _part_of(state, "classifier."),
+    }
+    if normalised:
+        content["normalization"] = "min_max" if normalised[1] == "True" else "db_range"
+    if length:
+        content["sequence_len_ms"] = int(length[1])
+    return _model_of(content, path)
+
+
+def _literal(text: str, name: str, path: Path) -> Any:
+    """Read a stored dictionary without evaluating it as code."""
+    try:
+        return ast.literal_eval(text) if text else {}
+    except (ValueError, SyntaxError) as error:
+        raise UnreadableFileError(f"{path}: its {name} cannot be read") from error
+
+
+def _part_of(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def save_torchscript(content: ModelFile, path: Path) -> None:

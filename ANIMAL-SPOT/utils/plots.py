@@ -74,6 +74,24 @@ def roc_figure(labels: Tensor, scores: Tensor) -> tuple[Figure, float]:
     return figure, area
 
 
+def window_figure(features: Tensor, duration_s: float, f_min: float, f_max: float) -> Figure:
+    """Draw the network input ``(1, time, freq)`` of a window, low frequency below."""
+    figure = Figure(figsize=(5, 10), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    image = axes.imshow(
+        features[0].T.cpu().numpy(),
+        origin="lower",
+        aspect="auto",
+        cmap="viridis",
+        extent=(0, duration_s, f_min, f_max),
+    )
+    figure.colorbar(image)
+    axes.set_xlabel("time (s)")
+    axes.set_ylabel("frequency (Hz)")
+    return figure
+
+
 def spectrogram_image(features: Tensor) -> np.ndarray:
     """Colour a network input ``(1, time, freq)``: ``(height, width, rgb)``, low frequency below."""
     values = features[0].T.flip(0).numpy()

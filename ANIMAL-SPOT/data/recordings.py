@@ -1,0 +1,293 @@
+"""Recordings: finding them, naming their results, and reading them block by block."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+import soxr
+
+from data.audio_io import mix_down, resample, wav_shortfall
+
+SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("aif", "aifc", "aiff", "au", "caf", "flac", "mp3", "oga", "ogg", "opus", "rf64"),
+        *("snd", "w64", "wav", "wave"),
+    )
+)
+LIST_SUFFIXES = frozenset({".txt", ".lst"})
+_READ_BYTES = 2**20
+
+
+class RecordingError(ValueError):
+    """A recording that cannot be used; the message says why."""
+
+
+def find_recordings(inputs: Sequence[str]) -> list[Path]:
+    """Resolve files, folders and lists to the recordings they stand for, each once.
+
+    A folder means all files in it and below, by suffix in any case, sorted; hidden ones are left
+    out. A text file has one path a line, relative to the current folder or else to its own; empty
+    lines and those that start with ``#`` do not count. What is named but absent is returned too:
+    reading it tells why it cannot be used.
+
+    Raises:
+        OSError: If an input does not exist or cannot be read.
+        ValueError: If there is no recording at all.
+    """
+    found: list[Path] = []
+    for text in inputs:
+        path = Path(text)
+        if path.is_dir():
+            found += _in_folder(path)
+        elif path.suffix.lower() in LIST_SUFFIXES:
+            found += _in_list(path)
+        else:
+            os.stat(path)
+            found.append(path)
+    if not found:
+        raise ValueError(
+            f"no sound file in {', '.join(inputs)}; looked for {', '.join(sorted(SUFFIXES))}"
+        )
+    return list({os.path.abspath(path): path for path in found}.values())
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Return the sound files below a folder, and folders that are named like one."""
+    found, seen = [], set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # a link that leads back up
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        named_like_one = [name for name in folders if _is_sound(name)]
+        folders[:] = [name for name in folders if name not in named_like_one]
+        found += [
+            Path(parent, name)
+            for name in files + named_like_one
+            if _is_sound(name) and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def _is_sound(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def _in_list(path: Path) -> list[Path]:
+    found = []
+    for line in path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines():
+        text = line.strip()
+        if text and not text.startswith("#"):
+            beside = path.parent / text
+            found.append(beside if not os.path.exists(text) and beside.exists() else Path(text))
+    return found
+
+
+def stem_of(path: Path) -> str:
+    """Return what the results of a recording are called after: its name up to the first dot."""
+    return path.name.split(".")[0].strip() or path.name.strip(". ") or "recording"
+
+
+def output_stems(paths: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
+    """Name the results of recordings so that no two share a name.
+
+    The first recording with a stem gets it; a further one gets a hash of its path appended, which
+    stays the same from run to run.
+
+    Args:
+        paths: Recordings.
+        taken: Stems in use from earlier runs, and the absolute path of the recording that has each.
+    """
+    owners = {_folded(stem): path for stem, path in taken.items()}
+    of_earlier = {path: stem for stem, path in taken.items()}
+    stems = []
+    for path in paths:
+        full = os.path.abspath(path)
+        stem = of_earlier.get(full) or stem_of(path)
+        if owners.setdefault(_folded(stem), full) != full:
+            digest = hashlib.blake2b(full.encode(errors="surrogateescape"), digest_size=4)
+            stem = f"{stem}-{digest.hexdigest()}"
+            owners[_folded(stem)] = full
+        stems.append(stem)
+    return stems
+
+
+def _folded(stem: str) -> str:
+    """Return the form in which file systems that ignore case see a name."""
+    return stem.casefold()
+
+
+class Recording:
+    """An open sound file, read from its start in blocks of mono samples.
+
+    Args:
+        path: A file that libsndfile reads.
+
+    Attributes:
+        rate: Samples a second.
+        n_frames: Samples of each channel, as the file promises.
+
+    Raises:
+        RecordingError: If it is no such file, truncated or empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.is_dir():
+            raise RecordingError("a folder, not a sound file")
+        try:
+            with open(path, "rb") as file:
+                missing = wav_shortfall(file)
+                if file.seek(0, os.SEEK_END) == 0:
+                    raise RecordingError("empty: the file has 0 bytes")
+            if missing:
+                raise RecordingError(f"truncated: {missing} bytes are missing at the end")
+            self._file = sf.SoundFile(path)
+        except OSError as error:
+            raise RecordingError(f"unreadable: {error.strerror or error}") from error
+        except (sf.SoundFileError, RuntimeError, TypeError, ValueError) as error:
+            if isinstance(error, RecordingError):
+                raise
+            raise RecordingError(f"unreadable: {_reason(error)}") from error
+        self.rate: int = self._file.samplerate
+        self.n_frames: int = self._file.frames
+        if self.n_frames == 0:
+            self._file.close()
+            raise RecordingError("empty: no samples")
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds, as the file promises."""
+        return self.n_frames / self.rate
+
+    def seek(self, sample: int) -> None:
+        """Let ``blocks`` start elsewhere.
+
+        Raises:
+            RecordingError: If the file cannot be read from there.
+        """
+        try:
+            self._file.seek(sample)
+        except (sf.SoundFileError, RuntimeError) as error:
+            raise RecordingError(f"damaged: {_reason(error)}") from error
+
+    def blocks(self, n_samples: int) -> Iterator[np.ndarray]:
+        """Read on, averaging channels: float32 arrays ``(samples,)``, the last one shorter.
+
+        Raises:
+            RecordingError: If the file cannot be decoded to its end, or holds NaN or infinity.
+        """
+        n_read = 0
+        while True:
+            try:
+                block = self._file.read(n_samples, dtype="float32", always_2d=True)
+            except (sf.SoundFileError, RuntimeError) as error:
+                raise RecordingError(
+                    f"damaged after {n_read / self.rate:.1f} s: {_reason(error)}"
+                ) from error
+            if len(block) == 0:
+                break
+            block = mix_down(block)
+            if not np.isfinite(block).all():
+                raise RecordingError("damaged: holds samples that are not a number or infinite")
+            n_read += len(block)
+            yield block
+        # Compressed formats without an exact length in the header may end elsewhere.
+        if n_read < self.n_frames and self._file.format in ("WAV", "FLAC", "AIFF", "W64", "RF64"):
+            raise RecordingError(
+                f"truncated: {self.n_frames - n_read} of {self.n_frames} samples are missing"
+            )
+        self.n_frames = n_read
+
+
+def excerpt(path: Path, position: float, seconds: float, sample_rate: int) -> np.ndarray:
+    """Read a part of a recording, mono, at a rate.
+
+    Args:
+        path: The recording.
+        position: Where the part lies: 0 at the start, 1 at the end.
+        seconds: Length; less if the recording is shorter.
+        sample_rate: Hz.
+
+    Raises:
+        RecordingError: If it cannot be read.
+    """
+    with Recording(path) as recording:
+        wanted = int(np.ceil(seconds * recording.rate)) + 1
+        recording.seek(int(position * max(0, recording.n_frames - wanted)))
+        block = next(recording.blocks(wanted), np.empty(0, np.float32))
+        return resample(block, recording.rate, sample_rate)
+
+
+class StreamResampler:
+    """Mono blocks at one rate to blocks at another, as ``audio_io.resample`` of the whole gives.
+
+    Args:
+        rate_in: Of the blocks fed, Hz.
+        rate_out: Wanted, Hz.
+    """
+
+    def __init__(self, rate_in: int, rate_out: int) -> None:
+        self._rates = rate_in, rate_out
+        self._stream = None
+        if rate_in != rate_out:
+            self._stream = soxr.ResampleStream(rate_in, rate_out, 1, "float32", "HQ")
+        self._n_in = self._n_out = 0
+
+    def feed(self, block: np.ndarray) -> np.ndarray:
+        """Return what can be said so far beyond what was returned before."""
+        self._n_in += len(block)
+        if self._stream is None:
+            return block
+        return self._capped(self._stream.resample_chunk(block))
+
+    def finish(self) -> np.ndarray:
+        """Return the rest; in all ``floor(samples * rate_out / rate_in)`` samples."""
+        if self._stream is None:
+            return np.empty(0, np.float32)
+        rest = self._capped(self._stream.resample_chunk(np.empty(0, np.float32), last=True))
+        n_missing = n_resampled(self._n_in, *self._rates) - self._n_out
+        return np.pad(rest, (0, n_missing)) if n_missing else rest
+
+    def _capped(self, samples: np.ndarray) -> np.ndarray:
+        samples = samples[: max(0, n_resampled(self._n_in, *self._rates) - self._n_out)]
+        self._n_out += len(samples)
+        return samples
+
+
+def n_resampled(n_samples: int, rate_in: int, rate_out: int) -> int:
+    """Return the length of ``n_samples`` at another rate."""
+    return int(n_samples * rate_out / rate_in)
+
+
+def file_digest(path: Path) -> str:
+    """Return a hash of the file's bytes.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while chunk := file.read(_READ_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    text = str(getattr(error, "error_string", error)).strip().rstrip(".")
+    return re.sub(r"^Error opening .*?: ", "", text, flags=re.DOTALL)

@@ -1,0 +1,273 @@
+"""Turn predictions into annotation tables, and score them against the truth."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from utils.evaluate_config import EvaluateConfig, parse_config
+
+if TYPE_CHECKING:
+    from utils.annotations import Annotation, Thresholds
+    from utils.result_readers import Result
+    from utils.score_report import Scores
+
+log = logging.getLogger("EVALUATE")
+
+RESULT_MARK = "_predict_output"
+SUFFIXES = (".log", ".csv", ".parquet")  # the first one that is there is used
+RAVEN_ENDING, AUDACITY_ENDING = ".annotation.result.txt", ".annotation.audacity.txt"
+OK, NOT_STARTED, SOME_FAILED = 0, 1, 3
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit status."""
+    config = parse_config(argv)
+    from utils.logging import close_log, start_log
+
+    start_log("EVALUATE", debug=config.debug)
+    try:
+        return run(config)
+    except KeyboardInterrupt:
+        log.warning("stopped; tables that were written are whole")
+        return 130
+    except (OSError, ValueError) as error:
+        log.error("%s", error)
+        return NOT_STARTED
+    finally:
+        close_log()
+
+
+def run(config: EvaluateConfig) -> int:
+    """Evaluate every result in the folder as configured; return the exit status."""
+    from tqdm import tqdm
+
+    from utils.annotations import Thresholds
+    from utils.files import require_writable_folder
+
+    if config.prediction_dir is None or config.output_dir is None:
+        raise ValueError("--prediction_dir and --output_dir are needed")
+    for name in ("prediction_dir", "truth_dir"):
+        folder = getattr(config, name)
+        if folder is not None and not Path(folder).is_dir():
+            raise ValueError(f"--{name} {folder} does not exist or is not a folder")
+    output_dir = Path(config.output_dir)
+    require_writable_folder(output_dir, "the output folder")
+    results = find_results(Path(config.prediction_dir))
+    if not results:
+        raise ValueError(
+            f"no result of a prediction in {config.prediction_dir}: no file has {RESULT_MARK} in "
+            "its name"
+        )
+    thresholds = Thresholds(config.threshold, config.thresholds_by_class)
+    evaluated: dict[Path, str] = {}
+    classes: set[str] = set()
+    n_rows = 0
+    for path in tqdm(results, unit="file", disable=None):
+        try:
+            result, rows = evaluate_file(path, output_dir, config, thresholds)
+        except (OSError, ValueError, MemoryError) as error:
+            log.error("%s", _with_name(path, error))
+            continue
+        evaluated[path] = result.file
+        classes.update(result.classes)
+        n_rows += rows
+    n_failed = len(results) - len(evaluated)
+    unknown = sorted(set(thresholds.by_class) - classes)
+    if unknown and evaluated:
+        log.warning("--class_threshold: no result has a class %s", ", ".join(unknown))
+    log.info("%d rows of %d recordings in %s", n_rows, len(evaluated), output_dir)
+    if config.truth_dir is not None:
+        n_failed += score(evaluated, config, thresholds)
+    if n_failed:
+        log.error("%d failed; see above", n_failed)
+    return SOME_FAILED if n_failed else OK
+
+
+def find_results(folder: Path) -> list[Path]:
+    """List the results of predictions in a folder, one for each recording, by name.
+
+    Tables that this program writes are none. Of one prediction in several forms the log is taken,
+    else csv, else parquet.
+    """
+    from utils.result_readers import looks_like_log
+
+    chosen: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        name = path.name
+        if RESULT_MARK not in name or name.startswith(".") or not path.is_file():
+            continue
+        if re.search(r"\.annotation\.\w+\.txt$", name):
+            continue
+        if path.suffix.lower() not in SUFFIXES:
+            with contextlib.suppress(OSError):  # reading it will say why
+                if not looks_like_log(path):
+                    continue
+            chosen[f"{name}/"] = path
+            continue
+        key = name[: -len(path.suffix)]
+        other = chosen.setdefault(key, path)
+        if other is not path:
+            rank = [SUFFIXES.index(p.suffix.lower()) for p in (other, path)]
+            used, unused = (other, path) if rank[0] <= rank[1] else (path, other)
+            chosen[key] = used
+            log.info("%s is used, not %s", used.name, unused.name)
+    return sorted(chosen.values())
+
+
+def evaluate_file(
+    path: Path, output_dir: Path, config: EvaluateConfig, thresholds: Thresholds
+) -> tuple[Result, int]:
+    """Write the annotation tables of one result; return it and the number of rows.
+
+    Raises:
+        ResultError: If it cannot be used.
+        OSError: If something cannot be read or written.
+    """
+    from utils.annotation_tables import audacity_lines, raven_lines
+    from utils.annotations import add_noise_rows, noise_name
+    from utils.files import write_text_atomic
+    from utils.result_readers import read_result
+
+    result = read_result(path)
+    rows: Sequence[Annotation] = detect(result, config)(thresholds)
+    noise = noise_name(result.names)
+    if config.noise_in_anno and noise is not None:
+        rows = list(add_noise_rows(rows, result.duration_s, noise))
+    if config.format in ("raven", "both"):
+        lines: Iterable[str] = raven_lines(
+            rows, result.f_min, result.f_max, legacy=config.legacy_header
+        )
+        write_text_atomic(output_dir / f"{path.name}{RAVEN_ENDING}", "".join(lines))
+    if config.format in ("audacity", "both"):
+        write_text_atomic(
+            output_dir / f"{path.name}{AUDACITY_ENDING}", "".join(audacity_lines(rows))
+        )
+    return result, len(rows)
+
+
+def detect(result: Result, config: EvaluateConfig) -> Callable[[Thresholds], Sequence[Annotation]]:
+    """Return a function that makes annotations of a result at given thresholds."""
+    from utils.annotations import label_windows, merge_by_priority, merge_windows
+
+    def annotations(thresholds: Thresholds) -> Sequence[Annotation]:
+        windows = label_windows(
+            result.start_s,
+            result.end_s,
+            result.winner,
+            result.score,
+            result.names,
+            thresholds,
+            skip_empty=True,
+        )
+        if not config.use_probability_priority:
+            return list(merge_windows(windows))
+        return merge_by_priority(
+            windows, merge_gap=config.merge_gap, min_duration=config.min_annotation_duration
+        )
+
+    return annotations
+
+
+def score(evaluated: dict[Path, str], config: EvaluateConfig, thresholds: Thresholds) -> int:
+    """Score the recordings that have a table of the truth; return how many failed.
+
+    Args:
+        evaluated: Recording of each result file.
+        config: Settings.
+        thresholds: Those of the detections.
+    """
+    from utils.annotation_tables import read_table
+    from utils.result_readers import read_result
+    from utils.score_report import score_recording, table_lines, write_scores
+
+    truth_dir = Path(config.truth_dir)
+    tables = find_tables(truth_dir, evaluated)
+    without = [_result_stem(path) for path in evaluated if path not in tables]
+    if without:
+        shown = ", ".join(without[:10]) + (" ..." if len(without) > 10 else "")
+        log.warning("%d recordings have no table in %s: %s", len(without), truth_dir, shown)
+    scores: dict[str, Scores] = {}
+    known: set[str] = set()
+    n_failed = 0
+    for path, candidates in tables.items():
+        try:
+            if len(candidates) > 1:
+                names = ", ".join(table.name for table in candidates)
+                raise ValueError(f"{path}: several tables of the truth: {names}; leave one")
+            owners = [other for other in tables if tables[other] == candidates]
+            if len(owners) > 1:
+                names = ", ".join(owner.name for owner in owners)
+                raise ValueError(f"{candidates[0]} would be the truth of several results: {names}")
+            truth = read_table(candidates[0], config.truth_column)
+            result = read_result(path)
+            known.update(result.classes)
+            scores[_result_stem(path)] = score_recording(
+                result,
+                truth,
+                detect(result, config),
+                thresholds,
+                iou_threshold=config.iou_threshold,
+            )
+        except (OSError, ValueError) as error:
+            log.error("%s", _with_name(path, error))
+            n_failed += 1
+    if not scores:
+        log.error("nothing to score: no usable table of the truth in %s", truth_dir)
+        return max(1, n_failed)
+    output_dir = Path(config.output_dir)
+    try:
+        whole = write_scores(output_dir, scores, dataclasses.asdict(config), without)
+    except OSError as error:
+        log.error("%s", _with_name(output_dir, error))
+        return n_failed + 1
+    unknown = sorted(set(whole["events"]["classes"]) - known)
+    if unknown:
+        log.warning("classes of the truth that the model does not know: %s", ", ".join(unknown))
+    print("\n".join(table_lines(whole)))
+    log.info("scores: %s", output_dir / "scores.json")
+    return n_failed
+
+
+def find_tables(truth_dir: Path, evaluated: dict[Path, str]) -> dict[Path, list[Path]]:
+    """Find the tables of the truth of each result, by the recording's name or by the result's."""
+    from utils.annotation_tables import tables_by_recording
+
+    files = [
+        path
+        for path in truth_dir.rglob("*")
+        if path.suffix.lower() == ".txt" and RESULT_MARK not in path.name and path.is_file()
+    ]
+    names = {
+        path: (PurePosixPath(recording.replace("\\", "/")).stem, _result_stem(path))
+        for path, recording in evaluated.items()
+    }
+    tables = tables_by_recording(files, [name for both in names.values() for name in both])
+    found = {}
+    for path, both in names.items():
+        name = next((name for name in both if name in tables), None)
+        if name is not None:
+            found[path] = tables[name]
+    return found
+
+
+def _result_stem(path: Path) -> str:
+    return path.name.rpartition(RESULT_MARK)[0]
+
+
+def _with_name(path: Path, error: BaseException) -> str:
+    """Return one line that names the file."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename or path}: {error.strerror}"
+    return text if isinstance(error, (OSError, ValueError)) else f"{path}: {text}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""Write a model with its whole signal path for programs that have none of this code."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from models.waveform_model import WaveformModel
+from utils.checkpoints import torch_file
+from utils.files import require_writable_folder
+from utils.model_file import ModelFile
+
+if TYPE_CHECKING:
+    import onnx
+
+ExportKind = Literal["onnx", "torchscript"]
+INPUT_NAME, OUTPUT_NAME = "waveform", "probabilities"
+EXAMPLE_FRAMES = 64  # more than ConvNeXt needs at least, which divides by 32
+
+
+class MissingPackageError(ImportError):
+    """A package that an export needs is not installed; the message names it."""
+
+
+def export_model(content: ModelFile, kind: ExportKind, path: Path) -> None:
+    """Write one file with signal path, network and softmax; see ``WaveformModel``.
+
+    Batch size and number of samples are free. Classes and signal path go with it as JSON texts:
+    ``metadata_props`` of ONNX, extra files of TorchScript.
+
+    Args:
+        content: The model; it is not changed.
+        kind: ``onnx`` or ``torchscript``.
+        path: File to write; it appears when it is complete, and its folder is made.
+
+    Raises:
+        MissingPackageError: If ONNX is wanted and its packages are not installed.
+        ValueError: If the kind is unknown.
+        OSError: If the file cannot be written.
+    """
+    if kind not in ("onnx", "torchscript"):
+        raise ValueError(f"kind must be 'onnx' or 'torchscript', got {kind!r}")
+    require_writable_folder(path.parent, "the folder of the export")
+    network = copy.deepcopy(content.model).cpu().float().to(memory_format=torch.contiguous_format)
+    model = WaveformModel(network, content.signal).eval()
+    # Two waveforms: an export takes a batch of one for a constant.
+    n_samples = content.signal.n_fft + (EXAMPLE_FRAMES - 1) * content.signal.hop_length
+    example = torch.zeros(2, n_samples)
+    write = _write_onnx if kind == "onnx" else _write_torchscript
+    with torch.no_grad():
+        write(model, example, metadata_of(content), path)
+
+
+def metadata_of(content: ModelFile) -> dict[str, str]:
+    """Return what a user of the exported file has to know, as JSON texts."""
+    values = {
+        "classes": content.classes,
+        "sr": content.signal.sr,
+        "sequence_len_ms": content.sequence_len_ms,
+        "dataOpts": content.signal.data_opts(),
+        "normalization": "min_max" if content.signal.min_max_norm else "db_range",
+    }
+    return {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}
+
+
+def _write_torchscript(
+    model: WaveformModel, example: Tensor, metadata: dict[str, str], path: Path
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(model, example, check_trace=False)
+        with torch_file(path) as temporary:
+            torch.jit.save(traced, str(temporary), _extra_files=dict(metadata))
+
+
+def _write_onnx(
+    model: WaveformModel, example: Tensor, metadata: dict[str, str], path: Path
+) -> None:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 - PyTorch's exporter needs it
+    except ImportError as error:
+        raise MissingPackageError(
+            f"the export to ONNX needs a package that is not installed ({error}): "
+            "pip install onnx onnxscript"
+        ) from error
+    dynamic = torch.export.Dim.DYNAMIC
+    with _quiet():
+        program = torch.onnx.export(
+            model,
+            (example,),
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+            dynamic_shapes=({0: dynamic, 1: dynamic},),
+            dynamo=True,
+            verbose=False,
+        )
+    proto = program.model_proto
+    _tidy(proto.graph)
+    onnx.helper.set_model_props(proto, metadata)
+    with torch_file(path) as temporary:
+        temporary.write_bytes(proto.SerializeToString())
+
+
+def _tidy(graph: onnx.GraphProto) -> None:
+    """Name the free axes; remove where in this program each node comes from."""
+    axes = ("batch", "samples")
+    for value, names in ((graph.input[0], axes), (graph.output[0], axes[:1])):
+        for axis, name in zip(value.type.tensor_type.shape.dim, names, strict=False):
+            axis.dim_param = name
+    del graph.value_info[:]  # shapes in terms of the old names of the axes
+    for part in (graph, *graph.input, *graph.output, *graph.initializer, *graph.node):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep an exporter from talking about its progress and its plans."""
+    before: Any = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,23 @@
+"""Find calls in recordings: flags, configuration, run, exit status."""
+
+from __future__ import annotations
+
+import sys
+
+from utils.predict_config import parse_config
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit status.
+
+    0: all recordings are done; 1: it could not start or go on; 3: some recordings failed; 128 plus
+    the signal's number: it was stopped.
+    """
+    config = parse_config(argv)
+    from prediction import predict  # PyTorch takes a second that --help need not wait for
+
+    return predict(config)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

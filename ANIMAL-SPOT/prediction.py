@@ -1,0 +1,510 @@
+"""A run of ``predict.py``: model files and recordings in, results out."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+import torch
+
+from data import dsp
+from data.pipeline import SpectrogramPipeline
+from data.recordings import (
+    RecordingError,
+    excerpt,
+    file_digest,
+    find_recordings,
+    output_stems,
+)
+from data.signal_config import SignalConfig
+from data.window_features import WindowFeatures
+from data.windows import WindowGrid
+from models.engines import (
+    Engine,
+    OffsetEngine,
+    TorchEngine,
+    build_engine,
+    centred_difference,
+    choose_engine,
+    infer_all,
+    probabilities_of,
+)
+from predictor import MARGIN, Detector, Predictor
+from utils.checkpoints import load_tensors
+from utils.errors import is_memory_error, one_line
+from utils.files import remove_leftovers, require_writable_folder, sole_process
+from utils.interrupt import Interrupted, StopRequest
+from utils.logging import close_log, log_to_file, start_log
+from utils.model_file import ModelFile, load_model, load_torchscript
+from utils.precision import Precision
+from utils.predict_config import PredictConfig
+from utils.prediction_journal import Journal
+from utils.progress import SoundProgress
+from utils.result_folder import ResultFolder, window_batches, write_run_tables
+from utils.result_writers import RunHeader, log_lines
+
+log = logging.getLogger("PREDICT")
+
+SOME_FAILED = 3  # exit status
+LOCK = ".prediction.lock"
+_N_CHECKED = 32  # windows that the faster arithmetic is compared with fp32 on
+_N_CALIBRATION = 128  # windows that 8-bit ranges are found on
+_MP3_BYTES_PER_S = 16_000  # 128 kbit/s: a guess, since counting means decoding
+
+
+def predict(config: PredictConfig) -> int:
+    """Run with these settings; return the exit status."""
+    start_log("PREDICT", debug=config.debug)
+    try:
+        with StopRequest() as stop:
+            return _run(config, stop)
+    except Interrupted as interruption:
+        log.warning(
+            "stopped by %s; recordings that are complete are kept, start again to go on",
+            interruption,
+        )
+        return interruption.status
+    except KeyboardInterrupt:
+        log.warning("stopped at once; recordings that are complete are kept")
+        return 130
+    except (ValueError, OSError, ImportError) as error:
+        log.error("%s", one_line(error))
+        return 1
+    except RuntimeError as error:
+        if not is_memory_error(error):
+            raise
+        log.error("out of memory (%s): lower --batch_size", one_line(error))
+        return 1
+    finally:
+        close_log()
+
+
+def _run(config: PredictConfig, stop: StopRequest) -> int:
+    if not config.model_path:
+        raise ValueError("--model_path is needed: the model file, such as ANIMAL-SPOT.pk")
+    if config.log_dir is not None:
+        require_writable_folder(Path(config.log_dir), "the log folder")
+        log_to_file(Path(config.log_dir) / "PREDICT.log", append=False)
+    log.info("start on %s: %s", time.strftime("%Y-%m-%d"), " ".join(sys.argv))
+    if config.export is not None:
+        return _export(config)
+    if not config.input_file:
+        raise ValueError("--input_file is needed: a sound file, a folder or a list")
+    paths = find_recordings(config.input_file)
+    output_dir = Path(config.output_dir) if config.output_dir is not None else None
+    if output_dir is not None:
+        require_writable_folder(output_dir, "the output folder")
+    models = load_models(config)
+    settings = choose_settings(config, models)
+    log.info("%d recordings; classes: %s", len(paths), ", ".join(settings.names))
+    header = RunHeader(
+        model_path=", ".join(config.model_path),
+        data_opts=models[0].signal.data_opts(),
+        min_max_norm=models[0].signal.min_max_norm,
+        sequence_len=settings.sequence_len,
+        hop=settings.hop,
+        threshold=config.threshold,
+        names=settings.names,
+        debug=config.debug,
+    )
+    run = Run(config, models, settings, header, stop)
+    if output_dir is None:
+        return _predict_to_screen(run, paths)
+    with sole_process(output_dir / LOCK, f"writing into {output_dir}"):
+        remove_leftovers(output_dir)
+        return _predict_to_folder(run, paths, output_dir)
+
+
+# --- what the model files and the flags say -------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What flags and model files agree on; seconds."""
+
+    sequence_len: float
+    hop: float
+    names: tuple[str, ...]
+
+
+def load_models(config: PredictConfig) -> list[ModelFile]:
+    """Read the model files.
+
+    Raises:
+        ValueError: If one cannot be read, or their classes differ.
+        OSError: If one does not exist.
+    """
+    load = load_torchscript if config.jit_load else load_model
+    models = [load(Path(path)) for path in config.model_path]
+    for path, model in zip(config.model_path, models, strict=True):
+        if model.classes != models[0].classes:
+            raise ValueError(
+                f"the classes of {path} ({', '.join(model.classes)}) are not those of "
+                f"{config.model_path[0]} ({', '.join(models[0].classes)}); models that are "
+                "averaged must have the same classes"
+            )
+        n_classes = model.classifier_opts["num_classes"]
+        if n_classes < 2 or n_classes != len(model.classes):
+            raise ValueError(
+                f"{path} has {n_classes} outputs and {len(model.classes)} class names; "
+                "2 or more are needed, as many of both"
+            )
+    if config.checkpoint_path is not None:
+        content = load_tensors(Path(config.checkpoint_path))
+        try:
+            models[0].model.load_state_dict(content["modelState"])
+        except (LookupError, TypeError, RuntimeError) as error:
+            raise ValueError(
+                f"{config.checkpoint_path} is not a checkpoint of the network in "
+                f"{config.model_path[0]}"
+            ) from error
+    return models
+
+
+def choose_settings(config: PredictConfig, models: Sequence[ModelFile]) -> Settings:
+    """Settle what model files and flags both say; see to each model's normalisation.
+
+    Where they contradict each other the model file wins, and a warning says so.
+
+    Raises:
+        ValueError: If the window is too short for a model.
+    """
+    winner = "the flag wins (--override_model)" if config.override_model else "the model file wins"
+    for path, model in zip(config.model_path, models, strict=True):
+        wanted = config.min_max_norm
+        if model.normalization is not None and not config.override_model:
+            wanted = model.normalization == "min_max"
+        if config.min_max_norm and model.normalization == "db_range":
+            log.warning("--min_max_norm, but %s was trained without: %s", path, winner)
+        model.signal = dataclasses.replace(model.signal, min_max_norm=wanted)
+    stored = [m.sequence_len_ms / 1000 for m in models if m.sequence_len_ms is not None]
+    if len(set(stored)) > 1:
+        log.warning(
+            "the models were trained on clips of %s s; windows of %s s are used",
+            " and ".join(str(s) for s in sorted(set(stored))),
+            config.sequence_len if config.override_model and config.sequence_len else stored[0],
+        )
+    sequence_len = config.sequence_len
+    if stored and not (config.override_model and sequence_len is not None):
+        if sequence_len is not None and sequence_len != stored[0]:
+            log.warning(
+                "--sequence_len %s s, but the model was trained on clips of %s s: %s",
+                sequence_len,
+                stored[0],
+                winner,
+            )
+        sequence_len = stored[0]
+    if sequence_len is None:
+        sequence_len = 2
+    hop = config.hop
+    if hop is None:
+        hop = sequence_len / 2 if stored else 1
+    if hop > sequence_len:
+        log.warning(
+            "--hop %s s is longer than a window of %s s: the sound between windows is not looked "
+            "at",
+            hop,
+            sequence_len,
+        )
+    for path, model in zip(config.model_path, models, strict=True):
+        grid = WindowGrid.of_seconds(sequence_len, hop, model.signal.sr)
+        if grid.length < model.signal.n_fft:
+            raise ValueError(
+                f"windows of {sequence_len} s are shorter than one spectrum of {path} "
+                f"({model.signal.n_fft / model.signal.sr:.3f} s); choose a longer --sequence_len"
+            )
+    names = tuple(sorted(models[0].classes, key=models[0].classes.get))
+    return Settings(sequence_len, hop, names)
+
+
+# --- networks -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is the same for all recordings of a run."""
+
+    config: PredictConfig
+    models: Sequence[ModelFile]
+    settings: Settings
+    header: RunHeader
+    stop: StopRequest
+
+    def grid_of(self, model: ModelFile) -> WindowGrid:
+        """Return the windows at the rate of a model."""
+        return WindowGrid.of_seconds(
+            self.settings.sequence_len,
+            self.settings.hop,
+            model.signal.sr,
+            last_window=self.config.last_window,
+        )
+
+    def predictor(self, paths: Sequence[Path], **options: object) -> Predictor:
+        """Make the networks ready for these recordings."""
+        return Predictor(
+            build_detectors(self, paths),
+            n_readers=self.config.num_workers,
+            threshold=self.config.threshold,
+            check=self.stop.check,
+            **options,
+        )
+
+
+def build_detectors(run: Run, paths: Sequence[Path]) -> list[Detector]:
+    """Make the networks ready, in the arithmetic that is wanted or that agrees with fp32.
+
+    Raises:
+        ValueError: If an engine or precision cannot be had.
+    """
+    config = run.config
+    device = torch.device("cuda" if config.cuda and torch.cuda.is_available() else "cpu")
+    engine_name, precision = choose_engine(config.engine, device, config.precision)
+    by_signal: dict[SignalConfig, WindowFeatures] = {}
+    detectors = []
+    for model in run.models:
+        signal, grid = model.signal, run.grid_of(model)
+        if signal not in by_signal:
+            pipeline = SpectrogramPipeline(signal)
+            for warning in pipeline.warnings():
+                log.warning("%s", warning)
+            by_signal[signal] = WindowFeatures(pipeline, grid, device)
+        features = by_signal[signal]
+        sample = None
+        if precision == "int8" or (precision != "fp32" and config.precision == "auto"):
+            n = _N_CALIBRATION if precision == "int8" else _N_CHECKED
+            sample = sample_windows(paths, features, grid, n)
+        engine: Engine = build_engine(
+            engine_name,
+            model.model,
+            (dsp.n_frames(grid.length, signal.n_fft, signal.hop_length), features.n_features),
+            precision,
+            device,
+            batch_size=config.batch_size,
+            calibration=sample,
+        )
+        exact = None
+        if sample is not None:
+            reference = TorchEngine(model.model, Precision("fp32", device), config.batch_size)
+            engine, exact = _checked(engine, reference, sample, precision, config.threshold)
+        log.info("network: %s, %s", model.backbone, engine.name)
+        detectors.append(Detector(engine, features, grid, float(signal.fmin), exact))
+    return detectors
+
+
+def sample_windows(
+    paths: Sequence[Path], features: WindowFeatures, grid: WindowGrid, n: int
+) -> torch.Tensor | None:
+    """Return ``n`` windows spread over all recordings; fewer if some cannot be read, or None."""
+    windows = []
+    for i in range(n):
+        position = i * 0.618034 % 1.0  # golden ratio: evenly spread for any number of files
+        try:
+            samples = excerpt(
+                paths[i * len(paths) // n],
+                position,
+                grid.length / grid.sample_rate,
+                grid.sample_rate,
+            )
+        except (RecordingError, OSError):
+            continue  # reported when its turn comes
+        if len(samples) >= grid.length:
+            windows.append(features.of_stretch(samples[: grid.length], 1))
+    return torch.cat(windows) if windows else None
+
+
+def _checked(
+    engine: Engine, reference: Engine, sample: torch.Tensor, precision: str, threshold: float
+) -> tuple[Engine, Engine | None]:
+    """Compare an arithmetic with fp32 on windows of the recordings.
+
+    Returns:
+        The engine to use, its mean shift taken out; and for ``auto`` the one that decides what is
+        left open. If the two are too far apart, fp32 alone.
+    """
+    exact, _ = infer_all(reference, sample)
+    other, _ = infer_all(engine, sample)
+    wanted = probabilities_of(exact)
+    if precision == "int8":
+        found = probabilities_of(other)
+        same = np.mean(
+            (wanted.argmax(1) == found.argmax(1))
+            & ((wanted.max(1) >= threshold) == (found.max(1) >= threshold))
+        )
+        message = "int8 decides %.1f %% of %d sampled windows as fp32 does"
+        if same < 0.98:
+            message += ": fewer than 98 %%; --precision auto is safer"
+        (log.info if same >= 0.98 else log.warning)(message, 100 * same, len(sample))
+        return engine, None
+    offset = centred_difference(exact, other)
+    difference = float(np.abs(probabilities_of(other + offset) - wanted).max())
+    if difference > MARGIN:
+        log.warning(
+            "%s is up to %.3f off in a probability on %d sampled windows: fp32 is used instead",
+            precision,
+            difference,
+            len(sample),
+        )
+        return reference, None
+    log.info(
+        "%s agrees with fp32 on %d sampled windows within %.4f; close decisions are made in fp32",
+        precision,
+        len(sample),
+        difference,
+    )
+    return OffsetEngine(engine, offset), reference
+
+
+# --- the run --------------------------------------------------------------------------------
+
+
+def _predict_to_screen(run: Run, paths: Sequence[Path]) -> int:
+    failed = 0
+    grid = run.grid_of(run.models[0])
+    for outcome in run.predictor(paths).run(paths):
+        if outcome.reason:
+            failed += 1
+            log.error("%s: %s", outcome.path, outcome.reason)
+        else:
+            batches = window_batches(outcome, grid)
+            sys.stderr.writelines(
+                log_lines(batches, run.header, outcome.path, outcome.n_samples, grid.hop)
+            )
+        outcome.close()
+    return SOME_FAILED if failed else 0
+
+
+def _predict_to_folder(run: Run, paths: Sequence[Path], output_dir: Path) -> int:
+    config, header = run.config, run.header
+    started = time.perf_counter()
+    grid = run.grid_of(run.models[0])
+    key = _run_key(config, header)
+    pickled = config.latent_extract and config.latent_format == "pickle"
+    extras = None
+    if pickled or config.visualize:
+        from utils.window_extras import WindowExtras
+
+        extras = WindowExtras(output_dir, header, grid, config.visualize, collect=pickled)
+    with contextlib.closing(Journal(output_dir)) as journal:
+        stems = dict(zip(paths, output_stems(paths, journal.stems), strict=True))
+        if extras is not None:
+            extras.name_results(stems)
+        entries, failed = {}, {}
+        if config.resume and not pickled:
+            entries = {path: entry for path in paths if (entry := journal.find(path, key))}
+        skipped = set(entries)
+        todo = [path for path in paths if path not in entries]
+        if skipped:
+            log.info("%d recordings are complete already and left as they are", len(skipped))
+        results = ResultFolder(
+            output_dir,
+            header,
+            grid,
+            config.formats,
+            latent=config.latent_extract and not pickled,
+            run=key,
+            journal=journal,
+        )
+        progress = SoundProgress()
+        slow_rates = set()
+        try:
+            predictor = None
+            if todo:
+                predictor = run.predictor(
+                    todo,
+                    temporary_folder=output_dir,
+                    keep_embeddings=config.latent_extract,
+                    on_windows=extras.add if extras else None,
+                    on_progress=progress.add,
+                )
+                progress.start(sum(_duration_s(path) for path in todo))
+            for outcome in predictor.run(todo) if predictor else ():
+                if not outcome.reason:
+                    try:
+                        entries[outcome.path] = results.write(outcome, stems[outcome.path])
+                    except FileNotFoundError as error:
+                        outcome.reason = f"gone while it was read: {one_line(error)}"
+                if outcome.reason:
+                    failed[outcome.path] = outcome.reason
+                    log.error("%s: %s", outcome.path, outcome.reason)
+                if outcome.rate and outcome.rate < 2 * header.data_opts["fmax"]:
+                    slow_rates.add(outcome.rate)
+                if extras is not None:
+                    extras.end(outcome)
+                outcome.close()
+        finally:
+            progress.close()
+            write_run_tables(output_dir, header, paths, entries, skipped, failed)
+        if extras is not None:
+            extras.write()
+    for rate in sorted(slow_rates):
+        log.warning(
+            "recordings at %d Hz hold nothing above %g Hz, and the model listens up to %g Hz",
+            rate,
+            rate / 2,
+            header.data_opts["fmax"],
+        )
+    done = [entries[path] for path in todo if path in entries]
+    seconds = time.perf_counter() - started
+    log.info(
+        "%d recordings, %.2f h of sound, %d windows, %d annotations in %.1f s: %.0f x real time",
+        len(done),
+        sum(entry.duration_s for entry in done) / 3600,
+        sum(entry.n_windows for entry in done),
+        sum(len(entry.annotations) for entry in done),
+        seconds,
+        sum(entry.duration_s for entry in done) / max(seconds, 1e-9),
+    )
+    log.info("results: %s, summary in %s", output_dir, output_dir / "summary.csv")
+    if failed:
+        log.error("%d recordings failed; see %s", len(failed), output_dir / "failed_files.csv")
+    return SOME_FAILED if failed else 0
+
+
+def _run_key(config: PredictConfig, header: RunHeader) -> str:
+    """Return a hash of everything that the results depend on, but for the recordings."""
+    files = [*config.model_path, *([config.checkpoint_path] if config.checkpoint_path else [])]
+    content = {
+        "version": 1,
+        "models": [file_digest(Path(path)) for path in files],
+        "header": dataclasses.asdict(header),
+        "formats": config.formats,
+        "last_window": config.last_window,
+        "latent": config.latent_format if config.latent_extract else None,
+        "visualize": config.visualize,
+        "engine": config.engine,
+        "precision": config.precision,
+    }
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
+
+
+def _duration_s(path: Path) -> float:
+    """Return about how long a recording is; 0 if it cannot be read."""
+    try:
+        if path.suffix.lower() == ".mp3":
+            return path.stat().st_size / _MP3_BYTES_PER_S
+        info = sf.info(path)
+        return info.frames / info.samplerate
+    except (OSError, RuntimeError, ZeroDivisionError):
+        return 0.0
+
+
+def _export(config: PredictConfig) -> int:
+    from models.export import export_model
+
+    (model,) = load_models(config)
+    choose_settings(config, [model])
+    kind, path = config.export
+    require_writable_folder(Path(path).absolute().parent, "the folder of the export")
+    export_model(model, kind, Path(path))
+    log.info("written: %s", path)
+    return 0

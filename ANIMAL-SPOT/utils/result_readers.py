@@ -1,0 +1,310 @@
+"""Read what a prediction wrote: the original's log, csv and parquet."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import itertools
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from utils.annotations import decide
+
+# Columns of csv and parquet before those of the classes.
+COLUMNS = ("file", "start_s", "end_s", "pred", "pred_class", "prob", "fmin_hz", "fmax_hz")
+CLASS_PREFIX = "p_"
+
+_NUMBER = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?"
+_RECORD = re.compile(r"[^|]{0,40}\|(?:I|INFO)\|(.*)\n?\Z")
+_OTHER_LEVEL = re.compile(r"[^|]{0,40}\|(?:[A-Z]|[A-Z]{4,8})\|")
+_WINDOW = re.compile(
+    rf"[^|]{{0,40}}\|(?:I|INFO)\|time=({_NUMBER})-({_NUMBER}), pred=[01]"
+    rf"(?:, pred_class=(.+)-(\d+))?, prob=({_NUMBER})\n?\Z"
+)
+_EXTENT = re.compile(rf"prediction length: ({_NUMBER})\[s\], hop length: ({_NUMBER})\[s\]")
+
+
+class ResultError(ValueError):
+    """A result file that cannot be used; one line says which, why and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a prediction says about one recording.
+
+    Attributes:
+        file: Path of the recording, as it was given to the prediction.
+        classes: Index of each class.
+        start_s: Begin of each window in seconds, shape ``(window,)``, ascending.
+        end_s: End of each window.
+        winner: Index of the most probable class of each window.
+        score: Its probability; with two classes that of class 1.
+        probabilities: Shape ``(window, class)``; None if they were not written.
+        f_min: Lower end of the band in Hz, a whole number if it was written as one.
+        f_max: Upper end of the band in Hz.
+        sequence_len: Length of a window in seconds.
+        hop: Seconds between windows.
+    """
+
+    file: str
+    classes: dict[str, int]
+    start_s: np.ndarray
+    end_s: np.ndarray
+    winner: np.ndarray
+    score: np.ndarray
+    probabilities: np.ndarray | None
+    f_min: float
+    f_max: float
+    sequence_len: float
+    hop: float
+
+    @property
+    def names(self) -> list[str]:
+        """Classes in index order."""
+        return sorted(self.classes, key=self.classes.__getitem__)
+
+    @property
+    def duration_s(self) -> float:
+        """End of the last window, which is that of the recording but for less than a hop."""
+        return float(self.end_s[-1])
+
+
+def read_result(path: Path) -> Result:
+    """Read a result file: csv and parquet by their ending, anything else as a log.
+
+    Raises:
+        ResultError: If it is not one, is incomplete, or holds no window.
+        OSError: If it cannot be read.
+    """
+    readers = {".csv": _read_csv, ".parquet": _read_parquet}
+    result = readers.get(path.suffix.lower(), _read_log)(path)
+    if (np.diff(result.start_s) < 0).any() or (result.end_s < result.start_s).any():
+        _refuse(path, "windows are not in the order of time")
+    return result
+
+
+def looks_like_log(path: Path) -> bool:
+    """Tell whether the first line of a file is a log record."""
+    with open(path, "rb") as file:
+        return _RECORD.match(file.readline(4096).decode("utf-8", errors="replace")) is not None
+
+
+def _read_log(path: Path) -> Result:
+    with open(path, encoding="utf-8", errors="surrogateescape") as lines:
+        header, first = _log_header(path, lines)
+        classes = header["classes"]
+        rows = _log_windows(path, itertools.chain((first,), lines), classes)
+        table = np.fromiter(itertools.chain.from_iterable(rows), dtype=np.float64)
+    table = table.reshape(-1, 4 + len(classes))
+    start, end, winner, score = table[:, :4].T
+    probabilities = table[:, 4:]
+    if len(classes) == 2:
+        probabilities = np.stack([1 - score, score], axis=1)
+        winner, score = decide(probabilities)
+    elif np.isnan(probabilities).any():
+        probabilities = None
+    return Result(
+        file=header["file"],
+        classes=classes,
+        start_s=start,
+        end_s=end,
+        winner=winner.astype(np.int64),
+        score=score,
+        probabilities=probabilities,
+        f_min=header["f_min"],
+        f_max=header["f_max"],
+        sequence_len=header["sequence_len"],
+        hop=header["hop"],
+    )
+
+
+def _log_header(path: Path, lines: Iterable[str]) -> tuple[dict[str, Any], str]:
+    """Read up to the first window; return what was said, and the line of that window."""
+    header: dict[str, Any] = {}
+    for number, line in enumerate(lines, 1):
+        record = _RECORD.match(line)
+        if record is None:
+            if line.strip() and not _OTHER_LEVEL.match(line):
+                _refuse(path, f"line {number} is not a log record: {line[:60]!r}")
+            continue
+        message = record[1]
+        if "file" not in header:
+            header["file"] = message
+        elif message.startswith("dataOpts:"):
+            options = _literal_dict(path, number, message)
+            try:
+                header["f_min"], header["f_max"] = options["fmin"], options["fmax"]
+            except KeyError as error:
+                _refuse(path, f"line {number}: dataOpts has no {error}")
+        elif message.startswith("class distribution:"):
+            header["classes"] = _checked_classes(path, _literal_dict(path, number, message))
+        elif message.startswith("prediction length"):
+            extent = _EXTENT.match(message)
+            if extent is None:
+                _refuse(path, f"line {number}: no lengths in {message!r}")
+            header["sequence_len"], header["hop"] = float(extent[1]), float(extent[2])
+        elif message.startswith("time="):
+            for key, what in (
+                ("f_min", "dataOpts"),
+                ("sequence_len", "prediction length"),
+                ("classes", "class distribution"),
+            ):
+                if key not in header:
+                    _refuse(path, f"no line {what!r} before the first window")
+            return header, line
+    _refuse(path, "holds no window")
+
+
+def _log_windows(
+    path: Path, lines: Iterator[str], classes: dict[str, int]
+) -> Iterator[tuple[float, ...]]:
+    """Yield start, end, class index, probability and all probabilities of each window."""
+    names = sorted(classes, key=classes.__getitem__)
+    n = len(names)
+    layer = re.compile(
+        r"output_layer:\n" + "".join(rf"{re.escape(x)}=({_NUMBER});\n" for x in names) + r"\n?\Z"
+    )
+    nothing = (math.nan,) * n
+    for line in lines:
+        window = _WINDOW.match(line)
+        if window is None:
+            record = _RECORD.match(line)
+            if record is not None and record[1].startswith("time="):
+                _refuse(path, f"a window is cut off or broken: {line.strip()[:60]!r}")
+            if line.strip() and record is None and not _OTHER_LEVEL.match(line):
+                _refuse(path, f"a line was not expected: {line.strip()[:60]!r}")
+            continue
+        start, end, name, index, probability = window.groups()
+        if n == 2 and name is None:
+            yield float(start), float(end), math.nan, float(probability), *nothing
+            continue
+        if name is None or classes.get(name) != int(index):
+            _refuse(path, f"class {name}-{index} at {start} s is not one of {', '.join(names)}")
+        outputs = layer.match("".join(itertools.islice(lines, n + 2)))
+        if outputs is None:
+            _refuse(path, f"the class probabilities at {start} s are cut off or broken")
+        yield (
+            float(start),
+            float(end),
+            float(index),
+            float(probability),
+            *map(float, outputs.groups()),
+        )
+
+
+def _read_csv(path: Path) -> Result:
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        numbers = _number_columns(path, header)
+        recordings: set[str] = set()
+        values = itertools.chain.from_iterable(_csv_rows(path, rows, header, numbers, recordings))
+        try:
+            table = np.fromiter(values, dtype=np.float64)
+        except csv.Error as error:
+            _refuse(path, f"line {rows.line_num} is broken ({error})")
+    columns = table.reshape(-1, len(numbers)).T
+    return _from_columns(path, recordings, dict(zip(numbers, columns, strict=True)))
+
+
+def _csv_rows(
+    path: Path, rows: Any, header: list[str], numbers: list[str], recordings: set[str]
+) -> Iterator[list[float]]:
+    """Yield the numbers of each row and collect the names of recordings."""
+    wanted = [header.index(name) for name in numbers]
+    file = header.index("file")
+    for row in rows:
+        if len(row) != len(header):
+            _refuse(path, f"line {rows.line_num} is cut off or has other columns")
+        recordings.add(row[file])
+        try:
+            yield [float(row[i]) for i in wanted]
+        except ValueError as error:
+            _refuse(path, f"line {rows.line_num}: {error}")
+
+
+def _read_parquet(path: Path) -> Result:
+    try:
+        import pyarrow.lib
+        import pyarrow.parquet
+    except ImportError:
+        _refuse(path, "cannot be read without pyarrow", "install it: pip install pyarrow")
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            numbers = _number_columns(path, file.schema_arrow.names)
+            table = file.read(columns=["file", *numbers])
+        recordings = set(table["file"].unique().to_pylist())
+        columns = {name: table[name].to_numpy().astype(np.float64) for name in numbers}
+    except pyarrow.lib.ArrowException as error:
+        _refuse(path, f"is not a complete parquet file ({str(error).splitlines()[0]})")
+    return _from_columns(path, recordings, columns)
+
+
+def _number_columns(path: Path, header: Sequence[str]) -> list[str]:
+    """Return the names of the columns to read, but for that of the recording."""
+    needed = ["start_s", "end_s", "fmin_hz", "fmax_hz"]
+    missing = [name for name in ("file", *needed) if name not in header]
+    probabilities = [name for name in header if name.startswith(CLASS_PREFIX)]
+    if missing or len(probabilities) < 2:
+        _refuse(path, f"has no column {missing[0] if missing else 'p_<class> for two classes'}")
+    if len(set(header)) < len(header):
+        _refuse(path, "has two columns of one name")
+    return needed + probabilities
+
+
+def _from_columns(path: Path, recordings: set[str], columns: dict[str, np.ndarray]) -> Result:
+    """Make a result of the columns that ``_number_columns`` names."""
+    if len(recordings) != 1:
+        _refuse(path, f"holds {len(recordings)} recordings" if recordings else "holds no window")
+    for name, values in columns.items():
+        if not np.isfinite(values).all():
+            _refuse(path, f"column {name} holds values that are not finite")
+    (start, end, f_min, f_max), p = list(columns.values())[:4], list(columns.values())[4:]
+    names = [name.removeprefix(CLASS_PREFIX) for name in columns if name.startswith(CLASS_PREFIX)]
+    probabilities = np.stack(p, axis=1)
+    winner, score = decide(probabilities)
+    return Result(
+        file=recordings.pop(),
+        classes={name: i for i, name in enumerate(names)},
+        start_s=start,
+        end_s=end,
+        winner=winner,
+        score=score,
+        probabilities=probabilities,
+        f_min=_whole(f_min[0]),
+        f_max=_whole(f_max[0]),
+        sequence_len=round(float(end[0] - start[0]), 3),
+        hop=round(float(start[1] - start[0] if len(start) > 1 else end[0] - start[0]), 3),
+    )
+
+
+def _whole(value: float) -> float:
+    return int(value) if float(value).is_integer() else float(value)
+
+
+def _literal_dict(path: Path, number: int, message: str) -> dict[Any, Any]:
+    try:
+        value = ast.literal_eval(message.partition(":")[2].strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        _refuse(path, f"line {number} holds no dictionary: {message[:60]!r}")
+    return value
+
+
+def _checked_classes(path: Path, classes: dict[Any, Any]) -> dict[str, int]:
+    if len(classes) < 2 or sorted(map(str, classes.values())) != sorted(
+        map(str, range(len(classes)))
+    ):
+        _refuse(path, f"its classes are not numbered 0, 1 ...: {classes}")
+    return {str(name): int(index) for name, index in classes.items()}
+
+
+def _refuse(path: Path, why: str, advice: str = "predict this recording again") -> NoReturn:
+    raise ResultError(f"{path}: {why}; {advice}")

@@ -1,0 +1,106 @@
+"""What is kept of single windows on request: pictures, and the original's pickle of features."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from data.windows import WindowGrid
+from predictor import Outcome
+from utils.files import atomic_path
+from utils.plots import window_figure
+from utils.result_writers import RunHeader, WindowBatch, decide_windows
+
+PICKLE = "animal-spot-classifier.p"
+
+
+class WindowExtras:
+    """Draws windows, or collects their feature vectors in the original's form.
+
+    Pictures are drawn as windows are classified and named when their recording is complete.
+
+    Args:
+        folder: The output folder.
+        header: What the results have in common.
+        grid: Windows at the rate of the first network.
+        visualize: ``all`` or ``detections``; None for no pictures.
+        collect: Collect feature vectors and network inputs, in memory.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        header: RunHeader,
+        grid: WindowGrid,
+        visualize: str | None,
+        *,
+        collect: bool,
+    ) -> None:
+        self._folder = folder
+        self._header = header
+        self._grid = grid
+        self._visualize = visualize
+        self._collect = collect
+        self._stems: dict[Path, str] = {}
+        self._inputs: dict[Path, list[Tensor]] = {}
+        self._content: dict[str, list[Any]] = {
+            "filenames": [],
+            "features": [],
+            "spectra_input": [],
+        }
+
+    def name_results(self, stems: dict[Path, str]) -> None:
+        """Say what the results of each recording are called after."""
+        self._stems = stems
+
+    def add(
+        self, outcome: Outcome, first_window: int, inputs: Tensor, probabilities: np.ndarray
+    ) -> None:
+        """Take windows of a recording as they are classified."""
+        if self._collect:
+            self._inputs.setdefault(outcome.path, []).extend(inputs.cpu().split(1))
+        if self._visualize is None:
+            return
+        seconds = np.arange(len(probabilities))  # times do not matter here
+        batch = WindowBatch(seconds, seconds, seconds, seconds, probabilities)
+        found, winner, _ = decide_windows(batch, self._header.threshold)
+        for i in range(len(probabilities)):
+            if self._visualize == "detections" and not found[i]:
+                continue
+            label = self._header.names[int(winner[i])]
+            name = f"net_input_spec_{first_window + i}_{label}_{self._stems[outcome.path]}.pdf"
+            figure = window_figure(
+                inputs[i],
+                self._grid.length / self._grid.sample_rate,
+                self._header.data_opts["fmin"],
+                self._header.data_opts["fmax"],
+            )
+            with atomic_path(self._folder / name.replace("/", "_")) as temporary:
+                figure.savefig(temporary, format="pdf")
+
+    def end(self, outcome: Outcome) -> None:
+        """Take the feature vectors of a recording that is complete."""
+        inputs = self._inputs.pop(outcome.path, [])
+        if not self._collect or outcome.reason:
+            return
+        vectors = np.concatenate(list(outcome.embeddings.batches(4096)))
+        start, end = self._grid.extents(0, outcome.n_windows, outcome.n_samples)
+        stem = str(outcome.path).replace(".wav", "")
+        times = zip(self._grid.rounded_s(start), self._grid.rounded_s(end), strict=True)
+        self._content["filenames"] += [f"{stem}_{begin}_{finish}.wav" for begin, finish in times]
+        self._content["features"] += list(vectors)
+        self._content["spectra_input"] += inputs
+
+    def write(self) -> None:
+        """Write the pickle of all recordings, if one is wanted.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        if self._collect:
+            with atomic_path(self._folder / PICKLE) as temporary, open(temporary, "wb") as file:
+                pickle.dump(self._content, file)

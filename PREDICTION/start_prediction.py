@@ -1,0 +1,29 @@
+"""Predict with the settings of a config file: ``python PREDICTION/start_prediction.py CONFIG``."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+STARTER = Path(__file__).resolve().parent.parent / "ANIMAL-SPOT" / "utils" / "starter.py"
+# Flags that take several values, and those that take several paths.
+LIST_KEYS = frozenset({"format", "export"})
+PATH_LIST_KEYS = frozenset({"model_path", "input_file"})
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Start prediction; return the exit status."""
+    spec = importlib.util.spec_from_file_location("starter", STARTER)
+    starter = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(starter)
+    return starter.start(
+        "predict.py",
+        sys.argv[1:] if argv is None else argv,
+        list_keys=LIST_KEYS,
+        path_list_keys=PATH_LIST_KEYS,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,359 @@
+"""evaluate.py as a process: tables of the original's results, bad files, scores."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from test_result_readers import log_text, write_csv, write_parquet
+
+from evaluate import find_results
+
+ROOT = Path(__file__).resolve().parent.parent
+EVALUATE = ROOT / "ANIMAL-SPOT" / "evaluate.py"
+NAMES = ["A", "B", "noise"]
+A, B, NOISE = [0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.05, 0.05, 0.9]
+
+
+def run(*arguments) -> subprocess.CompletedProcess:
+    result = subprocess.run(
+        [sys.executable, str(EVALUATE), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Traceback" not in result.stderr
+    return result
+
+
+def evaluate(folder: Path, *arguments, status: int = 0) -> subprocess.CompletedProcess:
+    """Evaluate a folder into its sub-folder out."""
+    result = run("--prediction_dir", folder, "--output_dir", folder / "out", *arguments)
+    assert result.returncode == status, result.stderr
+    return result
+
+
+def messages(result, level: str) -> list[str]:
+    return re.findall(rf"^\d\d:\d\d:\d\d\|{level}\|(.*)$", result.stderr, re.MULTILINE)
+
+
+def table(path: Path) -> list[list[str]]:
+    with open(path, encoding="utf-8", newline="") as text:
+        return list(csv.reader(text, delimiter="\t"))
+
+
+def write_log(path: Path, rows: list[list[float]], names=NAMES, file: str = "a/rec.wav") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(log_text(names, rows, file))
+    return path
+
+
+GOLDEN = [
+    ("binary_recording44", "binary", 0.93, False),
+    ("binary_recording44", "binary", 0.93, True),
+    ("multi_recording44", "multi", 0.5, False),
+    ("multi_recording44", "multi", 0.75, True),
+    *(("crafted_multi", "crafted_multi", t, n) for t in (0.6, 0.75) for n in (False, True)),
+]
+
+
+def test_every_golden_table_has_its_case(golden):
+    files = {p.name for p in (golden / "prediction").glob("*.annotation.result.txt")}
+    assert files == {
+        f"{short}_threshold{t}_noise{str(n).lower()}.annotation.result.txt"
+        for _, short, t, n in GOLDEN
+    }
+
+
+@pytest.mark.parametrize(("log", "short", "threshold", "noise"), GOLDEN)
+def test_golden_rows(log, short, threshold, noise, golden, tmp_path):
+    name = f"{log}_predict_output.log"
+    shutil.copy(golden / "prediction" / name, tmp_path)
+    wanted = f"{short}_threshold{threshold}_noise{str(noise).lower()}.annotation.result.txt"
+    expected = golden / "prediction" / wanted
+    flags = ["--threshold", threshold, *(["--noise_in_anno"] if noise else [])]
+    written = tmp_path / "out" / f"{name}.annotation.result.txt"
+
+    evaluate(tmp_path, *flags, "--legacy_header")
+    assert written.read_bytes() == expected.read_bytes()
+
+    evaluate(tmp_path, *flags)
+    rows, golden_rows = table(written), table(expected)
+    assert rows[0] == [
+        *("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)"),
+        *("Low Freq (Hz)", "High Freq (Hz)", "Annotation", "Score"),
+    ]
+    assert len(rows) == len(golden_rows)
+    for row, golden_row in zip(rows[1:], golden_rows[1:], strict=True):
+        assert [row[0], *map(float, row[3:7]), row[7]] == [
+            *(golden_row[0], *map(float, golden_row[3:7]), golden_row[7])
+        ]
+        assert row[1:3] == ["Spectrogram 1", "1"]
+
+
+def test_all_files_are_evaluated_quietly_and_own_tables_are_not_read(tmp_path):
+    for name in ("x", "y"):
+        write_log(tmp_path / f"{name}_predict_output.log", [A, A, NOISE])
+    write_log(tmp_path / "z_predict_output.log.old", [A])
+    write_log(tmp_path / "unrelated.log", [A])
+    (tmp_path / "x_predict_output.pdf").write_bytes(b"%PDF")
+    flags = ("--prediction_dir", tmp_path, "--output_dir", tmp_path, "--format", "both")
+    for _ in range(2):
+        result = run(*flags)
+        assert result.returncode == 0, result.stderr
+        assert messages(result, "I") == [f"3 rows of 3 recordings in {tmp_path}"]
+        assert result.stdout == ""
+        assert sorted(p.name for p in tmp_path.glob("*.annotation.*")) == [
+            f"{name}.annotation.{kind}.txt"
+            for name in (
+                *("x_predict_output.log", "y_predict_output.log", "z_predict_output.log.old"),
+            )
+            for kind in ("audacity", "result")
+        ]
+    labels = (tmp_path / "x_predict_output.log.annotation.audacity.txt").read_text()
+    assert labels == "0.000000\t0.500000\tA\n"
+
+
+def test_results_in_several_forms_give_one_table(tmp_path):
+    p = [[0.05, 0.95], [0.5, 0.5]]
+    write_parquet(tmp_path / "a_predict_output.parquet", ["noise", "target"], p)
+    write_csv(tmp_path / "a_predict_output.csv", ["noise", "target"], p)
+    result = evaluate(tmp_path, "--threshold", "0.9")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [
+        "a_predict_output.csv.annotation.result.txt"
+    ]
+    assert "a_predict_output.csv is used, not a_predict_output.parquet" in result.stderr
+    write_log(tmp_path / "a_predict_output.log", [A])
+    write_log(tmp_path / "a_predict_output", [A])
+    write_parquet(tmp_path / "b_predict_output.parquet", ["noise", "target"], p)
+    assert [path.name for path in find_results(tmp_path)] == [
+        *("a_predict_output", "a_predict_output.log", "b_predict_output.parquet")
+    ]
+
+
+def test_bad_files_are_reported_and_the_others_are_evaluated(tmp_path):
+    write_log(tmp_path / "1_predict_output.log", [A])
+    (tmp_path / "2_predict_output.log").write_text("")
+    (tmp_path / "3_predict_output.log").write_text(log_text(NAMES, [A])[:-9])
+    (tmp_path / "4_predict_output.csv").write_text("a,b\n1\n")
+    (tmp_path / "5_predict_output.parquet").write_bytes(b"PAR1")
+    headless = log_text(NAMES, [A]).replace("|dataOpts", "|x")
+    (tmp_path / "6_predict_output.log").write_text(headless)
+    write_log(tmp_path / "7_predict_output.log", [B])
+    result = evaluate(tmp_path, status=3)
+    *bad, last = messages(result, "E")
+    assert [Path(line.split(":")[0]).name[0] for line in bad] == ["2", "3", "4", "5", "6"]
+    assert last == "5 failed; see above"
+    assert sorted(p.name[0] for p in (tmp_path / "out").iterdir()) == ["1", "7"]
+
+
+def test_a_table_that_cannot_be_written_is_reported(tmp_path):
+    write_log(tmp_path / "1_predict_output.log", [A])
+    write_log(tmp_path / "2_predict_output.log", [B])
+    (tmp_path / "out" / "1_predict_output.log.annotation.result.txt").mkdir(parents=True)
+    result = evaluate(tmp_path, status=3)
+    assert "1_predict_output.log.annotation.result.txt" in messages(result, "E")[0]
+    assert (tmp_path / "out" / "2_predict_output.log.annotation.result.txt").is_file()
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_classes_without_noise(tmp_path):
+    rows = [[0.9, 0.05, 0.05], [0.4, 0.3, 0.3], [0.1, 0.1, 0.8]]
+    write_log(tmp_path / "a_predict_output.log", rows, ["A", "b-c", "d,e"])
+    write_log(tmp_path / "b_predict_output.log", [rows[1]], ["A", "b-c", "d,e"])
+    result = evaluate(tmp_path, "--noise_in_anno")
+    assert messages(result, "E") == []
+    rows = table(tmp_path / "out" / "a_predict_output.log.annotation.result.txt")[1:]
+    assert [row[3:5] + row[7:] for row in rows] == [
+        ["0.000", "0.400", "A", "0.9000"],
+        ["0.400", "0.600", "d,e", "0.8000"],
+    ]
+    assert len(table(tmp_path / "out" / "b_predict_output.log.annotation.result.txt")) == 1
+
+
+def test_noise_in_capitals_is_noise(tmp_path):
+    write_log(tmp_path / "a_predict_output.log", [A, *[NOISE] * 4], ["A", "B", "Noise"])
+    evaluate(tmp_path)
+    path = tmp_path / "out" / "a_predict_output.log.annotation.result.txt"
+    assert [row[7] for row in table(path)[1:]] == ["A"]
+    evaluate(tmp_path, "--noise_in_anno", "true")
+    assert [row[7] for row in table(path)[1:]] == ["A", "Noise"]
+
+
+def test_thresholds_of_classes_and_probability_priority(tmp_path):
+    write_log(tmp_path / "a_predict_output.log", [A, B, [0.95, 0.03, 0.02]])
+    path = tmp_path / "out" / "a_predict_output.log.annotation.result.txt"
+
+    def rows() -> list[list[str]]:
+        return [[row[3], row[4], row[7]] for row in table(path)[1:]]
+
+    evaluate(tmp_path)
+    assert rows() == [["0.000", "0.400", "A"], ["0.400", "0.500", "B"], ["0.500", "0.600", "A"]]
+    result = evaluate(tmp_path, "--class_threshold", "B=0.81 whale=0.5")
+    assert rows() == [["0.000", "0.600", "A"]]
+    assert messages(result, "W") == ["--class_threshold: no result has a class whale"]
+    evaluate(tmp_path, "--use_probability_priority", "true")
+    assert rows() == [["0.000", "0.600", "A"]]
+    evaluate(tmp_path, "--use_probability_priority", "false")
+    assert len(rows()) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param([], "--prediction_dir and --output_dir are needed", id="no-folders"),
+        pytest.param(
+            ["--prediction_dir", "/no/such", "--output_dir", "{}"],
+            "--prediction_dir /no/such does not exist",
+            id="absent",
+        ),
+        pytest.param(
+            ["--prediction_dir", "{}", "--output_dir", "{}"], "no result of a", id="empty"
+        ),
+        pytest.param(
+            ["--prediction_dir", "{}", "--output_dir", "{}", "--truth_dir", "/no/such"],
+            "--truth_dir /no/such does not exist",
+            id="no-truth",
+        ),
+    ],
+)
+def test_what_cannot_start(arguments, message, tmp_path):
+    result = run(*(argument.format(tmp_path) for argument in arguments))
+    assert result.returncode == 1
+    (line,) = messages(result, "E")
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--threshold", "high"], "invalid float"),
+        (["--threshold", "nan"], "must be a finite number"),
+        (["--merge_gap", "-1"], "--merge_gap must be at least 0"),
+        (["--class_threshold", "K1"], "NAME=VALUE"),
+        (["--class_threshold", "K1=0.5 K2=x"], "NAME=VALUE, such as K1=0.8, got 'K2=x'"),
+        (["--use_probability_priority", "maybe"], "true or false"),
+        (["--iou_threshold", "2"], "in 0..1"),
+        (["--format", "xls"], "invalid choice"),
+    ],
+)
+def test_bad_settings(arguments, message):
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert message in result.stderr.splitlines()[-1]
+
+
+def test_help_is_quick():
+    begin = time.perf_counter()
+    result = run("--help")
+    assert time.perf_counter() - begin < 1
+    assert result.returncode == 0
+    assert "--truth_dir" in result.stdout
+
+
+@pytest.fixture
+def scored(tmp_path) -> Path:
+    """Three recordings of 1.3 s: two with a table, one of which has no event; one without.
+
+    rec1: A at 0 to 0.4 (found), B at 0.8 to 1.2 (found as A, which is false), noise, and an
+    event after the end of a class that the model does not know.
+    rec2: nothing, but A is found.
+    """
+    write_log(
+        tmp_path / "rec1_predict_output.log",
+        [A, *[NOISE] * 7, [0.6, 0.3, 0.1], NOISE],
+        file="/x y/rec1.wav",
+    )
+    write_log(tmp_path / "other_predict_output.log", [A, *[NOISE] * 9], file="C:\\r\\rec2.wav")
+    write_log(tmp_path / "rec3_predict_output.log", [A], file="rec3.wav")
+    truth = tmp_path / "truth"
+    (truth / "sub").mkdir(parents=True)
+    (truth / "rec1.Table.1.selections.txt").write_text(
+        "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tAnnotation\n"
+        "1\tSpectrogram 1\t1\t0.0\t0.4\tA\n2\tSpectrogram 1\t1\t0.8\t1.2\tB\n"
+        "3\tSpectrogram 1\t1\t0.5\t0.7\tnoise\n4\tSpectrogram 1\t1\t9\t9.1\tZ\n"
+    )
+    (truth / "sub" / "rec2.txt").write_text("")
+    (truth / "rec1_predict_output.log.annotation.result.txt").write_text("not truth")
+    return tmp_path
+
+
+def test_scores(scored):
+    result = evaluate(scored, "--truth_dir", scored / "truth")
+    assert messages(result, "W") == [
+        f"1 recordings have no table in {scored / 'truth'}: rec3",
+        "classes of the truth that the model does not know: Z",
+    ]
+    scores = json.loads((scored / "out" / "scores.json").read_text())
+    assert scores["not_scored"] == ["rec3"]
+    assert set(scores["recordings"]) == {"rec1", "other"}
+    events = scores["all_recordings"]["events"]
+    hour = 3600 / 2.6
+    assert events["classes"]["A"] == {
+        **{"events": 1, "tp": 1, "fp": 2, "fn": 0, "precision": 1 / 3, "recall": 1.0, "f1": 0.5},
+        **{"false_alarms_per_hour": pytest.approx(2 * hour), "best_threshold": 0.9},
+        "best_f1": pytest.approx(2 / 3),
+    }
+    assert events["classes"]["B"] == {
+        **{"events": 1, "tp": 0, "fp": 0, "fn": 1, "precision": None, "recall": 0.0, "f1": 0.0},
+        **{"false_alarms_per_hour": 0.0, "best_threshold": None, "best_f1": None},
+    }
+    assert events["macro"] == {
+        "precision": 1 / 3,
+        "recall": pytest.approx(1 / 3),
+        "f1": pytest.approx(1 / 6),
+    }
+    assert events["whatever_class"]["tp"] == 2
+    assert events["whatever_class"]["fp"] == 1
+    assert events["confusion"] == {
+        "names": ["A", "B", "Z", "background"],
+        "counts": [[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0]],
+    }
+    assert scores["recordings"]["other"]["events"]["classes"]["A"]["recall"] is None
+    # Windows of 0.4 s every 0.1 s; at least half of one in an event: 0, 0.1, 0.2 and 0.6 ... 0.9
+    windows = scores["all_recordings"]["windows"]["confusion"]["counts"]
+    assert windows == [[1, 0, 0, 2], [1, 0, 0, 3], [0, 0, 0, 0], [1, 0, 0, 12]]
+    curve = {p["threshold"]: p for p in scores["all_recordings"]["precision_recall"]["A"]}
+    assert curve[0.7] == {"threshold": 0.7, "precision": 0.5, "recall": 1, "f1": 2 / 3}
+    assert curve[0.95]["precision"] is None
+
+    rows = list(csv.reader((scored / "out" / "scores.csv").open()))
+    assert [row[0] for row in rows] == ["class", "A", "B", "Z", "mean of classes", "whatever class"]
+    assert rows[1][1:5] == ["1", "1", "2", "0"]
+    printed = [re.split(r"\s{2,}", line) for line in result.stdout.splitlines()]
+    assert printed[1][:7] == ["A", "1", "1", "2", "0", "0.333", "1.000"]
+    for name in ("pr_curves.png", "confusion.png", "confusion_windows.png"):
+        with Image.open(scored / "out" / name) as picture:
+            assert min(picture.size) > 300
+
+
+def test_truth_that_cannot_be_used(scored):
+    truth = scored / "truth"
+    (truth / "rec1.txt").write_text("0\t1\tA\n")  # a second one
+    (truth / "sub" / "rec2.txt").write_text("text")
+    result = evaluate(scored, "--truth_dir", truth, status=3)
+    first, second, third, last = messages(result, "E")
+    assert "line 1: neither the header" in first
+    assert "several tables of the truth: rec1.Table.1.selections.txt, rec1.txt" in second
+    assert "nothing to score" in third
+    assert last == "2 failed; see above"
+    assert not (scored / "out" / "scores.json").exists()
+    assert len(list((scored / "out").glob("*.annotation.result.txt"))) == 3
+
+
+def test_a_two_class_model_is_scored_on_whatever_sounds(tmp_path):
+    p = [[0.05, 0.95], [0.95, 0.05], [0.95, 0.05]]
+    write_csv(tmp_path / "r_predict_output.csv", ["noise", "target"], p, file="r.wav")
+    (tmp_path / "r.txt").write_text("0.1\t0.3\tK1\n0.9\t1.0\tK5\n")
+    result = evaluate(tmp_path, "--truth_dir", tmp_path)
+    assert messages(result, "W") == []
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    classes = scores["all_recordings"]["events"]["classes"]
+    assert list(classes) == ["target"]
+    assert [classes["target"][key] for key in ("tp", "fp", "fn")] == [1, 0, 1]
