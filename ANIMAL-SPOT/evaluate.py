@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -93,8 +92,8 @@ def run(config: EvaluateConfig) -> int:
 def find_results(folder: Path) -> list[Path]:
     """List the results of predictions in a folder, one for each recording, by name.
 
-    Tables that this program writes are none. Of one prediction in several forms the log is taken,
-    else csv, else parquet.
+    With another ending a file is one if it begins like a log, as the tables of this program do
+    not. Of one prediction in several forms the log is taken, else csv, else parquet.
     """
     from utils.result_readers import looks_like_log
 
@@ -102,8 +101,6 @@ def find_results(folder: Path) -> list[Path]:
     for path in sorted(folder.iterdir()):
         name = path.name
         if RESULT_MARK not in name or name.startswith(".") or not path.is_file():
-            continue
-        if re.search(r"\.annotation\.\w+\.txt$", name):
             continue
         if path.suffix.lower() not in SUFFIXES:
             with contextlib.suppress(OSError):  # reading it will say why
@@ -239,11 +236,7 @@ def find_tables(truth_dir: Path, evaluated: dict[Path, str]) -> dict[Path, list[
     """Find the tables of the truth of each result, by the recording's name or by the result's."""
     from utils.annotation_tables import tables_by_recording
 
-    files = [
-        path
-        for path in truth_dir.rglob("*")
-        if path.suffix.lower() == ".txt" and RESULT_MARK not in path.name and path.is_file()
-    ]
+    files = [p for p in truth_dir.rglob("*") if p.suffix.lower() == ".txt" and p.is_file()]
     names = {
         path: (PurePosixPath(recording.replace("\\", "/")).stem, _result_stem(path))
         for path, recording in evaluated.items()

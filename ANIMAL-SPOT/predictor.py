@@ -216,7 +216,7 @@ class Predictor:
         on_progress: Callable[[float], None] = lambda seconds: None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        self._detectors = list(detectors)
+        self.detectors = list(detectors)
         self._batch_size = max(d.engine.batch_size for d in detectors)
         self._n_parallel = min(d.engine.n_parallel for d in detectors)
         self._n_readers = n_readers
@@ -226,7 +226,7 @@ class Predictor:
         self._on_windows = on_windows
         self._on_progress = on_progress
         self._check = check
-        first = self._detectors[0].grid
+        first = self.detectors[0].grid
         self._hop_s = first.hop / first.sample_rate
         # Features are computed for several batches at a time, of not too long a stretch of sound.
         wanted = max(self._batch_size, 16)
@@ -291,11 +291,11 @@ class Predictor:
         """Return the mean probabilities of a batch, and the joined feature vectors if wanted."""
         inputs = [
             torch.cat([part.inputs[k] for part in parts]) if len(parts) > 1 else parts[0].inputs[k]
-            for k in range(len(self._detectors))
+            for k in range(len(self.detectors))
         ]
-        mean, vectors = self._mean([d.engine for d in self._detectors], inputs)
-        exact = [detector.exact or detector.engine for detector in self._detectors]
-        if self._threshold is not None and any(d.exact is not None for d in self._detectors):
+        mean, vectors = self._mean([d.engine for d in self.detectors], inputs)
+        exact = [detector.exact or detector.engine for detector in self.detectors]
+        if self._threshold is not None and any(d.exact is not None for d in self.detectors):
             rows = np.flatnonzero(undecided(mean, self._threshold))
             if len(rows):
                 chosen = torch.from_numpy(rows)
@@ -404,7 +404,7 @@ class Predictor:
             yield _End(reason=f"{type(error).__name__}: {error}".split("\n")[0])
 
     def _windows_of(self, path: Path) -> Iterator[list[Tensor] | _End]:
-        detectors = self._detectors
+        detectors = self.detectors
         with Recording(path) as recording:
             rate = recording.rate
             lowest = min(detector.f_min for detector in detectors)

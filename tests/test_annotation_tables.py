@@ -89,7 +89,7 @@ def test_column_of_names_can_be_chosen(tmp_path):
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["lf", "crlf", "cr"])
 def test_encodings_and_line_ends(encoding, name, end, tmp_path):
-    lines = ["Selection\tBegin Time (s)\tEnd Time (s)\tAnnotation", f"1\t1.5\t2\t{name}", ""]
+    lines = ["Begin Time (s)\tEnd Time (s)\tAnnotation", f"1.5\t2\t{name}", ""]
     path = write(tmp_path / "a.txt", end.join(lines), encoding)
     assert [row[:3] for row in read_table(path)] == [(1.5, 2.0, name)]
 

@@ -13,10 +13,11 @@ import torchvision
 
 from models import pretrained
 from models.classifier import Classifier
-from models.convnext_encoder import ConvNextEncoder, fork_encoder_state
+from models.convnext_encoder import ConvNextEncoder
 from models.factory import build_encoder, build_model
 from models.pretrained import PretrainedWeightsError
 from models.residual_encoder import ResidualEncoder
+from utils.model_file import fork_encoder_state
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = json.loads((GOLDEN / "models.json").read_text())

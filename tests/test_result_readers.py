@@ -93,7 +93,8 @@ def test_other_levels_older_form_and_line_ends(write):
         "23:36:17|I|time", "23:36:17|D|start extract=0\n23:36:17|D|end extract=9\n23:36:17|I|time"
     )
     variants = [debug, text.replace("|I|", "|INFO|"), text.replace("\n", "\r\n"), text[:-1]]
-    variants.append(text + "23:36:18|D|done time=1-2, pred=1\n")
+    variants.append(text + "23:36:18|D|done time=1-2, pred=1\nof it\n")
+    variants.append(text.replace("some norm", "some\nlonger norm"))
     for variant in variants:
         result = read_result(write(variant))
         assert result.start_s.tolist() == [0.0, 0.1]
@@ -107,6 +108,10 @@ def test_file_names_that_are_not_utf_8(write):
 
 GOOD = log_text(["A", "B", "C"], [[0.2, 0.7, 0.1], [0.2, 0.7, 0.1]])
 
+TWO = HEADER.format(file="a", classes={"noise": 0, "target": 1}) + (
+    "23:36:17|I|time=0.0-0.4, pred=1, prob=0.725\n"
+)
+
 
 @pytest.mark.parametrize(
     ("text", "message"),
@@ -117,6 +122,9 @@ GOOD = log_text(["A", "B", "C"], [[0.2, 0.7, 0.1], [0.2, 0.7, 0.1]])
         pytest.param(HEADER.format(file="a", classes={"A": 0, "B": 1}), "no window", id="header"),
         pytest.param(GOOD[:-12], "at 0.1 s are cut off", id="cut-in-probabilities"),
         pytest.param(GOOD[: GOOD.rindex("prob=") + 3], "cut off or broken", id="cut-in-window"),
+        pytest.param(GOOD[: GOOD.rindex("time=") + 2], "cut off or broken", id="cut-before-it"),
+        pytest.param(GOOD[: GOOD.rindex("23:36") + 4], "not expected: '23:3'", id="cut-in-clock"),
+        pytest.param(TWO[:-2], "cut off or broken", id="cut-in-probability"),
         pytest.param(GOOD.replace("class dist", "x"), "no line 'class dist", id="no-classes"),
         pytest.param(GOOD.replace("dataOpts", "x"), "no line 'dataOpts'", id="no-options"),
         pytest.param(GOOD.replace("prediction length", "x"), "no line 'pred", id="no-lengths"),
@@ -126,6 +134,7 @@ GOOD = log_text(["A", "B", "C"], [[0.2, 0.7, 0.1], [0.2, 0.7, 0.1]])
         pytest.param(GOOD.replace("B-1", "B-2"), "class B-2 at 0.0 s", id="wrong-class"),
         pytest.param(GOOD.replace("prob=0.7", "prob=nan"), "broken", id="nan"),
         pytest.param(GOOD.replace("=0.1-0.5", "=0.1-0.05"), "order of time", id="backwards"),
+        pytest.param(GOOD.replace("=0.0-0.4", "=0.2-0.4"), "order of time", id="disorder"),
         pytest.param(GOOD + "garbage\n", "not expected: 'garbage'", id="garbage"),
     ],
 )

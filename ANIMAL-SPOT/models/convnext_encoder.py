@@ -104,11 +104,3 @@ class ConvNextEncoder(nn.Module):
         self.features.load_state_dict(features, strict=False)
         with torch.no_grad():
             self._set_stem(rgb_weight, bias)
-
-
-def fork_encoder_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Reduce the encoder state of the cetacean fork to the keys used here.
-
-    That program stores each feature tensor twice and an ImageNet head that it never uses.
-    """
-    return {key: value for key, value in state.items() if not key.startswith("backbone.")}

@@ -169,16 +169,18 @@ class OnnxRuntimeEngine:
         self, model: nn.Sequential, shape: tuple[int, int], batch_size: int | None = None
     ) -> None:
         runtime = _module("onnxruntime")
-        _module("onnx")
-        _module("onnxscript")
-        from models.export import onnx_bytes
+        from models.export import import_onnx, onnx_of
 
+        import_onnx()
         self.batch_size = batch_size or 16
         options = runtime.SessionOptions()
         options.intra_op_num_threads = n_cores()
-        content = onnx_bytes(LogitsAndEmbedding(model).eval(), torch.zeros(2, 1, *shape))
+        network = LogitsAndEmbedding(model).eval()
+        dynamic = torch.export.Dim.DYNAMIC
+        example = torch.zeros(2, 1, *shape)
+        proto = onnx_of(network, example, {0: dynamic, 2: dynamic}, ["logits", "embedding"])
         self._session = runtime.InferenceSession(
-            content, options, providers=["CPUExecutionProvider"]
+            proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
         self._input = self._session.get_inputs()[0].name
         self.name = "onnxruntime fp32 on cpu"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.waveform_model import WaveformModel
 from utils.checkpoints import torch_file
@@ -86,30 +86,54 @@ def _write_torchscript(
 def _write_onnx(
     model: WaveformModel, example: Tensor, metadata: dict[str, str], path: Path
 ) -> None:
+    import_onnx()
+    import onnx
+
+    dynamic = torch.export.Dim.DYNAMIC
+    proto = onnx_of(model, example, {0: dynamic, 1: dynamic}, [OUTPUT_NAME])
+    _tidy(proto.graph)
+    onnx.helper.set_model_props(proto, metadata)
+    with torch_file(path) as temporary:
+        temporary.write_bytes(proto.SerializeToString())
+
+
+def import_onnx() -> None:
+    """Make sure that a network can be written as ONNX.
+
+    Raises:
+        MissingPackageError: If a package for it is not installed.
+    """
     try:
-        import onnx
+        import onnx  # noqa: F401
         import onnxscript  # noqa: F401 - PyTorch's exporter needs it
     except ImportError as error:
         raise MissingPackageError(
-            f"the export to ONNX needs a package that is not installed ({error}): "
-            "pip install onnx onnxscript"
+            f"ONNX needs a package that is not installed ({error}): pip install onnx onnxscript"
         ) from error
-    dynamic = torch.export.Dim.DYNAMIC
+
+
+def onnx_of(
+    model: nn.Module, example: Tensor, dynamic_axes: dict[int, Any], output_names: list[str]
+) -> onnx.ModelProto:
+    """Convert a network with one input, called ``waveform``.
+
+    Args:
+        model: In evaluation mode.
+        example: An input, with at least 2 along each free axis.
+        dynamic_axes: Free axes of the input.
+        output_names: Names of its outputs.
+    """
     with _quiet():
         program = torch.onnx.export(
             model,
             (example,),
             input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
-            dynamic_shapes=({0: dynamic, 1: dynamic},),
+            output_names=output_names,
+            dynamic_shapes=(dynamic_axes,),
             dynamo=True,
             verbose=False,
         )
-    proto = program.model_proto
-    _tidy(proto.graph)
-    onnx.helper.set_model_props(proto, metadata)
-    with torch_file(path) as temporary:
-        temporary.write_bytes(proto.SerializeToString())
+    return program.model_proto
 
 
 def _tidy(graph: onnx.GraphProto) -> None:

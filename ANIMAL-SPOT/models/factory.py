@@ -10,7 +10,6 @@ from typing import Any
 from torch import nn
 
 from models.classifier import Classifier
-from models.convnext_encoder import ConvNextEncoder
 from models.pretrained import load_resnet_imagenet
 from models.residual_encoder import ResidualEncoder
 
@@ -50,6 +49,9 @@ def build_encoder(
                 log.info("not in them, so random at the start: %s", ", ".join(kept))
         return encoder
     if backbone == "convnext":
+        # torchvision takes two seconds to import, which a ResNet need not wait for.
+        from models.convnext_encoder import ConvNextEncoder
+
         encoder = ConvNextEncoder(
             input_channels=encoder_opts["input_channels"],
             pretrained=pretrained,

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
 
-import torchvision
 from torch import Tensor, nn
 
 from utils.checkpoints import UnreadableFileError, load_tensors
@@ -43,6 +42,8 @@ def imagenet_state(name: str, weights_file: str | Path | None = None) -> Mapping
                 f"--pretrained_weights {weights_file} is not a state dict of tensors"
             )
         return state
+    import torchvision  # slow to import, and rarely needed
+
     weights = torchvision.models.get_model_weights(name).DEFAULT
     try:
         return weights.get_state_dict(

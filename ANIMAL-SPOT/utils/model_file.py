@@ -22,7 +22,6 @@ from torch import nn
 
 from data.signal_config import SignalConfig
 from models.classifier import Classifier
-from models.convnext_encoder import fork_encoder_state
 from models.factory import RESNET_OPTIONS, build_encoder, build_model
 from utils.checkpoints import UnreadableFileError, load_tensors, save_tensors, torch_file
 
@@ -138,6 +137,14 @@ def _model_of(content: Any, path: Path) -> ModelFile:
     )
 
 
+def fork_encoder_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Reduce the encoder state of the cetacean fork to the keys used here.
+
+    That program stores each feature tensor twice and an ImageNet head that it never uses.
+    """
+    return {key: value for key, value in state.items() if not key.startswith("backbone.")}
+
+
 def load_torchscript(path: Path) -> ModelFile:
     """Read a TorchScript file of this program or of the original.
 
@@ -156,7 +163,7 @@ def load_torchscript(path: Path) -> ModelFile:
     )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore")  # of TorchScript, which is deprecated
             traced = torch.jit.load(str(path), map_location="cpu", _extra_files=texts)
     except (RuntimeError, ValueError) as error:
         raise UnreadableFileError(
@@ -202,7 +209,7 @@ def save_torchscript(content: ModelFile, path: Path) -> None:
     """
     model = content.model.cpu().eval().to(memory_format=torch.contiguous_format)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")  # of TorchScript, which is deprecated
         traced = torch.jit.trace(model, torch.rand(1, 1, 128, 256))
         extra_files = {
             "dataOpts": str(content.signal.data_opts()),

@@ -10,10 +10,11 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
-from torch import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor
 
 
 def confusion_figure(values: Tensor, names: Sequence[str], number_format: str | None) -> Figure:
@@ -36,7 +37,7 @@ def confusion_figure(values: Tensor, names: Sequence[str], number_format: str | 
     axes.set_ylabel("true")
     if number_format is not None:
         dark = float(values.max()) / 2
-        for (i, j), value in np.ndenumerate(values.numpy()):
+        for (i, j), value in np.ndenumerate(np.asarray(values)):
             axes.text(
                 j,
                 i,

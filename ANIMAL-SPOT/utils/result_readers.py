@@ -25,7 +25,7 @@ _RECORD = re.compile(r"[^|]{0,40}\|(?:I|INFO)\|(.*)\n?\Z")
 _OTHER_LEVEL = re.compile(r"[^|]{0,40}\|(?:[A-Z]|[A-Z]{4,8})\|")
 _WINDOW = re.compile(
     rf"[^|]{{0,40}}\|(?:I|INFO)\|time=({_NUMBER})-({_NUMBER}), pred=[01]"
-    rf"(?:, pred_class=(.+)-(\d+))?, prob=({_NUMBER})\n?\Z"
+    rf"(?:, pred_class=(.+)-(\d+))?, prob=({_NUMBER})\n\Z"  # without its end it may be cut off
 )
 _EXTENT = re.compile(rf"prediction length: ({_NUMBER})\[s\], hop length: ({_NUMBER})\[s\]")
 
@@ -45,7 +45,7 @@ class Result:
         end_s: End of each window.
         winner: Index of the most probable class of each window.
         score: Its probability; with two classes that of class 1.
-        probabilities: Shape ``(window, class)``; None if they were not written.
+        probabilities: Shape ``(window, class)``.
         f_min: Lower end of the band in Hz, a whole number if it was written as one.
         f_max: Upper end of the band in Hz.
         sequence_len: Length of a window in seconds.
@@ -58,7 +58,7 @@ class Result:
     end_s: np.ndarray
     winner: np.ndarray
     score: np.ndarray
-    probabilities: np.ndarray | None
+    probabilities: np.ndarray
     f_min: float
     f_max: float
     sequence_len: float
@@ -107,8 +107,6 @@ def _read_log(path: Path) -> Result:
     if len(classes) == 2:
         probabilities = np.stack([1 - score, score], axis=1)
         winner, score = decide(probabilities)
-    elif np.isnan(probabilities).any():
-        probabilities = None
     return Result(
         file=header["file"],
         classes=classes,
@@ -130,7 +128,7 @@ def _log_header(path: Path, lines: Iterable[str]) -> tuple[dict[str, Any], str]:
     for number, line in enumerate(lines, 1):
         record = _RECORD.match(line)
         if record is None:
-            if line.strip() and not _OTHER_LEVEL.match(line):
+            if "file" not in header and line.strip() and not _OTHER_LEVEL.match(line):
                 _refuse(path, f"line {number} is not a log record: {line[:60]!r}")
             continue
         message = record[1]
@@ -171,15 +169,18 @@ def _log_windows(
         r"output_layer:\n" + "".join(rf"{re.escape(x)}=({_NUMBER});\n" for x in names) + r"\n?\Z"
     )
     nothing = (math.nan,) * n
+    in_other = False  # the text of a debug message may go over several lines
     for line in lines:
         window = _WINDOW.match(line)
         if window is None:
             record = _RECORD.match(line)
-            if record is not None and record[1].startswith("time="):
+            if record is not None and record[1][:5] == "time="[: len(record[1])]:
                 _refuse(path, f"a window is cut off or broken: {line.strip()[:60]!r}")
-            if line.strip() and record is None and not _OTHER_LEVEL.match(line):
+            in_other = in_other or _OTHER_LEVEL.match(line) is not None
+            if line.strip() and not in_other:
                 _refuse(path, f"a line was not expected: {line.strip()[:60]!r}")
             continue
+        in_other = False
         start, end, name, index, probability = window.groups()
         if n == 2 and name is None:
             yield float(start), float(end), math.nan, float(probability), *nothing
