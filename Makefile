@@ -1,4 +1,4 @@
-# make demo       install, make a small corpus, train on it
+# make demo       install, make a small corpus, train on it, find calls in a recording
 # make test       install, run the tests
 # make demo-data  only make the corpus
 # make lint       check style
@@ -12,6 +12,7 @@ PY := .venv/bin/python
 
 demo: demo-data
 	DATA_DIR=$(DEMO_DATA) bash TRAINING/train_demo.sh
+	bash PREDICTION/predict_demo.sh
 
 demo-data: $(DEMO_DATA)/.complete
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import hashlib
 import json
@@ -294,7 +295,9 @@ def build_detectors(run: Run, paths: Sequence[Path]) -> list[Detector]:
         )
         exact = None
         if sample is not None:
-            reference = TorchEngine(model.model, Precision("fp32", device), config.batch_size)
+            # A copy, since an engine lays out the weights as its arithmetic likes them.
+            network = copy.deepcopy(model.model)
+            reference = TorchEngine(network, Precision("fp32", device), config.batch_size)
             engine, exact = _checked(engine, reference, sample, precision, config.threshold)
         log.info("network: %s, %s", model.backbone, engine.name)
         detectors.append(Detector(engine, features, grid, float(signal.fmin), exact))
@@ -476,7 +479,7 @@ def _run_key(config: PredictConfig, header: RunHeader) -> str:
     content = {
         "version": 1,
         "models": [file_digest(Path(path)) for path in files],
-        "header": dataclasses.asdict(header),
+        "header": dataclasses.asdict(dataclasses.replace(header, model_path="")),
         "formats": config.formats,
         "last_window": config.last_window,
         "latent": config.latent_format if config.latent_extract else None,

@@ -246,7 +246,11 @@ class Predictor:
                 waiting.remove(outcome)
                 yield outcome
 
-        pool = ThreadPoolExecutor(self._n_parallel, thread_name_prefix="network")
+        # A new thread computes with as many threads as any thread set last: say how many.
+        n_threads = max(1, torch.get_num_threads() // self._n_parallel)
+        pool = ThreadPoolExecutor(
+            self._n_parallel, initializer=torch.set_num_threads, initargs=(n_threads,)
+        )
         try:
             for path, items in self._read_ahead(paths):
                 outcome = Outcome(path, started=time.perf_counter())

@@ -68,3 +68,11 @@ def make_corpus_fixture() -> Callable[..., Path]:
     from helpers import make_corpus
 
     return make_corpus
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Small model files for prediction, by name; see ``predict_helpers.Models``."""
+    from predict_helpers import Models
+
+    return Models(tmp_path_factory.mktemp("models"))

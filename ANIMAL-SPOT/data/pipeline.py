@@ -170,7 +170,9 @@ class SpectrogramPipeline:
 
     def compress(self, power_at_bins: Tensor) -> Tensor:
         """Reduce power at ``bins`` to the bands of the network input, still as power."""
-        return power_at_bins if self._bank is None else power_at_bins @ self._bank
+        if self._bank is None:
+            return power_at_bins
+        return power_at_bins @ self._bank.to(power_at_bins.device)
 
     def finish(self, compressed: Tensor) -> Tensor:
         """Compressed power to normalised network input of the same length."""

@@ -144,8 +144,8 @@ def write_run_tables(
         for path in paths:
             entry = entries.get(path)
             if entry is None:
-                blank = [""] * (5 + len(names))
-                yield [str(path), "failed", *blank, failed.get(path, "not reached")]
+                status = "failed" if path in failed else "not reached"
+                yield [str(path), status, *[""] * (5 + len(names)), failed.get(path, "")]
                 continue
             counts = [entry.detections.get(name, 0) for name in names]
             status = "complete before" if path in skipped else "complete"

@@ -1,0 +1,264 @@
+import importlib.util
+import threading
+
+import numpy as np
+import pytest
+import torch
+from predict_helpers import make_content
+
+from models import engines
+from models.engines import (
+    EngineError,
+    OffsetEngine,
+    TorchEngine,
+    build_engine,
+    centred_difference,
+    choose_engine,
+    infer_all,
+    probabilities_of,
+)
+from utils.precision import Precision, has_native_bf16
+
+CPU = torch.device("cpu")
+SHAPE = (24, 32)
+# Two programs that compute 20 layers in float32, in other orders of summing; logits are about 1.
+LOGIT_TOLERANCE = 2e-4
+
+needs_bf16 = pytest.mark.skipif(
+    not has_native_bf16(CPU), reason="this CPU does not compute in bf16: it would be emulated"
+)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return make_content({"a": 0, "b": 1, "c": 2}).model
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return torch.rand(11, 1, *SHAPE, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.fixture(scope="module")
+def wanted(network, inputs):
+    """Logits and pooled features by the layers themselves."""
+    with torch.no_grad():
+        embedding = network.encoder(inputs).mean((2, 3))
+        return network(inputs).numpy(), embedding.numpy()
+
+
+ENGINES = ["torch", "openvino", "onnxruntime"]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request, network):
+    if request.param != "torch":
+        pytest.importorskip(request.param)
+    return build_engine(request.param, network, SHAPE, "fp32", CPU, batch_size=4)
+
+
+def test_engines_compute_the_network(engine, inputs, wanted):
+    logits, embedding = infer_all(engine, inputs)  # 4 + 4 + 3: the last batch is not full
+    assert logits.dtype == embedding.dtype == np.float32
+    np.testing.assert_allclose(logits, wanted[0], rtol=0, atol=LOGIT_TOLERANCE)
+    scale = np.abs(wanted[1]).max()
+    np.testing.assert_allclose(embedding, wanted[1], rtol=0, atol=1e-4 * scale)
+
+
+def test_a_single_window(engine, inputs, wanted):
+    logits, embedding = engine.infer(inputs[:1])
+    assert logits.shape == (1, 3)
+    assert embedding.shape == (1, 512)
+    np.testing.assert_allclose(logits, wanted[0][:1], rtol=0, atol=LOGIT_TOLERANCE)
+
+
+def test_windows_of_another_length(engine, network):
+    other = torch.rand(2, 1, 15, 32, generator=torch.Generator().manual_seed(6))
+    with torch.no_grad():
+        expected = network(other).numpy()
+    logits, _ = engine.infer(other)
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=LOGIT_TOLERANCE)
+
+
+def test_results_stay_when_the_engine_goes_on(engine, inputs):
+    first, embedding = engine.infer(inputs[:4])
+    before = first.copy(), embedding.copy()
+    engine.infer(inputs[4:8])
+    np.testing.assert_array_equal(first, before[0])
+    np.testing.assert_array_equal(embedding, before[1])
+
+
+def test_as_many_threads_as_allowed_may_call_at_once(engine, inputs, wanted):
+    results = {}
+
+    def work(number):
+        results[number] = [infer_all(engine, inputs)[0] for _ in range(3)]
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(engine.n_parallel)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == engine.n_parallel >= 1
+    for rounds in results.values():
+        for logits in rounds:
+            np.testing.assert_allclose(logits, wanted[0], rtol=0, atol=LOGIT_TOLERANCE)
+
+
+def test_names_say_program_arithmetic_and_device(engine):
+    assert engine.name.endswith("fp32 on cpu")
+    assert engine.name.split()[0] in ENGINES
+
+
+def test_batch_size_is_chosen_if_none_is_given(network):
+    assert build_engine("torch", network, SHAPE, "fp32", CPU).batch_size >= 1
+    assert build_engine("torch", network, SHAPE, "fp32", CPU, batch_size=3).batch_size == 3
+
+
+@needs_bf16
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_bf16_is_within_2_hundredths(name, network, inputs, wanted):
+    if name != "torch":
+        pytest.importorskip(name)
+    engine = build_engine(name, network, SHAPE, "bf16", CPU)
+    assert "bf16" in engine.name
+    logits, _ = infer_all(engine, inputs)
+    assert logits.dtype == np.float32
+    exact = probabilities_of(wanted[0])
+    assert np.abs(probabilities_of(logits) - exact).max() <= 0.02  # issue 3 section 3
+    assert np.abs(logits - wanted[0]).max() > 0, "this is not bf16"
+
+
+def test_the_network_given_is_not_changed(network, inputs, wanted):
+    TorchEngine(network, Precision("fp32", CPU)).infer(inputs[:2])
+    with torch.no_grad():
+        np.testing.assert_array_equal(network.eval()(inputs).numpy(), wanted[0])
+
+
+# -- int8 -----------------------------------------------------------------------------------------
+
+
+def test_int8_is_calibrated_and_close(network, inputs, wanted):
+    pytest.importorskip("openvino")
+    pytest.importorskip("nncf")
+    engine = build_engine(
+        "openvino", network, SHAPE, "int8", CPU, batch_size=4, calibration=inputs.repeat(2, 1, 1, 1)
+    )
+    assert "int8" in engine.name
+    logits, _ = infer_all(engine, inputs)
+    assert logits.shape == wanted[0].shape
+    # No promise is made for single windows; that it is the same network shows in the correlation.
+    assert np.corrcoef(logits.ravel(), wanted[0].ravel())[0, 1] > 0.9
+    assert np.abs(logits - wanted[0]).max() > LOGIT_TOLERANCE, "this is not int8"
+
+
+@pytest.mark.parametrize("n", [None, 1], ids=["none", "too-few"])
+def test_int8_without_windows_to_calibrate_with(n, network, inputs):
+    pytest.importorskip("openvino")
+    pytest.importorskip("nncf")
+    sample = None if n is None else inputs[:n]
+    with pytest.raises(EngineError, match="int8"):
+        build_engine("openvino", network, SHAPE, "int8", CPU, batch_size=4, calibration=sample)
+
+
+# -- choice ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "expected"),
+    [
+        pytest.param("torch", "fp32", ("torch", "fp32"), id="as-said"),
+        pytest.param("openvino", "bf16", ("openvino", "bf16"), id="openvino-bf16"),
+        pytest.param("onnxruntime", "auto", ("onnxruntime", "fp32"), id="onnxruntime-auto"),
+        pytest.param("auto", "int8", ("openvino", "int8"), id="int8"),
+    ],
+)
+def test_what_is_asked_for_is_taken(engine, precision, expected):
+    assert choose_engine(engine, CPU, precision) == expected
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["bf16-cpu", "older-cpu"])
+@pytest.mark.parametrize("installed", [True, False], ids=["openvino", "no-openvino"])
+def test_auto_takes_the_fastest_that_is_there(native, installed, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: (object() if installed else None)
+        if name == "openvino"
+        else find(name, *rest),
+    )
+    monkeypatch.setattr("utils.precision.has_native_bf16", lambda device: native)
+    engine, precision = choose_engine("auto", CPU, "auto")
+    assert engine == ("openvino" if installed else "torch")
+    assert precision == ("bf16" if native else "fp32")
+
+
+def test_cuda_stays_with_torch(monkeypatch):
+    monkeypatch.setattr("utils.precision.has_native_bf16", lambda device: True)
+    cuda = torch.device("cuda")
+    assert choose_engine("auto", cuda, "auto") == ("torch", "bf16")
+    assert choose_engine("torch", cuda, "fp16") == ("torch", "fp16")
+    with pytest.raises(EngineError, match="--no_cuda"):
+        choose_engine("openvino", cuda, "auto")
+
+
+def test_fp16_needs_a_gpu():
+    with pytest.raises(ValueError, match="CUDA"):
+        choose_engine("auto", CPU, "fp16")
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision"),
+    [
+        pytest.param("onnxruntime", "bf16", id="onnxruntime-bf16"),
+        pytest.param("openvino", "fp16", id="openvino-fp16"),
+        pytest.param("torch", "int8", id="torch-int8"),
+    ],
+)
+def test_arithmetic_that_an_engine_lacks(engine, precision, network):
+    with pytest.raises(EngineError) as error:
+        build_engine(engine, network, SHAPE, precision, CPU)
+    assert engine in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("engine", "missing"),
+    [("openvino", "openvino"), ("onnxruntime", "onnxruntime"), ("onnxruntime", "onnxscript")],
+)
+def test_an_engine_that_is_not_installed(engine, missing, network, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        engines.importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == missing else find(name, *rest),
+    )
+    with pytest.raises(EngineError, match=f"{missing} is not installed"):
+        build_engine(engine, network, SHAPE, "fp32", CPU)
+
+
+# -- shifts ---------------------------------------------------------------------------------------
+
+
+def test_shift_of_the_logits_by_hand():
+    exact = np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], np.float32)
+    other = np.array([[2.0, 3.0, 1.0], [1.0, 0.0, 2.0]], np.float32)
+    # Differences -1 -1 2 and -1 0 -2; their means 0 and -1 are no shift of a class against others.
+    # Left: -1 -1 2 and 0 1 -1; mean over the windows:
+    np.testing.assert_allclose(centred_difference(exact, other), [-0.5, 0.0, 0.5])
+
+
+def test_shifted_engine(network, inputs, wanted):
+    shift = np.array([0.5, -0.25, 0.0])
+    engine = OffsetEngine(TorchEngine(network, Precision("fp32", CPU), 4), shift)
+    logits, embedding = infer_all(engine, inputs)
+    np.testing.assert_allclose(logits, wanted[0] + shift, rtol=0, atol=LOGIT_TOLERANCE)
+    np.testing.assert_allclose(embedding, wanted[1], rtol=0, atol=1e-3)
+    assert engine.batch_size == 4
+
+
+def test_softmax():
+    found = probabilities_of(np.log(np.array([[1, 3], [2, 2]], np.float32)))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [[0.25, 0.75], [0.5, 0.5]], atol=1e-7)
