@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 import sys
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -287,9 +286,8 @@ def _probability(text: str) -> float:
     return float(text)
 
 
-def _end_of_seconds(text: str) -> str:
+def _check_seconds(text: str) -> None:
     assert repr(round(float(text), 3)) == text, f"not a rounded Python float: {text}"
-    return text
 
 
 def read_log(path: Path, *, debug: bool = False) -> ReadLog:
@@ -345,8 +343,8 @@ def read_log(path: Path, *, debug: bool = False) -> ReadLog:
             window = LoggedWindow(start, end, int(pred), _probability(prob), name, int(index))
             window.layer = layer
             assert window.prob == max(layer.values()) == layer[name]
-        _end_of_seconds(window.start)
-        _end_of_seconds(window.end)
+        _check_seconds(window.start)
+        _check_seconds(window.end)
         window.first, window.last = first, last
         windows.append(window)
     return ReadLog(header, windows)
@@ -424,8 +422,3 @@ def embeddings(path: Path, content: ModelFile) -> np.ndarray:
 def visible(folder: Path) -> list[str]:
     """Return the names in a folder that do not start with a dot."""
     return sorted(name for name in os.listdir(folder) if not name.startswith("."))
-
-
-def as_state(modules: torch.nn.Module) -> OrderedDict:
-    """Return a copy of a state dict."""
-    return OrderedDict((k, v.clone()) for k, v in modules.state_dict().items())

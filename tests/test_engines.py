@@ -1,12 +1,14 @@
 import importlib.util
+import sys
 import threading
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
-from predict_helpers import make_content
+from torch import nn
 
-from models import engines
+from models.classifier import Classifier
 from models.engines import (
     EngineError,
     OffsetEngine,
@@ -21,8 +23,8 @@ from utils.precision import Precision, has_native_bf16
 
 CPU = torch.device("cpu")
 SHAPE = (24, 32)
-# Two programs that compute 20 layers in float32, in other orders of summing; logits are about 1.
-LOGIT_TOLERANCE = 2e-4
+# Two programs that compute the same layers in float32, in other orders of summing.
+LOGIT_TOLERANCE = 1e-4
 
 needs_bf16 = pytest.mark.skipif(
     not has_native_bf16(CPU), reason="this CPU does not compute in bf16: it would be emulated"
@@ -31,12 +33,30 @@ needs_bf16 = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def network():
-    return make_content({"a": 0, "b": 1, "c": 2}).model
+    """Two layers: what an engine does with a network does not need a deep one.
+
+    Whole ResNets are computed by all engines in ``test_predict_run``.
+    """
+    torch.manual_seed(3)
+    encoder = nn.Sequential(
+        nn.Conv2d(1, 8, 5, stride=2, padding=2),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 16, 3, padding=1),
+        nn.ReLU(),
+    )
+    model = nn.Sequential(OrderedDict(encoder=encoder, classifier=Classifier(16, "avg", 3)))
+    with torch.no_grad():
+        model.train()(torch.rand(8, 1, *SHAPE))  # gives BatchNorm something to remember
+        model.classifier.linear.weight *= 5
+    return model.eval()
 
 
 @pytest.fixture(scope="module")
 def inputs():
-    return torch.rand(11, 1, *SHAPE, generator=torch.Generator().manual_seed(5))
+    """Stripes of different widths."""
+    rows = torch.arange(24.0)[:, None] * torch.linspace(0.1, 2.0, 11)[:, None, None]
+    return (0.5 + 0.5 * torch.sin(rows + torch.arange(32.0) / 5))[:, None].contiguous()
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +88,7 @@ def test_engines_compute_the_network(engine, inputs, wanted):
 def test_a_single_window(engine, inputs, wanted):
     logits, embedding = engine.infer(inputs[:1])
     assert logits.shape == (1, 3)
-    assert embedding.shape == (1, 512)
+    assert embedding.shape == (1, 16)
     np.testing.assert_allclose(logits, wanted[0][:1], rtol=0, atol=LOGIT_TOLERANCE)
 
 
@@ -152,13 +172,11 @@ def test_int8_is_calibrated_and_close(network, inputs, wanted):
     assert np.abs(logits - wanted[0]).max() > LOGIT_TOLERANCE, "this is not int8"
 
 
-@pytest.mark.parametrize("n", [None, 1], ids=["none", "too-few"])
-def test_int8_without_windows_to_calibrate_with(n, network, inputs):
+def test_int8_with_too_few_windows_to_calibrate_with(network, inputs):
     pytest.importorskip("openvino")
     pytest.importorskip("nncf")
-    sample = None if n is None else inputs[:n]
     with pytest.raises(EngineError, match="int8"):
-        build_engine("openvino", network, SHAPE, "int8", CPU, batch_size=4, calibration=sample)
+        build_engine("openvino", network, SHAPE, "int8", CPU, batch_size=4, calibration=inputs[:1])
 
 
 # -- choice ---------------------------------------------------------------------------------------
@@ -184,9 +202,9 @@ def test_auto_takes_the_fastest_that_is_there(native, installed, monkeypatch):
     monkeypatch.setattr(
         importlib.util,
         "find_spec",
-        lambda name, *rest: (object() if installed else None)
-        if name == "openvino"
-        else find(name, *rest),
+        lambda name, *rest: (
+            (object() if installed else None) if name == "openvino" else find(name, *rest)
+        ),
     )
     monkeypatch.setattr("utils.precision.has_native_bf16", lambda device: native)
     engine, precision = choose_engine("auto", CPU, "auto")
@@ -219,7 +237,7 @@ def test_fp16_needs_a_gpu():
 def test_arithmetic_that_an_engine_lacks(engine, precision, network):
     with pytest.raises(EngineError) as error:
         build_engine(engine, network, SHAPE, precision, CPU)
-    assert engine in str(error.value)
+    assert engine in str(error.value) or precision in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -228,14 +246,12 @@ def test_arithmetic_that_an_engine_lacks(engine, precision, network):
     [("openvino", "openvino"), ("onnxruntime", "onnxruntime"), ("onnxruntime", "onnxscript")],
 )
 def test_an_engine_that_is_not_installed(engine, missing, network, monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        engines.importlib.util,
-        "find_spec",
-        lambda name, *rest: None if name == missing else find(name, *rest),
-    )
-    with pytest.raises(EngineError, match=f"{missing} is not installed"):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises((EngineError, ImportError)) as error:
         build_engine(engine, network, SHAPE, "fp32", CPU)
+    assert missing in str(error.value)
+    assert "pip install" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 # -- shifts ---------------------------------------------------------------------------------------

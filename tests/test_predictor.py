@@ -1,4 +1,5 @@
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -173,9 +174,13 @@ def test_an_error_of_the_network_ends_the_run(files, n_readers):
         def infer(self, features):
             raise RuntimeError("out of something")
 
+    before = threading.active_count()
     with pytest.raises(RuntimeError, match="out of something"):
         run(files, [detector(Broken())], n_readers)
-    assert not [t for t in threading.enumerate() if t.name.startswith("network")]
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert threading.active_count() == before, "a thread goes on"
 
 
 @pytest.mark.parametrize("n_readers", [0, 2])
@@ -213,7 +218,7 @@ def test_a_recording_without_one_sample_at_the_network_s_rate(tmp_path):
     assert "empty" in run([path], [detector()])["a.wav"]
 
 
-# -- several networks ---------------------------------------------------------------------------
+# -- several networks -----------------------------------------------------------------------------
 
 
 def test_probabilities_are_averaged(files):
@@ -260,7 +265,7 @@ def test_feature_vectors_are_joined(files):
     np.testing.assert_allclose(vectors[2], np.concatenate(vectors[:2], 1), rtol=0, atol=1e-6)
 
 
-# -- close decisions ----------------------------------------------------------------------------
+# -- close decisions ------------------------------------------------------------------------------
 
 
 def test_close_decisions_are_made_by_the_exact_engine(files):

@@ -29,7 +29,7 @@ def names(folder, found):
     return [os.fsdecode(os.path.relpath(path, folder)) for path in found]
 
 
-# -- finding ------------------------------------------------------------------------------------
+# -- finding --------------------------------------------------------------------------------------
 
 
 def touch(folder, *paths):
@@ -122,7 +122,7 @@ def test_nothing_to_do_is_an_error_that_says_what_was_looked_for(tmp_path):
         find_recordings([str(tmp_path)])
 
 
-# -- names of results ---------------------------------------------------------------------------
+# -- names of results -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_the_first_recording_of_a_stem_has_the_plain_name(tmp_path):
     assert output_stems(files, {}) == stems
 
 
-# -- reading ------------------------------------------------------------------------------------
+# -- reading --------------------------------------------------------------------------------------
 
 # Greatest error of a sample: half a step of the integers; the rest are measured bounds of lossy
 # coders for this sound, far below its amplitude of 0.5 and far above what a wrong scale gives.
@@ -219,6 +219,14 @@ def test_formats_are_read_in_blocks_and_mixed_down(tmp_path, suffix, subtype, to
     assert np.abs(found[: len(wanted)] - wanted).max() <= tolerance + 1e-7  # mean in float32
     if tolerance > 0.1:
         assert np.corrcoef(found[: len(wanted)], wanted)[0, 1] > 0.98
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_name_that_is_not_utf8_is_read(tmp_path):
+    odd = tmp_path / os.fsdecode(b"r\xe9union.wav")
+    os.rename(write_sound(tmp_path / "a.wav", 0.5), odd)
+    with Recording(odd) as recording:
+        assert sum(len(block) for block in recording.blocks(5000)) == 8000
 
 
 def reason(path) -> str:
@@ -340,7 +348,7 @@ def test_the_digest_tells_contents_apart(tmp_path):
     assert a == b != c
 
 
-# -- resampling ---------------------------------------------------------------------------------
+# -- resampling -----------------------------------------------------------------------------------
 
 RATES = [
     pytest.param(8000, 44100, id="8000"),
