@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("EVALUATE")
 
 RESULT_MARK = "_predict_output"
+SAME_RUN_S = 60  # between results of one recording that one prediction wrote
 SUFFIXES = (".log", ".csv", ".parquet")  # the first one that is there is used
 RAVEN_ENDING, AUDACITY_ENDING = ".annotation.result.txt", ".annotation.audacity.txt"
 OK, NOT_STARTED, SOME_FAILED = 0, 1, 3
@@ -93,7 +95,8 @@ def find_results(folder: Path) -> list[Path]:
     """List the results of predictions in a folder, one for each recording, by name.
 
     With another ending a file is one if it begins like a log, as the tables of this program do
-    not. Of one prediction in several forms the log is taken, else csv, else parquet.
+    not. Of one prediction in several forms the log is taken, else csv, else parquet; but the newest
+    where they are of different runs, more than ``SAME_RUN_S`` apart.
     """
     from utils.result_readers import looks_like_log
 
@@ -111,10 +114,16 @@ def find_results(folder: Path) -> list[Path]:
         key = name[: -len(path.suffix)]
         other = chosen.setdefault(key, path)
         if other is not path:
+            ages = [p.stat().st_mtime for p in (other, path)]
             rank = [SUFFIXES.index(p.suffix.lower()) for p in (other, path)]
-            used, unused = (other, path) if rank[0] <= rank[1] else (path, other)
+            of_two_runs = abs(ages[0] - ages[1]) > SAME_RUN_S
+            first = ages[0] >= ages[1] if of_two_runs else rank[0] <= rank[1]
+            used, unused = (other, path) if first else (path, other)
             chosen[key] = used
-            log.info("%s is used, not %s", used.name, unused.name)
+            if of_two_runs:
+                log.warning("%s is used, not %s, which is older", used.name, unused.name)
+            else:
+                log.info("%s is used, not %s", used.name, unused.name)
     return sorted(chosen.values())
 
 
@@ -193,14 +202,14 @@ def score(evaluated: dict[Path, str], config: EvaluateConfig, thresholds: Thresh
     scores: dict[str, Scores] = {}
     known: set[str] = set()
     n_failed = 0
+    n_owners = Counter(table for candidates in tables.values() for table in candidates)
     for path, candidates in tables.items():
         try:
             if len(candidates) > 1:
                 names = ", ".join(table.name for table in candidates)
                 raise ValueError(f"{path}: several tables of the truth: {names}; leave one")
-            owners = [other for other in tables if tables[other] == candidates]
-            if len(owners) > 1:
-                names = ", ".join(owner.name for owner in owners)
+            if n_owners[candidates[0]] > 1:
+                names = ", ".join(other.name for other in tables if tables[other] == candidates)
                 raise ValueError(f"{candidates[0]} would be the truth of several results: {names}")
             truth = read_table(candidates[0], config.truth_column)
             result = read_result(path)

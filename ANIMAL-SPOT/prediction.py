@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile as sf
 import torch
 
 from data import dsp
@@ -52,7 +53,7 @@ from utils.predict_config import PredictConfig
 from utils.prediction_journal import Journal
 from utils.progress import SoundProgress
 from utils.result_folder import ResultFolder, window_batches, write_run_tables
-from utils.result_writers import RunHeader, log_lines
+from utils.result_writers import RunHeader, decide_windows, log_lines
 
 log = logging.getLogger("PREDICT")
 
@@ -60,7 +61,7 @@ SOME_FAILED = 3  # exit status
 LOCK = ".prediction.lock"
 _N_CHECKED = 32  # windows that the faster arithmetic is compared with fp32 on
 _N_CALIBRATION = 128  # windows that 8-bit ranges are found on
-_MP3_BYTES_PER_S = 16_000  # 128 kbit/s: a guess, since counting means decoding
+_LEAST_AGREEMENT = 0.98  # of 8 bits with fp32, in decisions
 
 
 def predict(config: PredictConfig) -> int:
@@ -80,6 +81,7 @@ def predict(config: PredictConfig) -> int:
         return 130
     except (ValueError, OSError, ImportError) as error:
         log.error("%s", one_line(error))
+        log.debug("where it came from", exc_info=True)
         return 1
     except RuntimeError as error:
         if not is_memory_error(error):
@@ -95,7 +97,7 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
         raise ValueError("--model_path is needed: the model file, such as ANIMAL-SPOT.pk")
     if config.log_dir is not None:
         require_writable_folder(Path(config.log_dir), "the log folder")
-        log_to_file(Path(config.log_dir) / "PREDICT.log", append=False)
+        log_to_file(Path(config.log_dir) / "PREDICT.log", append=config.resume)
     log.info("start on %s: %s", time.strftime("%Y-%m-%d"), " ".join(sys.argv))
     if config.export is not None:
         return _export(config)
@@ -108,6 +110,9 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
     models = load_models(config)
     settings = choose_settings(config, models)
     log.info("%d recordings; classes: %s", len(paths), ", ".join(settings.names))
+    log.debug("settings: %s", config)
+    for path in paths:
+        log.debug("input: %s", path)
     header = RunHeader(
         model_path=", ".join(config.model_path),
         data_opts=models[0].signal.data_opts(),
@@ -150,8 +155,8 @@ def load_models(config: PredictConfig) -> list[ModelFile]:
     for path, model in zip(config.model_path, models, strict=True):
         if model.classes != models[0].classes:
             raise ValueError(
-                f"the classes of {path} ({', '.join(model.classes)}) are not those of "
-                f"{config.model_path[0]} ({', '.join(models[0].classes)}); models that are "
+                f"the classes of {path} ({_numbered(model.classes)}) are not those of "
+                f"{config.model_path[0]} ({_numbered(models[0].classes)}); models that are "
                 "averaged must have the same classes"
             )
         n_classes = model.classifier_opts["num_classes"]
@@ -170,6 +175,10 @@ def load_models(config: PredictConfig) -> list[ModelFile]:
                 f"{config.model_path[0]}"
             ) from error
     return models
+
+
+def _numbered(classes: dict[str, int]) -> str:
+    return ", ".join(f"{name}={index}" for name, index in classes.items())
 
 
 def choose_settings(config: PredictConfig, models: Sequence[ModelFile]) -> Settings:
@@ -224,6 +233,14 @@ def choose_settings(config: PredictConfig, models: Sequence[ModelFile]) -> Setti
                 f"windows of {sequence_len} s are shorter than one spectrum of {path} "
                 f"({model.signal.n_fft / model.signal.sr:.3f} s); choose a longer --sequence_len"
             )
+    rates = {model.signal.sr for model in models}
+    common = math.gcd(*rates)
+    if len(rates) > 1 and not float(hop * common).is_integer():
+        raise ValueError(
+            f"models with sampling rates of {' and '.join(map(str, sorted(rates)))} Hz need a "
+            f"--hop that is a multiple of 1/{common} s, or their windows would drift apart: "
+            f"{max(1, round(hop * common)) / common:g} instead of {hop:g}"
+        )
     names = tuple(sorted(models[0].classes, key=models[0].classes.get))
     return Settings(sequence_len, hop, names)
 
@@ -280,28 +297,36 @@ def build_detectors(run: Run, paths: Sequence[Path]) -> list[Detector]:
                 log.warning("%s", warning)
             by_signal[signal] = WindowFeatures(pipeline, grid, device)
         features = by_signal[signal]
-        sample = None
-        if precision == "int8" or (precision != "fp32" and config.precision == "auto"):
-            n = _N_CALIBRATION if precision == "int8" else _N_CHECKED
-            sample = sample_windows(paths, features, grid, n)
-        engine: Engine = build_engine(
-            engine_name,
-            model.model,
-            (dsp.n_frames(grid.length, signal.n_fft, signal.hop_length), features.n_features),
-            precision,
-            device,
-            batch_size=config.batch_size,
-            calibration=sample,
+        shape = dsp.n_frames(grid.length, signal.n_fft, signal.hop_length), features.n_features
+        build = functools.partial(
+            build_engine, engine_name, model.model, shape, batch_size=config.batch_size
         )
         exact = None
-        if sample is not None:
-            # A copy, since an engine lays out the weights as its arithmetic likes them.
-            network = copy.deepcopy(model.model)
-            reference = TorchEngine(network, Precision("fp32", device), config.batch_size)
-            engine, exact = _checked(engine, reference, sample, precision, config.threshold)
+        if precision == "int8":
+            n = max(_N_CALIBRATION, 2 * (config.batch_size or 0))
+            sample = sample_windows(paths, features, grid, 2 * n)
+            calibration, others = (None, None) if sample is None else (sample[::2], sample[1::2])
+            engine: Engine = build(precision, device, calibration=calibration)
+            _report_agreement(engine, _reference(model, device), others, config.threshold)
+        elif precision != "fp32" and config.precision == "auto":
+            sample = sample_windows(paths, features, grid, _N_CHECKED)
+            engine = build(precision, device)
+            reference = _reference(model, device)
+            offset = _offset_if_close(engine, reference, sample)
+            if offset is None:
+                engine = build("fp32", device)
+            else:
+                engine, exact = OffsetEngine(engine, offset, shape), reference
+        else:
+            engine = build(precision, device)
         log.info("network: %s, %s", model.backbone, engine.name)
         detectors.append(Detector(engine, features, grid, float(signal.fmin), exact))
     return detectors
+
+
+def _reference(model: ModelFile, device: torch.device) -> Engine:
+    # A copy, since an engine lays out the weights as its arithmetic likes them.
+    return TorchEngine(copy.deepcopy(model.model), Precision("fp32", device))
 
 
 def sample_windows(
@@ -325,46 +350,58 @@ def sample_windows(
     return torch.cat(windows) if windows else None
 
 
-def _checked(
-    engine: Engine, reference: Engine, sample: torch.Tensor, precision: str, threshold: float
-) -> tuple[Engine, Engine | None]:
+def _offset_if_close(
+    engine: Engine, reference: Engine, sample: torch.Tensor | None
+) -> np.ndarray | None:
     """Compare an arithmetic with fp32 on windows of the recordings.
 
     Returns:
-        The engine to use, its mean shift taken out; and for ``auto`` the one that decides what is
-        left open. If the two are too far apart, fp32 alone.
+        What it takes off each class's logit on average, to be added again; None if the two are too
+        far apart, or there is no window to compare them on.
     """
+    if sample is None:
+        log.info("no recording is as long as a window, so fp32 is used")
+        return None
     exact, _ = infer_all(reference, sample)
     other, _ = infer_all(engine, sample)
-    wanted = probabilities_of(exact)
-    if precision == "int8":
-        found = probabilities_of(other)
-        same = np.mean(
-            (wanted.argmax(1) == found.argmax(1))
-            & ((wanted.max(1) >= threshold) == (found.max(1) >= threshold))
-        )
-        message = "int8 decides %.1f %% of %d sampled windows as fp32 does"
-        if same < 0.98:
-            message += ": fewer than 98 %%; --precision auto is safer"
-        (log.info if same >= 0.98 else log.warning)(message, 100 * same, len(sample))
-        return engine, None
     offset = centred_difference(exact, other)
-    difference = float(np.abs(probabilities_of(other + offset) - wanted).max())
+    difference = np.abs(probabilities_of(other + offset) - probabilities_of(exact)).max()
     if difference > MARGIN:
         log.warning(
             "%s is up to %.3f off in a probability on %d sampled windows: fp32 is used instead",
-            precision,
+            engine.name,
             difference,
             len(sample),
         )
-        return reference, None
+        return None
     log.info(
         "%s agrees with fp32 on %d sampled windows within %.4f; close decisions are made in fp32",
-        precision,
+        engine.name,
         len(sample),
         difference,
     )
-    return OffsetEngine(engine, offset), reference
+    return offset
+
+
+def _report_agreement(
+    engine: Engine, reference: Engine, sample: torch.Tensor | None, threshold: float
+) -> None:
+    """Say how often an arithmetic decides as fp32 does, on windows it was not calibrated on."""
+    if sample is None or len(sample) == 0:
+        return
+    decided = []
+    for one in (reference, engine):
+        found, winner, _ = decide_windows(probabilities_of(infer_all(one, sample)[0]), threshold)
+        decided.append(np.where(found, winner, -1))
+    same = float(np.mean(decided[0] == decided[1]))
+    enough = same >= _LEAST_AGREEMENT
+    (log.info if enough else log.warning)(
+        "%s decides %.1f %% of %d sampled windows as fp32 does%s",
+        engine.name,
+        100 * same,
+        len(sample),
+        "" if enough else f": fewer than {100 * _LEAST_AGREEMENT:g} %, --precision auto is safer",
+    )
 
 
 # --- the run --------------------------------------------------------------------------------
@@ -419,24 +456,21 @@ def _predict_to_folder(run: Run, paths: Sequence[Path], output_dir: Path) -> int
         )
         progress = SoundProgress()
         slow_rates = set()
+        predictor = None
+        if todo:
+            predictor = run.predictor(
+                todo,
+                temporary_folder=output_dir,
+                keep_embeddings=config.latent_extract,
+                on_windows=extras.add if extras else None,
+                on_progress=progress.add,
+            )
+            progress.start(todo)
         try:
-            predictor = None
-            if todo:
-                predictor = run.predictor(
-                    todo,
-                    temporary_folder=output_dir,
-                    keep_embeddings=config.latent_extract,
-                    on_windows=extras.add if extras else None,
-                    on_progress=progress.add,
-                )
-                progress.start(sum(_duration_s(path) for path in todo))
             for outcome in predictor.run(todo) if predictor else ():
                 if not outcome.reason:
-                    try:
-                        entries[outcome.path] = results.write(outcome, stems[outcome.path])
-                    except FileNotFoundError as error:
-                        outcome.reason = f"gone while it was read: {one_line(error)}"
-                if outcome.reason:
+                    entries[outcome.path] = results.write(outcome, stems[outcome.path])
+                else:
                     failed[outcome.path] = outcome.reason
                     log.error("%s: %s", outcome.path, outcome.reason)
                 if outcome.rate and outcome.rate < 2 * header.data_opts["fmax"]:
@@ -488,17 +522,6 @@ def _run_key(config: PredictConfig, header: RunHeader) -> str:
         "precision": config.precision,
     }
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
-
-
-def _duration_s(path: Path) -> float:
-    """Return about how long a recording is; 0 if it cannot be read."""
-    try:
-        if path.suffix.lower() == ".mp3":
-            return path.stat().st_size / _MP3_BYTES_PER_S
-        info = sf.info(path)
-        return info.frames / info.samplerate
-    except (OSError, RuntimeError, ZeroDivisionError):
-        return 0.0
 
 
 def _export(config: PredictConfig) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import queue
+import logging
 import tempfile
 import threading
 import time
@@ -16,15 +16,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.recordings import Recording, RecordingError, StreamResampler, n_resampled
+from data.recordings import (
+    Recording,
+    RecordingError,
+    StreamResampler,
+    file_digest,
+    file_state,
+    n_resampled,
+)
 from data.window_features import WindowFeatures
 from data.windows import WindowCutter, WindowGrid
 from models.engines import Engine, infer_all, probabilities_of
+from utils.errors import is_memory_error
+
+log = logging.getLogger(__name__)
 
 MARGIN = 0.02  # most that a probability of a faster arithmetic may be off
 _BLOCK_S = 20.0  # of sound that is read at a time
 _STRETCH_S = 60.0  # most sound that one batch of features is cut from
-_QUEUE_LENGTH = 4  # batches of features that wait for the network, per recording
 _PATIENCE_S = 1.0  # that windows wait for others to fill their batch
 _SPOOL_BYTES = 16 * 2**20  # of results kept in memory before they go to a temporary file
 
@@ -58,6 +67,8 @@ class Outcome:
         duration_s: Its length.
         n_samples: Its length in samples at the rate of the first network.
         rate: Its own sampling rate, Hz.
+        state: Size and times of the file.
+        digest: Hash of its bytes.
         n_windows: Windows classified.
         seconds: From the first window read to the last one classified.
     """
@@ -67,6 +78,8 @@ class Outcome:
     duration_s: float = 0.0
     n_samples: int = 0
     rate: int = 0
+    state: list[int] = field(default_factory=list)
+    digest: str = ""
     n_windows: int = 0
     seconds: float = 0.0
     started: float = 0.0
@@ -164,7 +177,80 @@ class _End:
     duration_s: float = 0.0
     n_samples: int = 0
     rate: int = 0
+    state: list[int] = field(default_factory=list)
+    digest: str = ""
     reason: str = ""
+
+
+class _Shelf:
+    """Where reading threads put network inputs until their recording's turn comes.
+
+    The recording in hand may fill the whole shelf, those after it half of it; when it is full the
+    recording in hand still gets one item through, so that nothing waits for ever.
+
+    Args:
+        budget: Windows that may lie there.
+        n_files: Recordings that may be there or in reading.
+    """
+
+    def __init__(self, budget: int, n_files: int) -> None:
+        self._budget, self._n_files = budget, n_files
+        self._lanes: dict[int, deque] = {}
+        self._n_windows = 0
+        self._in_hand = 0
+        self._stopped = False
+        self._changed = threading.Condition()
+
+    def begin(self, numbers: Iterator[int]) -> int | None:
+        """Wait until another recording may be read and return its number; None for no more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or len(self._lanes) < self._n_files)
+            number = None if self._stopped else next(numbers, None)
+            if number is not None:
+                self._lanes[number] = deque()
+                self._changed.notify_all()
+            return number
+
+    def put(self, number: int, item: list[Tensor] | _End | Exception) -> bool:
+        """Wait until there is room for an item and put it there; False to stop reading."""
+        n = len(item[0]) if isinstance(item, list) else 0
+        with self._changed:
+            lane = self._lanes[number]
+
+            def has_room() -> bool:
+                in_hand = number == self._in_hand
+                budget = self._budget if in_hand else self._budget // 2
+                return self._n_windows + n <= budget or n == 0 or (in_hand and not lane)
+
+            self._changed.wait_for(lambda: self._stopped or has_room())
+            lane.append(item)
+            self._n_windows += n
+            self._changed.notify_all()
+            return not self._stopped
+
+    def take(self, number: int) -> Iterator[list[Tensor] | _End]:
+        """Yield the items of a recording as they come."""
+        item = None
+        with self._changed:
+            self._in_hand = number
+            self._changed.notify_all()
+        while not isinstance(item, _End):
+            with self._changed:
+                self._changed.wait_for(lambda: self._lanes.get(number))
+                item = self._lanes[number].popleft()
+                self._n_windows -= len(item[0]) if isinstance(item, list) else 0
+                if isinstance(item, _End):
+                    del self._lanes[number]
+                self._changed.notify_all()
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+    def stop(self) -> None:
+        """Let all reading end."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
 
 def undecided(probabilities: np.ndarray, threshold: float) -> np.ndarray:
@@ -258,9 +344,8 @@ class Predictor:
                 for item in items:
                     self._check()
                     if isinstance(item, _End):
-                        outcome.reason = item.reason
-                        outcome.duration_s, outcome.n_samples = item.duration_s, item.n_samples
-                        outcome.rate = item.rate
+                        for name, value in vars(item).items():
+                            setattr(outcome, name, value)
                         outcome.ended = True
                     else:
                         part = _Part(outcome, item)
@@ -350,53 +435,32 @@ class Predictor:
             for path in paths:
                 yield path, self._read(path)
             return
-        lanes: dict[int, queue.Queue] = {}
-        lock, stop = threading.Lock(), threading.Event()
-        ahead = threading.Semaphore(8 * self._n_readers)  # files that are read or wait
+        shelf = _Shelf(budget=max(128, 4 * self._n_at_once), n_files=8 * self._n_readers)
         numbers = iter(range(len(paths)))
-
-        def lane_of(number: int) -> queue.Queue:
-            with lock:
-                return lanes.setdefault(number, queue.Queue(_QUEUE_LENGTH))
 
         def read() -> None:
             torch.set_num_threads(1)  # of this thread; the network has the others
-            while True:
-                ahead.acquire()
-                with lock:
-                    number = next(numbers, None)
-                if number is None or stop.is_set():
-                    return
-                lane = lane_of(number)
-                for item in self._read(paths[number]):
-                    while not stop.is_set():
-                        try:
-                            lane.put(item, timeout=0.2)
-                            break
-                        except queue.Full:
-                            continue
-
-        def taken_from(number: int) -> Iterator[list[Tensor] | _End]:
-            lane = lane_of(number)
-            while True:
-                item = lane.get()
-                yield item
-                if isinstance(item, _End):
-                    break
-            with lock:
-                del lanes[number]
-            ahead.release()
+            while (number := shelf.begin(numbers)) is not None:
+                items = self._read(paths[number])
+                try:
+                    for item in items:
+                        if not shelf.put(number, item):
+                            return
+                except Exception as error:  # of memory: the run cannot go on
+                    shelf.put(number, error)
+                finally:
+                    items.close()
 
         threads = [threading.Thread(target=read, daemon=True) for _ in range(self._n_readers)]
         for thread in threads:
             thread.start()
         try:
             for number, path in enumerate(paths):
-                yield path, taken_from(number)
+                yield path, shelf.take(number)
         finally:
-            stop.set()
-            for _ in threads:
-                ahead.release()
+            shelf.stop()
+            for thread in threads:
+                thread.join(_PATIENCE_S)
 
     def _read(self, path: Path) -> Iterator[list[Tensor] | _End]:
         """Yield the network inputs of a recording's windows in stretches, then its end."""
@@ -405,10 +469,14 @@ class Predictor:
         except (RecordingError, OSError) as error:
             yield _End(reason=str(error))
         except Exception as error:  # one recording never stops the others
+            if isinstance(error, MemoryError) or is_memory_error(error):
+                raise
+            log.debug("%s", path, exc_info=True)
             yield _End(reason=f"{type(error).__name__}: {error}".split("\n")[0])
 
     def _windows_of(self, path: Path) -> Iterator[list[Tensor] | _End]:
         detectors = self.detectors
+        state = file_state(path)
         with Recording(path) as recording:
             rate = recording.rate
             lowest = min(detector.f_min for detector in detectors)
@@ -439,7 +507,14 @@ class Predictor:
                 yield from inputs()
             for stretches, cutter, stream in zip(cut, cutters, streams, strict=True):
                 stretches.extend(cutter.feed(stream.finish()))
-                stretches.extend(cutter.finish())
-            yield from inputs()
             n_samples = n_resampled(recording.n_frames, rate, grids[0].sample_rate)
-            yield _End(recording.duration_s, n_samples, rate)
+            if n_samples == 0:
+                raise RecordingError("empty: shorter than one sample")
+            end = cutters[0].n_windows
+            for stretches, cutter in zip(cut, cutters, strict=True):
+                stretches.extend(cutter.finish(*end))
+            yield from inputs()
+            digest = file_digest(path)
+            if file_state(path) != state:
+                raise RecordingError("changed while it was read")
+            yield _End(recording.duration_s, n_samples, rate, state, digest)

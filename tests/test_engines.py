@@ -267,11 +267,14 @@ def test_shift_of_the_logits_by_hand():
 
 def test_shifted_engine(network, inputs, wanted):
     shift = np.array([0.5, -0.25, 0.0])
-    engine = OffsetEngine(TorchEngine(network, Precision("fp32", CPU), 4), shift)
+    plain = TorchEngine(network, Precision("fp32", CPU), 4)
+    engine = OffsetEngine(plain, shift, SHAPE)
     logits, embedding = infer_all(engine, inputs)
     np.testing.assert_allclose(logits, wanted[0] + shift, rtol=0, atol=LOGIT_TOLERANCE)
     np.testing.assert_allclose(embedding, wanted[1], rtol=0, atol=1e-3)
     assert engine.batch_size == 4
+    other = inputs[:2, :, :15]  # windows that the shift was not found on
+    np.testing.assert_array_equal(engine.infer(other)[0], plain.infer(other)[0])
 
 
 def test_softmax():

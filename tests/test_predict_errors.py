@@ -33,7 +33,6 @@ from utils import result_folder
 from utils.checkpoints import save_tensors
 from utils.model_file import save_model, save_torchscript
 
-
 KILL = getattr(signal, "SIGKILL", None)  # Windows has none
 
 
@@ -146,6 +145,20 @@ def test_a_recording_of_which_nobody_may_read(models, tmp_path, monkeypatch):
     (row,) = table(tmp_path / "out" / "failed_files.csv")
     assert row == {"file": str(path), "reason": "unreadable: Permission denied"}
     assert logs(tmp_path / "out") == ["open_predict_output.log"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_bad_recording_whose_name_is_not_utf8(models, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / os.fsdecode(b"b\xe9d.wav")).write_bytes(b"")
+    status = predict_here(
+        *("--model_path", models("binary"), "--input_file", tmp_path / "in"),
+        *("--output_dir", tmp_path / "out", "--log_dir", tmp_path),
+    )
+    assert status == 3
+    assert b"b\xe9d.wav" in (tmp_path / "out" / "failed_files.csv").read_bytes()
+    # However the log spells it, the failure must not be missing there.
+    assert b"d.wav: empty" in (tmp_path / "PREDICT.log").read_bytes()
 
 
 def test_of_a_failed_recording_no_picture_stays(models, tmp_path):

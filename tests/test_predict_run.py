@@ -667,7 +667,7 @@ def test_a_picture_of_every_window_or_of_detections(two_files, models, tmp_path)
     threshold = sorted(probabilities)[1]
     names = [["noise", "target"][p >= threshold] for p in probabilities]
     assert sorted(names) == ["noise", "target", "target"]
-    common = (*common, "--threshold", repr(threshold))
+    common = (*common, "--threshold", repr(threshold), "--batch_size", "2")
     assert predict_here(*common, "--output_dir", tmp_path / "all", "--visualize") == 0
     wanted = [f"net_input_spec_{i}_{name}_a.pdf" for i, name in enumerate(names)]
     pictures = sorted(path.name for path in (tmp_path / "all").glob("*.pdf"))

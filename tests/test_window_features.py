@@ -46,7 +46,12 @@ def one_by_one(pipeline, grid, samples, n) -> torch.Tensor:
     ],
 )
 @pytest.mark.parametrize(
-    "hop", [pytest.param(800, id="frames-shared"), pytest.param(777, id="not-shared")]
+    "hop",
+    [
+        pytest.param(800, id="frames-shared"),
+        pytest.param(777, id="not-shared"),
+        pytest.param(801, id="one-sample-from-shared"),
+    ],
 )
 def test_windows_are_as_one_at_a_time(compression, bins, min_max, hop):
     config = SignalConfig(

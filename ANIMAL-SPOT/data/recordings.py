@@ -22,7 +22,11 @@ SUFFIXES = frozenset(
     )
 )
 LIST_SUFFIXES = frozenset({".txt", ".lst"})
+RESERVED_STEMS = frozenset({"all_recordings"})  # what tables of a whole run are called after
+_LONGEST_STEM = 150  # bytes; suffixes come to it, and file systems allow 255
 _READ_BYTES = 2**20
+_MP3_BYTES_PER_S = 16_000  # 128 kbit/s: a guess, since counting means decoding
+_MP3_REACH_S = 600  # seeking in mp3 means decoding up to there
 
 
 class RecordingError(ValueError):
@@ -84,7 +88,9 @@ def _is_sound(name: str) -> bool:
 
 def _in_list(path: Path) -> list[Path]:
     found = []
-    for line in path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines():
+    content = path.read_bytes()
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    for line in content.decode(encoding, errors="surrogateescape").splitlines():
         text = line.strip()
         if text and not text.startswith("#"):
             beside = path.parent / text
@@ -94,7 +100,11 @@ def _in_list(path: Path) -> list[Path]:
 
 def stem_of(path: Path) -> str:
     """Return what the results of a recording are called after: its name up to the first dot."""
-    return path.name.split(".")[0].strip() or path.name.strip(". ") or "recording"
+    stem = path.name.split(".")[0].strip() or path.name.strip(". ") or "recording"
+    if len(os.fsencode(stem)) > _LONGEST_STEM:
+        digest = hashlib.blake2b(os.fsencode(stem), digest_size=4).hexdigest()
+        stem = f"{os.fsdecode(os.fsencode(stem)[:_LONGEST_STEM])}-{digest}"
+    return stem
 
 
 def output_stems(paths: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
@@ -107,7 +117,8 @@ def output_stems(paths: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
         paths: Recordings.
         taken: Stems in use from earlier runs, and the absolute path of the recording that has each.
     """
-    owners = {_folded(stem): path for stem, path in taken.items()}
+    owners = dict.fromkeys(RESERVED_STEMS, "")
+    owners |= {_folded(stem): path for stem, path in taken.items()}
     of_earlier = {path: stem for stem, path in taken.items()}
     stems = []
     for path in paths:
@@ -124,6 +135,27 @@ def output_stems(paths: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
 def _folded(stem: str) -> str:
     """Return the form in which file systems that ignore case see a name."""
     return stem.casefold()
+
+
+def file_state(path: Path) -> list[int]:
+    """Return what changes whenever a file is written: size and times in ns.
+
+    Raises:
+        OSError: If there is no such file.
+    """
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def estimated_duration_s(path: Path) -> float:
+    """Return about how long a recording is; 0 if it cannot be read."""
+    try:
+        if path.suffix.lower() == ".mp3":
+            return path.stat().st_size / _MP3_BYTES_PER_S
+        info = sf.info(_for_libsndfile(path))
+        return info.frames / info.samplerate
+    except (OSError, RuntimeError, TypeError, ValueError, ZeroDivisionError):
+        return 0.0
 
 
 class Recording:
@@ -151,7 +183,7 @@ class Recording:
                     raise RecordingError("empty: the file has 0 bytes")
             if missing:
                 raise RecordingError(f"truncated: {missing} bytes are missing at the end")
-            self._file = sf.SoundFile(path)
+            self._file = sf.SoundFile(_for_libsndfile(path))
         except OSError as error:
             raise RecordingError(f"unreadable: {error.strerror or error}") from error
         except (sf.SoundFileError, RuntimeError, TypeError, ValueError) as error:
@@ -229,9 +261,17 @@ def excerpt(path: Path, position: float, seconds: float, sample_rate: int) -> np
     """
     with Recording(path) as recording:
         wanted = int(np.ceil(seconds * recording.rate)) + 1
-        recording.seek(int(position * max(0, recording.n_frames - wanted)))
+        reach = recording.n_frames
+        if path.suffix.lower() == ".mp3":
+            reach = min(reach, _MP3_REACH_S * recording.rate)
+        recording.seek(int(position * max(0, reach - wanted)))
         block = next(recording.blocks(wanted), np.empty(0, np.float32))
         return resample(block, recording.rate, sample_rate)
+
+
+def _for_libsndfile(path: Path) -> str | bytes:
+    """Return a path in the form that also works for names that are not UTF-8."""
+    return str(path) if os.name == "nt" else os.fsencode(path)
 
 
 class StreamResampler:

@@ -11,7 +11,8 @@ from data import dsp
 from data.pipeline import SpectrogramPipeline
 from data.windows import WindowGrid
 
-_WINDOWS_IN_CACHE = 1  # windows whose frames stay in a core's cache between two steps
+_WINDOWS_AT_ONCE = 1  # so that their frames stay in a core's cache between two steps
+_WINDOWS_AT_ONCE_ON_GPU = 64
 
 
 class WindowFeatures:
@@ -69,19 +70,17 @@ class WindowFeatures:
             waveform = F.pad(waveform, (0, config.n_fft - len(waveform)))
         length = max(min(grid.length, len(waveform)), config.n_fft)
         n_frames = dsp.n_frames(length, config.n_fft, config.hop_length)
+        step = _WINDOWS_AT_ONCE if self._device.type == "cpu" else _WINDOWS_AT_ONCE_ON_GPU
         hop_frames, rest = divmod(grid.hop, config.hop_length)
         if rest == 0 and n_windows > 1:
-            levels = self._levels(
-                waveform.unfold(0, config.n_fft, config.hop_length)[
-                    : (n_windows - 1) * hop_frames + n_frames
-                ]
-            )
+            frames = waveform.unfold(0, config.n_fft, config.hop_length)
+            frames = frames[: (n_windows - 1) * hop_frames + n_frames]
+            levels = torch.cat([self._levels(part) for part in frames.split(step * n_frames)])
             levels = levels.unfold(0, n_frames, hop_frames).transpose(1, 2)
             return self._finish(levels)
         frames = waveform.as_strided(
             (n_windows, n_frames, config.n_fft), (grid.hop, config.hop_length, 1)
         )
-        step = _WINDOWS_IN_CACHE if self._device.type == "cpu" else n_windows
         parts = [self._finish(self._levels(part)) for part in frames.split(step)]
         return torch.cat(parts)
 

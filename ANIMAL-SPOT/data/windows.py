@@ -91,16 +91,33 @@ class WindowCutter:
             # A last window may start up to a hop before the next regular one.
             self._drop_before((self._next - int(grid.last_window)) * grid.hop)
 
-    def finish(self) -> Iterator[tuple[np.ndarray, int]]:
-        """Yield what is left when the recording ends."""
+    @property
+    def n_windows(self) -> tuple[int, bool]:
+        """Regular windows of what was fed, and whether there is a last one besides."""
+        n_samples = self._first + self._n_held
+        n_regular = self._grid.n_regular(n_samples)
+        return n_regular, self._grid.n_windows(n_samples) > n_regular
+
+    def finish(self, n_regular: int, has_last: bool) -> Iterator[tuple[np.ndarray, int]]:
+        """Yield what is left when the recording ends.
+
+        Args:
+            n_regular: Windows of the recording; at another rate it may be one more or less than
+                here, where rounding then adds a silent sample.
+            has_last: Whether there is a window that ends with the recording besides.
+        """
         grid = self._grid
         n_samples = self._first + self._n_held
-        n_left = grid.n_regular(n_samples) - self._next
+        n_left = n_regular - self._next
         if n_left > 0:
-            needed = min((n_left - 1) * grid.hop + grid.length, n_samples)
-            yield self._cut(self._next * grid.hop, needed), n_left
-        if grid.n_windows(n_samples) > grid.n_regular(n_samples):
-            yield self._cut(n_samples - grid.length, grid.length), 1
+            start = self._next * grid.hop
+            needed = (n_left - 1) * grid.hop + grid.length
+            if n_regular == 1:
+                needed = min(needed, n_samples)
+            self._hold(np.zeros(max(0, start + needed - n_samples), np.float32))
+            yield self._cut(start, needed), n_left
+        if has_last:
+            yield self._cut(max(0, n_samples - grid.length), min(grid.length, n_samples)), 1
 
     def _hold(self, samples: np.ndarray) -> None:
         if len(samples):

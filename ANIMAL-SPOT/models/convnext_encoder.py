@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
@@ -15,6 +16,7 @@ from models.pretrained import imagenet_state
 SIZES = ("tiny", "small", "base", "large")
 # Mean and spread of grey ImageNet photos: the average over red, green and blue.
 IMAGENET_MEAN, IMAGENET_STD = 0.449, 0.226
+LEAST_SIDE = 32  # frames or bins, by which the layers divide; a smaller input is filled up with 0
 
 
 class ConvNextEncoder(nn.Module):
@@ -72,6 +74,9 @@ class ConvNextEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layers."""
+        missing = [max(0, LEAST_SIDE - side) for side in x.shape[2:]]
+        if any(missing):
+            x = F.pad(x, (0, missing[1], 0, missing[0]))
         return self.features((x - self.input_mean) / self.input_std)
 
     def _set_stem(self, rgb_weight: Tensor, bias: Tensor) -> None:

@@ -72,6 +72,7 @@ class TorchEngine:
         self, model: nn.Sequential, precision: Precision, batch_size: int | None = None
     ) -> None:
         self._precision = precision
+        torch.backends.cudnn.allow_tf32 = False  # fp32 shall mean it; 16 bits do not use it
         self._network = LogitsAndEmbedding(model).eval().to(precision.device)
         self._network.to(memory_format=precision.memory_format)
         self.batch_size = batch_size or (16 if precision.device.type == "cpu" else 256)
@@ -197,17 +198,21 @@ class OffsetEngine:
     Args:
         engine: The engine.
         offset: Added to the logits, shape ``(classes,)``.
+        shape: ``(time, features)`` of the windows that it was found on; others are left alone.
     """
 
-    def __init__(self, engine: Engine, offset: np.ndarray) -> None:
+    def __init__(self, engine: Engine, offset: np.ndarray, shape: tuple[int, int]) -> None:
         self._engine, self._offset = engine, offset.astype(np.float32)
+        self._shape = tuple(shape)
         self.name, self.batch_size = engine.name, engine.batch_size
         self.n_parallel = engine.n_parallel
 
     def infer(self, features: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Compute network inputs; see ``Engine``."""
         logits, embedding = self._engine.infer(features)
-        return logits + self._offset, embedding
+        if tuple(features.shape[2:]) == self._shape:
+            logits = logits + self._offset
+        return logits, embedding
 
 
 def infer_all(engine: Engine, features: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -248,7 +253,7 @@ def _converted(model: nn.Sequential, shape: tuple[int, ...]) -> Any:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of TorchScript, which is deprecated
         network = LogitsAndEmbedding(model).eval()
-        traced = torch.jit.trace(network, torch.zeros(1, 1, 64, 64), check_trace=False)
+        traced = torch.jit.trace(network, torch.zeros(1, *shape[1:]), check_trace=False)
         front_end = FrontEndManager().load_by_framework("pytorch")
         decoder = TorchScriptPythonDecoder(traced)  # named, since the front end does not keep it
         converted = front_end.convert(front_end.load(decoder))
@@ -276,6 +281,8 @@ def choose_engine(engine: str, device: torch.device, precision: str) -> tuple[st
         ValueError: If the engine does not compute on the device, or the precision needs another.
     """
     if device.type != "cpu":
+        if precision == "int8":
+            raise EngineError("--precision int8 computes on the CPU only: add --no_cuda")
         if engine not in ("auto", "torch"):
             raise EngineError(f"--engine {engine} computes on the CPU only: add --no_cuda")
         engine = "torch"

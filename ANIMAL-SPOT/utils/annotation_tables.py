@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -31,7 +32,9 @@ NAME_COLUMNS = (
     *("common name", "tags", "tag"),
 )
 _SCORE_COLUMNS = ("score", "confidence", "probability")
-_BEGIN, _END = "begin time (s)", "end time (s)"
+_BEGIN, _END, _OFFSET = "begin time (s)", "end time (s)", "file offset (s)"
+
+log = logging.getLogger(__name__)
 
 
 class TableError(ValueError):
@@ -99,7 +102,9 @@ def read_raven(path: Path, name_column: str | None = None) -> list[Annotation]:
         name_column: Column that holds what was heard; None for the first of ``NAME_COLUMNS``.
 
     Returns:
-        Rows in the order of time; the score is NaN without a column for it.
+        Rows in the order of time; the score is NaN without a number for it. Where the table says
+        how far into its file a row begins, as for several files opened in one, that counts. Rows
+        without a name or a duration are left out, with a warning.
 
     Raises:
         TableError: If a column is absent, a row is broken, or rows are of several recordings.
@@ -112,6 +117,7 @@ def read_raven(path: Path, name_column: str | None = None) -> list[Annotation]:
     name = _column(path, header, wanted)
     score = next((header.index(c) for c in _SCORE_COLUMNS if c in header), None)
     selection = header.index("selection") if "selection" in header else None
+    offset = header.index(_OFFSET) if _OFFSET in header else None
     files = [header.index(c) for c in ("begin path", "begin file") if c in header][:1]
 
     rows: dict[tuple[str, ...], Annotation] = {}
@@ -124,12 +130,15 @@ def read_raven(path: Path, name_column: str | None = None) -> list[Annotation]:
             raise TableError(f"{path}, line {number}: too few columns")
         recordings.update(cells[column] for column in files if column < len(cells))
         value = cells[score] if score is not None and score < len(cells) else ""
-        row = Annotation(
-            _number(path, number, cells[begin]),
-            _number(path, number, cells[end]),
-            cells[name],
-            _number(path, number, value) if value else math.nan,
-        )
+        begin_s = _number(path, number, cells[begin])
+        end_s = _number(path, number, cells[end])
+        if offset is not None and offset < len(cells) and cells[offset]:
+            in_file = _number(path, number, cells[offset])
+            begin_s, end_s = in_file, in_file + (end_s - begin_s)
+        if not cells[name] or begin_s == end_s:
+            log.warning("%s, line %d: left out, since it has no name or no duration", path, number)
+            continue
+        row = Annotation(begin_s, end_s, cells[name], _score(value))
         _check(path, number, row)
         same = str(number) if selection is None else cells[selection]
         rows.setdefault((same, cells[begin], cells[end], cells[name]), row)
@@ -176,9 +185,11 @@ def tables_by_recording(tables: Iterable[Path], recordings: Iterable[str]) -> di
         Tables of each recording that has any, in the order of names.
     """
     found: dict[str, list[Path]] = {}
-    by_length = sorted(set(recordings), key=len, reverse=True)
+    names = set(recordings)
     for table in sorted(tables):
-        owner = next((name for name in by_length if table.name.startswith(f"{name}.")), None)
+        parts = table.name.split(".")
+        starts = (".".join(parts[:n]) for n in range(len(parts) - 1, 0, -1))
+        owner = next((start for start in starts if start in names), None)
         if owner is not None:
             found.setdefault(owner, []).append(table)
     return found
@@ -218,6 +229,14 @@ def _number(path: Path, line: int, text: str) -> float:
     if not math.isfinite(value):
         raise TableError(f"{path}, line {line}: {text!r} is not a number")
     return value
+
+
+def _score(text: str) -> float:
+    """Read a score; NaN for what is none, such as a remark."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _check(path: Path, line: int, row: Annotation) -> None:

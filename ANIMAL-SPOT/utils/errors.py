@@ -14,6 +14,6 @@ def one_line(error: BaseException) -> str:
     return re.sub(r"^(?:\w+\.)*\w*Error: ", "", text)
 
 
-def is_memory_error(error: RuntimeError) -> bool:
+def is_memory_error(error: Exception) -> bool:
     """Tell whether PyTorch ran out of memory, of whatever device."""
     return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)

@@ -67,6 +67,8 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         least = {"threshold": 0, "min_annotation_duration": 0, "merge_gap": 0, "iou_threshold": 0}
         refuse_out_of_range(self, least)
+        if self.threshold > 1:
+            raise ValueError(f"--threshold is a probability, at most 1, got {self.threshold}")
         if self.iou_threshold > 1:
             raise ValueError(f"--iou_threshold must be in 0..1, got {self.iou_threshold}")
         self.thresholds_by_class  # noqa: B018 - refuses what is no threshold
@@ -85,6 +87,8 @@ class EvaluateConfig:
                         f"{text[position:]!r}"
                     )
                 thresholds[entry[1]] = float(entry[2])
+                if thresholds[entry[1]] > 1:
+                    raise ValueError(f"--class_threshold is at most 1, got {entry[0].strip()}")
                 position = entry.end()
         return thresholds
 

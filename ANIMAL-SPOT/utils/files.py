@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 try:
     import fcntl
@@ -90,6 +93,10 @@ def sole_process(path: Path, purpose: str) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise OSError(f"another process is {purpose}; wait for it or end it") from error
+            except OSError as error:  # some network drives have no locks
+                log.warning(
+                    "%s cannot be locked (%s): see that only one process uses it", path, error
+                )
         yield
 
 

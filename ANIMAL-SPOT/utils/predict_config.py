@@ -106,6 +106,8 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self, {"batch_size": 1, "num_workers": 0, "threshold": 0})
+        if self.threshold > 1:
+            raise ValueError(f"--threshold is a probability, at most 1, got {self.threshold}")
         for name in ("sequence_len", "hop"):
             value = getattr(self, name)
             if value is not None and value <= 0:

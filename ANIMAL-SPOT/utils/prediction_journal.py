@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.recordings import file_digest
+from data.recordings import file_digest, file_state
 
 FILE_NAME = ".completed.jsonl"
 
@@ -26,7 +27,7 @@ class Completed:
         digest: Hash of its bytes, which decides when the times differ.
         duration_s: Length of the recording.
         n_windows: Windows classified.
-        detections: Windows per class at the threshold.
+        detections: Annotations of each class.
         seconds: Time it took.
         files: Name and size of each result.
         annotations: ``[begin_s, end_s, class, score]`` of each joined detection.
@@ -45,16 +46,11 @@ class Completed:
     annotations: list[list[Any]] = field(default_factory=list)
 
 
-def file_state(path: Path) -> list[int]:
-    """Return what changes whenever a file is written: size and times in ns."""
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-
-
 class Journal:
-    """One line of JSON per complete recording, appended; of one recording the last line counts.
+    """Lines of JSON, appended: one when writing results begins, one when all are written.
 
-    A line that a killed program left unfinished is not read, and ended before the next one.
+    Of one recording the last line counts. A line that a killed program left unfinished is not read,
+    and ended before the next one.
 
     Args:
         folder: The output folder.
@@ -64,17 +60,25 @@ class Journal:
         self._folder = folder
         self._path = folder / FILE_NAME
         self._entries: dict[str, Completed] = {}
+        self._stems: dict[str, str] = {}
         with contextlib.suppress(FileNotFoundError):
             for line in self._path.read_bytes().split(b"\n"):
-                with contextlib.suppress(ValueError, TypeError):
-                    entry = Completed(**json.loads(line))
-                    self._entries[entry.path] = entry
+                with contextlib.suppress(ValueError, TypeError, KeyError):
+                    self._read(json.loads(line))
         self._file = None
+
+    def _read(self, content: dict[str, Any]) -> None:
+        path, stem = content["path"], content["stem"]
+        self._stems[stem] = path
+        if "begun" in content:
+            self._entries.pop(path, None)
+        else:
+            self._entries[path] = Completed(**content)
 
     @property
     def stems(self) -> dict[str, str]:
         """Stem to absolute path of the recordings that have results here."""
-        return {entry.stem: path for path, entry in self._entries.items()}
+        return dict(self._stems)
 
     def find(self, path: Path, run: str) -> Completed | None:
         """Return the entry of a recording if it is complete for its content and this run."""
@@ -94,18 +98,37 @@ class Journal:
             return None
         return entry
 
-    def add(self, entry: Completed) -> None:
-        """Append an entry.
+    def begin(self, path: Path, stem: str, files: Collection[str]) -> None:
+        """Note that results of a recording are about to be replaced by ``files``.
+
+        Results of an earlier run that are not replaced are removed: they would be taken for those
+        of this one.
 
         Raises:
-            OSError: If it cannot be written.
+            OSError: If it cannot be noted.
         """
+        full = os.path.abspath(path)
+        earlier = self._entries.pop(full, None)
+        self._append({"path": full, "stem": stem, "begun": True})
+        self._stems[stem] = full
+        for name in set(earlier.files if earlier else ()) - set(files):
+            (self._folder / name).unlink(missing_ok=True)
+
+    def add(self, entry: Completed) -> None:
+        """Note that all results of a recording are written.
+
+        Raises:
+            OSError: If it cannot be noted.
+        """
+        self._append(asdict(entry))
+        self._entries[entry.path] = entry
+
+    def _append(self, content: dict[str, Any]) -> None:
         if self._file is None:
             self._file = open(self._path, "ab")  # noqa: SIM115 - open as long as the run
             self._file.write(b"\n")
-        self._file.write(json.dumps(asdict(entry)).encode() + b"\n")
+        self._file.write(json.dumps(content).encode() + b"\n")
         self._file.flush()
-        self._entries[entry.path] = entry
 
     def close(self) -> None:
         """Close the file."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from tqdm import tqdm
+
+from data.recordings import estimated_duration_s
 
 log = logging.getLogger(__name__)
 
@@ -21,22 +26,28 @@ class SoundProgress:
         self._started = self._last_line = time.perf_counter()
         self._bar: tqdm | None = None
 
-    def start(self, total_s: float) -> None:
-        """Begin with ``total_s`` seconds of sound to do."""
-        self._total_s = total_s
+    def start(self, paths: Sequence[Path]) -> None:
+        """Begin; how long the recordings are is found out beside the work."""
         self._started = self._last_line = time.perf_counter()
         if sys.stderr.isatty():
             self._bar = tqdm(
-                total=total_s / 3600,
+                total=0.0,
                 unit="h",
                 bar_format="{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} h of sound{postfix}, "
                 "{remaining} left",
             )
 
+        threading.Thread(target=self._measure, args=(paths,), daemon=True).start()
+
+    def _measure(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            self._total_s += estimated_duration_s(path)
+
     def add(self, seconds: float) -> None:
         """Note that more sound is done."""
         self._done_s += seconds
         if self._bar is not None:
+            self._bar.total = self._total_s / 3600
             done = min(self._done_s, self._total_s) / 3600
             self._bar.set_postfix_str(f" {self.speed:.0f} x real time", refresh=False)
             self._bar.update(done - self._bar.n)

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from data.recordings import file_digest
 from data.windows import WindowGrid
 from predictor import Outcome
 from utils.files import atomic_path
-from utils.prediction_journal import Completed, Journal, file_state
+from utils.prediction_journal import Completed, Journal
 from utils.result_writers import (
     SUFFIXES,
     RunHeader,
@@ -77,11 +76,11 @@ class ResultFolder:
         Raises:
             OSError: If something cannot be written.
         """
-        state, digest = file_state(outcome.path), file_digest(outcome.path)
+        names = {kind: stem + SUFFIXES[kind] for kind in self._formats}
+        self._journal.begin(outcome.path, stem, names.values())
         rows = list(annotations_of(window_batches(outcome, self._grid), self._header))
         files = {}
-        for kind in self._formats:
-            name = stem + SUFFIXES[kind]
+        for kind, name in names.items():
             with atomic_path(self._folder / name) as temporary:
                 self._write_one(kind, temporary, outcome, rows)
                 files[name] = temporary.stat().st_size
@@ -90,8 +89,8 @@ class ResultFolder:
             path=os.path.abspath(outcome.path),
             stem=stem,
             run=self._run,
-            state=state,
-            digest=digest,
+            state=outcome.state,
+            digest=outcome.digest,
             duration_s=outcome.duration_s,
             n_windows=outcome.n_windows,
             detections={name: counts[name] for name in self._header.names if counts[name]},

@@ -77,12 +77,12 @@ class WindowBatch:
 
 
 def decide_windows(
-    batch: WindowBatch, threshold: float
+    probabilities: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return for each window whether it is a detection, its class index and its probability."""
-    winner, score = decide(batch.probabilities)
+    winner, score = decide(probabilities)
     found = score.astype(np.float64) >= threshold
-    if batch.probabilities.shape[1] == 2:
+    if probabilities.shape[1] == 2:
         winner = found.astype(np.int64)
     return found, winner, score
 
@@ -133,7 +133,9 @@ def log_lines(
 def _window_lines(batch: WindowBatch, header: RunHeader) -> Iterator[str]:
     time_text = time.strftime("%H:%M:%S")
     names = header.names
-    found, winner, score = (a.tolist() for a in decide_windows(batch, header.threshold))
+    found, winner, score = (
+        a.tolist() for a in decide_windows(batch.probabilities, header.threshold)
+    )
     probabilities = batch.probabilities.tolist()
     for i, (start, end) in enumerate(zip(batch.start_s, batch.end_s, strict=True)):
         if header.debug:
@@ -159,7 +161,9 @@ def csv_lines(batches: Iterable[WindowBatch], header: RunHeader, input_path: Pat
     writer.writerow(_columns(header))
     opts = header.data_opts
     for batch in batches:
-        found, winner, score = (a.tolist() for a in decide_windows(batch, header.threshold))
+        found, winner, score = (
+            a.tolist() for a in decide_windows(batch.probabilities, header.threshold)
+        )
         probabilities = batch.probabilities.tolist()
         writer.writerows(
             [
@@ -202,7 +206,7 @@ def write_parquet(
     file = pa.array([_plain(input_path)])
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in batches:
-            found, winner, score = decide_windows(batch, header.threshold)
+            found, winner, score = decide_windows(batch.probabilities, header.threshold)
             n = len(found)
             columns = [
                 pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), file),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,17 @@ from data.windows import WindowGrid
 from predictor import Outcome
 from utils.files import atomic_path
 from utils.plots import window_figure
-from utils.result_writers import RunHeader, WindowBatch, decide_windows
+from utils.result_writers import RunHeader, decide_windows
 
+HIDDEN_PREFIX = ".drawing_"
 PICKLE = "animal-spot-classifier.p"
 
 
 class WindowExtras:
     """Draws windows, or collects their feature vectors in the original's form.
 
-    Pictures are drawn as windows are classified and named when their recording is complete.
+    Pictures are drawn as windows are classified, into a hidden folder, and appear when their
+    recording is complete.
 
     Args:
         folder: The output folder.
@@ -40,6 +44,8 @@ class WindowExtras:
         *,
         collect: bool,
     ) -> None:
+        for left in folder.glob(f"{HIDDEN_PREFIX}*"):  # by a run that was killed
+            shutil.rmtree(left)
         self._folder = folder
         self._header = header
         self._grid = grid
@@ -62,12 +68,14 @@ class WindowExtras:
     ) -> None:
         """Take windows of a recording as they are classified."""
         if self._collect:
-            self._inputs.setdefault(outcome.path, []).extend(inputs.cpu().split(1))
+            self._inputs.setdefault(outcome.path, []).extend(
+                row.clone() for row in inputs.cpu().split(1)
+            )
         if self._visualize is None:
             return
-        seconds = np.arange(len(probabilities))  # times do not matter here
-        batch = WindowBatch(seconds, seconds, seconds, seconds, probabilities)
-        found, winner, _ = decide_windows(batch, self._header.threshold)
+        hidden = self._hidden(outcome)
+        hidden.mkdir(exist_ok=True)
+        found, winner, _ = decide_windows(probabilities, self._header.threshold)
         for i in range(len(probabilities)):
             if self._visualize == "detections" and not found[i]:
                 continue
@@ -79,11 +87,18 @@ class WindowExtras:
                 self._header.data_opts["fmin"],
                 self._header.data_opts["fmax"],
             )
-            with atomic_path(self._folder / name.replace("/", "_")) as temporary:
-                figure.savefig(temporary, format="pdf")
+            figure.savefig(hidden / name.replace("/", "_"), format="pdf")
+
+    def _hidden(self, outcome: Outcome) -> Path:
+        return self._folder / f"{HIDDEN_PREFIX}{self._stems[outcome.path]}"
 
     def end(self, outcome: Outcome) -> None:
-        """Take the feature vectors of a recording that is complete."""
+        """Show the pictures of a recording that is complete, take its feature vectors."""
+        hidden = self._hidden(outcome)
+        if hidden.is_dir():
+            for picture in () if outcome.reason else hidden.iterdir():
+                os.replace(picture, self._folder / picture.name)
+            shutil.rmtree(hidden)
         inputs = self._inputs.pop(outcome.path, [])
         if not self._collect or outcome.reason:
             return
