@@ -205,14 +205,14 @@ def choose_settings(config: PredictConfig, models: Sequence[ModelFile]) -> Setti
             config.sequence_len if config.override_model and config.sequence_len else stored[0],
         )
     sequence_len = config.sequence_len
+    if stored and sequence_len not in (None, stored[0]):
+        log.warning(
+            "--sequence_len %s s, but the model was trained on clips of %s s: %s",
+            sequence_len,
+            stored[0],
+            winner,
+        )
     if stored and not (config.override_model and sequence_len is not None):
-        if sequence_len is not None and sequence_len != stored[0]:
-            log.warning(
-                "--sequence_len %s s, but the model was trained on clips of %s s: %s",
-                sequence_len,
-                stored[0],
-                winner,
-            )
         sequence_len = stored[0]
     if sequence_len is None:
         sequence_len = 2

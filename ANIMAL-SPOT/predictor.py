@@ -466,8 +466,10 @@ class Predictor:
         """Yield the network inputs of a recording's windows in stretches, then its end."""
         try:
             yield from self._windows_of(path)
-        except (RecordingError, OSError) as error:
+        except RecordingError as error:
             yield _End(reason=str(error))
+        except OSError as error:
+            yield _End(reason=f"unreadable: {error.strerror or error}")
         except Exception as error:  # one recording never stops the others
             if isinstance(error, MemoryError) or is_memory_error(error):
                 raise

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 import soundfile as sf
@@ -75,11 +76,43 @@ def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
     return np.ascontiguousarray(result[:n_out])
 
 
-def wav_shortfall(file: BinaryIO) -> int:
-    """Return how many bytes a WAV file promises beyond those that are there; 0 if complete.
+@dataclass(frozen=True)
+class _Container:
+    """How a kind of sound file is divided into chunks.
 
-    libsndfile reads a truncated file without complaint. A length of 0 or of the largest number,
-    as programs write that stream to a pipe, promises nothing.
+    Attributes:
+        first_chunk: Byte at which the first one begins.
+        id_bytes: Length of a chunk's name.
+        size_bytes: Length of its size, which follows.
+        byte_order: Of the size.
+        data: Name of the chunk of samples, as far as it tells.
+        counts_itself: Whether the size counts name and size too.
+        alignment: Chunks begin at multiples of it.
+    """
+
+    first_chunk: int
+    id_bytes: int
+    size_bytes: int
+    byte_order: Literal["little", "big"]
+    data: bytes
+    counts_itself: bool = False
+    alignment: int = 1
+
+
+_CONTAINERS = {
+    b"RIFF": _Container(12, 4, 4, "little", b"data", alignment=2),
+    b"RF64": _Container(12, 4, 4, "little", b"data", alignment=2),
+    b"FORM": _Container(12, 4, 4, "big", b"SSND", alignment=2),
+    b"riff": _Container(40, 16, 8, "little", b"data", counts_itself=True, alignment=8),  # W64
+    b"caff": _Container(8, 4, 8, "big", b"data"),
+}
+
+
+def missing_bytes(file: BinaryIO) -> int:
+    """Return how many bytes a sound file promises beyond those that are there; 0 if complete.
+
+    libsndfile reads truncated WAV, AIFF, W64, AU and CAF files without complaint. A length of 0 or
+    of about the largest number, as programs write that stream to a pipe, promises nothing.
 
     Args:
         file: Open for reading, at any position; where it stands afterwards is not defined.
@@ -87,24 +120,37 @@ def wav_shortfall(file: BinaryIO) -> int:
     n_bytes = file.seek(0, io.SEEK_END)
     file.seek(0)
     head = file.read(12)
-    if head[:4] not in (b"RIFF", b"RF64") or head[8:12] != b"WAVE":
+    if head[:4] == b".snd" and len(head) == 12:  # AU
+        start, size = (int.from_bytes(head[i : i + 4], "big") for i in (4, 8))
+        return max(0, start + size - n_bytes) if _is_promise(size, 4) else 0
+    kind = _CONTAINERS.get(head[:4])
+    if kind is None:
         return 0
+    n_head = kind.id_bytes + kind.size_bytes
     long_size = 0  # of the data of an RF64 file, which may be longer than 4 GB
-    position = 12
-    while position + 8 <= n_bytes:
+    position = kind.first_chunk
+    while position + n_head <= n_bytes:
         file.seek(position)
-        chunk = file.read(8)
-        size = int.from_bytes(chunk[4:], "little")
-        if chunk[:4] == b"ds64":
+        name = file.read(kind.id_bytes)
+        size = int.from_bytes(file.read(kind.size_bytes), kind.byte_order)
+        if name == b"ds64":
             long_size = int.from_bytes(file.read(16)[8:], "little")
-        if chunk[:4] == b"data":
+        content = size - n_head if kind.counts_itself else size
+        if name.startswith(kind.data):
             if size == 0xFFFFFFFF and long_size:
-                size = long_size
-            elif size in (0, 0x7FFFFFFF) or size >= 0xFFFFFF00:
+                content = long_size
+            elif not _is_promise(size, kind.size_bytes):
                 return 0
-            return max(0, position + 8 + size - n_bytes)
-        position += 8 + size + size % 2
+            return max(0, position + n_head + content - n_bytes)
+        position += n_head + max(0, content)
+        position += -position % kind.alignment
     return 0
+
+
+def _is_promise(size: int, size_bytes: int) -> bool:
+    """Tell whether a stored length means anything."""
+    largest = 256**size_bytes
+    return 0 < size < largest - 256 and size != largest // 2 - 1
 
 
 def read_bytes(path: Path) -> bytes:

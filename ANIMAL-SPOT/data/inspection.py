@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.audio_io import ClipError, decode, read_bytes, wav_shortfall
+from data.audio_io import ClipError, decode, missing_bytes, read_bytes
 
 SILENCE_PEAK = 1e-3  # of full scale
 _CHUNK = 32  # clips handed to a process at a time
@@ -44,7 +44,7 @@ def inspect_clip(path: Path) -> ClipInfo:
     if not content:
         raise ClipError("empty: the file has 0 bytes")
     samples, rate = decode(io.BytesIO(content))
-    missing = wav_shortfall(io.BytesIO(content))
+    missing = missing_bytes(io.BytesIO(content))
     if missing:
         raise ClipError(f"truncated: {missing} bytes are missing at the end")
     peak = float(np.abs(samples).max())

@@ -12,7 +12,7 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from data.audio_io import mix_down, resample, wav_shortfall
+from data.audio_io import missing_bytes, mix_down, resample
 
 SUFFIXES = frozenset(
     f".{name}"
@@ -174,11 +174,13 @@ class Recording:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.is_dir():
-            raise RecordingError("a folder, not a sound file")
         try:
+            if path.is_dir():
+                raise RecordingError("a folder, not a sound file")
+            if path.exists() and not path.is_file():
+                raise RecordingError("not a regular file")  # reading a pipe may never end
             with open(path, "rb") as file:
-                missing = wav_shortfall(file)
+                missing = missing_bytes(file)
                 if file.seek(0, os.SEEK_END) == 0:
                     raise RecordingError("empty: the file has 0 bytes")
             if missing:

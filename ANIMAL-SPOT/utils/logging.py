@@ -38,7 +38,9 @@ def log_to_file(path: Path, *, append: bool) -> None:
     Raises:
         OSError: If the file cannot be opened.
     """
-    handler = logging.FileHandler(path, mode="a" if append else "w", encoding="utf-8")
+    handler = logging.FileHandler(
+        path, mode="a" if append else "w", encoding="utf-8", errors="backslashreplace"
+    )
     handler.setFormatter(logging.Formatter(FORMAT, datefmt="%H:%M:%S"))
     logging.getLogger().addHandler(handler)
 

@@ -69,11 +69,13 @@ class Journal:
 
     def _read(self, content: dict[str, Any]) -> None:
         path, stem = content["path"], content["stem"]
-        self._stems[stem] = path
+        if not isinstance(path, str) or not isinstance(stem, str):
+            raise TypeError("path and stem are texts")
         if "begun" in content:
             self._entries.pop(path, None)
         else:
             self._entries[path] = Completed(**content)
+        self._stems[stem] = path
 
     @property
     def stems(self) -> dict[str, str]:

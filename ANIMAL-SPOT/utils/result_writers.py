@@ -195,7 +195,7 @@ def write_parquet(
         *(pa.float32() for _ in header.names),
     ]
     metadata = {
-        "model_path": header.model_path,
+        "model_path": _plain(header.model_path),
         "data_opts": str(header.data_opts),
         "sequence_len": str(header.sequence_len),
         "hop": str(header.hop),
@@ -204,7 +204,7 @@ def write_parquet(
     schema = pa.schema(list(zip(_columns(header), types, strict=True)), metadata=metadata)
     names = pa.array(list(header.names))
     file = pa.array([_plain(input_path)])
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with open(path, "wb") as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for batch in batches:
             found, winner, score = decide_windows(batch.probabilities, header.threshold)
             n = len(found)
@@ -238,7 +238,7 @@ def write_latent_parquet(
             ("vector", pa.list_(pa.float32(), n_features)),
         ]
     )
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with open(path, "wb") as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for batch, vectors in batches:
             flat = pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
             columns = [
@@ -258,6 +258,6 @@ def table_lines(kind: str, annotations: Iterable[Annotation], header: RunHeader)
     return raven_lines(annotations, opts["fmin"], opts["fmax"])
 
 
-def _plain(path: Path) -> str:
+def _plain(path: Path | str) -> str:
     """Return a path as text that every program can read, also if its bytes are not UTF-8."""
     return str(path).encode(errors="surrogateescape").decode(errors="replace")
