@@ -17,7 +17,7 @@ demo: demo-data
 demo-data: $(DEMO_DATA)/.complete
 
 test: .venv/.installed
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile
 
 lint: .venv/.installed
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import functools
 import hashlib
 import json
 import logging
@@ -13,6 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +32,12 @@ from data.signal_config import SignalConfig
 from data.window_features import WindowFeatures
 from data.windows import WindowGrid
 from models.engines import (
+    CorrectedEngine,
     Engine,
-    OffsetEngine,
-    TorchEngine,
     build_engine,
-    centred_difference,
     choose_engine,
-    infer_all,
+    corrected,
+    fit_correction,
     probabilities_of,
 )
 from predictor import MARGIN, Detector, Predictor
@@ -48,7 +47,6 @@ from utils.files import remove_leftovers, require_writable_folder, sole_process
 from utils.interrupt import Interrupted, StopRequest
 from utils.logging import close_log, log_to_file, start_log
 from utils.model_file import ModelFile, load_model, load_torchscript
-from utils.precision import Precision
 from utils.predict_config import PredictConfig
 from utils.prediction_journal import Journal
 from utils.progress import SoundProgress
@@ -59,8 +57,9 @@ log = logging.getLogger("PREDICT")
 
 SOME_FAILED = 3  # exit status
 LOCK = ".prediction.lock"
-_N_CHECKED = 32  # windows that the faster arithmetic is compared with fp32 on
+_N_CHECKED = 48  # windows that the faster arithmetic is compared with fp32 on
 _N_CALIBRATION = 128  # windows that 8-bit ranges are found on
+_SAFE_SHARE = 0.65  # of the margin, on the sample: the worst of all windows will be worse
 _LEAST_AGREEMENT = 0.98  # of 8 bits with fp32, in decisions
 
 
@@ -284,9 +283,6 @@ def build_detectors(run: Run, paths: Sequence[Path]) -> list[Detector]:
     Raises:
         ValueError: If an engine or precision cannot be had.
     """
-    config = run.config
-    device = torch.device("cuda" if config.cuda and torch.cuda.is_available() else "cpu")
-    engine_name, precision = choose_engine(config.engine, device, config.precision)
     by_signal: dict[SignalConfig, WindowFeatures] = {}
     detectors = []
     for model in run.models:
@@ -295,38 +291,54 @@ def build_detectors(run: Run, paths: Sequence[Path]) -> list[Detector]:
             pipeline = SpectrogramPipeline(signal)
             for warning in pipeline.warnings():
                 log.warning("%s", warning)
-            by_signal[signal] = WindowFeatures(pipeline, grid, device)
+            by_signal[signal] = WindowFeatures(pipeline, grid, _device(run.config))
         features = by_signal[signal]
-        shape = dsp.n_frames(grid.length, signal.n_fft, signal.hop_length), features.n_features
-        build = functools.partial(
-            build_engine, engine_name, model.model, shape, batch_size=config.batch_size
-        )
-        exact = None
-        if precision == "int8":
-            n = max(_N_CALIBRATION, 2 * (config.batch_size or 0))
-            sample = sample_windows(paths, features, grid, 2 * n)
-            calibration, others = (None, None) if sample is None else (sample[::2], sample[1::2])
-            engine: Engine = build(precision, device, calibration=calibration)
-            _report_agreement(engine, _reference(model, device), others, config.threshold)
-        elif precision != "fp32" and config.precision == "auto":
-            sample = sample_windows(paths, features, grid, _N_CHECKED)
-            engine = build(precision, device)
-            reference = _reference(model, device)
-            offset = _offset_if_close(engine, reference, sample)
-            if offset is None:
-                engine = build("fp32", device)
-            else:
-                engine, exact = OffsetEngine(engine, offset, shape), reference
-        else:
-            engine = build(precision, device)
+        engine, exact = _engines(run.config, model, features, grid, paths)
         log.info("network: %s, %s", model.backbone, engine.name)
         detectors.append(Detector(engine, features, grid, float(signal.fmin), exact))
     return detectors
 
 
-def _reference(model: ModelFile, device: torch.device) -> Engine:
-    # A copy, since an engine lays out the weights as its arithmetic likes them.
-    return TorchEngine(copy.deepcopy(model.model), Precision("fp32", device))
+def _device(config: PredictConfig) -> torch.device:
+    return torch.device("cuda" if config.cuda and torch.cuda.is_available() else "cpu")
+
+
+def _engines(
+    config: PredictConfig,
+    model: ModelFile,
+    features: WindowFeatures,
+    grid: WindowGrid,
+    paths: Sequence[Path],
+) -> tuple[Engine, Engine | None]:
+    """Return what computes a network, and what decides windows that it leaves open."""
+    device = _device(config)
+    engine_name, precision = choose_engine(config.engine, device, config.precision)
+    signal = model.signal
+    shape = dsp.n_frames(grid.length, signal.n_fft, signal.hop_length), features.n_features
+
+    def build(precision: str, **options: object) -> Engine:
+        options = {"batch_size": config.batch_size} | options
+        # A copy, since an engine may lay out the weights as its arithmetic likes them.
+        network = copy.deepcopy(model.model)
+        return build_engine(engine_name, network, shape, precision, device, **options)
+
+    if precision == "int8":
+        n = max(_N_CALIBRATION, 2 * (config.batch_size or 0))
+        sample = sample_windows(paths, features, grid, 2 * n)
+        calibration, others = (None, None) if sample is None else (sample[::2], sample[1::2])
+        engine = build(precision, calibration=calibration)
+        _report_agreement(engine, build("fp32"), others, config.threshold)
+        return engine, None
+    if precision == "fp32" or config.precision != "auto":
+        return build(precision), None
+    sample = sample_windows(paths, features, grid, _N_CHECKED)
+    # OpenVINO fills batches up, and there are seldom several open windows in one.
+    single = {"batch_size": 1} if engine_name == "openvino" else {}
+    fast, exact = build(precision), build("fp32", **single)
+    correction = _correction_if_close(fast, exact, sample)
+    if correction is None:
+        return build("fp32"), None
+    return CorrectedEngine(fast, correction, shape), exact
 
 
 def sample_windows(
@@ -350,23 +362,26 @@ def sample_windows(
     return torch.cat(windows) if windows else None
 
 
-def _offset_if_close(
+def _correction_if_close(
     engine: Engine, reference: Engine, sample: torch.Tensor | None
 ) -> np.ndarray | None:
     """Compare an arithmetic with fp32 on windows of the recordings.
 
     Returns:
-        What it takes off each class's logit on average, to be added again; None if the two are too
-        far apart, or there is no window to compare them on.
+        How to correct its logits; None if the two are too far apart even so, or there are too few
+        windows to compare them on.
     """
-    if sample is None:
-        log.info("no recording is as long as a window, so fp32 is used")
+    if sample is None or len(sample) < 4:
+        log.info("too few windows to compare %s with fp32 on: fp32 is used", engine.name)
         return None
-    exact, _ = infer_all(reference, sample)
-    other, _ = infer_all(engine, sample)
-    offset = centred_difference(exact, other)
-    difference = np.abs(probabilities_of(other + offset) - probabilities_of(exact)).max()
-    if difference > MARGIN:
+    exact, other = _logits(reference, sample), _logits(engine, sample)
+    difference = 0.0
+    for half in (0, 1):  # each half is corrected by what the other one says
+        correction = fit_correction(exact[half::2], other[half::2])
+        found = probabilities_of(corrected(other[1 - half :: 2], correction))
+        wanted = probabilities_of(exact[1 - half :: 2])
+        difference = max(difference, float(np.abs(found - wanted).max()))
+    if difference > _SAFE_SHARE * MARGIN:
         log.warning(
             "%s is up to %.3f off in a probability on %d sampled windows: fp32 is used instead",
             engine.name,
@@ -380,7 +395,13 @@ def _offset_if_close(
         len(sample),
         difference,
     )
-    return offset
+    return fit_correction(exact, other)
+
+
+def _logits(engine: Engine, features: torch.Tensor) -> np.ndarray:
+    with ThreadPoolExecutor(engine.n_parallel) as pool:
+        results = pool.map(engine.infer, features.split(engine.batch_size))
+        return np.concatenate([logits for logits, _ in results])
 
 
 def _report_agreement(
@@ -391,7 +412,7 @@ def _report_agreement(
         return
     decided = []
     for one in (reference, engine):
-        found, winner, _ = decide_windows(probabilities_of(infer_all(one, sample)[0]), threshold)
+        found, winner, _ = decide_windows(probabilities_of(_logits(one, sample)), threshold)
         decided.append(np.where(found, winner, -1))
     same = float(np.mean(decided[0] == decided[1]))
     enough = same >= _LEAST_AGREEMENT

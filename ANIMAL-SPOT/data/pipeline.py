@@ -194,7 +194,7 @@ class SpectrogramPipeline:
     def normalise_each(self, levels: Tensor) -> Tensor:
         """Map levels ``(windows, time, n_features)`` to 0..1, each window by itself."""
         extremes = None
-        if self.config.min_max_norm:
+        if self.config.min_max_norm and len(levels) > 1:
             extremes = torch.stack(torch.aminmax(levels.flatten(1), dim=1))[..., None, None]
         return self.normalise(levels, extremes)
 

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import importlib.util
 import io
+import logging
 import os
 import warnings
 from typing import Any, Protocol
@@ -15,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from utils.precision import Precision, choose_precision
+
+_RIDGE = 0.03  # penalty for each window
 
 
 class EngineError(ValueError):
@@ -188,21 +191,17 @@ class OnnxRuntimeEngine:
         return logits, embedding
 
 
-class OffsetEngine:
-    """An engine whose logits are shifted, to make up for what its arithmetic shifts them by.
-
-    Rounding the weights of a network to 16 bits moves the mean of each class's logit (as in 8 bits:
-    Nagel et al., Data-free quantization through weight equalization and bias correction, ICCV
-    2019).
+class CorrectedEngine:
+    """An engine whose logits are put right for what its arithmetic does to them on average.
 
     Args:
         engine: The engine.
-        offset: Added to the logits, shape ``(classes,)``.
+        correction: What ``fit_correction`` found.
         shape: ``(time, features)`` of the windows that it was found on; others are left alone.
     """
 
-    def __init__(self, engine: Engine, offset: np.ndarray, shape: tuple[int, int]) -> None:
-        self._engine, self._offset = engine, offset.astype(np.float32)
+    def __init__(self, engine: Engine, correction: np.ndarray, shape: tuple[int, int]) -> None:
+        self._engine, self._correction = engine, correction
         self._shape = tuple(shape)
         self.name, self.batch_size = engine.name, engine.batch_size
         self.n_parallel = engine.n_parallel
@@ -211,8 +210,45 @@ class OffsetEngine:
         """Compute network inputs; see ``Engine``."""
         logits, embedding = self._engine.infer(features)
         if tuple(features.shape[2:]) == self._shape:
-            logits = logits + self._offset
+            logits = corrected(logits, self._correction)
         return logits, embedding
+
+
+def fit_correction(exact: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Find the linear map that takes logits of one arithmetic closest to those of another.
+
+    Rounding a network's weights to 16 bits shifts and scales its outputs, besides adding noise. The
+    shift is known from 8 bits (Nagel et al., Data-free quantization through weight equalization
+    and bias correction, ICCV 2019); here a ridge regression of the difference finds both.
+
+    Args:
+        exact: Logits ``(windows, classes)``.
+        other: The same windows in the other arithmetic.
+
+    Returns:
+        Shape ``(classes + 1, classes)``, for ``corrected``.
+    """
+    target, inputs = _centred(exact), _with_one(_centred(other))
+    penalty = _RIDGE * len(inputs) * np.eye(inputs.shape[1])
+    penalty[-1, -1] *= 1e-6  # the shift is free
+    difference = target - inputs[:, :-1]
+    return np.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ difference)
+
+
+def corrected(logits: np.ndarray, correction: np.ndarray) -> np.ndarray:
+    """Apply what ``fit_correction`` found; float32 of the same shape, with mean 0 in each row."""
+    centred = _centred(logits)
+    return (centred + _with_one(centred) @ correction).astype(np.float32)
+
+
+def _centred(logits: np.ndarray) -> np.ndarray:
+    # What all logits of a window have in common does not change its probabilities.
+    logits = logits.astype(np.float64)
+    return logits - logits.mean(1, keepdims=True)
+
+
+def _with_one(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([values, np.ones((len(values), 1))], 1)
 
 
 def infer_all(engine: Engine, features: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -227,17 +263,6 @@ def infer_all(engine: Engine, features: Tensor) -> tuple[np.ndarray, np.ndarray]
 def probabilities_of(logits: np.ndarray) -> np.ndarray:
     """Softmax of ``(windows, classes)``, float32."""
     return torch.softmax(torch.from_numpy(logits), 1).numpy()
-
-
-def centred_difference(exact: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the mean shift of each class's logit, shape ``(classes,)``; a common one is no shift.
-
-    Args:
-        exact: Logits ``(windows, classes)``.
-        other: The same from another arithmetic.
-    """
-    difference = exact - other
-    return (difference - difference.mean(1, keepdims=True)).mean(0)
 
 
 def _converted(model: nn.Sequential, shape: tuple[int, ...]) -> Any:
@@ -266,6 +291,7 @@ def _converted(model: nn.Sequential, shape: tuple[int, ...]) -> Any:
 
 def _quantised(network: Any, calibration: Tensor | None, batch_size: int) -> Any:
     """Return an OpenVINO network in 8 bits, its ranges found on calibration windows."""
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # seeks compilers
     nncf = _module("nncf")
     if calibration is None or len(calibration) < batch_size:
         raise EngineError("--precision int8 needs more sound to find the range of numbers with")
