@@ -10,12 +10,13 @@ from torch import nn
 
 from models.classifier import Classifier
 from models.engines import (
+    CorrectedEngine,
     EngineError,
-    OffsetEngine,
     TorchEngine,
     build_engine,
-    centred_difference,
     choose_engine,
+    corrected,
+    fit_correction,
     infer_all,
     probabilities_of,
 )
@@ -257,23 +258,36 @@ def test_an_engine_that_is_not_installed(engine, missing, network, monkeypatch):
 # -- shifts ---------------------------------------------------------------------------------------
 
 
-def test_shift_of_the_logits_by_hand():
-    exact = np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], np.float32)
-    other = np.array([[2.0, 3.0, 1.0], [1.0, 0.0, 2.0]], np.float32)
-    # Differences -1 -1 2 and -1 0 -2; their means 0 and -1 are no shift of a class against others.
-    # Left: -1 -1 2 and 0 1 -1; mean over the windows:
-    np.testing.assert_allclose(centred_difference(exact, other), [-0.5, 0.0, 0.5])
+def test_correction_undoes_a_known_distortion():
+    rng = np.random.default_rng(0)
+    exact = rng.normal(0, 3, (48, 5))
+    scale, shift = np.array([0.97, 1.02, 1.0, 0.95, 1.03]), np.array([0.1, -0.1, 0.0, 0.05, -0.05])
+    common = rng.normal(0, 1, (48, 1))  # what all classes share changes no probability
+    other = exact * scale + shift + common
+    correction = fit_correction(exact[:24], other[:24])
+    before = np.abs(probabilities_of(other[24:]) - probabilities_of(exact[24:])).max()
+    after = np.abs(
+        probabilities_of(corrected(other[24:], correction)) - probabilities_of(exact[24:])
+    )
+    assert after.max() < before / 4
 
 
-def test_shifted_engine(network, inputs, wanted):
-    shift = np.array([0.5, -0.25, 0.0])
-    plain = TorchEngine(network, Precision("fp32", CPU), 4)
-    engine = OffsetEngine(plain, shift, SHAPE)
+def test_correction_of_equal_logits_changes_nothing():
+    logits = np.random.default_rng(1).normal(0, 3, (20, 2)).astype(np.float32)
+    found = corrected(logits, fit_correction(logits, logits))
+    np.testing.assert_allclose(probabilities_of(found), probabilities_of(logits), atol=1e-6)
+
+
+def test_corrected_engine_leaves_other_shapes_alone(network, inputs, wanted):
+    plain = TorchEngine(network, Precision("fp32", CPU), batch_size=4)
+    exact = wanted[0] + np.linspace(-1, 1, wanted[0].shape[1], dtype=np.float32)
+    correction = fit_correction(exact, wanted[0])
+    engine = CorrectedEngine(plain, correction, SHAPE)
     logits, embedding = infer_all(engine, inputs)
-    np.testing.assert_allclose(logits, wanted[0] + shift, rtol=0, atol=LOGIT_TOLERANCE)
+    np.testing.assert_allclose(logits, corrected(wanted[0], correction), atol=LOGIT_TOLERANCE)
     np.testing.assert_allclose(embedding, wanted[1], rtol=0, atol=1e-3)
     assert engine.batch_size == 4
-    other = inputs[:2, :, :15]  # windows that the shift was not found on
+    other = inputs[:2, :, :15]
     np.testing.assert_array_equal(engine.infer(other)[0], plain.infer(other)[0])
 
 

@@ -1,8 +1,8 @@
 """predict.py: what a whole run leaves behind."""
 
-import io
 import csv
 import dataclasses
+import io
 import os
 import pickle
 import re
