@@ -35,6 +35,16 @@ settings.register_profile(
 settings.load_profile("repository")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Write file names that are not UTF-8 so that test processes can send them to each other."""
+    report = yield
+    report.sections = [
+        (title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections
+    ]
+    return report
+
+
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """Folder of numbers measured on the original program."""
