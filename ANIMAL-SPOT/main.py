@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from data.audiodataset import ClipDataset, EpochSampler, make_loader
+from data.audiodataset import ClipDataset, EpochSampler, end_workers, make_loader
 from data.corpus import Corpus, CorpusError, load_corpus, write_excluded_files
 from data.labels import names_by_index
 from data.pipeline import SpectrogramPipeline
@@ -156,6 +156,8 @@ def run(config: TrainConfig) -> None:
     try:
         _train_and_save(config, corpus, trainer, loaders, folders["model"], classifier_opts)
     finally:
+        for loader in loaders.values():
+            end_workers(loader)
         summary.close()
 
 

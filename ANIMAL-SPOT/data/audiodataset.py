@@ -205,6 +205,17 @@ def make_loader(
     )
 
 
+def end_workers(loader: DataLoader) -> None:
+    """End the processes of a loader.
+
+    Left to chance they may live until the end of the program, which then waits for them for ever,
+    since they leave SIGTERM to it.
+    """
+    iterator = getattr(loader, "_iterator", None)  # kept by persistent workers only
+    if iterator is not None:
+        iterator._shutdown_workers()
+
+
 def _start_worker(_worker: int) -> None:
     ignore_signals()
     torch.set_num_threads(1)
