@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import platform
 import sys
 import time
@@ -27,6 +26,7 @@ from utils.config import TrainConfig, as_dict, parse_config
 from utils.early_stopping import EarlyStopping
 from utils.errors import is_memory_error, one_line
 from utils.files import require_writable_folder
+from utils.hardware import n_cores
 from utils.interrupt import Interrupted
 from utils.logging import close_log, log_to_file, start_log
 from utils.model_file import FILE_NAME, ModelFile, save_model, save_torchscript
@@ -242,8 +242,7 @@ def _make_loaders(
 
 def _n_workers(config: TrainConfig) -> int:
     """Return the wanted number of processes, or that of the cores if there are fewer."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(config.num_workers, cores or 1)
+    return min(config.num_workers, n_cores())
 
 
 def _make_trainer(

@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     the signal's number: it was stopped.
     """
     config = parse_config(argv)
-    from prediction import predict  # PyTorch takes a second that --help need not wait for
+    from predict_run import predict  # PyTorch takes a second that --help need not wait for
 
     return predict(config)
 

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.audio_io import n_resampled
 from data.recordings import (
     Recording,
     RecordingError,
     StreamResampler,
     file_digest,
     file_state,
-    n_resampled,
 )
 from data.window_features import WindowFeatures
 from data.windows import WindowCutter, WindowGrid
@@ -471,7 +471,7 @@ class Predictor:
         except OSError as error:
             yield _End(reason=f"unreadable: {error.strerror or error}")
         except Exception as error:  # one recording never stops the others
-            if isinstance(error, MemoryError) or is_memory_error(error):
+            if is_memory_error(error):
                 raise
             log.debug("%s", path, exc_info=True)
             yield _End(reason=f"{type(error).__name__}: {error}".split("\n")[0])
@@ -512,7 +512,7 @@ class Predictor:
             n_samples = n_resampled(recording.n_frames, rate, grids[0].sample_rate)
             if n_samples == 0:
                 raise RecordingError("empty: shorter than one sample")
-            end = cutters[0].n_windows
+            end = cutters[0].window_counts
             for stretches, cutter in zip(cut, cutters, strict=True):
                 stretches.extend(cutter.finish(*end))
             yield from inputs()

@@ -15,6 +15,7 @@ import numpy as np
 import soundfile as sf
 
 from synthesise_corpus import CALL_TYPES, RATE, call_waveform, sea_noise
+from utils.annotation_tables import RAVEN_HEADER
 from utils.files import atomic_path, write_text_atomic
 
 STEM = "recording1"
@@ -23,16 +24,6 @@ LEVELS_DB = (-12, 3)  # of a call against the noise, as in the corpus
 NOISE_DB = -27  # re full scale
 LEAST_GAP_S = 1.0  # between calls, so that each is an event of its own
 LONGEST_MIN = 30  # the whole recording is made in memory
-COLUMNS = (
-    "Selection",
-    "View",
-    "Channel",
-    "Begin Time (s)",
-    "End Time (s)",
-    "Low Freq (Hz)",
-    "High Freq (Hz)",
-    "Annotation",
-)
 
 
 @dataclass(frozen=True)
@@ -99,7 +90,7 @@ def occupied_band(waveform: np.ndarray) -> tuple[float, float]:
 
 def selection_table(calls: list[PlacedCall]) -> str:
     """Return the calls as a selection table of Raven."""
-    lines = ["\t".join(COLUMNS)]
+    lines = ["\t".join(RAVEN_HEADER[:-1])]
     for number, call in enumerate(calls, start=1):
         low_hz, high_hz = occupied_band(call.waveform)
         lines.append(

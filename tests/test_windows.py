@@ -93,7 +93,7 @@ def cut(grid, n_at_once, samples, block_sizes):
         stretches += cutter.feed(samples[position : position + size])
         position += size
     stretches += cutter.feed(samples[position:])
-    return stretches + list(cutter.finish(*cutter.n_windows))
+    return stretches + list(cutter.finish(*cutter.window_counts))
 
 
 blocks = st.lists(st.integers(0, 400), max_size=30)

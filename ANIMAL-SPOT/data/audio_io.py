@@ -69,11 +69,16 @@ def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
     """Resample ``(samples,)`` to exactly ``floor(samples * rate_out / rate_in)`` samples."""
     if rate_in == rate_out:
         return samples
-    n_out = int(len(samples) * rate_out / rate_in)
+    n_out = n_resampled(len(samples), rate_in, rate_out)
     result = soxr.resample(samples, rate_in, rate_out, quality="HQ")
     if len(result) < n_out:
         result = np.pad(result, (0, n_out - len(result)))
     return np.ascontiguousarray(result[:n_out])
+
+
+def n_resampled(n_samples: int, rate_in: int, rate_out: int) -> int:
+    """Return the length of ``n_samples`` at another rate."""
+    return int(n_samples * rate_out / rate_in)
 
 
 @dataclass(frozen=True)

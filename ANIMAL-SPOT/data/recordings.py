@@ -12,7 +12,7 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from data.audio_io import missing_bytes, mix_down, resample
+from data.audio_io import missing_bytes, mix_down, n_resampled, resample
 
 SUFFIXES = frozenset(
     f".{name}"
@@ -310,11 +310,6 @@ class StreamResampler:
         samples = samples[: max(0, n_resampled(self._n_in, *self._rates) - self._n_out)]
         self._n_out += len(samples)
         return samples
-
-
-def n_resampled(n_samples: int, rate_in: int, rate_out: int) -> int:
-    """Return the length of ``n_samples`` at another rate."""
-    return int(n_samples * rate_out / rate_in)
 
 
 def file_digest(path: Path) -> str:

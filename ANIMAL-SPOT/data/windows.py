@@ -92,7 +92,7 @@ class WindowCutter:
             self._drop_before((self._next - int(grid.last_window)) * grid.hop)
 
     @property
-    def n_windows(self) -> tuple[int, bool]:
+    def window_counts(self) -> tuple[int, bool]:
         """Regular windows of what was fed, and whether there is a last one besides."""
         n_samples = self._first + self._n_held
         n_regular = self._grid.n_regular(n_samples)

@@ -15,5 +15,8 @@ def one_line(error: BaseException) -> str:
 
 
 def is_memory_error(error: Exception) -> bool:
-    """Tell whether PyTorch ran out of memory, of whatever device."""
-    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    """Tell whether Python or PyTorch ran out of memory, of whatever device."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(
+        error
+    )

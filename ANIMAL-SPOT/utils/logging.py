@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-PACKAGES = ("data", "models", "utils", "trainer", "predictor")
+PACKAGES = ("data", "models", "utils", "trainer", "predictor", "detectors")
 FORMAT = "%(asctime)s|%(levelname).1s|%(message)s"
 
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def confusion_figure(values: Tensor, names: Sequence[str], number_format: str | None) -> Figure:
+def confusion_figure(
+    values: Tensor | np.ndarray, names: Sequence[str], number_format: str | None
+) -> Figure:
     """Draw a confusion matrix: rows are true classes, columns predicted ones.
 
     Args:

@@ -11,6 +11,7 @@ from typing import Any
 
 from data.windows import WindowGrid
 from predictor import Outcome
+from utils.annotation_tables import RAVEN_HEADER
 from utils.files import atomic_path
 from utils.prediction_journal import Completed, Journal
 from utils.result_writers import (
@@ -166,23 +167,8 @@ def write_run_tables(
 
 def _combined_lines(done: Sequence[tuple[Path, Completed]], header: RunHeader) -> Iterator[str]:
     """Return a Raven table with times that run over all recordings in their order."""
-    yield (
-        "\t".join(
-            (
-                *(
-                    "Selection",
-                    "View",
-                    "Channel",
-                    "Begin Time (s)",
-                    "End Time (s)",
-                    "Low Freq (Hz)",
-                ),
-                *("High Freq (Hz)", "Begin Path", "File Offset (s)", "Begin File", "Annotation"),
-                "Score",
-            )
-        )
-        + "\n"
-    )
+    files = ("Begin Path", "File Offset (s)", "Begin File")
+    yield "\t".join((*RAVEN_HEADER[:-2], *files, *RAVEN_HEADER[-2:])) + "\n"
     low, high = float(header.data_opts["fmin"]), float(header.data_opts["fmax"])
     offset, number = 0.0, 0
     for _, entry in done:

@@ -269,16 +269,13 @@ def _pairs(confusion: np.ndarray, names: Sequence[str]) -> Counter[Pair]:
 
 
 def _draw(folder: Path, scores: Scores) -> None:
-    import torch
-
     from utils.plots import confusion_figure
 
     names = [*scores.names, BACKGROUND]
-    matrices = [torch.from_numpy(scores.matrix(c)) for c in (scores.confusion, scores.windows)]
     figures = {
         "pr_curves.png": _precision_recall_figure(scores.curves),
-        "confusion.png": confusion_figure(matrices[0], names, "{:d}"),
-        "confusion_windows.png": confusion_figure(matrices[1], names, "{:d}"),
+        "confusion.png": confusion_figure(scores.matrix(scores.confusion), names, "{:d}"),
+        "confusion_windows.png": confusion_figure(scores.matrix(scores.windows), names, "{:d}"),
     }
     for name, figure in figures.items():
         with atomic_path(folder / name) as temporary:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class WindowExtras:
         folder: The output folder.
         header: What the results have in common.
         grid: Windows at the rate of the first network.
+        stems: What the results of each recording are called after.
         visualize: ``all`` or ``detections``; None for no pictures.
         collect: Collect feature vectors and network inputs, in memory.
     """
@@ -40,8 +42,9 @@ class WindowExtras:
         folder: Path,
         header: RunHeader,
         grid: WindowGrid,
-        visualize: str | None,
+        stems: Mapping[Path, str],
         *,
+        visualize: str | None,
         collect: bool,
     ) -> None:
         for left in folder.glob(f"{HIDDEN_PREFIX}*"):  # by a run that was killed
@@ -51,17 +54,13 @@ class WindowExtras:
         self._grid = grid
         self._visualize = visualize
         self._collect = collect
-        self._stems: dict[Path, str] = {}
+        self._stems = stems
         self._inputs: dict[Path, list[Tensor]] = {}
         self._content: dict[str, list[Any]] = {
             "filenames": [],
             "features": [],
             "spectra_input": [],
         }
-
-    def name_results(self, stems: dict[Path, str]) -> None:
-        """Say what the results of each recording are called after."""
-        self._stems = stems
 
     def add(
         self, outcome: Outcome, first_window: int, inputs: Tensor, probabilities: np.ndarray

@@ -44,7 +44,7 @@ from data.signal_config import SignalConfig  # noqa: E402
 from data.windows import WindowGrid  # noqa: E402
 from models.classifier import Classifier  # noqa: E402
 from models.factory import build_encoder, build_model  # noqa: E402
-from prediction import Run, choose_settings, load_models  # noqa: E402
+from predict_run import Run, choose_settings, load_models  # noqa: E402
 from predictor import Predictor  # noqa: E402
 from synthesise_corpus import sea_noise  # noqa: E402
 from utils.interrupt import StopRequest  # noqa: E402

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import hashlib
 import json
@@ -11,36 +10,14 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from data import dsp
-from data.pipeline import SpectrogramPipeline
-from data.recordings import (
-    RecordingError,
-    excerpt,
-    file_digest,
-    find_recordings,
-    output_stems,
-)
-from data.signal_config import SignalConfig
-from data.window_features import WindowFeatures
+from data.recordings import file_digest, find_recordings, output_stems
 from data.windows import WindowGrid
-from models.engines import (
-    CorrectedEngine,
-    Engine,
-    build_engine,
-    choose_engine,
-    corrected,
-    fit_correction,
-    probabilities_of,
-)
-from predictor import MARGIN, Detector, Predictor
+from detectors import build_detectors
+from predictor import Predictor
 from utils.checkpoints import load_tensors
 from utils.errors import is_memory_error, one_line
 from utils.files import remove_leftovers, require_writable_folder, sole_process
@@ -48,19 +25,15 @@ from utils.interrupt import Interrupted, StopRequest
 from utils.logging import close_log, log_to_file, start_log
 from utils.model_file import ModelFile, load_model, load_torchscript
 from utils.predict_config import PredictConfig
-from utils.prediction_journal import Journal
+from utils.prediction_journal import Completed, Journal
 from utils.progress import SoundProgress
-from utils.result_folder import ResultFolder, window_batches, write_run_tables
-from utils.result_writers import RunHeader, decide_windows, log_lines
+from utils.result_folder import FAILED, SUMMARY, ResultFolder, window_batches, write_run_tables
+from utils.result_writers import RunHeader, log_lines
 
 log = logging.getLogger("PREDICT")
 
 SOME_FAILED = 3  # exit status
 LOCK = ".prediction.lock"
-_N_CHECKED = 48  # windows that the faster arithmetic is compared with fp32 on
-_N_CALIBRATION = 128  # windows that 8-bit ranges are found on
-_SAFE_SHARE = 0.65  # of the margin, on the sample: the worst of all windows will be worse
-_LEAST_AGREEMENT = 0.98  # of 8 bits with fp32, in decisions
 
 
 def predict(config: PredictConfig) -> int:
@@ -82,7 +55,7 @@ def predict(config: PredictConfig) -> int:
         log.error("%s", one_line(error))
         log.debug("where it came from", exc_info=True)
         return 1
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not is_memory_error(error):
             raise
         log.error("out of memory (%s): lower --batch_size", one_line(error))
@@ -244,7 +217,7 @@ def choose_settings(config: PredictConfig, models: Sequence[ModelFile]) -> Setti
     return Settings(sequence_len, hop, names)
 
 
-# --- networks -------------------------------------------------------------------------------
+# --- the run --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -269,163 +242,14 @@ class Run:
     def predictor(self, paths: Sequence[Path], **options: object) -> Predictor:
         """Make the networks ready for these recordings."""
         return Predictor(
-            build_detectors(self, paths),
+            build_detectors(
+                self.config, self.models, [self.grid_of(model) for model in self.models], paths
+            ),
             n_readers=self.config.num_workers,
             threshold=self.config.threshold,
             check=self.stop.check,
             **options,
         )
-
-
-def build_detectors(run: Run, paths: Sequence[Path]) -> list[Detector]:
-    """Make the networks ready, in the arithmetic that is wanted or that agrees with fp32.
-
-    Raises:
-        ValueError: If an engine or precision cannot be had.
-    """
-    by_signal: dict[SignalConfig, WindowFeatures] = {}
-    detectors = []
-    for model in run.models:
-        signal, grid = model.signal, run.grid_of(model)
-        if signal not in by_signal:
-            pipeline = SpectrogramPipeline(signal)
-            for warning in pipeline.warnings():
-                log.warning("%s", warning)
-            by_signal[signal] = WindowFeatures(pipeline, grid, _device(run.config))
-        features = by_signal[signal]
-        engine, exact = _engines(run.config, model, features, grid, paths)
-        log.info("network: %s, %s", model.backbone, engine.name)
-        detectors.append(Detector(engine, features, grid, float(signal.fmin), exact))
-    return detectors
-
-
-def _device(config: PredictConfig) -> torch.device:
-    return torch.device("cuda" if config.cuda and torch.cuda.is_available() else "cpu")
-
-
-def _engines(
-    config: PredictConfig,
-    model: ModelFile,
-    features: WindowFeatures,
-    grid: WindowGrid,
-    paths: Sequence[Path],
-) -> tuple[Engine, Engine | None]:
-    """Return what computes a network, and what decides windows that it leaves open."""
-    device = _device(config)
-    engine_name, precision = choose_engine(config.engine, device, config.precision)
-    signal = model.signal
-    shape = dsp.n_frames(grid.length, signal.n_fft, signal.hop_length), features.n_features
-
-    def build(precision: str, **options: object) -> Engine:
-        options = {"batch_size": config.batch_size} | options
-        # A copy, since an engine may lay out the weights as its arithmetic likes them.
-        network = copy.deepcopy(model.model)
-        return build_engine(engine_name, network, shape, precision, device, **options)
-
-    if precision == "int8":
-        n = max(_N_CALIBRATION, 2 * (config.batch_size or 0))
-        sample = sample_windows(paths, features, grid, 2 * n)
-        calibration, others = (None, None) if sample is None else (sample[::2], sample[1::2])
-        engine = build(precision, calibration=calibration)
-        _report_agreement(engine, build("fp32"), others, config.threshold)
-        return engine, None
-    if precision == "fp32" or config.precision != "auto":
-        return build(precision), None
-    sample = sample_windows(paths, features, grid, _N_CHECKED)
-    # OpenVINO fills batches up, and there are seldom several open windows in one.
-    single = {"batch_size": 1} if engine_name == "openvino" else {}
-    fast, exact = build(precision), build("fp32", **single)
-    correction = _correction_if_close(fast, exact, sample)
-    if correction is None:
-        return build("fp32"), None
-    return CorrectedEngine(fast, correction, shape), exact
-
-
-def sample_windows(
-    paths: Sequence[Path], features: WindowFeatures, grid: WindowGrid, n: int
-) -> torch.Tensor | None:
-    """Return ``n`` windows spread over all recordings; fewer if some cannot be read, or None."""
-    windows = []
-    for i in range(n):
-        position = i * 0.618034 % 1.0  # golden ratio: evenly spread for any number of files
-        try:
-            samples = excerpt(
-                paths[i * len(paths) // n],
-                position,
-                grid.length / grid.sample_rate,
-                grid.sample_rate,
-            )
-        except (RecordingError, OSError):
-            continue  # reported when its turn comes
-        if len(samples) >= grid.length:
-            windows.append(features.of_stretch(samples[: grid.length], 1))
-    return torch.cat(windows) if windows else None
-
-
-def _correction_if_close(
-    engine: Engine, reference: Engine, sample: torch.Tensor | None
-) -> np.ndarray | None:
-    """Compare an arithmetic with fp32 on windows of the recordings.
-
-    Returns:
-        How to correct its logits; None if the two are too far apart even so, or there are too few
-        windows to compare them on.
-    """
-    if sample is None or len(sample) < 4:
-        log.info("too few windows to compare %s with fp32 on: fp32 is used", engine.name)
-        return None
-    exact, other = _logits(reference, sample), _logits(engine, sample)
-    difference = 0.0
-    for half in (0, 1):  # each half is corrected by what the other one says
-        correction = fit_correction(exact[half::2], other[half::2])
-        found = probabilities_of(corrected(other[1 - half :: 2], correction))
-        wanted = probabilities_of(exact[1 - half :: 2])
-        difference = max(difference, float(np.abs(found - wanted).max()))
-    if difference > _SAFE_SHARE * MARGIN:
-        log.warning(
-            "%s is up to %.3f off in a probability on %d sampled windows: fp32 is used instead",
-            engine.name,
-            difference,
-            len(sample),
-        )
-        return None
-    log.info(
-        "%s agrees with fp32 on %d sampled windows within %.4f; close decisions are made in fp32",
-        engine.name,
-        len(sample),
-        difference,
-    )
-    return fit_correction(exact, other)
-
-
-def _logits(engine: Engine, features: torch.Tensor) -> np.ndarray:
-    with ThreadPoolExecutor(engine.n_parallel) as pool:
-        results = pool.map(engine.infer, features.split(engine.batch_size))
-        return np.concatenate([logits for logits, _ in results])
-
-
-def _report_agreement(
-    engine: Engine, reference: Engine, sample: torch.Tensor | None, threshold: float
-) -> None:
-    """Say how often an arithmetic decides as fp32 does, on windows it was not calibrated on."""
-    if sample is None or len(sample) == 0:
-        return
-    decided = []
-    for one in (reference, engine):
-        found, winner, _ = decide_windows(probabilities_of(_logits(one, sample)), threshold)
-        decided.append(np.where(found, winner, -1))
-    same = float(np.mean(decided[0] == decided[1]))
-    enough = same >= _LEAST_AGREEMENT
-    (log.info if enough else log.warning)(
-        "%s decides %.1f %% of %d sampled windows as fp32 does%s",
-        engine.name,
-        100 * same,
-        len(sample),
-        "" if enough else f": fewer than {100 * _LEAST_AGREEMENT:g} %, --precision auto is safer",
-    )
-
-
-# --- the run --------------------------------------------------------------------------------
 
 
 def _predict_to_screen(run: Run, paths: Sequence[Path]) -> int:
@@ -450,15 +274,15 @@ def _predict_to_folder(run: Run, paths: Sequence[Path], output_dir: Path) -> int
     grid = run.grid_of(run.models[0])
     key = _run_key(config, header)
     pickled = config.latent_extract and config.latent_format == "pickle"
-    extras = None
-    if pickled or config.visualize:
-        from utils.window_extras import WindowExtras
-
-        extras = WindowExtras(output_dir, header, grid, config.visualize, collect=pickled)
     with contextlib.closing(Journal(output_dir)) as journal:
         stems = dict(zip(paths, output_stems(paths, journal.stems), strict=True))
-        if extras is not None:
-            extras.name_results(stems)
+        extras = None
+        if pickled or config.visualize:
+            from utils.window_extras import WindowExtras  # draws with matplotlib
+
+            extras = WindowExtras(
+                output_dir, header, grid, stems, visualize=config.visualize, collect=pickled
+            )
         entries, failed = {}, {}
         if config.resume and not pickled:
             entries = {path: entry for path in paths if (entry := journal.find(path, key))}
@@ -504,6 +328,19 @@ def _predict_to_folder(run: Run, paths: Sequence[Path], output_dir: Path) -> int
             write_run_tables(output_dir, header, paths, entries, skipped, failed)
         if extras is not None:
             extras.write()
+    done = [entries[path] for path in todo if path in entries]
+    _say_what_was_done(done, failed, slow_rates, output_dir, header, time.perf_counter() - started)
+    return SOME_FAILED if failed else 0
+
+
+def _say_what_was_done(
+    done: Sequence[Completed],
+    failed: Collection[Path],
+    slow_rates: Collection[int],
+    output_dir: Path,
+    header: RunHeader,
+    seconds: float,
+) -> None:
     for rate in sorted(slow_rates):
         log.warning(
             "recordings at %d Hz hold nothing above %g Hz, and the model listens up to %g Hz",
@@ -511,21 +348,19 @@ def _predict_to_folder(run: Run, paths: Sequence[Path], output_dir: Path) -> int
             rate / 2,
             header.data_opts["fmax"],
         )
-    done = [entries[path] for path in todo if path in entries]
-    seconds = time.perf_counter() - started
+    duration_s = sum(entry.duration_s for entry in done)
     log.info(
         "%d recordings, %.2f h of sound, %d windows, %d annotations in %.1f s: %.0f x real time",
         len(done),
-        sum(entry.duration_s for entry in done) / 3600,
+        duration_s / 3600,
         sum(entry.n_windows for entry in done),
         sum(len(entry.annotations) for entry in done),
         seconds,
-        sum(entry.duration_s for entry in done) / max(seconds, 1e-9),
+        duration_s / max(seconds, 1e-9),
     )
-    log.info("results: %s, summary in %s", output_dir, output_dir / "summary.csv")
+    log.info("results: %s, summary in %s", output_dir, output_dir / SUMMARY)
     if failed:
-        log.error("%d recordings failed; see %s", len(failed), output_dir / "failed_files.csv")
-    return SOME_FAILED if failed else 0
+        log.error("%d recordings failed; see %s", len(failed), output_dir / FAILED)
 
 
 def _run_key(config: PredictConfig, header: RunHeader) -> str:
