@@ -17,7 +17,7 @@ demo: demo-data
 demo-data: $(DEMO_DATA)/.complete
 
 test: .venv/.installed
-	$(PY) -m pytest -n 2 --dist loadfile
+	$(PY) -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 lint: .venv/.installed
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .

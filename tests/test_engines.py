@@ -1,7 +1,9 @@
 import importlib.util
+import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from models.engines import (
 )
 from utils.precision import Precision, has_native_bf16
 
+ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
 SHAPE = (24, 32)
 # Two programs that compute the same layers in float32, in other orders of summing.
@@ -296,3 +299,36 @@ def test_softmax():
     found = probabilities_of(np.log(np.array([[1, 3], [2, 2]], np.float32)))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, [[0.25, 0.75], [0.5, 0.5]], atol=1e-7)
+
+
+DROPPED_ELSEWHERE = """
+import signal, sys, threading
+sys.path.insert(0, sys.argv[1])
+import torch
+from models.classifier import Classifier
+from models.engines import build_engine
+
+model = torch.nn.Sequential()
+model.encoder = torch.nn.Conv2d(1, 4, 3)
+model.classifier = Classifier(4, "avg", 2)
+engines = [build_engine("openvino", model, (24, 32), "fp32", torch.device("cpu"))]
+engines[0].infer(torch.rand(1, 1, 24, 32))
+thread = threading.Thread(target=engines.clear)
+thread.start()
+thread.join()
+came = []
+signal.signal(signal.SIGTERM, lambda *_: came.append(True))
+signal.raise_signal(signal.SIGTERM)
+print("alive", came)
+"""
+
+
+def test_signals_still_arrive_when_another_thread_dropped_the_engine():
+    pytest.importorskip("openvino")
+    result = subprocess.run(
+        [sys.executable, "-c", DROPPED_ELSEWHERE, str(ROOT / "ANIMAL-SPOT")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (result.returncode, result.stdout) == (0, "alive [True]\n"), result.stderr

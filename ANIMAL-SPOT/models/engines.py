@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.util
 import io
@@ -112,14 +113,13 @@ class OpenVinoEngine:
         batch_size: int | None = None,
         calibration: Tensor | None = None,
     ) -> None:
-        openvino = _module("openvino")
+        core = _openvino_core()
         self.batch_size = batch_size or 8
         self._shape = tuple(shape)
         converted = _converted(model, (self.batch_size, 1, *shape))
         if precision == "int8":
             converted = _quantised(converted, calibration, self.batch_size)
         self.n_parallel = n_cores()
-        core = openvino.Core()
         self._compiled = core.compile_model(
             converted,
             "CPU",
@@ -263,6 +263,16 @@ def infer_all(engine: Engine, features: Tensor) -> tuple[np.ndarray, np.ndarray]
 def probabilities_of(logits: np.ndarray) -> np.ndarray:
     """Softmax of ``(windows, classes)``, float32."""
     return torch.softmax(torch.from_numpy(logits), 1).numpy()
+
+
+@functools.cache
+def _openvino_core() -> Any:
+    """Return the one core of this process, which is never let go.
+
+    With its last user OpenVINO's CPU plugin unmaps the alternate signal stack that it gave to the
+    thread that loaded it; if another thread is that user, the next signal ends the program.
+    """
+    return _module("openvino").Core()
 
 
 def _converted(model: nn.Sequential, shape: tuple[int, ...]) -> Any:
