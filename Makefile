@@ -7,6 +7,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.12 python3.13 python3.11 pytho
 	$(shell $(p) -c 'import sys; print("$(p)" if (3, 10) <= sys.version_info[:2] <= (3, 13) else "")' 2>/dev/null)))
 DEMO_DATA := demo/data
 PY := .venv/bin/python
+TEST_FLAGS := -n 2 --dist loadfile --max-worker-restart 0
 
 .PHONY: demo demo-data test lint clean
 
@@ -17,7 +18,8 @@ demo: demo-data
 demo-data: $(DEMO_DATA)/.complete
 
 test: .venv/.installed
-	$(PY) -m pytest -n 2 --dist loadfile --max-worker-restart 0
+	$(PY) -m pytest $(TEST_FLAGS)
+	$(PY) -m pytest $(TEST_FLAGS) tests/footprints_keras
 
 lint: .venv/.installed
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .

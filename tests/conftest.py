@@ -15,13 +15,9 @@ import soundfile as sf
 # each other. Set before PyTorch reads it.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import torch
-
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 sys.path[:0] = [str(ROOT / "ANIMAL-SPOT"), str(ROOT), str(TESTS)]
-
-torch.set_num_threads(1)
 
 from hypothesis import HealthCheck, settings  # noqa: E402 - after the paths, like all below
 

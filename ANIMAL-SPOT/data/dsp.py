@@ -103,7 +103,7 @@ def empty_mel_filters(bank: Tensor) -> int:
 
 def power_to_db(power: Tensor, floor_db: float) -> Tensor:
     """Express power in dB re full scale, never under ``floor_db`` (below zero)."""
-    return 10.0 * power.clamp(min=10.0 ** (floor_db / 10.0)).log10()
+    return power.clamp(min=10.0 ** (floor_db / 10.0)).log10_().mul_(10.0)
 
 
 @functools.lru_cache(maxsize=4)
@@ -142,7 +142,7 @@ def normalise_min_max(values: Tensor, extremes: Tensor | None = None) -> Tensor:
     """
     low, high = values.aminmax() if extremes is None else extremes.unbind()
     span = high - low
-    return (values - low) / torch.where(span > 0, span, 1.0)
+    return (values - low).div_(torch.where(span > 0, span, 1.0))
 
 
 def fit_length(spectrogram: Tensor, n_out: int, position: float = 0.5) -> Tensor:

@@ -77,12 +77,14 @@ class WindowFeatures:
             frames = frames[: (n_windows - 1) * hop_frames + n_frames]
             levels = torch.cat([self._levels(part) for part in frames.split(step * n_frames)])
             levels = levels.unfold(0, n_frames, hop_frames).transpose(1, 2)
-            return self._finish(levels)
+            return self._finish(levels).unsqueeze(1)
         frames = waveform.as_strided(
             (n_windows, n_frames, config.n_fft), (grid.hop, config.hop_length, 1)
         )
-        parts = [self._finish(self._levels(part)) for part in frames.split(step)]
-        return torch.cat(parts)
+        features = torch.empty(n_windows, n_frames, self.n_features, device=self._device)
+        for part, target in zip(frames.split(step), features.split(step), strict=True):
+            self._finish(self._levels(part), target)
+        return features.unsqueeze(1)
 
     def _levels(self, frames: Tensor) -> Tensor:
         """Frames ``(..., n_fft)`` to levels in dB or cepstral coefficients ``(..., features)``."""
@@ -92,13 +94,16 @@ class WindowFeatures:
         power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag).mul_(self._scale)
         return self._pipeline.level(self._pipeline.compress(power))
 
-    def _finish(self, levels: Tensor) -> Tensor:
-        """Levels ``(windows, time, features)`` to network inputs."""
+    def _finish(self, levels: Tensor, target: Tensor | None = None) -> Tensor:
+        """Levels ``(windows, time, features)`` to network inputs, in ``target`` if given."""
         features = self._pipeline.normalise_each(levels)
-        if self._positions is not None:
-            if features.device.type == "cpu":  # four times as fast as index_select
-                taken = features.numpy().take(self._positions.numpy(), axis=-1, mode="clip")
-                features = torch.from_numpy(taken)
-            else:
-                features = features.index_select(-1, self._positions.to(features.device))
-        return features.unsqueeze(1).contiguous()
+        if target is None:
+            target = torch.empty(*(*features.shape[:-1], self.n_features), device=features.device)
+        if self._positions is None:
+            return target.copy_(features)
+        if features.device.type == "cpu":  # four times as fast as index_select
+            positions = self._positions.numpy()
+            features.numpy().take(positions, axis=-1, mode="clip", out=target.numpy())
+            return target
+        positions = self._positions.to(features.device)
+        return torch.index_select(features, -1, positions, out=target)

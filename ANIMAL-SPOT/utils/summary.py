@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 import re
 import socket
+import sys
 import time
+import types
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
-from utils.phase_result import PhaseResult
-from utils.plots import caption, confusion_figure, roc_figure, spectrogram_image
+# TensorBoard would import TensorFlow where it is installed, for nothing: seconds and gigabytes.
+sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
+
+from torch.utils.tensorboard import SummaryWriter  # noqa: E402
+from torch.utils.tensorboard.summary import hparams  # noqa: E402
+
+from utils.phase_result import PhaseResult  # noqa: E402
+from utils.plots import caption, confusion_figure, roc_figure, spectrogram_image  # noqa: E402
 
 N_IMAGES_EACH = 2  # spectrograms of right clips, and of wrong ones
 FIGURE_SHARE = 0.01  # of the run's time, at most
