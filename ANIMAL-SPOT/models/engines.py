@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import io
 import logging
+import os
 import warnings
 from typing import Any, Protocol
 
@@ -168,6 +169,7 @@ class OnnxRuntimeEngine:
     def __init__(
         self, model: nn.Sequential, shape: tuple[int, int], batch_size: int | None = None
     ) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         runtime = _module("onnxruntime")
         from models.export import import_onnx, onnx_of
 
