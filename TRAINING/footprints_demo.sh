@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Three minutes at most: draw prints, train a detector and both stages on them, name new photos.
+# What it learns in that time is little; it shows that everything works and where results are.
+#
+#     bash TRAINING/footprints_demo.sh
+#
+# From the environment: DEMO_DIR (default: demo/footprints here), N_PER_CLASS (default: 24 drawn
+# photos of a class), DETECTOR_EPOCHS and EPOCHS. A second run only does what is missing.
+set -euo pipefail
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+DEMO_DIR="${DEMO_DIR:-$ROOT/demo/footprints}"
+EPOCHS="${EPOCHS:-12}"
+PYTHON="$ROOT/.venv/bin/python"
+[[ -x "$PYTHON" ]] || PYTHON=python3
+export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
+
+"$PYTHON" -m footprints.synthesise --output_dir "$DEMO_DIR/drawn" --n_per_class "${N_PER_CLASS:-24}"
+if [[ ! -f "$DEMO_DIR/detector/detector.pt" ]]; then
+    "$PYTHON" -m footprints.train_detector --data "$DEMO_DIR/drawn/detector/data.yaml" \
+        --weights yolo11n.yaml --imgsz 128 --batch 8 --epochs "${DETECTOR_EPOCHS:-60}" \
+        --output_dir "$DEMO_DIR/detector"
+fi
+OAT_DIR="$DEMO_DIR/drawn/oat" REAL_DIR="$DEMO_DIR/drawn/real" WEIGHTS=none \
+    DETECTOR="$DEMO_DIR/detector/detector.pt" OUTPUT_DIR="$DEMO_DIR/trained" \
+    bash "$ROOT/TRAINING/train_footprints.sh" --epochs_oat "$EPOCHS" --head_epochs "$EPOCHS" \
+    --epochs_real 2 --cached_views 2
+"$PYTHON" -m footprints.predict "$DEMO_DIR/drawn/photos" --annotate \
+    --model "$DEMO_DIR/trained/models/mobilenet_real.keras" \
+    --detector "$DEMO_DIR/detector/detector.pt" --output_dir "$DEMO_DIR/predictions"
+echo
+echo "drawn photos:     $DEMO_DIR/drawn"
+echo "detector:         $DEMO_DIR/detector/detector.pt, its figures in scores.json"
+echo "crops:            $DEMO_DIR/trained/prepared"
+echo "classifier:       $DEMO_DIR/trained/models/mobilenet_real.keras"
+echo "its scores:       $DEMO_DIR/trained/scores_real/scores.json, confusion.png"
+echo "answers:          $DEMO_DIR/predictions/predictions.csv (truth: drawn/photos_truth.csv)"
+echo "photos with boxes: $DEMO_DIR/predictions/annotated"

@@ -1,0 +1,24 @@
+"""From a photo of a footprint to the species: find the print, crop it, name the animal.
+
+``from footprints import YoloInference, Classifier`` gives the two halves to Python programs. They
+are imported when they are first used, and must not be used in one process: TensorFlow and PyTorch
+there end in a crash. ``python -m footprints.predict`` keeps them apart by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["Classifier", "YoloInference"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "YoloInference":
+        from footprints.detect import YoloInference
+
+        return YoloInference
+    if name == "Classifier":
+        from footprints.classifier import Classifier
+
+        return Classifier
+    raise AttributeError(f"module 'footprints' has no attribute {name!r}")

@@ -1,0 +1,69 @@
+"""What a probability is worth: temperature scaling, and when to say "unknown"."""
+
+from __future__ import annotations
+
+import numpy as np
+
+UNKNOWN = "unknown"
+DEFAULT_THRESHOLD = 0.5  # where a calibrated answer is as likely right as wrong
+_LEAST = 10  # right answers, and wrong ones, that a threshold of our own choice needs
+
+
+def calibrated(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Soften (or sharpen) softmax probabilities by a temperature fitted on validation.
+
+    With logits z, softmax(z / T) = softmax(log(softmax(z)) / T), so the logits are not needed
+    (Guo et al., On calibration of modern neural networks, ICML 2017).
+
+    Args:
+        probabilities: Shape ``(photos, classes)``, rows sum to 1.
+        temperature: Above 1 softens, below 1 sharpens, 1 changes nothing.
+
+    Returns:
+        New array of that shape, float64, rows sum to 1; the order within a row is kept.
+
+    Raises:
+        ValueError: If the temperature is not a number above zero, or a probability is no number.
+    """
+    if not (np.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"temperature must be above 0, not {temperature}")
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    if not np.isfinite(probabilities).all():
+        raise ValueError("the model's output is not a number; was its training broken off?")
+    if probabilities.size == 0:
+        return probabilities.copy()
+    with np.errstate(divide="ignore"):
+        scaled = np.log(probabilities) / temperature
+    scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return scaled / scaled.sum(axis=1, keepdims=True)
+
+
+def choose_threshold(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
+    """Choose the probability below which an answer had better be "unknown".
+
+    It is the one that tells right answers from wrong ones best: the largest difference between the
+    share of right answers that are kept and the share of wrong ones that are (Youden, Cancer 1950).
+
+    Args:
+        probabilities: Calibrated ones of validation photos, shape ``(photos, classes)``.
+        labels: Their true classes as numbers, shape ``(photos,)``.
+
+    Returns:
+        A number from 0 to 1; None if there are fewer than 10 right or 10 wrong answers to go by.
+    """
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    best = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == np.asarray(labels)
+    if min(right.sum(), (~right).sum()) < _LEAST:
+        return None
+    order = np.argsort(-best, kind="stable")
+    kept_right = np.cumsum(right[order]) / right.sum()
+    kept_wrong = np.cumsum(~right[order]) / (~right).sum()
+    # Equal probabilities are kept together: only the last of them is a possible cut.
+    last = np.append(np.diff(best[order]) < 0, True)
+    gain = np.where(last, kept_right - kept_wrong, -np.inf)
+    at = int(gain.argmax())
+    if gain[at] <= 0:  # the probabilities say nothing
+        return None
+    below = best[order][at + 1] if at + 1 < len(order) else 0.0
+    return float((best[order][at] + below) / 2)

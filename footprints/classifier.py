@@ -1,0 +1,223 @@
+"""``Classifier``: a saved model that takes pictures and gives calibrated probabilities.
+
+The same class reads the ``.keras`` file of training and the ``.tflite`` and ``.onnx`` files of
+``footprints.export``. Only a ``.keras`` or ``.tflite`` file needs TensorFlow, which must not share
+a process with PyTorch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from footprints import crops
+from footprints.calibration import calibrated
+from footprints.errors import UserError
+from footprints.photos import photo_from_array
+
+METADATA_NAME = "footprints.json"  # in the archive at the end of a .tflite file
+METADATA_KEY = "footprints"  # in the properties of an .onnx file
+SUFFIXES = (".keras", ".tflite", ".onnx")
+BATCH = 32
+
+Run = Callable[[np.ndarray], np.ndarray]
+
+
+class Classifier:
+    """Names the animal of a crop.
+
+    Args:
+        model_path: A ``.keras`` file of ``footprints.train``, or a ``.tflite`` or ``.onnx`` file of
+            ``footprints.export``.
+
+    Attributes:
+        classes: Class names, in the order of the probabilities.
+        temperature: Probabilities are softened by it; fitted on validation.
+        threshold: Least probability of an answer, chosen on validation, or None.
+        image_size: Side of the model's input in pixels.
+        metadata: Everything that the file says of itself.
+
+    Raises:
+        UserError: If the file is absent, broken, or does not say what its classes are.
+    """
+
+    def __init__(self, model_path: str | Path) -> None:
+        self.path = Path(model_path)
+        self.metadata = read_model_metadata(self.path)
+        self.classes: list[str] = list(self.metadata["classes"])
+        self.temperature = float(self.metadata.get("temperature") or 1.0)
+        threshold = self.metadata.get("threshold")
+        self.threshold = None if threshold is None else float(threshold)
+        open_run = {".keras": _keras_run, ".tflite": _tflite_run, ".onnx": _onnx_run}
+        self._run, self.image_size, n_outputs = open_run[self.path.suffix.lower()](self.path)
+        if n_outputs != len(self.classes):
+            raise UserError(
+                f"{self.path}: names {len(self.classes)} classes, but its network has {n_outputs}; "
+                "train or export it again"
+            )
+
+    def predict(self, rgb_arrays: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+        """Return calibrated probabilities of pictures.
+
+        Args:
+            rgb_arrays: Crops, each ``(height, width, 3)`` uint8 RGB, 0 to 255, of any size: others
+                than the model's input are resized as in ``footprints.crops.whole``. An array of
+                shape ``(pictures, height, width, 3)`` will do too.
+
+        Returns:
+            Shape ``(pictures, classes)``, float64, rows sum to 1.
+
+        Raises:
+            ValueError: If a picture has another shape or type.
+        """
+        sized = [self._sized(rgb) for rgb in rgb_arrays]
+        if not sized:
+            return np.zeros((0, len(self.classes)))
+        raw = [self._batch(sized[at : at + BATCH]) for at in range(0, len(sized), BATCH)]
+        probabilities = np.concatenate(raw)
+        if not np.isfinite(probabilities).all():
+            raise UserError(f"{self.path}: gives no numbers; its training failed, train again")
+        return calibrated(probabilities, self.temperature)
+
+    def _sized(self, rgb: np.ndarray) -> np.ndarray:
+        rgb = photo_from_array(rgb)
+        side = self.image_size
+        return rgb if rgb.shape[:2] == (side, side) else crops.whole(rgb, side)
+
+    def _batch(self, pictures: list[np.ndarray]) -> np.ndarray:
+        return np.asarray(self._run(np.stack(pictures).astype(np.float32)), dtype=np.float64)
+
+
+def read_model_metadata(path: str | Path) -> dict[str, Any]:
+    """Read what a model file says of itself, without TensorFlow.
+
+    Returns:
+        At least ``classes``; ``temperature``, ``threshold``, ``settings`` and more where known.
+
+    Raises:
+        UserError: If the file is absent, of another kind, broken, or does not name its classes.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if not path.is_file():
+        raise UserError(f"{path}: no such model file")
+    if suffix not in SUFFIXES:
+        raise UserError(
+            f"{path}: a model must be a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file"
+        )
+    if suffix == ".keras":
+        from footprints.model import read_metadata
+
+        metadata = read_metadata(path)
+    elif suffix == ".tflite":
+        metadata = _tflite_metadata(path)
+    else:
+        metadata = _onnx_metadata(path)
+    classes = metadata.get("classes") if isinstance(metadata, dict) else None
+    if not (isinstance(classes, list) and classes and all(isinstance(c, str) for c in classes)):
+        raise UserError(
+            f"{path}: does not say what its classes are; use a file of footprints.train or "
+            "footprints.export"
+        )
+    return metadata
+
+
+def _tflite_metadata(path: Path) -> dict[str, Any]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read(METADATA_NAME))
+    except (zipfile.BadZipFile, KeyError, ValueError):
+        return {}
+
+
+def _onnx_metadata(path: Path) -> dict[str, Any]:
+    session = _onnx_session(path)
+    try:
+        return json.loads(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}"))
+    except ValueError:
+        return {}
+
+
+def _keras_run(path: Path) -> tuple[Run, int, int]:
+    from footprints.model import import_keras, load_model
+
+    import_keras()
+    import tensorflow as tf
+
+    model = load_model(path).model
+    size = int(model.input_shape[1])
+    # A traced function: model.predict() costs tens of milliseconds a call beside the network.
+    traced = tf.function(
+        lambda batch: model(batch, training=False),
+        input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32)],
+    )
+    return lambda batch: traced(batch).numpy(), size, int(model.output_shape[-1])
+
+
+def _tflite_run(path: Path) -> tuple[Run, int, int]:
+    try:
+        interpreter = _tflite_interpreter()(str(path), num_threads=1)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"{path}: is not a TFLite model: {_line(error)}") from error
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+
+    def one_by_one(batch: np.ndarray) -> np.ndarray:
+        rows = []
+        for picture in batch:
+            interpreter.set_tensor(source["index"], picture[None])
+            interpreter.invoke()
+            rows.append(interpreter.get_tensor(target["index"])[0].copy())
+        return np.stack(rows)
+
+    return one_by_one, int(source["shape"][1]), int(target["shape"][-1])
+
+
+def _tflite_interpreter() -> Any:
+    """Return the class of LiteRT if it is installed, else TensorFlow's, which will go one day."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        from footprints.model import import_keras
+
+        import_keras()  # settles how much TensorFlow says
+        import tensorflow as tf
+
+        warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")
+        return tf.lite.Interpreter
+    return Interpreter
+
+
+def _onnx_run(path: Path) -> tuple[Run, int, int]:
+    session = _onnx_session(path)
+    source, target = session.get_inputs()[0], session.get_outputs()[0]
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        return session.run([target.name], {source.name: batch})[0]
+
+    return run, int(source.shape[1]), int(target.shape[-1])
+
+
+def _onnx_session(path: Path) -> Any:
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else it keeps files in the user's home
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError(f"{path}: .onnx files need the package onnxruntime") from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library has many kinds, all meaning that it cannot be read
+        raise UserError(f"{path}: is not an ONNX model: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

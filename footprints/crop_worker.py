@@ -1,0 +1,191 @@
+"""What a process of the pool does: decode a photo, find the print, cut it out.
+
+Started by ``footprints.crop_pool``; it takes jobs from its standard input and ends when that is
+closed, so also when the parent is killed. It speaks pickle with its own parent only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import signal
+import sys
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+
+from footprints.boxes import Box, Detection
+from footprints.crops import best_crop_of, centre_crop_of, whole_crop_of
+from footprints.errors import UserError
+from footprints.files import write_bytes
+from footprints.photos import PhotoError, decode_photo, read_file
+from footprints.settings import Settings
+from footprints.similarity import photo_hash
+
+Mode = Literal["detect", "whole", "centre"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A photo to be turned into a crop.
+
+    Attributes:
+        source: The photo.
+        mode: ``detect``: cut out the best print, or else the centre; ``whole``: resize it, as it is
+            a crop already; ``centre``: cut out the centre.
+        target: The crop is written here as PNG; None to have it sent back.
+    """
+
+    source: Path
+    mode: Mode = "detect"
+    target: Path | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a photo.
+
+    Attributes:
+        job: As given.
+        sha256: Of the photo's bytes; None where it could not be read.
+        phash: Perceptual hash, see ``footprints.similarity.photo_hash``.
+        box_xyxy: The print, in pixels of the upright photo; of a fallback, the square cut out.
+        crop_xyxy: The square cut out; it may stick out of the photo, see ``footprints.crops``.
+        confidence: The detector's; None where it found nothing or was not asked.
+        fallback: Whether the centre was taken, for want of a print or of a detector.
+        n_detections: How many prints were found.
+        width: Of the upright photo, in pixels.
+        height: See ``width``.
+        rgb: The crop ``(size, size, 3)`` uint8, unless it was written.
+        reason: Why the photo could not be used, or None; if set, the rest is not.
+    """
+
+    job: Job
+    sha256: str | None = None
+    phash: str | None = None
+    box_xyxy: Box | None = None
+    crop_xyxy: Box | None = None
+    confidence: float | None = None
+    fallback: bool = False
+    n_detections: int = 0
+    width: int | None = None
+    height: int | None = None
+    rgb: np.ndarray | None = field(default=None, repr=False, compare=False)
+    reason: str | None = None
+
+
+class CropMaker:
+    """Turns jobs into results.
+
+    Args:
+        detector: A ``.pt`` or ``.onnx`` file; None to take the centre of every photo.
+        settings: How crops are cut.
+        threads: Of the detector.
+
+    Raises:
+        UserError: If the detector cannot be used.
+    """
+
+    def __init__(self, detector: Path | None, settings: Settings, threads: int | None = 1) -> None:
+        self._settings = settings
+        self._detector = None
+        if detector is not None:
+            from footprints.detect import YoloInference
+
+            self._detector = YoloInference.from_settings(detector, settings, threads)
+            self._detector.detect(
+                np.zeros((64, 64, 3), np.uint8)
+            )  # it loads more at its first call
+
+    def __call__(self, job: Job) -> Result:
+        """Make one crop.
+
+        Raises:
+            OSError: If the crop cannot be written.
+        """
+        digest = None
+        try:
+            data = read_file(job.source)
+            digest = hashlib.sha256(data).hexdigest()
+            photo = decode_photo(data)
+            del data
+            return self._make(job, digest, photo)
+        except PhotoError as error:
+            return Result(job, digest, reason=error.reason)
+        except MemoryError:
+            return Result(job, digest, reason="too large for the memory")
+
+    def _make(self, job: Job, digest: str, photo: np.ndarray) -> Result:
+        settings, found = self._settings, list[Detection]()
+        if job.mode == "whole":
+            crop = whole_crop_of(photo, settings)
+        elif job.mode == "centre" or self._detector is None:
+            crop = centre_crop_of(photo, settings)
+        elif job.mode == "detect":
+            found = self._detector.detect(photo)
+            crop = best_crop_of(photo, found, settings)
+        else:
+            raise ValueError(f"mode must be detect, whole or centre, not {job.mode!r}")
+        if job.target is not None:
+            from footprints.detect_report import png_of
+
+            write_bytes(job.target, png_of(crop.rgb))
+        return Result(
+            job,
+            digest,
+            photo_hash(photo),
+            crop.box_xyxy,
+            crop.crop_xyxy,
+            crop.confidence,
+            crop.fallback,
+            len(found),
+            width=photo.shape[1],
+            height=photo.shape[0],
+            rgb=crop.rgb if job.target is None else None,
+        )
+
+
+def main() -> int:
+    """Answer the parent until it closes the pipe."""
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that temporary files go
+    jobs = sys.stdin.buffer
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not get between
+    try:
+        detector, settings = pickle.load(jobs)
+        try:
+            maker = CropMaker(detector, settings)
+        except Exception as error:
+            _send(answers, _portable(error))
+            return 1
+        _send(answers, "ready")
+        while True:
+            job = pickle.load(jobs)
+            try:
+                answer: Any = maker(job)
+            except Exception as error:
+                answer = _portable(error)
+            _send(answers, answer)
+    except (EOFError, BrokenPipeError):
+        return 0
+
+
+def _send(answers: BinaryIO, answer: Any) -> None:
+    pickle.dump(answer, answers, protocol=pickle.HIGHEST_PROTOCOL)
+    answers.flush()
+
+
+def _portable(error: BaseException) -> BaseException:
+    """Return what the parent raises: the error itself if it tells all, else its traceback."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, OSError):
+        return OSError(error.errno, error.strerror, error.filename)
+    return RuntimeError("".join(traceback.format_exception(error)))

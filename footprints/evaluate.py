@@ -1,0 +1,274 @@
+"""How good is a model on crops it was not trained on? ``python -m footprints.evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from footprints import files, metrics
+from footprints.errors import UserError, run
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of this step's flags."""
+    parser = argparse.ArgumentParser(
+        prog="python -m footprints.evaluate",
+        description="Score a model on the validation or test crops of a prepared data set.",
+    )
+    add = parser.add_argument
+    add("--model", type=Path, required=True, help="a .keras file of footprints.train")
+    add("--data_dir", type=Path, required=True, help="a prepared set, such as PREPARED/real")
+    add(
+        "--split",
+        choices=["val", "test"],
+        default="val",
+        help="validation chose the epoch and the temperature; test did not (default: %(default)s)",
+    )
+    add("--output_dir", type=Path, required=True, help="scores, predictions, confusion matrix")
+    add("--batch_size", type=int, default=64, help="photos at a time (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of the bootstrap intervals (default: %(default)s)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Score a model; a table on screen, ``scores.json`` and more in the output folder.
+
+    Raises:
+        UserError: If model or crops cannot be read, or their classes or sizes differ.
+    """
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if args.batch_size < 1 or args.seed < 0:
+        parser.error("--batch_size must be at least 1, --seed at least 0")
+    if args.output_dir.exists() and not args.output_dir.is_dir():
+        raise UserError(f"{args.output_dir}: is a file; give a folder as --output_dir")
+    from footprints.model import read_metadata
+    from footprints.prepared import open_set
+
+    facts = read_metadata(args.model)
+    prepared = open_set(args.data_dir, (args.split,))
+    prepared = prepared.with_classes(facts["classes"], str(args.model))
+    if facts["image_size"] != prepared.image_size:
+        raise UserError(
+            f"{args.model}: takes photos of {facts['image_size']} pixels, the crops in "
+            f"{args.data_dir} have {prepared.image_size}"
+        )
+
+    from footprints.loader import CropLoader
+    from footprints.model import load_model
+
+    saved = load_model(args.model)
+    loader = CropLoader(prepared, args.split, in_memory=False)
+    raw, labels = predict_once(saved.model, loader, args.batch_size)
+    scores = score(raw, labels, saved.classes, saved.temperature, seed=args.seed)
+    scores = {
+        "model": str(args.model),
+        "stage": saved.stage,
+        "backbone": saved.backbone,
+        "data_dir": str(args.data_dir),
+        "split": args.split,
+        "note": _NOTES[args.split],
+        "threshold": saved.threshold,
+        **scores,
+    }
+    _write(args.output_dir, scores, raw, labels, loader.paths, args)
+    print(table(scores))
+    return 0
+
+
+_NOTES = {
+    "val": "validation chose the epoch, the temperature and the threshold: these figures flatter",
+    "test": "these crops had no part in training",
+}
+
+
+def predict_once(model: Any, loader: Any, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return uncalibrated probabilities and true classes, both from one pass in file order.
+
+    Args:
+        model: Keras model.
+        loader: ``footprints.loader.CropLoader``.
+        batch_size: Photos at a time.
+
+    Returns:
+        ``(n, classes)`` and ``(n,)``, in the order of ``loader.paths``.
+
+    Raises:
+        UserError: If a crop is damaged.
+    """
+    import tensorflow as tf
+
+    probabilities, labels = [], []
+    try:
+        for photos, classes in loader.batches(batch_size):
+            probabilities.append(model.predict_on_batch(photos))
+            labels.append(classes.numpy())
+    except tf.errors.OpError:
+        loader.check()  # names the file
+        raise
+    return np.concatenate(probabilities), np.concatenate(labels)
+
+
+def score(
+    raw: np.ndarray,
+    labels: np.ndarray,
+    classes: tuple[str, ...],
+    temperature: float,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Compute everything that is reported; a NaN becomes None.
+
+    Args:
+        raw: Uncalibrated probabilities ``(n, classes)``.
+        labels: True classes ``(n,)``.
+        classes: Names in index order.
+        temperature: Of the model.
+        seed: Of the bootstrap.
+    """
+    from footprints.calibration import calibrated
+
+    probabilities = calibrated(raw, temperature)
+    matrix = metrics.confusion_matrix(labels, raw.argmax(1), len(classes))
+    per_class = metrics.class_scores(matrix)
+    intervals = metrics.bootstrap_intervals(matrix, seed=seed)
+    n, n_right = len(labels), int(np.trace(matrix))
+    result = {
+        "photos": n,
+        "accuracy": metrics.accuracy(matrix),
+        "accuracy_interval": metrics.wilson_interval(n_right, n),
+        "macro_precision": metrics.macro(per_class.precision),
+        "macro_recall": metrics.macro(per_class.recall),
+        "macro_recall_interval": intervals["macro_recall"],
+        "macro_f1": metrics.macro(per_class.f1),
+        "macro_f1_interval": intervals["macro_f1"],
+        "top3_accuracy": metrics.top_k_accuracy(raw, labels, 3),
+        "loss": metrics.negative_log_likelihood(probabilities, labels),
+        "loss_uncalibrated": metrics.negative_log_likelihood(raw, labels),
+        "expected_calibration_error": metrics.expected_calibration_error(probabilities, labels),
+        "expected_calibration_error_uncalibrated": metrics.expected_calibration_error(raw, labels),
+        "temperature": temperature,
+        "baselines": metrics.baselines(per_class.support),
+        "classes": list(classes),
+        "per_class": [
+            {
+                "class": name,
+                "support": int(per_class.support[i]),
+                "predicted": int(per_class.predicted[i]),
+                "precision": per_class.precision[i],
+                "precision_interval": metrics.wilson_interval(
+                    per_class.correct[i], per_class.predicted[i]
+                ),
+                "recall": per_class.recall[i],
+                "recall_interval": metrics.wilson_interval(
+                    per_class.correct[i], per_class.support[i]
+                ),
+                "f1": per_class.f1[i],
+            }
+            for i, name in enumerate(classes)
+        ],
+        "most_confused": [
+            {"is": true, "named_as": named, "photos": count, "share": share}
+            for true, named, count, share in metrics.most_confused(matrix, classes)
+        ],
+        "confusion": matrix.tolist(),
+    }
+    return _plain(result)
+
+
+def table(scores: dict[str, Any]) -> str:
+    """Return the figures for the screen."""
+    width = max(len("class"), *(len(name) for name in scores["classes"]))
+    lines = [f"{'class':{width}}  photos  precision  recall  95 % interval     F1"]
+    for row in scores["per_class"]:
+        low, high = (_figure(end) for end in row["recall_interval"])
+        lines.append(
+            f"{row['class']:{width}}  {row['support']:6}  {_figure(row['precision']):>9}  "
+            f"{_figure(row['recall']):>6}  {low:>5} to {high:>5}  {_figure(row['f1']):>5}"
+        )
+    chance, majority = (scores["baselines"][name] for name in ("chance", "majority"))
+
+    def with_interval(name: str) -> str:
+        low, high = scores[f"{name}_interval"]
+        return f"{_figure(scores[name])} ({_figure(low)} to {_figure(high)})"
+
+    lines += [
+        "",
+        f"{scores['split']}, {scores['photos']} photos ({scores['note']})",
+        f"accuracy         {with_interval('accuracy')}, top 3 {_figure(scores['top3_accuracy'])}",
+        f"macro precision  {_figure(scores['macro_precision'])}",
+        f"macro recall     {with_interval('macro_recall')}",
+        f"macro F1         {with_interval('macro_f1')}",
+        f"by chance        accuracy {_figure(chance['accuracy'])}, "
+        f"macro F1 {_figure(chance['macro_f1'])}",
+        f"always the most frequent class: accuracy {_figure(majority['accuracy'])}, "
+        f"macro F1 {_figure(majority['macro_f1'])}",
+        f"calibration error {_figure(scores['expected_calibration_error'])} "
+        f"({_figure(scores['expected_calibration_error_uncalibrated'])} before the temperature "
+        f"{scores['temperature']:.2f})",
+    ]
+    if scores["most_confused"]:
+        lines += ["", "most confused (is, named as, photos)"]
+        for pair in scores["most_confused"][:5]:
+            lines.append(f"  {pair['is']}, {pair['named_as']}, {pair['photos']}")
+    return "\n".join(lines)
+
+
+def _write(
+    folder: Path,
+    scores: dict[str, Any],
+    raw: np.ndarray,
+    labels: np.ndarray,
+    paths: tuple[Path, ...],
+    args: argparse.Namespace,
+) -> None:
+    """Write the files; ``scores.json`` comes last."""
+    from footprints.calibration import calibrated
+    from footprints.plots import confusion_png
+
+    classes, matrix = scores["classes"], np.array(scores["confusion"])
+    rows = [["is \\ named as", *classes]]
+    rows += [[name, *counts] for name, counts in zip(classes, matrix.tolist(), strict=True)]
+    files.write_text(folder / "confusion.csv", _csv(rows))
+    title = f"{args.model.name}, {args.split}, {len(labels)} photos"
+    files.write_bytes(folder / "confusion.png", confusion_png(matrix, classes, title))
+    probabilities = calibrated(raw, scores["temperature"])
+    rows = [["crop", "is", "right", *(f"{w}_{k}" for k in (1, 2, 3) for w in ("class", "p"))]]
+    for path, label, row in zip(paths, labels, probabilities, strict=True):
+        best = np.argsort(-row, kind="stable")[:3]
+        answers = [value for i in best for value in (classes[i], f"{row[i]:.4f}")]
+        crop = path.relative_to(args.data_dir).as_posix()
+        rows.append([crop, classes[label], int(best[0] == label), *answers])
+    files.write_text(folder / "predictions.csv", _csv(rows))
+    files.write_json(folder / "scores.json", scores)
+
+
+def _csv(rows: list[list[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy numbers as Python's, tuples as lists, NaN as None."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,327 @@
+"""Write a trained classifier for phones (TFLite) and for other programs (ONNX).
+
+Every exported file is compared with the original on photos before it is kept. What the numbers
+mean travels with it: class names, temperature, threshold and crop settings are inside the file (the
+properties of ONNX; a small archive at the end of TFLite, where its own metadata keep their files)
+and in a JSON file beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import shutil
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from footprints import crops
+from footprints.classifier import METADATA_KEY, METADATA_NAME, Classifier, read_model_metadata
+from footprints.errors import STATUS_SOME_FAILED, UserError, run
+from footprints.files import sha256_of, write_bytes, write_json
+from footprints.folders import printable
+from footprints.photos import PhotoError, find_photos, load_photo
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file.
+
+    Attributes:
+        ending: Of its name, after the stem of the model's.
+        mean: How far probabilities may be from the original's in the mean.
+        largest: The same for a single one.
+    """
+
+    ending: str
+    mean: float
+    largest: float
+
+    def allows(self, result: Parity) -> bool:
+        """Whether an exported model is close enough; not if it gives no numbers."""
+        return result.mean <= self.mean and result.largest <= self.largest
+
+
+FORMATS = {
+    "tflite": Format(".tflite", 1e-4, 1e-3),
+    "tflite_fp16": Format("_fp16.tflite", 5e-3, 5e-2),
+    "tflite_dynamic": Format("_dynamic.tflite", 2e-2, 0.35),  # weights in 8 bits
+    "onnx": Format(".onnx", 1e-4, 1e-3),
+}
+MOST_PHOTOS = 200  # compared; more say nothing new
+_ONNX_OPSET = 17  # ONNX 1.12 (2022) and newer read it
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How an exported model differs from the original on the same pictures.
+
+    Attributes:
+        photos: Number of pictures.
+        largest: Largest difference of a calibrated probability.
+        mean: Mean difference over pictures and classes.
+        same_answer: Share of pictures with the same most probable class.
+    """
+
+    photos: int
+    largest: float
+    mean: float
+    same_answer: float
+
+
+def parity(original: np.ndarray, exported: np.ndarray) -> Parity:
+    """Compare probabilities of the same pictures, both of shape ``(photos, classes)``.
+
+    Raises:
+        ValueError: If the shapes differ or there is no picture.
+    """
+    if original.shape != exported.shape or not len(original):
+        raise ValueError(f"cannot compare shapes {original.shape} and {exported.shape}")
+    difference = np.abs(original - exported)
+    same = original.argmax(axis=1) == exported.argmax(axis=1)
+    return Parity(
+        len(original), float(difference.max()), float(difference.mean()), float(same.mean())
+    )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the step's flags."""
+    parser = argparse.ArgumentParser(
+        prog="python -m footprints.export",
+        description="Write a trained classifier as TFLite and ONNX, and compare them.",
+    )
+    parser.add_argument("--model", type=Path, required=True, help="the .keras file of training")
+    parser.add_argument("--output_dir", type=Path, required=True, help="folder for the files")
+    parser.add_argument(
+        "--formats",
+        nargs="+",
+        choices=list(FORMATS),
+        default=list(FORMATS),
+        help="what to write (default: all)",
+    )
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        metavar="DIR",
+        help=f"photos or crops to compare on, at most {MOST_PHOTOS} (default: drawn prints)",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the step; returns its exit status: 1 when a format differs too much."""
+    args = build_parser().parse_args(argv)
+    if args.model.suffix.lower() != ".keras":
+        raise UserError(f"{args.model}: export needs the .keras file of training")
+    metadata = read_model_metadata(args.model)
+    classifier = Classifier(args.model)
+    pictures, unusable = _pictures(args.photos, classifier.image_size)
+    expected = classifier.predict(pictures)
+    args.output_dir.mkdir(parents=True, exist_ok=True)
+    formats = list(dict.fromkeys(args.formats))
+    if "onnx" in formats:
+        _need_onnx_packages()
+
+    source = "drawn prints" if args.photos is None else f"photos of {printable(args.photos)}"
+    print(f"compared on {len(pictures)} {source}")
+    print(f"{'file':36} {'MB':>6} {'same answer':>11} {'mean diff.':>10} {'largest':>8}")
+    size_mb = args.model.stat().st_size / 1e6
+    print(f"{args.model.name:36} {size_mb:6.2f}")
+    if len(pictures) > 1 and np.ptp(expected, axis=0).max() < 1e-3:
+        print("note: the model says the same of every picture; this comparison shows little")
+    failed = []
+    work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=args.output_dir))
+    try:
+        model = _keras_model(args.model)
+        for name in formats:
+            kind = FORMATS[name]
+            target = args.output_dir / f"{args.model.stem}{kind.ending}"
+            trial = work / target.name
+            facts = _facts(metadata, classifier, name, args.model)
+            trial.write_bytes(_convert(model, name, facts, classifier.image_size))
+            result = parity(expected, Classifier(trial).predict(pictures))
+            line = (
+                f"{target.name:36} {trial.stat().st_size / 1e6:6.2f} {result.same_answer:11.1%} "
+                f"{result.mean:10.1e} {result.largest:8.1e}"
+            )
+            facts_path = target.with_name(f"{target.name}.json")
+            if not kind.allows(result):
+                failed.append(name)
+                print(f"{line}  too far off, not kept ({kind.mean:g}, {kind.largest:g} allowed)")
+                for old in (target, facts_path):  # of an earlier model
+                    old.unlink(missing_ok=True)
+                continue
+            print(line)
+            write_bytes(target, trial.read_bytes())
+            write_json(facts_path, facts | {"bytes": target.stat().st_size, "parity": vars(result)})
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    for path, reason in unusable:
+        print(f"not compared on {path}: {reason}", file=sys.stderr)
+    if failed:
+        raise UserError(
+            f"{', '.join(failed)}: differs too much from {args.model.name} on these photos; "
+            "use another format"
+        )
+    print(f"written to {printable(args.output_dir)}, each with a .json that says what is inside")
+    return STATUS_SOME_FAILED if unusable else 0
+
+
+def _facts(
+    metadata: dict[str, Any], classifier: Classifier, name: str, source: Path
+) -> dict[str, Any]:
+    """Everything that a program needs to use the file."""
+    side = classifier.image_size
+    return {
+        "format": name,
+        "classes": classifier.classes,
+        "temperature": classifier.temperature,
+        "threshold": classifier.threshold,
+        "image_size": side,
+        "settings": metadata.get("settings"),
+        "backbone": metadata.get("backbone"),
+        "stage": metadata.get("stage"),
+        "input": f"upright RGB crop, float32, 0 to 255, shape (1, {side}, {side}, 3)"
+        if name != "onnx"
+        else f"upright RGB crops, float32, 0 to 255, shape (batch, {side}, {side}, 3)",
+        "output": "softmax probabilities p in the order of the classes, not calibrated; "
+        "calibrated: softmax(log(p) / temperature)",
+        "source": source.name,
+        "source_sha256": sha256_of(source),
+    }
+
+
+def _pictures(folder: Path | None, side: int) -> tuple[list[np.ndarray], list[tuple[str, str]]]:
+    """Load pictures to compare on, ``(side, side, 3)`` each, and list those that cannot be used."""
+    if folder is None:
+        from footprints.drawn_prints import SHAPES, draw_photo
+
+        rng = np.random.default_rng(0)
+        drawn = [draw_photo([name], (224, 224), rng)[0] for name in sorted(SHAPES) * 4]
+        return [crops.whole(picture, side) for picture in drawn], []
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; --photos names a folder of photos or crops")
+    paths = find_photos(folder)
+    if len(paths) > MOST_PHOTOS:  # evenly over the folders
+        at = np.linspace(0, len(paths) - 1, MOST_PHOTOS).round().astype(int)
+        paths = [paths[i] for i in at]
+    pictures, unusable = [], []
+    for path in paths:
+        try:
+            pictures.append(crops.whole(load_photo(path), side))
+        except PhotoError as error:
+            unusable.append((printable(path), error.reason))
+    if not pictures:
+        raise UserError(f"{folder}: holds no photo that can be read; name another --photos folder")
+    return pictures, unusable
+
+
+def _keras_model(path: Path) -> Any:
+    from footprints.model import load_model
+
+    return load_model(path).model
+
+
+def _convert(model: Any, name: str, facts: dict[str, Any], side: int) -> bytes:
+    """Return the bytes of an exported file with its facts inside."""
+    if name == "onnx":
+        return _onnx_bytes(model, facts, side)
+    content = io.BytesIO(_tflite_bytes(model, name, side))
+    with zipfile.ZipFile(content, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(_entry(METADATA_NAME), json.dumps(facts, ensure_ascii=False, indent=1))
+        archive.writestr(_entry("labels.txt"), "\n".join(facts["classes"]) + "\n")
+    return content.getvalue()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """An archive member without a time, so that equal models give equal files."""
+    return zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+
+
+def _tflite_bytes(model: Any, name: str, side: int) -> bytes:
+    import tensorflow as tf
+
+    traced = tf.function(
+        lambda image: model(image, training=False),
+        input_signature=[tf.TensorSpec((1, side, side, 3), tf.float32, name="image")],
+    )
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [traced.get_concrete_function()], model
+    )
+    if name != "tflite":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if name == "tflite_fp16":
+        converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
+
+
+def _need_onnx_packages() -> None:
+    import importlib.util
+
+    missing = [
+        name
+        for name in ("tf2onnx", "onnx", "onnxruntime")
+        if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        raise UserError(
+            f"ONNX needs {', '.join(missing)}: pip install {' '.join(missing)}, or leave onnx out "
+            "of --formats"
+        )
+
+
+def _onnx_bytes(model: Any, facts: dict[str, Any], side: int) -> bytes:
+    import logging
+
+    import onnx
+    import tensorflow as tf
+    import tf2onnx
+
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    signature = [tf.TensorSpec((None, side, side, 3), tf.float32, name="image")]
+    # Not Keras' own export: it would trace augmentation in, which is on unless told otherwise.
+    traced = tf.function(
+        lambda image: {"probabilities": model(image, training=False)}, input_signature=signature
+    )
+    content, _ = tf2onnx.convert.from_function(
+        traced, signature, opset=_ONNX_OPSET, custom_rewriter=[_lengthen_scalars]
+    )
+    onnx.helper.set_model_props(
+        content,
+        {
+            METADATA_KEY: json.dumps(facts, ensure_ascii=False),
+            "names": json.dumps(facts["classes"], ensure_ascii=False),
+        },
+    )
+    onnx.checker.check_model(content)
+    return content.SerializeToString()
+
+
+def _lengthen_scalars(graph: Any, operations: list[Any]) -> list[Any]:
+    """Make scalar constants arrays of one number; tf2onnx 1.17 fails to tidy up around scalars.
+
+    Without it about 100 transpositions stay in the network, which is then half as fast.
+    """
+    import tf2onnx
+
+    for operation in operations:
+        if operation.type not in ("Add", "AddV2", "Mul"):
+            continue
+        for position, node in enumerate(operation.inputs):
+            if node is not None and node.is_const():
+                value = node.get_tensor_value(as_list=False)
+                if value.shape == ():
+                    name = tf2onnx.utils.make_name(node.name)
+                    longer = graph.make_const(name, value.reshape(1))
+                    graph.replace_input(operation, node.output[0], longer.output[0], position)
+    return operations
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,141 @@
+"""Crops as Keras reads them: decoded once, kept in memory if they fit."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from footprints.errors import UserError
+from footprints.model import import_keras
+from footprints.prepared import PreparedSet
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_MEMORY_SHARE = 3  # decoded crops may take one part in so many of the memory that is free
+
+
+class CropLoader:
+    """The crops of one split, through ``keras.utils.image_dataset_from_directory``.
+
+    The files are taken in a fixed order (class, then name). ``paths`` and ``labels`` are in that
+    order, and so are unshuffled batches.
+
+    Args:
+        prepared: The data set.
+        split: ``train``, ``val`` or ``test``.
+        in_memory: Whether decoded crops are kept; None: if they fit.
+
+    Attributes:
+        paths: Files ``(n,)``.
+        labels: Class index of each file, ``(n,)``, as Keras gives it.
+    """
+
+    def __init__(self, prepared: PreparedSet, split: str, in_memory: bool | None = None) -> None:
+        import_keras()
+        self._part = prepared.parts[split]
+        self._classes = prepared.classes
+        self._size = prepared.image_size
+        n_bytes = len(self._part.paths) * self._size**2 * 3
+        if in_memory is None:
+            in_memory = n_bytes < _free_memory() / _MEMORY_SHARE
+        self.in_memory = in_memory
+        self._ordered = self._read(None)
+        self.paths = tuple(Path(path) for path in self._ordered.file_paths)
+        self.labels = self._part.labels
+        if self.paths != self._part.paths:
+            strange = sorted(set(self.paths) - set(self._part.paths))
+            raise UserError(
+                f"{strange[0] if strange else self._part.folder}: not a file of "
+                "footprints.prepare; take it out of that folder"
+            )
+        self._photos = self._ordered.cache() if in_memory else self._ordered
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def batches(self, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
+        """Return batches ``(photos uint8 (b, size, size, 3), labels int32 (b,))`` of one pass.
+
+        Args:
+            batch_size: Photos per batch; the last one may be smaller.
+            shuffle_seed: Each number is another fixed order over the whole part; None: the order
+                of ``paths``.
+        """
+        import tensorflow as tf
+
+        photos = self._photos
+        if shuffle_seed is not None and self.in_memory:
+            photos = photos.shuffle(len(self), seed=shuffle_seed, reshuffle_each_iteration=False)
+        elif shuffle_seed is not None:
+            photos = self._read(shuffle_seed)
+        return photos.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+    def check(self) -> None:
+        """Decode everything once, so that a damaged file is named now.
+
+        Raises:
+            UserError: Naming the first file that cannot be decoded.
+        """
+        import tensorflow as tf
+
+        try:
+            for _ in self.batches(64):
+                pass
+        except tf.errors.OpError as error:
+            for path in self.paths:
+                try:
+                    tf.io.decode_png(path.read_bytes(), channels=3)
+                except tf.errors.OpError:
+                    raise UserError(f"{path}: damaged; delete it and run prepare again") from error
+            raise
+
+    def _read(self, shuffle_seed: int | None) -> tf.data.Dataset:
+        """Return single ``(photo uint8, label)``; file names are shuffled by the seed."""
+        keras = import_keras()
+        import tensorflow as tf
+
+        present = [self._classes[index] for index in np.unique(self._part.labels)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            read = keras.utils.image_dataset_from_directory(
+                str(self._part.folder),
+                labels="inferred",
+                label_mode="int",
+                class_names=present,
+                batch_size=None,
+                image_size=(self._size, self._size),
+                shuffle=shuffle_seed is not None,
+                seed=shuffle_seed or 0,
+                verbose=False,
+            )
+        # A class without photos in this part keeps its number in the list of all classes.
+        number = tf.constant([self._classes.index(name) for name in present], tf.int32)
+        photos = read.map(
+            lambda photo, label: (
+                tf.cast(tf.round(photo), tf.uint8),
+                tf.gather(number, tf.cast(label, tf.int32)),
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        photos.file_paths = read.file_paths
+        return photos
+
+
+def _free_memory() -> float:
+    """Return the bytes of memory that can be had without swapping."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return float(line.split()[1]) * 1024
+    except OSError:
+        pass
+    import os
+
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+    except (AttributeError, ValueError, OSError):
+        return 4e9

@@ -1,0 +1,196 @@
+"""YOLO detectors in ONNX format, through ONNX Runtime: no PyTorch, no pickles.
+
+Takes the files that ``yolo export format=onnx`` and ``footprints.train_detector --export onnx``
+write: input ``(1, 3, height, width)``, RGB from 0 to 1; output ``(1, 4 + classes, boxes)`` with
+centre, width and height in pixels of the input, or ``(1, boxes, 6)`` where the network itself
+leaves one box a print (x1, y1, x2, y2, confidence, class).
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from footprints.boxes import suppress_overlaps
+from footprints.errors import UserError
+
+_GREY = 114  # of the border that YOLO networks are trained with
+_MOST_BOXES = 300
+_MOST_CANDIDATES = 30_000
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """How a photo lies in the network's input.
+
+    Attributes:
+        shape: Height and width of the input.
+        resized: Height and width of the photo inside of it.
+        top: Rows of border above.
+        left: Columns of border on the left.
+    """
+
+    shape: tuple[int, int]
+    resized: tuple[int, int]
+    top: int
+    left: int
+
+
+def letterbox_of(
+    photo_shape: tuple[int, ...], input_shape: tuple[int, int], stride: int | None = None
+) -> Letterbox:
+    """Fit a photo into the network's input without stretching it, in the middle.
+
+    Args:
+        photo_shape: Height and width.
+        input_shape: Height and width of the input.
+        stride: If given, the input may be smaller: the border is kept below this many pixels.
+    """
+    height, width = photo_shape[:2]
+    ratio = min(input_shape[0] / height, input_shape[1] / width)
+    resized = max(round(height * ratio), 1), max(round(width * ratio), 1)
+    border_y, border_x = input_shape[0] - resized[0], input_shape[1] - resized[1]
+    if stride is not None:
+        border_y, border_x = border_y % stride, border_x % stride
+    shape = resized[0] + border_y, resized[1] + border_x
+    return Letterbox(shape, resized, border_y // 2, border_x // 2)
+
+
+def network_input(photo: np.ndarray, fit: Letterbox) -> np.ndarray:
+    """Return the input ``(1, 3, h, w)`` float32, 0 to 1, of a photo ``(h, w, 3)`` uint8."""
+    import cv2
+
+    canvas = np.full((*fit.shape, 3), _GREY, dtype=np.uint8)
+    if photo.shape[:2] != fit.resized:
+        # As Ultralytics resizes, in training and after.
+        photo = cv2.resize(photo, fit.resized[::-1], interpolation=cv2.INTER_LINEAR)
+    rows = slice(fit.top, fit.top + fit.resized[0])
+    columns = slice(fit.left, fit.left + fit.resized[1])
+    canvas[rows, columns] = photo
+    return np.ascontiguousarray(canvas.transpose(2, 0, 1)[None], dtype=np.float32) / 255
+
+
+def boxes_in_photo(boxes: np.ndarray, fit: Letterbox, photo_shape: tuple[int, ...]) -> np.ndarray:
+    """Turn boxes ``(n, 4)``, x1, y1, x2, y2, from pixels of the input to pixels of the photo."""
+    scale_y, scale_x = photo_shape[0] / fit.resized[0], photo_shape[1] / fit.resized[1]
+    offset = np.array([fit.left, fit.top, fit.left, fit.top])
+    return (boxes - offset) * np.array([scale_x, scale_y, scale_x, scale_y])
+
+
+def read_output(
+    output: np.ndarray, conf_threshold: float, iou_threshold: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pick the boxes out of a network's output; see the top of this module for its forms.
+
+    Returns:
+        Boxes ``(n, 4)`` as x1, y1, x2, y2 in pixels of the input, confidences ``(n,)``, classes
+        ``(n,)``; the surest first.
+
+    Raises:
+        ValueError: If the output has another shape.
+    """
+    if output.ndim != 3 or output.shape[0] != 1:
+        raise ValueError(f"its output has the shape {output.shape}")
+    if output.shape[2] == 6:
+        rows = output[0][output[0, :, 4] > conf_threshold].astype(np.float64)
+        rows = rows[np.argsort(-rows[:, 4], kind="stable")][:_MOST_BOXES]
+        return rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64)
+    if output.shape[1] < 5:
+        raise ValueError(f"its output has the shape {output.shape}")
+    confidences = output[0, 4:].max(axis=0)
+    sure = np.flatnonzero(confidences > conf_threshold)
+    sure = sure[np.argsort(-confidences[sure], kind="stable")][:_MOST_CANDIDATES]
+    found = output[0][:, sure].T.astype(np.float64)
+    halves = found[:, 2:4] / 2
+    boxes = np.concatenate([found[:, :2] - halves, found[:, :2] + halves], axis=1)
+    classes = found[:, 4:].argmax(axis=1)
+    kept = suppress_overlaps(boxes, confidences[sure], classes, iou_threshold)[:_MOST_BOXES]
+    return boxes[kept], confidences[sure][kept].astype(np.float64), classes[kept]
+
+
+class OnnxDetector:
+    """A YOLO network of an ONNX file.
+
+    Attributes:
+        class_names: By class number.
+
+    Raises:
+        UserError: If the file or ONNX Runtime is missing, or the file is not such a network.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        path = Path(path)
+        if not path.is_file():
+            raise UserError(f"{path}: no such detector; give an existing .pt or .onnx file")
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # it would write to the home, and report
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            raise UserError(f"cannot import onnxruntime ({error}); install it") from None
+        options = ort.SessionOptions()
+        options.log_severity_level = 4
+        given = os.environ.get("OMP_NUM_THREADS", "")
+        threads = threads or (int(given) if given.isdigit() else 0)
+        options.intra_op_num_threads = threads  # 0: one a core
+        options.inter_op_num_threads = 1
+        try:
+            self._session = ort.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{path}: not a usable ONNX file: {reason}") from None
+        self._path = path
+        facts = self._session.get_modelmeta().custom_metadata_map
+        inputs = self._session.get_inputs()
+        shape = inputs[0].shape
+        if facts.get("task", "detect") != "detect" or len(inputs) != 1 or len(shape) != 4:
+            raise UserError(f"{path}: not a YOLO detector; it has the input {shape}")
+        self._dtype = np.float16 if "float16" in inputs[0].type else np.float32
+        self._input_name = inputs[0].name
+        image_size = _number_pair(facts.get("imgsz"))
+        fixed = all(isinstance(length, int) for length in shape[2:])
+        self._stride = None if fixed else int(_literal(facts.get("stride"), 32))
+        self._input_shape = (shape[2], shape[3]) if fixed else image_size
+        if not isinstance(shape[0], str) and shape[0] != 1:
+            raise UserError(f"{path}: made for {shape[0]} photos at once; export it with batch=1")
+        names = _literal(facts.get("names"), {})
+        names = dict(enumerate(names)) if isinstance(names, list) else names
+        self.class_names = {int(k): str(v) for k, v in names.items()} if names else {}
+
+    def __call__(
+        self, photo: np.ndarray, conf_threshold: float, iou_threshold: float
+    ) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Find prints in a photo ``(height, width, 3)`` uint8 RGB.
+
+        Returns:
+            Boxes ``(n, 4)`` as x1, y1, x2, y2 in pixels of the photo, confidences ``(n,)``, class
+            names.
+        """
+        fit = letterbox_of(photo.shape, self._input_shape, self._stride)
+        values = network_input(photo, fit).astype(self._dtype, copy=False)
+        output = self._session.run(None, {self._input_name: values})[0]
+        try:
+            boxes, confidences, classes = read_output(output, conf_threshold, iou_threshold)
+        except ValueError as error:
+            raise UserError(f"{self._path}: not a YOLO detector: {error}") from None
+        names = [self.class_names.get(int(number), str(number)) for number in classes]
+        return boxes_in_photo(boxes, fit, photo.shape), confidences, names
+
+
+def _literal(text: str | None, otherwise: object) -> object:
+    """Read a number, list or dictionary that was written as Python text."""
+    try:
+        return ast.literal_eval(text) if text else otherwise
+    except (ValueError, SyntaxError):
+        return otherwise
+
+
+def _number_pair(text: str | None) -> tuple[int, int]:
+    value = _literal(text, 640)
+    pair = value if isinstance(value, (list, tuple)) and len(value) == 2 else (value, value)
+    return int(pair[0]), int(pair[1])

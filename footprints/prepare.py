@@ -1,0 +1,231 @@
+"""Make clean data sets of crops from folders of photos: find the print, cut it out, divide.
+
+``python -m footprints.prepare --oat_dir DIR --real_dir DIR --detector FILE|none --output_dir DIR``
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from footprints import settings as crop_settings
+from footprints.crop_store import CropStore, refuse_links
+from footprints.errors import STATUS_SOME_FAILED, UserError, run
+from footprints.files import remove_leftovers, sha256_of, write_json
+from footprints.folders import printable
+from footprints.manifest import Journal
+from footprints.prepare_sets import SET_NAMES, DataSet, Item, list_set, recall, recipe_of, record_of
+from footprints.prepare_tables import Division, finish, report_shared
+from footprints.progress import available_cores, progress
+from footprints.settings import Settings
+from footprints.similarity import DEFAULT_MAX_DISTANCE, HASH_BITS
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m footprints.prepare",
+        description="Make data sets of square crops from folders of photos. Photos are only read. "
+        "A run that was stopped goes on where it was; only new or changed photos are worked on.",
+        epilog="Exit status: 0 all photos are in; 3 some were left out, see left_out.csv; "
+        "1 nothing could be done; 2 wrong flags.",
+    )
+    parser.add_argument(
+        "--oat_dir",
+        type=Path,
+        metavar="DIR",
+        help="OpenAnimalTracks: [cropped_imgs/]{train,val,test}/<class>/; this division is kept",
+    )
+    parser.add_argument(
+        "--real_dir", type=Path, metavar="DIR", help="photos in <class>/; divided here"
+    )
+    parser.add_argument(
+        "--detector",
+        required=True,
+        metavar="FILE|none",
+        help="finds prints: a .pt or .onnx file; none: the centre of each photo is taken",
+    )
+    parser.add_argument("--output_dir", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--val_fraction",
+        type=float,
+        default=0.2,
+        help="share of the real photos for validation (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--test_fraction",
+        type=float,
+        default=0.0,
+        help="share of the real photos for a test at the very end (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the division (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max_distance",
+        type=int,
+        default=DEFAULT_MAX_DISTANCE,
+        help="photos whose perceptual hashes differ in at most so many of 64 bits stay on one "
+        "side (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--detect_oat",
+        action="store_true",
+        help="look for prints in the OAT photos too, which are crops already",
+    )
+    parser.add_argument(
+        "--processes", type=int, metavar="N", help="at a time (default: one per core)"
+    )
+    crop_settings.add_flags(parser)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the step; see ``build_parser``.
+
+    Returns:
+        0, or 3 if photos were left out.
+
+    Raises:
+        UserError: If a folder is missing or unfit, or no photo of a data set can be used.
+    """
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    settings = crop_settings.settings_from(args, parser)
+    _check_flags(args, parser)
+    detector = _detector(args.detector)
+    folders = {"oat": args.oat_dir, "real": args.real_dir}
+    folders = {name: folder for name, folder in folders.items() if folder}
+    _check_folders(args.output_dir, list(folders.values()))
+    detector_hash = sha256_of(detector) if detector else None
+    division = Division(args.val_fraction, args.test_fraction, args.seed, args.max_distance)
+    listings = {name: list_set(name, folder) for name, folder in folders.items()}
+
+    args.output_dir.mkdir(parents=True, exist_ok=True)
+    with Journal(args.output_dir / "crops" / "journal.jsonl") as journal:
+        remove_leftovers(args.output_dir)
+        store = CropStore(args.output_dir / "crops")
+        sets = []
+        for name, listing in listings.items():
+            mode = "whole"
+            if name == "real" or args.detect_oat:
+                mode = "detect" if detector else "centre"
+            recipe = recipe_of(mode, settings, detector_hash)
+            items = [Item(photo) for photo in listing.photos]
+            sets.append(DataSet(name, folders[name], listing, mode, recipe, items))
+            recall(sets[-1], journal, store)
+        _make_crops(sets, detector, settings, args.processes, store, journal)
+        _note_settings(args.output_dir / "settings.json", settings)
+        for dataset in sets:
+            facts = {"mode": dataset.mode, "settings": asdict(settings)}
+            if detector and dataset.mode == "detect":
+                facts |= {"detector": printable(detector.name), "detector_sha256": detector_hash}
+            finish(dataset, args.output_dir / dataset.name, division, store, facts)
+        report_shared(sets, args.max_distance)
+    some_left_out = any(item.reason for dataset in sets for item in dataset.items)
+    return STATUS_SOME_FAILED if some_left_out else 0
+
+
+def _note_settings(path: Path, settings: Settings) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(path.read_text()) == asdict(settings):
+            return
+    write_json(path, asdict(settings))
+
+
+def _check_flags(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    if not args.oat_dir and not args.real_dir:
+        parser.error("give --oat_dir or --real_dir, or both")
+    if not 0 < args.val_fraction < 1 or not 0 <= args.test_fraction < 1:
+        parser.error("--val_fraction must lie above 0 and below 1, --test_fraction from 0 to 1")
+    if args.val_fraction + args.test_fraction >= 1:
+        parser.error("--val_fraction and --test_fraction leave nothing to learn from")
+    if args.seed < 0:
+        parser.error(f"--seed must not be negative, got {args.seed}")
+    if not 0 <= args.max_distance <= HASH_BITS:
+        parser.error(f"--max_distance must lie between 0 and {HASH_BITS}, got {args.max_distance}")
+    if args.processes is not None and args.processes < 0:
+        parser.error(f"--processes must not be negative, got {args.processes}")
+    if args.detect_oat and (args.detector == "none" or not args.oat_dir):
+        parser.error("--detect_oat needs --oat_dir and a detector")
+
+
+def _detector(name: str) -> Path | None:
+    if name == "none":
+        return None
+    path = Path(name)
+    if not path.is_file():
+        raise UserError(f"{name}: there is no such detector; give a .pt or .onnx file, or none")
+    return path
+
+
+def _check_folders(output: Path, inputs: list[Path]) -> None:
+    """Refuse an output folder that would mix our files with the user's."""
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{printable(output)}: is not a folder; choose another --output_dir")
+    out = output.resolve()
+    for folder in inputs:
+        there = folder.resolve()
+        if out == there or there in out.parents or out in there.parents:
+            raise UserError(
+                f"{printable(output)}: the output folder and {printable(folder)} lie in each "
+                "other; choose an --output_dir beside the photos"
+            )
+    refuse_links(*(output / name for name in ("crops", *SET_NAMES)))
+    if not (output / "crops" / "journal.jsonl").is_file():
+        for name in ("crops", *SET_NAMES):
+            if (output / name).is_dir() and any((output / name).iterdir()):
+                raise UserError(
+                    f"{printable(output / name)}: is not from prepare; choose another --output_dir"
+                )
+
+
+def _make_crops(
+    sets: list[DataSet],
+    detector: Path | None,
+    settings: Settings,
+    processes: int | None,
+    store: CropStore,
+    journal: Journal,
+) -> None:
+    """Make the crops that are missing; each is noted down as soon as it is there."""
+    pending = [
+        (dataset, item)
+        for dataset in sets
+        for item in dataset.items
+        if item.record is None and item.reason is None
+    ]
+    for dataset in sets:
+        missing = sum(one is dataset for one, _ in pending)
+        print(
+            f"{dataset.name}: {len(dataset.items)} photos, "
+            f"{len({item.photo.label for item in dataset.items if item.photo.label})} classes; "
+            f"{missing} crops to make",
+            flush=True,
+        )
+    if not pending:
+        return
+    from footprints.crop_pool import CropPool, Job
+
+    if all(dataset.mode != "detect" for dataset, _ in pending):
+        detector = None
+    if processes is None:
+        processes = min(available_cores(), len(pending))
+    jobs = [
+        Job(source=item.photo.path, mode=dataset.mode, target=store.new_incoming(number))
+        for number, (dataset, item) in enumerate(pending)
+    ]
+    with CropPool(detector, settings, processes) as pool:
+        results = progress(pool.map(jobs), len(jobs), "crops")
+        for (dataset, item), result in zip(pending, results, strict=True):
+            record = record_of(dataset, item, result, store)
+            item.record, item.reason = record, record.reason
+            journal.add(record)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

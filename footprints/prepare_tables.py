@@ -1,0 +1,238 @@
+"""The last part of prepare: divide a data set, lay out its crops, write its tables, report."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from footprints.crop_store import CropStore, crop_name, lay_out, pending_changes, refuse_links
+from footprints.errors import UserError
+from footprints.files import write_text
+from footprints.folders import SPLITS, printable
+from footprints.manifest import LEFT_OUT_COLUMNS, MANIFEST_COLUMNS, CropRecord, csv_text
+from footprints.prepare_sets import DataSet
+from footprints.similarity import near_duplicate_groups
+from footprints.splits import grouped_split
+
+_SHOWN = 10  # photos named on screen; all are in the tables
+
+
+@dataclass(frozen=True)
+class Division:
+    """How the real photos are divided, and which photos count as look-alikes."""
+
+    val_fraction: float
+    test_fraction: float
+    seed: int
+    max_distance: int
+
+
+def finish(
+    dataset: DataSet, folder: Path, division: Division, store: CropStore, facts: dict[str, Any]
+) -> None:
+    """Divide a data set, lay out its crops, write its tables.
+
+    The manifest is removed before anything is changed and comes back last: where there is one,
+    it is true.
+
+    Args:
+        dataset: With a record or a reason for each photo.
+        folder: The data set's folder in the output folder.
+        division: How to divide; of the OAT set, whose parts are given, it only finds look-alikes.
+        store: Where the crops are.
+        facts: What else to note down in ``prepare.json``.
+
+    Raises:
+        UserError: If no photo can be used, a part would be empty, or files of others lie where
+            crops belong.
+    """
+    refuse_links(folder)
+    folder.mkdir(exist_ok=True)
+    bad = [item for item in dataset.items if item.reason]
+    left_out = [(printable(item.photo.source), item.reason) for item in bad]
+    _write_if_new(folder / "left_out.csv", csv_text(LEFT_OUT_COLUMNS, left_out))
+    usable = dataset.usable
+    if not usable:
+        raise UserError(
+            f"{printable(dataset.folder)}: none of its {len(bad)} photos can "
+            f"be used; the first is {left_out[0][0]}: {left_out[0][1]}"
+        )
+    groups = _groups([item.record for item in usable], division.max_distance)
+    if dataset.name == "oat":
+        splits = [str(item.photo.split) for item in usable]
+        parts = [name for name in dataset.listing.splits if name in {"train", "val", *splits}]
+    else:
+        fractions = {
+            "train": 1 - division.val_fraction - division.test_fraction,
+            "val": division.val_fraction,
+            "test": division.test_fraction,
+        }
+        labels = [str(item.photo.label) for item in usable]
+        splits = grouped_split(labels, groups, fractions, division.seed)
+        parts = [name for name in SPLITS if fractions[name] > 0]
+    _check_parts(dataset, splits, parts)
+
+    wanted, rows = {}, []
+    for item, split, group in zip(usable, splits, groups, strict=True):
+        record = item.record
+        name = f"{split}/{item.photo.label}/{crop_name(record.source, record.key)}"
+        wanted[name] = store.path_of(record.key)
+        confidence = "" if record.confidence is None else record.confidence
+        rows.append(
+            [
+                *(name, printable(record.source), record.sha256, item.photo.label, split, group),
+                *(*record.box_xyxy, confidence, int(record.fallback)),
+                *(record.width, record.height),
+            ]
+        )
+    classes = sorted({str(item.photo.label) for item in usable})
+    tables = {
+        "classes.json": json.dumps(classes, ensure_ascii=False, indent=2) + "\n",
+        "prepare.json": json.dumps(facts | asdict(division), indent=2) + "\n",
+        "manifest.csv": csv_text(MANIFEST_COLUMNS, sorted(rows)),
+    }
+    class_folders = [*parts, *(f"{part}/{label}" for part in parts for label in classes)]
+    if pending_changes(folder, wanted, class_folders) or not _is_text(
+        folder / "manifest.csv", tables["manifest.csv"]
+    ):
+        (folder / "manifest.csv").unlink(missing_ok=True)
+        lay_out(folder, wanted, class_folders)
+    for name, text in tables.items():
+        _write_if_new(folder / name, text)
+    _report(dataset, splits, groups, parts, left_out)
+
+
+def _groups(records: list[CropRecord], max_distance: int) -> list[str]:
+    """Name the group of each photo's look-alikes by the smallest of their content hashes."""
+    numbers = near_duplicate_groups([record.phash for record in records], max_distance)
+    # Equal files have equal perceptual hashes, so they are in one group anyway.
+    smallest: dict[int, str] = {}
+    for number, record in zip(numbers, records, strict=True):
+        smallest[number] = min(record.sha256, smallest.get(number, record.sha256))
+    return [smallest[number][:16] for number in numbers]
+
+
+def _check_parts(dataset: DataSet, splits: list[str], parts: list[str]) -> None:
+    """Refuse parts without photos, and say which classes lack photos in a part."""
+    there = defaultdict(set)
+    for item, split in zip(dataset.usable, splits, strict=True):
+        there[split].add(item.photo.label)
+    classes = {item.photo.label for item in dataset.usable}
+    for part in parts:
+        if not there[part] and dataset.name == "oat":
+            raise UserError(f"{printable(dataset.folder)}: no usable photo in its part {part}")
+        if not there[part]:
+            raise UserError(
+                f"{printable(dataset.folder)}: no photo is left for {part}; a class needs "
+                f"{len(parts)} photos or more that do not look alike"
+            )
+        for label in sorted(classes - there[part]):
+            _warn(f"{dataset.name}: class {label} has no photo in {part}")
+    filed = {item.photo.label for item in dataset.items if item.photo.label}
+    for label in sorted(filed - classes):
+        _warn(f"{dataset.name}: class {label} has no usable photo and is left out")
+
+
+def _report(
+    dataset: DataSet,
+    splits: list[str],
+    groups: list[str],
+    parts: list[str],
+    left_out: list[tuple[str, str | None]],
+) -> None:
+    """Say on screen what became of a data set."""
+    usable, name = dataset.usable, dataset.name
+    counts = Counter(splits)
+    print(f"{name}: " + ", ".join(f"{part} {counts[part]}" for part in parts))
+    if dataset.mode == "centre":
+        print(f"{name}: no detector was given: all crops are the centres of their photos")
+    elif dataset.mode == "detect":
+        n = sum(item.record.fallback for item in usable)
+        print(f"{name}: in {n} of {len(usable)} photos no print was found; their centre was taken")
+    sizes = Counter(groups)
+    alike = [group for group, n in sizes.items() if n > 1]
+    if alike and name == "real":
+        n = sum(sizes[group] for group in alike)
+        print(
+            f"{name}: {n} photos look like others ({len(alike)} groups); each group is in one part"
+        )
+    _report_across(dataset, splits, groups)
+    labels_of = defaultdict(set)
+    for item in usable:
+        labels_of[item.record.sha256].add(item.photo.label)
+    for digest, labels in labels_of.items():
+        if len(labels) > 1:
+            same = [i.photo.source for i in usable if i.record.sha256 == digest]
+            _warn(f"{name}: the same photo in several classes: {_names(same)}")
+    if left_out:
+        print(f"{name}: {len(left_out)} of {len(dataset.items)} photos left out:")
+        for source, reason in left_out[:_SHOWN]:
+            print(f"  {source}: {reason}")
+        if len(left_out) > _SHOWN:
+            print(f"  and {len(left_out) - _SHOWN} more, see {name}/left_out.csv")
+
+
+def _report_across(dataset: DataSet, splits: list[str], groups: list[str]) -> None:
+    """Say which photos the given division has on both sides."""
+    for kind, keys in (
+        ("the same photo", [item.record.sha256 for item in dataset.usable]),
+        ("photos that look alike", groups),
+    ):
+        parts_of = defaultdict(set)
+        members = defaultdict(list)
+        for key, split, item in zip(keys, splits, dataset.usable, strict=True):
+            parts_of[key].add(split)
+            members[key].append(item.photo.source)
+        across = [key for key, parts in parts_of.items() if len(parts) > 1]
+        if across:
+            text = f"{dataset.name}: {kind} in several parts, {len(across)} times, as "
+            text += _names(members[across[0]])
+            if kind == "the same photo":
+                _warn(text)
+            else:
+                print(text)
+
+
+def report_shared(sets: list[DataSet], max_distance: int) -> None:
+    """Warn if one data set holds photos of the other: training on it would have seen them."""
+    if len(sets) < 2:
+        return
+    items = [(dataset.name, item) for dataset in sets for item in dataset.usable]
+    numbers = near_duplicate_groups([item.record.phash for _, item in items], max_distance)
+    names, members = defaultdict(set), defaultdict(list)
+    for number, (name, item) in zip(numbers, items, strict=True):
+        names[number].add(name)
+        members[number].append(f"{name}: {item.photo.source}")
+    shared = [number for number, both in names.items() if len(both) > 1]
+    if shared:
+        _warn(
+            f"photos of one data set look like photos of the other, {len(shared)} times, as "
+            f"{_names(members[shared[0]])}"
+        )
+
+
+def _names(sources: Iterable[str], shown: int = 3) -> str:
+    names = [printable(source) for source in sources]
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def _write_if_new(path: Path, text: str) -> None:
+    if not _is_text(path, text):
+        write_text(path, text)
+
+
+def _is_text(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False

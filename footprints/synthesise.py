@@ -1,0 +1,248 @@
+"""Make a small set of drawn footprint photos, laid out like real data sets.
+
+Six kinds of print, one of them rare, on mud, sand and snow (``footprints.drawn_prints``). Nothing
+here is a photo, so it can be shared, and every box and name is right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from footprints.drawn_prints import SHAPES, Box, draw_photo
+from footprints.errors import UserError, run
+from footprints.files import remove_leftovers, write_bytes, write_json, write_text
+
+ANIMALS = tuple(sorted(SHAPES))
+RARE = "hare"  # a third of the others
+REAL_ANIMALS = tuple(animal for animal in ANIMALS if animal != "cat")  # the two sets differ
+RECORD = "synthesised.json"
+_VERSION = 1  # of the pictures; another one asks for a new folder
+_ORIENTATION = 0x0112  # EXIF tag; 6 says: turn by 90 degrees clockwise to see it upright
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One picture of the set.
+
+    Attributes:
+        path: Where it goes, relative to the folder of the set.
+        animals: A print of each is in it.
+        form: How it is drawn: "crop", "photo" or "detector".
+        seed: Numbers that its random generator starts from.
+        turned: Kept sideways, with an EXIF note to turn it, as cameras do.
+    """
+
+    path: str
+    animals: tuple[str, ...]
+    form: str
+    seed: tuple[int, ...]
+    turned: bool = False
+
+
+def plan(n_per_class: int, seed: int) -> list[Photo]:
+    """List the pictures of a set; those of a smaller set are among those of a larger one."""
+    photos = []
+
+    def count(animal: str, share: float) -> int:
+        return max(2, round(n_per_class * share / (3 if animal == RARE else 1)))
+
+    for part, (split, share) in enumerate((("train", 1.0), ("val", 0.3))):
+        for number, animal in enumerate(ANIMALS):
+            for i in range(count(animal, share)):
+                path = f"oat/cropped_imgs/{split}/{animal}/{animal}_{i:04d}.jpg"
+                photos.append(Photo(path, (animal,), "crop", (seed, part, number, i)))
+    for number, animal in enumerate(REAL_ANIMALS):
+        for i in range(count(animal, 1.0)):
+            path = f"real/{animal}/{animal}{i:04d}.jpg"
+            photos.append(Photo(path, (animal,), "photo", (seed, 2, number, i), i % 10 == 3))
+    for part, (split, share) in enumerate((("train", 2.0), ("val", 0.5), ("test", 0.5))):
+        for i in range(max(2, round(n_per_class * share))):
+            path = f"detector/images/{split}/{split}_{i:04d}.jpg"
+            lots = np.random.default_rng((seed, 3 + part, i))
+            animals = tuple(lots.choice(ANIMALS, size=lots.choice([0, 1, 1, 1, 1, 2])).tolist())
+            photos.append(Photo(path, animals, "detector", (seed, 6 + part, i)))
+    for day, folder in enumerate(("monday", "tuesday")):
+        for i in range(max(2, min(len(REAL_ANIMALS), n_per_class))):
+            animal = REAL_ANIMALS[(i + day) % len(REAL_ANIMALS)]
+            path = f"photos/{folder}/IMG_{i + 1:04d}.jpg"
+            photos.append(Photo(path, (animal,), "photo", (seed, 9, day, i), i == 1))
+    return photos
+
+
+def draw(photo: Photo) -> tuple[np.ndarray, list[Box]]:
+    """Draw one picture of the plan; see ``drawn_prints.draw_photo`` for what comes back."""
+    rng = np.random.default_rng(photo.seed)
+    if photo.form == "crop":
+        rgb, boxes = draw_photo(photo.animals, (256, 256), rng, radius=(0.36, 0.44))
+        margin = rng.uniform(0.02, 0.14, size=4) * 200
+        x1, y1 = np.maximum(0, np.floor(np.array(boxes[0][:2]) - margin[:2])).astype(int)
+        x2, y2 = np.minimum(256, np.ceil(np.array(boxes[0][2:]) + margin[2:])).astype(int)
+        crop = rgb[y1:y2, x1:x2]
+        return crop, [(boxes[0][0] - x1, boxes[0][1] - y1, boxes[0][2] - x1, boxes[0][3] - y1)]
+    size = (448, 336) if rng.random() < 0.6 else (336, 448)
+    return draw_photo(photo.animals, size, rng)
+
+
+def jpeg_of(rgb: np.ndarray, turned: bool = False) -> bytes:
+    """Encode a picture of shape ``(height, width, 3)``; ``turned`` keeps it sideways with EXIF."""
+    picture = Image.fromarray(rgb)
+    exif = Image.Exif()
+    if turned:
+        picture = picture.transpose(Image.Transpose.ROTATE_90)  # counter-clockwise
+        exif[_ORIENTATION] = 6
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=92, exif=exif)
+    return content.getvalue()
+
+
+def make_corpus(folder: Path, n_per_class: int = 30, seed: int = 0) -> bool:
+    """Draw a whole set into a folder of its own.
+
+    Args:
+        folder: New, empty, or with an unfinished set of an earlier call.
+        n_per_class: Training pictures of a class; the rare one has a third.
+        seed: Equal seeds give equal files (with one version of Pillow and NumPy).
+
+    Returns:
+        False if the very same set was there already and nothing was done.
+
+    Raises:
+        UserError: If the folder holds anything else.
+    """
+    folder = Path(folder)
+    request = {"version": _VERSION, "n_per_class": n_per_class, "seed": seed}
+    record = folder / RECORD
+    if record.is_file():
+        try:
+            found = json.loads(record.read_text(encoding="utf-8"))
+        except ValueError:
+            found = {}
+        if found == request | {"complete": True}:
+            return False
+        if found != request | {"complete": False}:
+            raise UserError(f"{folder}: holds another set ({RECORD}); choose another --output_dir")
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: is not an empty folder; choose another --output_dir")
+    write_json(record, request | {"complete": False})
+    remove_leftovers(folder)
+    truth = []
+    for photo, boxes, (height, width) in _written(folder, plan(n_per_class, seed)):
+        if photo.form == "detector":
+            label = Path(photo.path.replace("/images/", "/labels/")).with_suffix(".txt")
+            write_text(folder / label, "".join(_yolo_line(box, width, height) for box in boxes))
+        elif photo.form == "photo":
+            truth.append((photo, boxes[0], width, height))
+    write_text(folder / "detector" / "data.yaml", _DATA_YAML)
+    real = [row for row in truth if row[0].path.startswith("real/")]
+    write_text(
+        folder / "real_boxes.csv",
+        _table(
+            ("file", "x", "y", "width", "height"),
+            [(p.path[len("real/") :], *_corner_and_size(box, w, h)) for p, box, w, h in real],
+        ),
+    )
+    new = [row for row in truth if row[0].path.startswith("photos/")]
+    write_text(
+        folder / "photos_truth.csv",
+        _table(
+            ("photo", "class", "x1", "y1", "x2", "y2"),
+            [
+                (p.path[len("photos/") :], p.animals[0], *(f"{v:.1f}" for v in box))
+                for p, box, _, _ in new
+            ],
+        ),
+    )
+    write_json(record, request | {"complete": True})
+    return True
+
+
+_DATA_YAML = """\
+path: .
+train: images/train
+val: images/val
+test: images/test
+names:
+  0: footprint
+"""
+
+
+def _written(
+    folder: Path, photos: list[Photo]
+) -> Iterator[tuple[Photo, list[Box], tuple[int, int]]]:
+    from tqdm import tqdm
+
+    for photo in tqdm(photos, desc="draw", unit=" photos", mininterval=1):
+        rgb, boxes = draw(photo)
+        write_bytes(folder / photo.path, jpeg_of(rgb, photo.turned))
+        yield photo, boxes, rgb.shape[:2]
+
+
+def _yolo_line(box: Box, width: int, height: int) -> str:
+    """One label of YOLO's format: class, then centre and size as parts of the photo's size."""
+    x1, y1, x2, y2 = box
+    numbers = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
+    return f"0 {' '.join(f'{number:.6f}' for number in numbers)}\n"
+
+
+def _corner_and_size(box: Box, width: int, height: int) -> tuple[str, ...]:
+    """Upper left corner and size of a box as parts of the photo's size."""
+    x1, y1, x2, y2 = box
+    numbers = (x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height)
+    return tuple(f"{number:.6f}" for number in numbers)
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the step's flags."""
+    parser = argparse.ArgumentParser(
+        prog="python -m footprints.synthesise", description="Draw a small set of footprint photos."
+    )
+    parser.add_argument("--output_dir", type=Path, required=True, help="new folder for the set")
+    parser.add_argument(
+        "--n_per_class",
+        type=int,
+        default=30,
+        help=f"training pictures of a class; {RARE} has a third (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="other numbers, other pictures (default: %(default)s)"
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the step; returns its exit status."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if args.n_per_class < 2:
+        parser.error(f"--n_per_class must be at least 2, not {args.n_per_class}")
+    if args.seed < 0:
+        parser.error(f"--seed must not be negative, not {args.seed}")
+    made = make_corpus(args.output_dir, args.n_per_class, args.seed)
+    print(f"{'made' if made else 'already there'}: {args.output_dir}")
+    print("  oat/cropped_imgs/   crops, train and val")
+    print("  real/               whole photos of other classes; real_boxes.csv: their boxes")
+    print("  detector/           photos with boxes in YOLO's format; data.yaml")
+    print("  photos/             new photos to name; photos_truth.csv: what they are")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

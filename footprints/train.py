@@ -1,0 +1,406 @@
+"""Train the classifier on prepared crops: ``python -m footprints.train --stage oat|real|all``.
+
+Stage oat teaches a new head on the OpenAnimalTracks crops, the backbone stays as it is. Stage real
+starts from that model with a new head for its own classes: first the head alone, then with it the
+last layers of the backbone at a low rate. Validation crops choose the epoch, the temperature and
+the "unknown" threshold, so a figure on them flatters; ``prepare --test_fraction`` keeps crops for
+an honest one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from footprints import files
+from footprints.errors import UserError, run
+
+if TYPE_CHECKING:
+    import keras
+
+    from footprints.loader import CropLoader
+    from footprints.prepared import PreparedSet
+    from footprints.train_state import StageFolder
+    from footprints.training import Phase
+
+STAGES = ("oat", "real")
+MODEL_FILES = {"oat": "mobilenet_oat.keras", "real": "mobilenet_real.keras"}
+DEFAULT_BACKBONE, DEFAULT_WEIGHTS = "MobileNetV3Small", "imagenet"
+_STATISTICS_BATCHES = 8  # of 64 crops, for the BatchNorm statistics of random weights
+_COLUMNS = ("stage", "phase", "epoch", "loss", "accuracy")
+_COLUMNS += ("val_loss", "val_accuracy", "val_macro_f1", "seconds", "is_best")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of this step's flags."""
+    parser = argparse.ArgumentParser(
+        prog="python -m footprints.train",
+        description="Train the classifier on crops made by footprints.prepare.",
+        epilog="A training that was stopped, in whatever way, goes on with the same command.",
+    )
+    add = parser.add_argument
+    add("--stage", choices=[*STAGES, "all"], required=True, help="what to train; all: oat, real")
+    add("--data_dir", type=Path, required=True, help="output folder of footprints.prepare")
+    add("--output_dir", type=Path, required=True, help="models, histories, curves, logs")
+    add(
+        "--weights",
+        metavar="imagenet|none|FILE",
+        help="start of the backbone: ImageNet weights (downloaded by Keras), random, a file for "
+        "keras.applications (.h5, .weights.h5), or a .keras model of ours. Stage real starts from "
+        f"{MODEL_FILES['oat']} of the output folder; with a .keras model here, from that "
+        f"(default: {DEFAULT_WEIGHTS})",
+    )
+    add(
+        "--backbone",
+        choices=["MobileNetV3Small", "MobileNetV2", "EfficientNetB0"],
+        help=f"network (default: {DEFAULT_BACKBONE}; with a .keras model, its own)",
+    )
+
+    def number(name: str, kind: Any, default: Any, text: str) -> None:
+        add(f"--{name}", type=kind, default=default, help=f"{text} (default: %(default)s)")
+
+    number("seed", _count, 0, "of weights, order, augmentation, dropout")
+    number("epochs_oat", _positive, 50, "most epochs of each phase of stage oat")
+    number("patience_oat", _positive, 3, "epochs without improvement before stage oat stops")
+    number("batch_oat", _positive, 16, "photos per step in stage oat")
+    number("lr_oat", _rate, 1e-3, "learning rate of the head in stage oat (Adamax)")
+    number("unfreeze_oat", _count, 0, "then train the last N backbone layers too; 0: never")
+    number("lr_fine", _rate, 1e-4, "learning rate of that (Adam)")
+    number("head_epochs", _positive, 30, "most epochs of the new head in stage real")
+    number("lr_head", _rate, 1e-3, "learning rate of the new head (Adam)")
+    number("epochs_real", _positive, 60, "most epochs with unfrozen layers in stage real")
+    number("patience_real", _positive, 5, "epochs without improvement before a phase stops")
+    number("batch_real", _positive, 32, "photos per step in stage real")
+    number("lr_real", _rate, 1e-5, "learning rate with unfrozen layers (Adam)")
+    number("unfreeze", _count, 20, "last N backbone layers to train in stage real; 0: none")
+    number(
+        "cached_views",
+        _count,
+        8,
+        "while the backbone is frozen, train on stored features of so many augmented views of each "
+        "crop; 0: end to end",
+    )
+    number("cached_views_fine", _count, 0, "the same in phases with unfrozen layers")
+    add(
+        "--monitor",
+        choices=["val_loss", "val_macro_f1"],
+        default="val_loss",
+        help="what early stopping watches; the loss is cross entropy alone (default: %(default)s)",
+    )
+    add("--class_weights", action="store_true", help="rare classes count as much as frequent ones")
+    add(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="go on with what the output folder holds; --no-resume replaces it (default: --resume)",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train one stage or both.
+
+    Raises:
+        UserError: If data, weights or an unfinished training in the output folder do not fit.
+    """
+    args = build_parser().parse_args(argv)
+    from footprints.prepared import open_set
+
+    stages = STAGES if args.stage == "all" else (args.stage,)
+    sets = {stage: open_set(args.data_dir / stage, ("train", "val")) for stage in stages}
+    if args.output_dir.exists() and not args.output_dir.is_dir():
+        raise UserError(f"{args.output_dir}: is a file; give a folder as --output_dir")
+    args.output_dir.mkdir(parents=True, exist_ok=True)
+    for stage in stages:
+        try:
+            train_stage(stage, sets[stage], args)
+        except KeyboardInterrupt:
+            _say(f"{stage}: stopped; finished epochs are kept in {args.output_dir / 'resume'}")
+            raise
+    return 0
+
+
+def phases_of(stage: str, args: argparse.Namespace) -> list[Phase]:
+    """Return what a stage does, in order; see ``footprints.training.Phase``."""
+    from footprints.training import Phase
+
+    if stage == "oat":
+        shared = {"epochs": args.epochs_oat, "patience": args.patience_oat}
+        shared |= {"batch_size": args.batch_oat, "monitor": args.monitor}
+        n_last, rate = args.unfreeze_oat, args.lr_fine
+        head = Phase("head", 0, "adamax", args.lr_oat, cached_views=args.cached_views, **shared)
+    else:
+        shared = {"epochs": args.epochs_real, "patience": args.patience_real}
+        shared |= {"batch_size": args.batch_real, "monitor": args.monitor}
+        n_last, rate = args.unfreeze, args.lr_real
+        head = Phase(
+            "head",
+            0,
+            "adam",
+            args.lr_head,
+            cached_views=args.cached_views,
+            **{**shared, "epochs": args.head_epochs},
+        )
+    if not n_last:
+        return [head]
+    views = args.cached_views_fine
+    return [head, Phase("fine", n_last, "adam", rate, cached_views=views, **shared)]
+
+
+def train_stage(stage: str, prepared: PreparedSet, args: argparse.Namespace) -> None:
+    """Train and save one stage, or go on with it, or see that it is finished."""
+    from footprints.train_state import StageFolder, compare_settings
+
+    path = args.output_dir / MODEL_FILES[stage]
+    folder = StageFolder(args.output_dir / "resume" / stage)
+    start, backbone = _start_of(stage, args)
+    phases = phases_of(stage, args)
+    settings = {
+        "stage": stage,
+        "backbone": backbone,
+        "start": _identity(start),
+        "classes": list(prepared.classes),
+        "image_size": prepared.image_size,
+        "photos": prepared.fingerprint(),
+        "seed": args.seed,
+        "class_weights": args.class_weights,
+        **{
+            f"{phase.name} {name}": value
+            for phase in phases
+            for name, value in dataclasses.asdict(phase).items()
+        },
+    }
+    if not args.resume:
+        folder.clear()
+    elif path.is_file():
+        from footprints.model import read_metadata
+
+        before = read_metadata(path).get("training", {})
+        compare_settings(before, settings, f"{path}: was trained")
+        folder.clear()
+        _say(f"{stage}: finished already, {path}; --no-resume trains it afresh")
+        return
+    if folder.open(settings):
+        _say(f"{stage}: going on with the training in {folder.folder}")
+    from footprints.loader import CropLoader
+
+    train, val = CropLoader(prepared, "train"), CropLoader(prepared, "val")
+    _say(f"{stage}: {len(train)} crops to learn from, {len(val)} for validation")
+    train.check()
+    val.check()
+    model, first = _model_at(stage, folder, train, prepared, start, backbone, args.seed)
+    counts = prepared.counts("train")
+    rows = _train_phases(model, first, phases, stage, folder, (train, val), counts, args)
+    _finish(model, stage, path, val, rows, prepared, settings, args)
+    folder.clear()
+
+
+def _start_of(stage: str, args: argparse.Namespace) -> tuple[str, str]:
+    """Return where the backbone's weights come from, and its name.
+
+    Raises:
+        UserError: If stage real has nothing to start from, or another backbone was asked for.
+    """
+    weights = args.weights or DEFAULT_WEIGHTS
+    if stage == "real" and not weights.endswith(".keras"):
+        oat = args.output_dir / MODEL_FILES["oat"]
+        if oat.is_file():
+            weights = str(oat)
+        elif args.weights is None:
+            raise UserError(
+                f"{oat}: not there; train --stage oat into this folder first, or name a start by "
+                "--weights"
+            )
+    if not weights.endswith(".keras"):
+        return weights, args.backbone or DEFAULT_BACKBONE
+    from footprints.model import read_metadata
+
+    backbone = read_metadata(Path(weights))["backbone"]
+    if args.backbone not in (None, backbone):
+        raise UserError(f"{weights}: its backbone is {backbone}, not {args.backbone}")
+    return weights, backbone
+
+
+def _identity(start: str) -> str:
+    """Return what tells one start from another, wherever its file is."""
+    if start in ("imagenet", "none"):
+        return start
+    path = Path(start)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; --weights is imagenet, none or a file")
+    return f"sha256 {files.sha256_of(path)}"
+
+
+def _model_at(
+    stage: str,
+    folder: StageFolder,
+    train: CropLoader,
+    prepared: PreparedSet,
+    start: str,
+    backbone: str,
+    seed: int,
+) -> tuple[keras.Model, int]:
+    """Return the whole model as it was before the phase that is to be done next, and its number."""
+    from footprints.feature_cache import random_numbers
+    from footprints.model import build_model, measure_batch_norm
+
+    reached = folder.latest_weights()
+    weights = start if reached is None else "none"
+    size, n_classes = prepared.image_size, len(prepared.classes)
+    model = build_model(n_classes, backbone, weights, seed + STAGES.index(stage), size)
+    if reached is not None:
+        model.set_weights(reached[1])
+        return model, reached[0]
+    if start == "none":
+        order = int(random_numbers(seed, stage, "statistics").integers(2**31))
+        batches = train.batches(64, order).take(_STATISTICS_BATCHES)
+        measure_batch_norm(model, (photos for photos, _ in batches))
+    _say(f"{stage}: {backbone} from {start}, {n_classes} classes, crops of {size} pixels")
+    folder.save_weights(0, model.get_weights())
+    return model, 0
+
+
+def _train_phases(
+    model: keras.Model,
+    first: int,
+    phases: list[Phase],
+    stage: str,
+    folder: StageFolder,
+    loaders: tuple[CropLoader, CropLoader],
+    counts: np.ndarray,
+    args: argparse.Namespace,
+) -> list[dict[str, Any]]:
+    """Run what is left of a stage; return the records of all its epochs."""
+    from footprints.training import class_weights, run_phase
+
+    rows: list[dict[str, Any]] = []
+    for number, phase in enumerate(phases):
+        if number < first:
+            rows += folder.load_phase(number).marked_rows()
+            continue
+        rows += run_phase(
+            model,
+            phase,
+            number=number,
+            stage=stage,
+            train=loaders[0],
+            val=loaders[1],
+            seed=args.seed,
+            weights=class_weights(counts) if args.class_weights else None,
+            folder=folder,
+            log_dir=args.output_dir / "logs" / stage / phase.name,
+            report=_say,
+        )
+        folder.save_weights(number + 1, model.get_weights())
+    return rows
+
+
+def _finish(
+    model: keras.Model,
+    stage: str,
+    path: Path,
+    val: CropLoader,
+    rows: list[dict[str, Any]],
+    prepared: PreparedSet,
+    settings: dict[str, Any],
+    args: argparse.Namespace,
+) -> None:
+    """Calibrate on validation and write everything; the model comes last, as it says "finished"."""
+    from footprints import metrics
+    from footprints.calibration import calibrated, choose_threshold
+    from footprints.model import save_model
+    from footprints.plots import curves_png
+    from footprints.training import predict_batches, validation_scores
+
+    raw = predict_batches(model, val)
+    temperature = metrics.fit_temperature(raw, val.labels)
+    probabilities = calibrated(raw, temperature)
+    threshold = choose_threshold(probabilities, val.labels)
+    scores = validation_scores(raw, val.labels)
+    validation = {
+        "photos": len(val),
+        "loss": scores["val_loss"],
+        "accuracy": scores["val_accuracy"],
+        "macro_f1": scores["val_macro_f1"],
+        "expected_calibration_error": metrics.expected_calibration_error(raw, val.labels),
+        "expected_calibration_error_calibrated": metrics.expected_calibration_error(
+            probabilities, val.labels
+        ),
+    }
+    history = {
+        "stage": stage,
+        "settings": settings,
+        "validation": validation,
+        "temperature": temperature,
+        "threshold": threshold,
+        "epochs": rows,
+    }
+    files.write_json(args.output_dir / f"history_{stage}.json", history)
+    files.write_text(args.output_dir / f"history_{stage}.csv", _csv(rows))
+    files.write_bytes(
+        args.output_dir / f"curves_{stage}.png", curves_png(rows, f"stage {stage}, {path.name}")
+    )
+    save_model(
+        model,
+        path,
+        classes=prepared.classes,
+        stage=stage,
+        temperature=temperature,
+        threshold=threshold,
+        settings=prepared.settings,
+        extra={"training": settings, "validation": validation},
+    )
+    low, high = metrics.wilson_interval(scores["val_accuracy"] * len(val), len(val))
+    _say(
+        f"{stage}: {path}, {path.stat().st_size / 1e6:.1f} MB; validation accuracy "
+        f"{scores['val_accuracy']:.3f} ({low:.3f} to {high:.3f}), "
+        f"macro F1 {scores['val_macro_f1']:.3f}, temperature {temperature:.2f}"
+    )
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _positive(text: str) -> int:
+    return _number(text, int, 1)
+
+
+def _count(text: str) -> int:
+    return _number(text, int, 0)
+
+
+def _rate(text: str) -> float:
+    value = _number(text, float, 0)
+    if not (np.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
+    return value
+
+
+def _number(text: str, kind: Any, least: float) -> Any:
+    try:
+        value = kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be at least {least:g}, not {text}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

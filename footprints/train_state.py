@@ -1,0 +1,214 @@
+"""What a training keeps on disk so that the same command goes on after any kind of end."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from footprints import files
+from footprints.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass
+class EarlyStopping:
+    """Stops after ``patience`` epochs in a row that were not better than the best before them."""
+
+    patience: int
+    mode: str  # "min" or "max"
+    best: float | None = None
+    best_epoch: int = 0
+    waited: int = 0
+
+    def step(self, value: float, epoch: int) -> bool:
+        """Take the value of an epoch; return whether it is the best so far.
+
+        A value that is not a number is never the best.
+        """
+        better = not math.isnan(value) and (
+            self.best is None or (value < self.best if self.mode == "min" else value > self.best)
+        )
+        if better:
+            self.best, self.best_epoch, self.waited = value, epoch, 0
+        else:
+            self.waited += 1
+        return better
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether patience is at its end."""
+        return self.waited >= self.patience
+
+
+@dataclass
+class PhaseState:
+    """Where a phase of training stands after ``epoch`` epochs.
+
+    ``weights``, ``best`` and ``optimizer`` are the arrays of the part that learns (now and at its
+    best epoch) and of the optimizer, in Keras' order.
+    """
+
+    epoch: int
+    stopping: EarlyStopping
+    rows: list[dict[str, Any]]
+    weights: list[np.ndarray] = field(default_factory=list)
+    best: list[np.ndarray] = field(default_factory=list)
+    optimizer: list[np.ndarray] = field(default_factory=list)
+
+    def marked_rows(self) -> list[dict[str, Any]]:
+        """Return the record of each epoch with ``is_best``."""
+        best = self.stopping.best_epoch
+        return [{**row, "is_best": row["epoch"] == best} for row in self.rows]
+
+
+class StageFolder:
+    """The files of an unfinished stage.
+
+    ``stage.json`` names the settings, ``weights-K.npz`` is the whole model before phase K (counted
+    from 0; the last one is the end of training), ``phase-K.npz`` the state within phase K.
+
+    Args:
+        folder: Of this stage alone; everything in it is deleted by ``clear``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def open(self, settings: dict[str, Any]) -> bool:
+        """Begin, or go on if the folder holds a stage with the same settings.
+
+        Returns:
+            Whether there is something to go on with.
+
+        Raises:
+            UserError: If it holds a stage with other settings; the first difference is named.
+        """
+        path = self.folder / "stage.json"
+        if path.is_file():
+            files.remove_leftovers(self.folder)
+            compare_settings(_read_json(path), settings, f"{self.folder}: unfinished training")
+            return True
+        self.clear()
+        files.write_json(path, settings)
+        return False
+
+    def clear(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def features(self, phase: int) -> Path:
+        """Return the folder for cached features of a phase."""
+        return self.folder / f"features-{phase}"
+
+    def save_weights(self, phase: int, weights: Sequence[np.ndarray]) -> None:
+        """Keep the whole model as it is before a phase, and drop what the phase before needed."""
+        _write_arrays(self.folder / f"weights-{phase}.npz", {"weights": weights})
+        if phase > 0:
+            shutil.rmtree(self.features(phase - 1), ignore_errors=True)
+
+    def latest_weights(self) -> tuple[int, list[np.ndarray]] | None:
+        """Return the last phase that was reached, and the whole model before it."""
+        phases = sorted(int(path.stem.split("-")[1]) for path in self.folder.glob("weights-*.npz"))
+        if not phases:
+            return None
+        arrays, _ = _read_arrays(self.folder / f"weights-{phases[-1]}.npz")
+        return phases[-1], arrays["weights"]
+
+    def save_phase(self, phase: int, state: PhaseState) -> None:
+        """Keep the state at the end of an epoch."""
+        arrays = {"weights": state.weights, "best": state.best, "optimizer": state.optimizer}
+        facts = {
+            "epoch": state.epoch,
+            "rows": state.rows,
+            "stopping": dataclasses.asdict(state.stopping),
+        }
+        _write_arrays(self.folder / f"phase-{phase}.npz", arrays, facts)
+
+    def load_phase(self, phase: int) -> PhaseState | None:
+        """Return the state of a phase, or None if it has not finished an epoch."""
+        path = self.folder / f"phase-{phase}.npz"
+        if not path.is_file():
+            return None
+        arrays, facts = _read_arrays(path)
+        return PhaseState(
+            epoch=facts["epoch"],
+            stopping=EarlyStopping(**facts["stopping"]),
+            rows=facts["rows"],
+            **arrays,
+        )
+
+
+def compare_settings(before: dict[str, Any], now: dict[str, Any], what: str) -> None:
+    """Refuse to go on with other settings than before.
+
+    Raises:
+        UserError: Naming the first setting that differs.
+    """
+    for name in sorted({*before, *now}):
+        old, new = before.get(name), json.loads(json.dumps(now.get(name)))
+        if old != new:
+            change = f"{name} was {_short(old)}, is now {_short(new)}"
+            raise UserError(
+                f"{what} with other settings ({change}); give the same, or another --output_dir, "
+                "or --no-resume to train it afresh"
+            )
+
+
+def optimizer_arrays(net: keras.Model) -> list[np.ndarray]:
+    """Return the state of a compiled model's optimizer."""
+    return [variable.numpy() for variable in net.optimizer.variables]
+
+
+def restore_optimizer(net: keras.Model, arrays: Sequence[np.ndarray]) -> None:
+    """Put a state of ``optimizer_arrays`` back."""
+    net.optimizer.build(net.trainable_variables)
+    for variable, value in zip(net.optimizer.variables, arrays, strict=True):
+        variable.assign(value)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path}: cannot be read; --no-resume begins afresh") from error
+
+
+def _write_arrays(
+    path: Path, groups: dict[str, Sequence[np.ndarray]], facts: dict[str, Any] | None = None
+) -> None:
+    arrays = {f"{name}-{i:05}": a for name, group in groups.items() for i, a in enumerate(group)}
+    arrays["facts"] = np.frombuffer(
+        json.dumps({"groups": list(groups), "facts": facts or {}}).encode(), np.uint8
+    )
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    files.write_bytes(path, buffer.getbuffer())
+
+
+def _read_arrays(path: Path) -> tuple[dict[str, list[np.ndarray]], dict[str, Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            facts = json.loads(stored["facts"].tobytes())
+            groups = {
+                name: [stored[key] for key in sorted(stored) if key.rsplit("-", 1)[0] == name]
+                for name in facts["groups"]
+            }
+    except Exception as error:  # NumPy and zipfile raise many kinds for damaged files
+        raise UserError(f"{path}: damaged; --no-resume trains this stage afresh") from error
+    return groups, facts["facts"]

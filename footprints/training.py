@@ -1,0 +1,292 @@
+"""One phase of training: epochs on crops or on cached features, early stopping, state on disk."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from footprints import metrics
+from footprints.errors import UserError
+from footprints.feature_cache import FeatureCache, bytes_needed, random_numbers, reseed
+from footprints.model import freeze, import_keras, split_model
+from footprints.train_state import (
+    EarlyStopping,
+    PhaseState,
+    StageFolder,
+    optimizer_arrays,
+    restore_optimizer,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+    from footprints.loader import CropLoader
+
+MONITORS = {"val_loss": "min", "val_macro_f1": "max"}
+_CACHE_LIMIT_BYTES = 6 * 2**30
+_SEEDS = 2**31
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training with one set of frozen layers.
+
+    ``n_last``: backbone layers that learn, from the end; ``cached_views``: 0 trains end to end.
+    ``monitor``: a key of ``MONITORS``; the epoch where it is best gives the weights.
+    """
+
+    name: str
+    n_last: int
+    optimizer: str  # "adamax" or "adam"
+    learning_rate: float
+    epochs: int
+    patience: int
+    batch_size: int
+    cached_views: int
+    monitor: str = "val_loss"
+
+
+class _Crops:
+    """Trains the whole model, with fresh augmentation in each epoch."""
+
+    def __init__(self, model: keras.Model, phase: Phase, train: CropLoader, val: CropLoader):
+        self.net = model
+        self._phase, self._train, self._val = phase, train, val
+
+    def train(self, rng: np.random.Generator, **fit: Any) -> dict[str, list[float]]:
+        batches = self._train.batches(self._phase.batch_size, int(rng.integers(_SEEDS)))
+        return self.net.fit(batches, shuffle=False, epochs=1, verbose=0, **fit).history
+
+    def validate(self) -> np.ndarray:
+        return predict_batches(self.net, self._val)
+
+
+class _Features:
+    """Trains the part behind the frozen one on cached features of it."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        phase: Phase,
+        train: CropLoader,
+        val: CropLoader,
+        folder: Path,
+        seed: int,
+    ):
+        front, self.net = split_model(model, phase.n_last)
+        self._phase, self._labels = phase, train.labels
+        augment = model.get_layer("augmentation")
+        self._cache = FeatureCache(
+            front, augment, train, folder, n_views=phase.cached_views, seed=seed, name="train"
+        )
+        self._val = FeatureCache(front, None, val, folder, n_views=1, seed=seed, name="val")
+
+    def train(self, rng: np.random.Generator, **fit: Any) -> dict[str, list[float]]:
+        features, order = self._cache.draw(rng)
+        return self.net.fit(
+            features,
+            self._labels[order],
+            batch_size=self._phase.batch_size,
+            shuffle=False,
+            epochs=1,
+            verbose=0,
+            **fit,
+        ).history
+
+    def validate(self) -> np.ndarray:
+        return self.net.predict(self._val.view(0), batch_size=256, verbose=0)
+
+
+def predict_batches(model: keras.Model, loader: CropLoader, batch_size: int = 64) -> np.ndarray:
+    """Return uncalibrated probabilities ``(n, classes)`` in the loader's order."""
+    return np.concatenate([model.predict_on_batch(x) for x, _ in loader.batches(batch_size)])
+
+
+def validation_scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Return ``val_loss`` (cross entropy alone), ``val_accuracy`` and ``val_macro_f1``."""
+    matrix = metrics.confusion_matrix(labels, probabilities.argmax(1), probabilities.shape[1])
+    return {
+        "val_loss": metrics.negative_log_likelihood(probabilities, labels),
+        "val_accuracy": metrics.accuracy(matrix),
+        "val_macro_f1": metrics.macro_f1(matrix),
+    }
+
+
+def class_weights(counts: np.ndarray) -> dict[int, float]:
+    """Return a weight for each class so that every class counts alike; their photo mean is 1.
+
+    Args:
+        counts: Training photos per class, each above 0.
+    """
+    counts = np.asarray(counts, dtype=float)
+    return {i: float(counts.sum() / (len(counts) * n)) for i, n in enumerate(counts)}
+
+
+def run_phase(
+    model: keras.Model,
+    phase: Phase,
+    *,
+    number: int,
+    stage: str,
+    train: CropLoader,
+    val: CropLoader,
+    seed: int,
+    weights: dict[int, float] | None,
+    folder: StageFolder,
+    log_dir: Path,
+    report: Callable[[str], None] = print,
+) -> list[dict[str, Any]]:
+    """Train until the epochs or the patience are used up; the model ends at its best epoch.
+
+    For all but the first phase of a stage, the model as it was before counts as epoch 0.
+
+    Every epoch draws order, views, augmentation and dropout from ``(seed, stage, phase, epoch)``
+    alone, and its end is kept in ``folder``, so a run that was broken off goes on as if it had
+    not been.
+
+    Args:
+        model: The whole model; changed.
+        phase: What to do.
+        number: Of the phase within the stage, from 0.
+        stage: ``oat`` or ``real``.
+        train: Training crops.
+        val: Validation crops; they only choose the epoch.
+        seed: Of the whole training.
+        weights: Class weights for the training loss, or None.
+        folder: Where the state is kept.
+        log_dir: For TensorBoard; event files in it are replaced.
+        report: Takes lines for the user.
+
+    Returns:
+        One record per epoch: phase, epoch (from 1), loss, accuracy (training, with augmentation
+        and dropout), val_loss, val_accuracy, val_macro_f1, seconds, is_best.
+
+    Raises:
+        UserError: If the validation loss was never a number.
+    """
+    keras = import_keras()
+    freeze(model, phase.n_last)
+    source = _make_source(model, phase, number, train, val, seed, stage, folder, report)
+    net = source.net
+    optimizer = {"adam": keras.optimizers.Adam, "adamax": keras.optimizers.Adamax}[phase.optimizer]
+    net.compile(
+        optimizer=optimizer(phase.learning_rate),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    state = folder.load_phase(number)
+    if state is None:
+        start = EarlyStopping(phase.patience, MONITORS[phase.monitor])
+        state = PhaseState(epoch=0, stopping=start, rows=[])
+        if number > 0:  # a later phase must be better than what it begins with
+            scores = validation_scores(source.validate(), val.labels)
+            start.step(scores[phase.monitor], 0)
+            state.best = net.get_weights()
+    else:
+        net.set_weights(state.weights)
+        restore_optimizer(net, state.optimizer)
+        report(f"{stage} {phase.name}: going on after epoch {state.epoch}")
+    stopping = state.stopping
+    log = _Log(log_dir, state.rows)
+    while state.epoch < phase.epochs and not stopping.should_stop:
+        started = time.monotonic()
+        rng = random_numbers(seed, stage, phase.name, state.epoch)
+        reseed(net, rng)
+        history = source.train(rng, class_weight=weights)
+        row = {
+            "stage": stage,
+            "phase": phase.name,
+            "epoch": state.epoch + 1,
+            "loss": float(history["loss"][-1]),
+            "accuracy": float(history["accuracy"][-1]),
+            **validation_scores(source.validate(), val.labels),
+        }
+        is_best = stopping.step(row[phase.monitor], state.epoch + 1)
+        row["seconds"] = round(time.monotonic() - started, 3)
+        state.rows.append(row)
+        state.epoch += 1
+        state.weights = net.get_weights()
+        if is_best:
+            state.best = state.weights
+        state.optimizer = optimizer_arrays(net)
+        folder.save_phase(number, state)
+        log.add(row)
+        report(_line(row, phase.epochs, is_best))
+    log.close()
+    if stopping.best is None:
+        raise UserError(
+            f"{stage} {phase.name}: the validation loss was no number in any epoch; "
+            f"a learning rate below {phase.learning_rate:g} may help"
+        )
+    net.set_weights(state.best)
+    ended = ", patience used up" if stopping.should_stop else ""
+    report(f"{stage} {phase.name}: best epoch {stopping.best_epoch} of {state.epoch}{ended}")
+    return state.marked_rows()
+
+
+def _make_source(
+    model: keras.Model,
+    phase: Phase,
+    number: int,
+    train: CropLoader,
+    val: CropLoader,
+    seed: int,
+    stage: str,
+    folder: StageFolder,
+    report: Callable[[str], None],
+) -> _Crops | _Features:
+    """Choose between end to end and cached features, as asked and as room allows."""
+    if not phase.cached_views:
+        return _Crops(model, phase, train, val)
+    front, _ = split_model(model, phase.n_last)
+    needed = bytes_needed(front, len(train), phase.cached_views) + bytes_needed(front, len(val), 1)
+    folder.folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder.folder).free
+    started = folder.features(number).is_dir()
+    if needed > _CACHE_LIMIT_BYTES or (needed > 0.8 * free and not started):
+        report(
+            f"{stage} {phase.name}: features of {phase.cached_views} views would take "
+            f"{needed / 2**30:.1f} GiB; training end to end instead"
+        )
+        return _Crops(model, phase, train, val)
+    view_seed = int(random_numbers(seed, stage, phase.name, "views").integers(_SEEDS))
+    return _Features(model, phase, train, val, folder.features(number), view_seed)
+
+
+class _Log:
+    """TensorBoard's event files of a phase; written anew from the rows when a run goes on."""
+
+    def __init__(self, folder: Path, rows: list[dict[str, Any]]) -> None:
+        import tensorflow as tf
+
+        for old in folder.glob("events.out.tfevents.*") if folder.is_dir() else ():
+            old.unlink()
+        self._summary = tf.summary
+        self._writer = tf.summary.create_file_writer(str(folder))
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: dict[str, Any]) -> None:
+        with self._writer.as_default(step=row["epoch"]):
+            for name in ("loss", "accuracy", "val_loss", "val_accuracy", "val_macro_f1"):
+                self._summary.scalar(name, row[name])
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _line(row: dict[str, Any], epochs: int, is_best: bool) -> str:
+    return (
+        f"{row['stage']} {row['phase']} epoch {row['epoch']}/{epochs}: loss {row['loss']:.4f} "
+        f"accuracy {row['accuracy']:.3f}, validation loss {row['val_loss']:.4f} "
+        f"accuracy {row['val_accuracy']:.3f} macro F1 {row['val_macro_f1']:.3f}, "
+        f"{row['seconds']:.1f} s{' *' if is_best else ''}"
+    )

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from detector_helpers import (
+    BLUE,
+    GREEN,
+    RED,
+    ROOT,
+    listing_of,
+    photo_with_square,
+    red_square_detector,
+    run_code,
+    save_rotated,
+)
+from PIL import Image
+
+from footprints.crop_pool import CropPool, Job
+from footprints.errors import UserError
+from footprints.settings import Settings
+from footprints.similarity import photo_hash
+
+SQUARE = (80, 32, 96, 48)
+EXACT = Settings(margin=0.0, min_crop_side=1)
+
+
+@pytest.fixture(scope="module")
+def red(tmp_path_factory):
+    return red_square_detector(tmp_path_factory.mktemp("red") / "red.onnx")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Ten photos; in photo n the red square lies n cells from the left."""
+    folder = tmp_path_factory.mktemp("photos")
+    paths = []
+    for n in range(8):
+        photo = photo_with_square((128, 128), (16 * n, 32, 16 * n + 16, 48))
+        paths.append(folder / f"{n}.png")
+        Image.fromarray(photo).save(paths[-1])
+    (folder / "8.jpg").write_bytes(b"no photo")
+    Image.fromarray(photo_with_square((64, 128), SQUARE, BLUE)).save(folder / "9.png")
+    return [*paths, folder / "8.jpg", folder / "9.png"]
+
+
+@pytest.fixture(scope="module")
+def pool(red):
+    with CropPool(red, EXACT, 2) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("processes", [0, 2], ids=["in-this-process", "two"])
+def test_results_come_in_order_with_all_facts(red, photos, processes) -> None:
+    with CropPool(red, EXACT, processes) as pool:
+        jobs = [Job(path) for path in photos]
+        results = list(pool.map(iter(jobs)))
+    assert [result.job for result in results] == jobs
+    for n, result in enumerate(results[:8]):
+        assert result.box_xyxy == pytest.approx((16 * n, 32, 16 * n + 16, 48), abs=1e-3)
+        assert result.crop_xyxy == (16 * n, 32, 16 * n + 16, 48)
+        assert result.confidence == pytest.approx(210 / 255, abs=1e-5)
+        assert (result.fallback, result.n_detections, result.reason) == (False, 1, None)
+        assert (result.width, result.height) == (128, 128)
+        assert result.sha256 == hashlib.sha256(photos[n].read_bytes()).hexdigest()
+        with Image.open(photos[n]) as photo:
+            assert result.phash == photo_hash(np.array(photo))
+        np.testing.assert_array_equal(result.rgb[112, 112], RED)
+    broken, empty = results[8:]
+    assert broken.reason
+    assert broken.rgb is broken.box_xyxy is broken.phash is None
+    assert broken.sha256 == hashlib.sha256(b"no photo").hexdigest()
+    assert (empty.fallback, empty.confidence, empty.n_detections) == (True, None, 0)
+    assert empty.box_xyxy == empty.crop_xyxy == (32, 0, 96, 64)
+
+
+def test_a_pool_can_be_used_again(pool, photos) -> None:
+    for _ in range(2):
+        assert sum(1 for _ in pool.map(Job(path) for path in photos[:3])) == 3
+    assert list(pool.map([])) == []
+
+
+def test_with_a_target_the_crop_is_written(pool, photos, tmp_path) -> None:
+    before = listing_of(photos[0].parent)
+    targets = [tmp_path / "deep" / f"{n}.png" for n in range(10)]
+    written = list(pool.map(Job(p, "detect", t) for p, t in zip(photos, targets, strict=True)))
+    sent = list(pool.map(Job(path) for path in photos))
+    for target, one, other in zip(targets, written, sent, strict=True):
+        assert one.rgb is None
+        assert target.exists() == (one.reason is None)
+        if one.reason is None:
+            with Image.open(target) as crop:
+                np.testing.assert_array_equal(np.array(crop), other.rgb)
+    assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == sorted(
+        t.name for t in targets if t.name != "8.png"
+    )
+    assert listing_of(photos[0].parent) == before
+
+
+@pytest.mark.parametrize(
+    ("mode", "square", "fallback"),
+    [("whole", (0, -32, 128, 96), False), ("centre", (32, 0, 96, 64), True)],
+)
+def test_modes_without_detection(pool, photos, mode, square, fallback) -> None:
+    (result,) = pool.map([Job(photos[9], mode)])
+    assert result.crop_xyxy == square
+    assert (result.confidence, result.fallback) == (None, fallback)
+    assert result.rgb.shape == (224, 224, 3)
+    assert result.box_xyxy == ((0, 0, 128, 64) if mode == "whole" else square)
+
+
+def test_without_a_detector_everything_is_centred_and_says_so(photos) -> None:
+    with CropPool(None, Settings(image_size=64), 1) as pool:
+        results = list(pool.map(Job(path) for path in photos))
+    assert [result.fallback for result in results if result.reason is None] == [True] * 9
+    assert results[0].crop_xyxy == (0, 0, 128, 128)
+    assert results[0].rgb.shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_colours_and_the_marker_of_a_turned_photo_arrive(pool, tmp_path, orientation) -> None:
+    upright = photo_with_square((128, 96), (48, 32, 64, 48), RED, marker=(48, 32, 52, 36))
+    path = save_rotated(tmp_path / "turned.jpg", upright, orientation)
+    target = tmp_path / "crop.png"
+    sent, _ = pool.map([Job(path), Job(path, "detect", target)])
+    assert (sent.width, sent.height) == (96, 128)
+    with Image.open(target) as crop:
+        np.testing.assert_array_equal(np.array(crop), sent.rgb)
+    np.testing.assert_allclose(sent.rgb[20, 20], GREEN, atol=30)
+    np.testing.assert_allclose(sent.rgb[-20, 20], RED, atol=30)
+
+
+def test_only_a_few_jobs_are_taken_ahead(pool, photos) -> None:
+    taken = 0
+
+    def jobs():
+        nonlocal taken
+        for _ in range(100):
+            taken += 1
+            yield Job(photos[0])
+
+    for done, _ in enumerate(pool.map(jobs()), start=1):
+        assert taken <= done + 2 * 4
+    assert taken == 100
+
+
+def test_the_parent_loads_nothing_heavy_and_may_have_tensorflow(red, photos) -> None:
+    code = """
+import sys, types
+sys.modules["tensorflow"] = types.ModuleType("tensorflow")
+from pathlib import Path
+from footprints.crop_pool import CropPool, Job
+from footprints.settings import Settings
+with CropPool(Path(sys.argv[1]), Settings(), 1) as pool:
+    (result,) = pool.map([Job(Path(sys.argv[2]))])
+    assert result.confidence > 0.8
+print(sorted({"torch", "ultralytics", "onnxruntime", "cv2"} & set(sys.modules)))
+"""
+    assert run_code(code, red, photos[0]).strip() == "[]"
+
+
+# --- when something goes wrong -------------------------------------------------------------------
+
+
+def test_a_wrong_detector_is_named_at_once(tmp_path) -> None:
+    with pytest.raises(UserError, match=r"absent\.onnx: no such detector"):
+        CropPool(tmp_path / "absent.onnx", Settings(), 1)
+    with pytest.raises(UserError, match=r"\.pt or an \.onnx"):
+        CropPool(tmp_path / "detector.h5", Settings(), 1)
+    with pytest.raises(ValueError, match="negative"):
+        CropPool(None, Settings(), -1)
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_an_unusable_detector_ends_the_work_with_one_line(photos, tmp_path, processes) -> None:
+    (tmp_path / "noise.onnx").write_bytes(b"noise")
+    pool = CropPool(tmp_path / "noise.onnx", Settings(), processes)
+    with pool, pytest.raises(UserError, match="not a usable ONNX file") as caught:
+        list(pool.map(Job(path) for path in photos))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_process_that_is_killed_is_reported_with_its_photo(red, photos) -> None:
+    with CropPool(red, EXACT, 1) as pool:
+        assert len(list(pool.map([Job(photos[0])]))) == 1
+        pool._workers[0]._process.kill()
+        with pytest.raises(UserError, match="killed, perhaps for want of memory") as caught:
+            list(pool.map(Job(path) for path in photos[1:]))
+    assert str(photos[1]) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_crop_that_cannot_be_written_is_an_os_error(pool, photos, tmp_path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match=r"Not a directory|exists"):
+        list(pool.map([Job(photos[0], "detect", tmp_path / "file" / "crop.png")]))
+
+
+def test_a_mistake_in_the_program_is_not_taken_for_a_bad_photo(red, photos) -> None:
+    """Defect 3: any exception made a black picture."""
+    pool = CropPool(red, EXACT, 1)
+    with pool, pytest.raises(RuntimeError, match="mode must be detect, whole or centre"):
+        list(pool.map([Job(photos[0], "squint")]))
+
+
+def test_a_pool_outside_of_with_is_refused(red, photos) -> None:
+    with pytest.raises(RuntimeError, match="with statement"):
+        list(CropPool(red, EXACT, 1).map([Job(photos[0])]))
+
+
+def test_leaving_early_ends_the_processes(red, photos) -> None:
+    with CropPool(red, EXACT, 2) as pool:
+        processes = [worker._process for worker in pool._workers]
+        for _ in pool.map(Job(photos[0]) for _ in range(1000)):
+            break
+        start = time.perf_counter()
+    assert all(process.poll() is not None for process in processes)
+    assert time.perf_counter() - start < 5
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from footprints.crop_pool import CropPool, Job
+from footprints.settings import Settings
+def jobs():
+    while True:
+        yield Job(Path(sys.argv[2]))
+with CropPool(Path(sys.argv[1]), Settings(), 2) as pool:
+    for n, _ in enumerate(pool.map(jobs())):
+        if n == 5:
+            print(*[w._process.pid for w in pool._workers], flush=True)
+"""
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_processes_end_with_their_parent(red, photos, tmp_path, how) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(red), str(photos[0])],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)},
+    )
+    try:
+        children = [int(word) for word in parent.stdout.readline().split()]
+        assert len(children) == 2
+        assert all(map(_is_alive, children))
+        parent.send_signal(how)
+        parent.wait(20)
+        deadline = time.monotonic() + 20
+        while any(map(_is_alive, children)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not any(map(_is_alive, children))
+        assert list(scratch.iterdir()) == []
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()

@@ -1,0 +1,481 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from detector_helpers import (
+    GREEN,
+    RED,
+    ROOT,
+    Watched,
+    listing_of,
+    malicious_checkpoints,
+    photo_with_square,
+    run_code,
+    run_step,
+    save_rotated,
+    write_detector_data,
+)
+from PIL import Image
+
+from footprints.detector_data import LabelledPhoto, read_data_yaml, read_pseudo_labels
+from footprints.errors import UserError
+from footprints.train_detector import UNFINISHED, main
+
+
+def texture(seed: int, side: int = 96) -> Image.Image:
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_detector_data(tmp_path / "data", {"train": 4, "val": 2, "test": 3})
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def test_a_data_yaml_is_read_relative_to_itself(data, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = read_data_yaml(data)
+    assert {part: len(photos) for part, photos in content.parts.items()} == {
+        "train": 4,
+        "val": 2,
+        "test": 3,
+    }
+    assert content.names == ["footprint"]
+    photo = content.parts["train"][0]
+    expected = (tmp_path / "data" / "labels" / "train" / "0.txt").read_text().split()
+    assert photo.boxes[0] == pytest.approx([float(word) for word in expected])
+
+
+def test_lists_of_folders_and_text_files_of_photos_are_read(data, tmp_path) -> None:
+    folder = data.parent
+    (folder / "list.txt").write_text("images/train/0.jpg\n./images/train/1.jpg\n\n")
+    data.write_text("train: [list.txt]\nval: [images/val, images/test]\nnc: 1\n")
+    content = read_data_yaml(data)
+    assert [photo.path.name for photo in content.parts["train"]] == ["0.jpg", "1.jpg"]
+    assert [len(photo.boxes) for photo in content.parts["train"]] == [1, 1]
+    assert len(content.parts["val"]) == 5
+
+
+def test_outlines_become_boxes_and_overhang_is_clipped(data) -> None:
+    labels = data.parent / "labels" / "train"
+    labels.joinpath("0.txt").write_text("0 0.1 0.2 0.5 0.2 0.5 0.6 0.1 0.6\n")
+    labels.joinpath("1.txt").write_text("0 0.5 0.5 1.01 0.2\n")
+    labels.joinpath("2.txt").write_text("\ufeff0 0.5 0.5 0.2 0.2\r\n\r\n")
+    boxes = [photo.boxes[0] for photo in read_data_yaml(data).parts["train"][:3]]
+    assert boxes[0] == pytest.approx((0, 0.3, 0.4, 0.4, 0.4))
+    assert boxes[1] == pytest.approx((0, 0.5, 0.5, 1.0, 0.2))
+    assert boxes[2] == pytest.approx((0, 0.5, 0.5, 0.2, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("0 0.5 0.5 0.2", "class x y width height"),
+        ("0 0.5 nonsense 0.2 0.2", "could not convert"),
+        ("3 0.5 0.5 0.2 0.2", "class 3 is none of the 1"),
+        ("0 320 240 50 50", "outside of the photo"),
+        ("0 0.5 0.5 0 0.2", "empty"),
+        ("0 0.5 0.5 nan 0.2", "outside"),
+    ],
+)
+def test_a_photo_with_bad_labels_is_left_out_and_listed(data, line, reason) -> None:
+    data.parent.joinpath("labels", "train", "1.txt").write_text(line + "\n")
+    content = read_data_yaml(data)
+    assert len(content.parts["train"]) == 3
+    ((source, why),) = content.left_out
+    assert source.endswith("1.jpg")
+    assert reason in why
+    assert content.n_unusable == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("train: [", "not YAML"),
+        ("just words", "must name the folders"),
+        ("val: images/val\nnames: [a]\n", "must name the folders"),
+        ("train: images/train\nnames: [a]\n", "no val part"),
+        ("train: images/train\nval: images/val\n", "needs names"),
+        ("train: images/train\nval: images/val\nnames: {1: a}\n", "needs names"),
+        ("train: absent\nval: images/val\nnames: [a]\n", "absent is neither a folder"),
+        ("path: absent\ntrain: images/train\nval: images/val\nnames: [a]\n", "neither a folder"),
+    ],
+)
+def test_a_wrong_data_yaml_is_explained(data, text, match) -> None:
+    data.write_text(text)
+    with pytest.raises(UserError, match=match) as caught:
+        read_data_yaml(data)
+    assert str(data) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# --- pseudo-labels, and what is kept out ---------------------------------------------------------
+
+
+@pytest.fixture
+def pseudo(tmp_path):
+    """A table of boxes and its photos, in folders by class."""
+    folder = tmp_path / "real"
+    lines = ["file,x,y,width,height"]
+    for n, name in enumerate(("hare", "hare", "fox", "fox")):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        texture(100 + n).save(folder / name / f"{name}{n}.jpg", quality=95)
+        lines.append(f"{name}/{name}{n}.jpg,0.25,0.125,0.5,0.25")
+    table = tmp_path / "boxes.csv"
+    table.write_text("\n".join(lines) + "\n")
+    return table, folder
+
+
+def test_pseudo_labels_go_into_the_training_part_only(data, pseudo) -> None:
+    content = read_data_yaml(data)
+    read_pseudo_labels(content, *pseudo)
+    assert {part: len(photos) for part, photos in content.parts.items()} == {
+        "train": 8,
+        "val": 2,
+        "test": 3,
+    }
+    assert content.n_pseudo == 4
+    # x, y of the table are the upper left corner; YOLO wants the centre
+    assert content.parts["train"][-1].boxes == [(0, 0.5, 0.25, 0.5, 0.25)]
+
+
+def test_rows_of_the_table_that_cannot_be_used_are_listed(data, pseudo, tmp_path) -> None:
+    table, folder = pseudo
+    texture(7).save(tmp_path / "outside.jpg")
+    with open(table, "a") as file:
+        file.write("hare/absent.jpg,0.1,0.1,0.2,0.2\n../outside.jpg,0.1,0.1,0.2,0.2\n")
+        file.write("fox/fox2.jpg,0.1,0.1,5,0.2\n")
+    content = read_data_yaml(data)
+    read_pseudo_labels(content, table, folder)
+    assert content.n_pseudo == 3  # fox2 has a wrong box beside the right one
+    reasons = " ".join(reason for _, reason in content.left_out)
+    for word in ("no such photo", "leads out of", "ends outside"):
+        assert word in reasons
+
+
+def test_a_table_of_another_form_is_refused(data, pseudo, tmp_path) -> None:
+    table, folder = pseudo
+    content = read_data_yaml(data)
+    with pytest.raises(UserError, match="none of its 4 photos"):
+        read_pseudo_labels(content, table, tmp_path)
+    table.write_text("file,left,top\na,1,2\n")
+    with pytest.raises(UserError, match="needs the columns"):
+        read_pseudo_labels(content, table, folder)
+
+
+@pytest.mark.parametrize("how", ["list", "manifest-names", "manifest-hashes"])
+def test_excluded_photos_stay_out_of_training(data, pseudo, tmp_path, how) -> None:
+    import hashlib
+
+    table, folder = pseudo
+    given = tmp_path / "exclude.csv"
+    if how == "list":
+        given.write_text("# for evaluation\nhare/hare0.jpg\n./fox/fox2.jpg\n")
+    else:
+        rows = []
+        for name, split in (
+            ("hare/hare0.jpg", "val"),
+            ("hare/hare1.jpg", "train"),
+            ("fox/fox2.jpg", "test"),
+        ):
+            digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            if how == "manifest-names":
+                rows.append(f"{name},,{split}")
+            else:
+                rows.append(f"moved/{digest[:5]}.jpg,{digest},{split}")
+        given.write_text("source,sha256,split\n" + "\n".join(rows) + "\n")
+    content = read_data_yaml(data)
+    read_pseudo_labels(content, table, folder)
+    content.exclude(given)
+    (tmp_path / "copy").mkdir()
+    content.write_copy(tmp_path / "copy", 64)
+    names = {photo.path.name for photo in content.parts["train"] if photo.pseudo}
+    assert names == {"hare1.jpg", "fox3.jpg"}
+    assert len(content.parts["test"]) == 3
+    assert content.n_unusable == 0
+    assert all("--exclude" in reason for _, reason in content.left_out)
+
+
+def test_training_photos_that_are_also_held_back_are_left_out(data, pseudo, tmp_path) -> None:
+    table, folder = pseudo
+    train, test = (data.parent / "images" / part for part in ("train", "test"))
+    (train / "copy.jpg").write_bytes((test / "1.jpg").read_bytes())
+    with Image.open(test / "2.jpg") as photo:
+        photo.resize((120, 90)).save(folder / "hare" / "hare0.jpg", quality=60)  # nearly the same
+    content = read_data_yaml(data)
+    read_pseudo_labels(content, table, folder)
+    (tmp_path / "copy").mkdir()
+    content.write_copy(tmp_path / "copy", 64)
+    left_out = {source.rpartition("/")[2]: reason for source, reason in content.left_out}
+    assert set(left_out) == {"copy.jpg", "hare0.jpg"}
+    assert left_out["copy.jpg"].endswith("test/1.jpg")
+    assert left_out["hare0.jpg"].endswith("test/2.jpg")
+
+
+# --- the copy ------------------------------------------------------------------------------------
+
+
+def test_the_copy_is_upright_in_the_right_colours_and_small(data, tmp_path) -> None:
+    """EXIF rotation and colours on the way into training: the marker is where the box says."""
+    upright = photo_with_square((256, 128), (32, 64, 96, 128), RED, marker=(32, 64, 48, 80))
+    train = data.parent / "images" / "train"
+    for path in train.iterdir():
+        path.unlink()
+    save_rotated(train / "turned.jpg", upright, 6)
+    Image.fromarray(upright).convert("CMYK").save(train / "print.jpg", quality=98)
+    box = "0 0.5 0.375 0.5 0.25\n"  # of the upright photo
+    for name in ("turned", "print"):
+        (data.parent / "labels" / "train" / f"{name}.txt").write_text(box)
+    before = listing_of(data.parent)
+    content = read_data_yaml(data)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    data_yaml = content.write_copy(copy, 128)
+    assert listing_of(data.parent) == before
+    facts = json.loads(data_yaml.read_text())
+    assert (facts["train"], facts["names"]) == ("train/images", ["footprint"])
+    pictures = sorted((copy / "train" / "images").iterdir())
+    assert len(pictures) == 2
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert (picture.size, picture.mode, picture.format) == ((64, 128), "RGB", "JPEG")
+            assert picture.getexif().get(0x0112, 1) == 1
+            np.testing.assert_allclose(picture.getpixel((19, 35)), GREEN, atol=40)
+            np.testing.assert_allclose(picture.getpixel((40, 56)), RED, atol=40)
+        label = copy / "train" / "labels" / f"{path.stem}.txt"
+        numbers = [float(word) for word in label.read_text().split()]
+        assert numbers == pytest.approx([0, 0.5, 0.375, 0.5, 0.25])
+
+
+def test_damaged_photos_are_left_out_with_a_reason(data, tmp_path) -> None:
+    train = data.parent / "images" / "train"
+    whole = (train / "0.jpg").read_bytes()
+    (train / "0.jpg").write_bytes(whole[: len(whole) // 2])
+    (train / "1.jpg").write_bytes(b"")
+    content = read_data_yaml(data)
+    (tmp_path / "copy").mkdir()
+    content.write_copy(tmp_path / "copy", 64)
+    assert len(content.parts["train"]) == 2
+    assert content.n_unusable == 2
+    assert len(list((tmp_path / "copy" / "train" / "images").iterdir())) == 2
+
+
+def test_a_part_without_a_box_is_refused(data, tmp_path) -> None:
+    for path in (data.parent / "labels" / "val").iterdir():
+        path.write_text("")
+    (tmp_path / "copy").mkdir()
+    with pytest.raises(UserError, match="no usable photo with a box is left in the val part"):
+        read_data_yaml(data).write_copy(tmp_path / "copy", 64)
+
+
+def test_a_photo_is_described_by_its_path() -> None:
+    photo = LabelledPhoto(path=None, boxes=[])
+    assert (photo.pseudo, photo.name) == (False, "")
+
+
+# --- the step ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """One epoch on eight photos of 64 pixels, with all that can be given; the output folder."""
+    folder = tmp_path_factory.mktemp("Zoé's [first] detector")
+    data = write_detector_data(folder / "data", {"train": 8, "val": 3, "test": 4})
+    (folder / "data" / "images" / "train" / "3.jpg").write_bytes(b"no photo")
+    (folder / "real").mkdir()
+    lines = ["file,x,y,width,height"]
+    for n in range(3):
+        texture(n).save(folder / "real" / f"{n}.jpg")
+        lines.append(f"{n}.jpg,0.2,0.2,0.5,0.5")
+    (folder / "boxes.csv").write_text("\n".join(lines))
+    (folder / "exclude.txt").write_text("1.jpg\n")
+    before = listing_of(folder)
+    watched = Watched(tmp_path_factory.mktemp("watched"))
+    done = run_step(
+        "train_detector",
+        *("--data", data, "--epochs", 1, "--imgsz", 64, "--batch", 4, "--export", "onnx"),
+        *("--pseudo_labels", folder / "boxes.csv", "--pseudo_photos", folder / "real"),
+        *("--exclude", folder / "exclude.txt", "--output_dir", folder / "out"),
+        env=watched.environment,
+    )
+    assert done.returncode == 3, done.stderr[-3000:]
+    watched.check()
+    return folder, before, done
+
+
+def test_training_writes_a_detector_and_scores(trained) -> None:
+    folder, _, done = trained
+    out = folder / "out"
+    assert sorted(path.name for path in out.iterdir()) == [
+        "detector.onnx",
+        "detector.pt",
+        "left_out.csv",
+        "scores.json",
+        "training.csv",
+    ]
+    scores = json.loads((out / "scores.json").read_text())
+    assert (scores["part"], scores["photos"], scores["boxes"]) == ("test", 4, 4)
+    for name in ("mAP50", "mAP50-95", "precision", "recall"):
+        assert 0 <= scores[name] <= 1
+        assert f"{name} {scores[name]:.3f}" in done.stdout.splitlines()[-2]
+    # 8 and 3 photos, one broken and one excluded; images/train/1.jpg is another one than 1.jpg
+    assert scores["training"]["photos"] == {"train": 9, "val": 3, "test": 4}
+    assert scores["training"]["pseudo_labelled_photos"] == 2
+    assert scores["training"]["epochs_run"] == 1
+    with open(out / "left_out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [("--exclude" in row["reason"], row["source"][-5:]) for row in rows] == [
+        (False, "3.jpg"),
+        (True, "1.jpg"),
+    ]
+
+
+def test_training_does_not_touch_the_photos(trained) -> None:
+    """Ultralytics writes caches beside labels and saves photos anew that it finds damaged."""
+    folder, before, _ = trained
+    after = {
+        name: facts for name, facts in listing_of(folder).items() if not name.startswith("out/")
+    }
+    assert after == before
+
+
+def test_the_detector_names_no_folder_of_this_computer(trained) -> None:
+    folder, _, _ = trained
+    code = """
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as archive:
+    content = b"".join(archive.read(n) for n in archive.namelist() if n.endswith("data.pkl"))
+words = [w for w in sys.argv[2:] if w.encode() in content]
+print(words, len(content) > 1000)
+"""
+    words = [
+        "footprints-detector-",
+        "footprints-yolo-",
+        "/tmp",
+        ".work-",
+        str(folder),
+        "github.com",
+    ]
+    out = folder / "out"
+    assert run_code(code, out / "detector.pt", *words).strip() == "[] True"
+    onnx = (out / "detector.onnx").read_bytes()
+    assert not any(word.encode() in onnx for word in words[:5])
+
+
+def test_the_detector_works_in_both_forms(trained) -> None:
+    folder, _, _ = trained
+    code = """
+import sys
+import numpy as np
+from footprints import YoloInference
+photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+pt, onnx = (YoloInference(path, conf_threshold=1e-4).detect(photo) for path in sys.argv[1:])
+assert len(pt) == len(onnx) > 0, (len(pt), len(onnx))
+np.testing.assert_allclose([d.confidence for d in pt], [d.confidence for d in onnx], atol=1e-4)
+assert {d.class_name for d in pt + onnx} == {"footprint"}
+print("same")
+"""
+    out = folder / "out"
+    assert run_code(code, out / "detector.pt", out / "detector.onnx").strip() == "same"
+
+
+def test_a_training_that_was_killed_can_go_on(tmp_path) -> None:
+    data = write_detector_data(tmp_path / "data", {"train": 4, "val": 2})
+    before = listing_of(tmp_path / "data")
+    out = tmp_path / "out"
+    given = ["--data", data, "--imgsz", 64, "--batch", 4, "--output_dir", out]
+    command = [sys.executable, "-m", "footprints.train_detector", *map(str, given)]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "TMPDIR": str(tmp_path),
+    }
+    with open(tmp_path / "log", "w") as log:
+        run = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    try:
+        deadline = time.monotonic() + 200
+        while not (out / UNFINISHED).exists():
+            assert run.poll() is None, (tmp_path / "log").read_text()[-2000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        run.kill()
+        run.wait()
+    start = shutil.copyfile(out / UNFINISHED, tmp_path / "start.pt")
+    done = run_step("train_detector", *given, "--epochs", 1, "--weights", start)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Transferred" in done.stdout  # Ultralytics: the weights were taken over
+    scores = json.loads((out / "scores.json").read_text())
+    assert (scores["part"], scores["photos"]) == ("val", 2)
+    assert scores["training"]["weights"] == "start.pt"
+    assert {path.name for path in out.iterdir()} == {
+        "detector.pt",
+        "left_out.csv",
+        "scores.json",
+        "training.csv",
+    }
+    assert listing_of(tmp_path / "data") == before
+
+
+def test_an_unknown_network_is_refused(data, tmp_path) -> None:
+    done = run_step("train_detector", "--data", data, "--weights", "yolo99n.yaml")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: --weights yolo99n.yaml: no such")
+
+
+def test_malicious_weights_are_refused(data, tmp_path) -> None:
+    evil = tmp_path / "evil"
+    evil.mkdir()
+    paths = malicious_checkpoints(evil, evil / "it-ran")
+    done = run_step(
+        "train_detector",
+        "--data",
+        data,
+        "--weights",
+        paths["zip"],
+        "--output_dir",
+        tmp_path / "out",
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "was not loaded" in done.stderr
+    assert not (evil / "it-ran").exists()
+    assert not list((tmp_path / "out").glob(".work-*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (["--data", "absent.yaml"], "absent.yaml: No such file"),
+        (["--weights", "absent.pt"], "absent.pt: no such detector"),
+        (["--output_dir", "IMAGES"], "holds photos of the data set"),
+        (["--exclude", "absent.csv"], "absent.csv: No such file"),
+    ],
+)
+def test_mistakes_are_named_before_anything_is_trained(data, tmp_path, arguments, match) -> None:
+    given = ["--data", str(data), "--output_dir", str(tmp_path / "out"), *arguments]
+    given = [str(data.parent / "images" / "val") if word == "IMAGES" else word for word in given]
+    with pytest.raises(UserError, match=match):
+        main(given)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--epochs", "0"], ["--pseudo_labels", "a.csv"], ["--imgsz", "-1"], []]
+)
+def test_usage_errors_end_with_status_2(tmp_path, arguments, capsys) -> None:
+    given = ["--data", "data.yaml", *arguments] if arguments else []
+    with pytest.raises(SystemExit) as caught:
+        main(given)
+    assert caught.value.code == 2
