@@ -57,7 +57,7 @@ def list_photos(folder: Path) -> Listing:
     below ``cropped_imgs/``. Hidden files and folders are skipped.
 
     Raises:
-        UserError: If there is no such folder.
+        UserError: If there is no such folder, or one in it may not be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -68,7 +68,12 @@ def list_photos(folder: Path) -> Listing:
     layout: Layout = "splits" if "train" in splits and len(splits) > 1 else "classes"
     photos = []
     ignored: Counter[str] = Counter()
-    for path in walk(folder):
+    try:
+        files = walk(folder)
+    except PermissionError as error:
+        where = printable(error.filename or folder)
+        raise UserError(f"{where}: no permission to look into this folder") from None
+    for path in files:
         if path.suffix.lower() not in PHOTO_SUFFIXES:
             ignored[printable(path.suffix.lower()) or "no suffix"] += 1
             continue

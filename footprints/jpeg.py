@@ -51,10 +51,12 @@ def has_zeroed_codes(data: bytes) -> bool:
     A code of zero bits only stands for the first symbol of its Huffman table. In a table of AC
     coefficients that begins with another symbol than "end of block" (0), as the standard's tables
     do, a long stretch of them would be a picture of nothing but coefficients of -1. Progressive
-    files, and tables that begin with "end of block", may hold such stretches rightly.
+    files, files with a scan for each colour, and tables that begin with "end of block" may hold
+    such stretches rightly.
     """
     position = 2
     suspicious = False
+    n_components = 0
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
         if marker == 0xFF:  # filling
@@ -64,9 +66,13 @@ def has_zeroed_codes(data: bytes) -> bool:
         start, end = position + 4, position + 2 + length
         if 0xC0 <= marker <= 0xCF and marker not in (0xC0, 0xC1, 0xC4):
             return False  # neither baseline nor extended sequential Huffman coding
+        if marker in (0xC0, 0xC1):
+            n_components = data[start + 5] if start + 5 < end else 0
         if marker == 0xC4:
             suspicious = suspicious or _has_other_first_symbol(data[start:end])
         if marker == 0xDA:
+            if data[start : start + 1] != bytes([n_components]):
+                return False
             stop = data.find(b"\xff\xd9", end)
             return suspicious and data.find(_ZEROS, end, stop if stop >= 0 else None) >= 0
         position = end

@@ -16,10 +16,9 @@ import math
 import os
 import sys
 import tempfile
-import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 _KEY = "footprints"  # of our facts in the archive's metadata.json
 _FORMAT = 1
 _METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
-_IMAGENET_STD = (0.229, 0.224, 0.225)  # of RGB in 0..1, as Keras' EfficientNet uses it
-_DOWNLOAD_TIMEOUT_S = 15
 
 
 @dataclass(frozen=True)
@@ -132,6 +129,8 @@ def build_model(
     """
     if backbone not in BACKBONES:
         raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}, not {backbone!r}")
+    from footprints.backbone_weights import load_backbone_weights
+
     keras = import_keras()
     keras.utils.set_random_seed(seed)
     shape = (image_size, image_size, 3)
@@ -167,200 +166,9 @@ def augmentation(seed: int) -> keras.Sequential:
     )
 
 
-def load_backbone_weights(base: keras.Model, weights: str | Path) -> None:
-    """Load weights into a backbone; see ``build_model``.
-
-    Raises:
-        UserError: One line that names the file and what to do.
-    """
-    name = base.name
-    if str(weights) == "none":
-        return
-    if str(weights) == "imagenet":
-        path = _fetch_imagenet(name)
-    else:
-        path = Path(weights)
-        if not path.is_file():
-            raise UserError(f"{path}: no such file; --weights is imagenet, none or a file")
-    if path.suffix == ".keras":
-        saved = load_model(path)
-        if saved.backbone != name:
-            raise UserError(f"{path}: its backbone is {saved.backbone}, not {name}; see --backbone")
-        try:
-            base.set_weights(backbone_of(saved.model).get_weights())
-        except ValueError as error:
-            raise UserError(f"{path}: its backbone does not fit: {_first_line(error)}") from error
-        return
-    if path.suffix not in (".h5", ".hdf5"):
-        raise UserError(f"{path}: weights end in .weights.h5, .h5 or .keras")
-    before = base.get_weights()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Keras warns of layers that it passes over
-            base.load_weights(str(path))
-        n_same = sum(
-            a.ndim > 1 and np.array_equal(a, b)
-            for a, b in zip(before, base.get_weights(), strict=True)
-        )
-        if n_same:
-            raise ValueError(f"nothing in it for {n_same} layers")
-    except Exception as error:  # whatever h5py and Keras make of a wrong file
-        raise UserError(
-            f"{path}: these are not weights of {name} without top: {_first_line(error)}"
-        ) from error
-    if not all(np.isfinite(values).all() for values in base.get_weights()):
-        raise UserError(f"{path}: holds values that are not numbers")
-    _settle_normalization(base)
-
-
-def _settle_normalization(base: keras.Model) -> None:
-    """Give EfficientNet's normalization the correction that belongs to its ImageNet weights.
-
-    ``EfficientNetB0(weights="imagenet")`` divides by another root of the deviation in a layer of
-    its own (https://github.com/tensorflow/tensorflow/issues/49930) which ``weights=PATH`` leaves
-    out. Here the variance takes it in, so both ways give the same network.
-    """
-    keras = import_keras()
-    for layer in base.layers:
-        if isinstance(layer, keras.layers.Normalization):
-            mean, variance, *rest = layer.get_weights()
-            if np.allclose(variance.ravel(), np.square(_IMAGENET_STD), rtol=1e-3):
-                scale = np.reshape(_IMAGENET_STD, variance.shape).astype(variance.dtype)
-                layer.set_weights([mean, variance * scale, *rest])
-                layer.finalize_state()
-
-
-def _fetch_imagenet(name: str) -> Path:
-    """Return Keras' ImageNet weights, from its cache or its server; one try, no retries."""
-    import socket
-
-    keras = import_keras()
-    url = BACKBONES[name].imagenet_url
-    file_name = url.rsplit("/", 1)[1]
-    before, was_loud = socket.getdefaulttimeout(), keras.config.is_interactive_logging_enabled()
-    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_S)
-    keras.config.disable_interactive_logging()
-    try:
-        return Path(keras.utils.get_file(file_name, url, cache_subdir="models"))
-    except Exception as error:  # Keras raises plain Exception, and urllib many kinds
-        raise UserError(
-            f"the ImageNet weights of {name} could not be fetched ({_first_line(error)}); download "
-            f"{url} elsewhere and give --weights {file_name}, or go without: --weights none"
-        ) from error
-    finally:
-        socket.setdefaulttimeout(before)
-        if was_loud:
-            keras.config.enable_interactive_logging()
-
-
-def measure_batch_norm(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
-    """Set the BatchNormalization statistics of a backbone with random weights from photos.
-
-    The initial ones (mean 0, variance 1) let the signal fade away from layer to layer, so that a
-    frozen backbone would say nothing about a photo.
-
-    Args:
-        model: From ``build_model`` with ``weights="none"``.
-        batches: Photos ``(n, size, size, 3)``, 0..255; the statistics are the means over batches.
-    """
-    keras = import_keras()
-    base = backbone_of(model)
-    norms = [x for x in base.layers if isinstance(x, keras.layers.BatchNormalization)]
-    momentum = [layer.momentum for layer in norms]
-    base.trainable = True
-    for number, photos in enumerate(batches):
-        for layer in norms:
-            layer.momentum = number / (number + 1)
-        photos = keras.ops.cast(photos, "float32")
-        if not BACKBONES[base.name].scales_itself:
-            photos = model.get_layer("preprocessing")(photos)
-        base(photos, training=True)
-    for layer, value in zip(norms, momentum, strict=True):
-        layer.momentum = value
-
-
-# --- parts of a model --------------------------------------------------------------------------
-
-
 def backbone_of(model: keras.Model) -> keras.Model:
     """Return the backbone inside a model of ``build_model``."""
     return next(layer for layer in model.layers if layer.name in BACKBONES)
-
-
-def freeze(model: keras.Model, n_last: int) -> None:
-    """Let the head and the last layers of the backbone learn; compile again afterwards.
-
-    BatchNormalization layers stay frozen, each by itself: otherwise their statistics would follow
-    the few photos here.
-
-    Args:
-        model: From ``build_model``.
-        n_last: How many layers of the backbone, counted from its end with all kinds of layers; 0
-            for none, more than there are for all.
-    """
-    keras = import_keras()
-    model.trainable = True
-    base = backbone_of(model)
-    first = max(0, len(base.layers) - n_last)
-    for index, layer in enumerate(base.layers):
-        is_norm = isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = index >= first and not is_norm
-
-
-def split_model(model: keras.Model, n_last: int) -> tuple[keras.Model, keras.Model]:
-    """Cut a model into a front that stays as it is and a rest that learns; layers are shared.
-
-    ``rest(front(photos))`` is ``model(photos)``. The front does not augment.
-
-    Args:
-        model: From ``build_model``.
-        n_last: Number of last backbone layers that must be in the rest. With 0 the cut is behind
-            the pooling; else it is the last place in the backbone before these layers that all
-            paths go through.
-    """
-    keras = import_keras()
-    base = backbone_of(model)
-    photo = keras.Input(model.input_shape[1:], name="front_photo")
-    x = photo
-    if any(layer.name == "preprocessing" for layer in model.layers):
-        x = model.get_layer("preprocessing")(x)
-    pooling = model.get_layer("pooling")
-    if n_last <= 0:
-        front = keras.Model(photo, pooling(base(x)), name="front")
-        entry = keras.Input(front.output_shape[1:], name="features")
-        y = entry
-    else:
-        cut = _cut(base, n_last)
-        # With nothing before the cut, the front is only the preprocessing.
-        before = x if cut is base.input else keras.Model(base.input, cut, name="before_cut")(x)
-        front = keras.Model(photo, before, name="front")
-        entry = keras.Input(front.output_shape[1:], name="features")
-        y = entry if cut is not base.input else base(entry)
-        if cut is not base.input:
-            y = keras.Model(cut, base.output, name="behind_cut")(entry)
-        y = pooling(y)
-    for name in ("hidden", "dropout", "probabilities"):
-        y = model.get_layer(name)(y)
-    return front, keras.Model(entry, y, name="rest")
-
-
-def _cut(base: keras.Model, n_last: int) -> Any:
-    """Return the last tensor before the last layers through which every path goes."""
-    operations = base.operations
-    position = {id(operation): index for index, operation in enumerate(operations)}
-    wanted = base.layers[max(0, len(base.layers) - n_last) :]
-    first = min(position[id(layer)] for layer in wanted)
-    last_use: dict[int, int] = {}  # tensor -> last operation that reads it
-    for index, operation in enumerate(operations[1:], start=1):
-        inputs = operation.input
-        for tensor in inputs if isinstance(inputs, (list, tuple)) else [inputs]:
-            last_use[id(tensor)] = index
-    cut, open_until = base.input, last_use[id(base.input)]
-    for index in range(1, first):
-        if open_until <= index:  # nothing made earlier is read later
-            cut = operations[index].output
-        open_until = max(open_until, last_use.get(id(operations[index].output), 0))
-    return cut
 
 
 # --- the file ----------------------------------------------------------------------------------
@@ -473,7 +281,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
             if not {_CONFIG, _WEIGHTS} <= set(archive.namelist()):
                 raise UserError(f"{strange} (incomplete)")
     except (zipfile.BadZipFile, KeyError, ValueError, AttributeError, EOFError) as error:
-        raise UserError(f"{strange} ({_first_line(error)})") from error
+        raise UserError(f"{strange} ({first_line(error)})") from error
     except zlib.error as error:
         raise UserError(f"{strange} (damaged)") from error
     if not isinstance(facts, dict) or not _is_sound(facts):
@@ -516,7 +324,7 @@ def load_model(path: Path) -> SavedModel:
             raise ValueError(f"{len(facts['classes'])} class names, {model.output_shape} outputs")
         backbone_of(model)
     except Exception as error:  # Keras raises all kinds for a damaged file
-        reason = _first_line(error)
+        reason = first_line(error)
         raise UserError(f"{path}: damaged, or made by another Keras: {reason}") from error
     return SavedModel(
         model=model,
@@ -531,6 +339,7 @@ def load_model(path: Path) -> SavedModel:
     )
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or its kind if it has none."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].strip()[:200]

@@ -78,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="look for prints in the OAT photos too, which are crops already",
     )
     parser.add_argument(
-        "--processes", type=int, metavar="N", help="at a time (default: one per core)"
+        "--processes", type=int, metavar="N", help="at a time; 0: in this one (default: one a core)"
     )
     crop_settings.add_flags(parser)
     return parser

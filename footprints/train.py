@@ -249,7 +249,8 @@ def _model_at(
 ) -> tuple[keras.Model, int]:
     """Return the whole model as it was before the phase that is to be done next, and its number."""
     from footprints.feature_cache import random_numbers
-    from footprints.model import build_model, measure_batch_norm
+    from footprints.freezing import measure_batch_norm
+    from footprints.model import build_model
 
     reached = folder.latest_weights()
     weights = start if reached is None else "none"

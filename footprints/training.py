@@ -14,7 +14,8 @@ import numpy as np
 from footprints import metrics
 from footprints.errors import UserError
 from footprints.feature_cache import FeatureCache, bytes_needed, random_numbers, reseed
-from footprints.model import freeze, import_keras, split_model
+from footprints.freezing import freeze, split_model
+from footprints.model import import_keras
 from footprints.train_state import (
     EarlyStopping,
     PhaseState,
@@ -172,7 +173,8 @@ def run_phase(
     """
     keras = import_keras()
     freeze(model, phase.n_last)
-    source = _make_source(model, phase, number, train, val, seed, stage, folder, report)
+    state = folder.load_phase(number)
+    source = _make_source(model, phase, number, state, train, val, seed, stage, folder, report)
     net = source.net
     optimizer = {"adam": keras.optimizers.Adam, "adamax": keras.optimizers.Adamax}[phase.optimizer]
     net.compile(
@@ -181,7 +183,6 @@ def run_phase(
         metrics=["accuracy"],
         jit_compile=False,
     )
-    state = folder.load_phase(number)
     if state is None:
         start = EarlyStopping(phase.patience, MONITORS[phase.monitor])
         state = PhaseState(epoch=0, stopping=start, rows=[])
@@ -235,6 +236,7 @@ def _make_source(
     model: keras.Model,
     phase: Phase,
     number: int,
+    state: PhaseState | None,
     train: CropLoader,
     val: CropLoader,
     seed: int,
@@ -242,22 +244,29 @@ def _make_source(
     folder: StageFolder,
     report: Callable[[str], None],
 ) -> _Crops | _Features:
-    """Choose between end to end and cached features, as asked and as room allows."""
-    if not phase.cached_views:
-        return _Crops(model, phase, train, val)
-    front, _ = split_model(model, phase.n_last)
-    needed = bytes_needed(front, len(train), phase.cached_views) + bytes_needed(front, len(val), 1)
-    folder.folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder.folder).free
-    started = folder.features(number).is_dir()
-    if needed > _CACHE_LIMIT_BYTES or (needed > 0.8 * free and not started):
-        report(
-            f"{stage} {phase.name}: features of {phase.cached_views} views would take "
-            f"{needed / 2**30:.1f} GiB; training end to end instead"
-        )
+    """Choose between end to end and cached features: as before, else as asked and room allows."""
+    if state is not None:
+        end_to_end = len(state.weights) == len(model.weights)
+    else:
+        end_to_end = not phase.cached_views
+    if state is None and phase.cached_views:
+        front, _ = split_model(model, phase.n_last)
+        needed = bytes_needed(front, len(train), phase.cached_views)
+        free = shutil.disk_usage(folder.folder).free + _size_of(folder.features(number))
+        if needed > min(_CACHE_LIMIT_BYTES, 0.8 * free):
+            report(
+                f"{stage} {phase.name}: features of {phase.cached_views} views would take "
+                f"{needed / 2**30:.1f} GiB; training end to end instead"
+            )
+            end_to_end = True
+    if end_to_end:
         return _Crops(model, phase, train, val)
     view_seed = int(random_numbers(seed, stage, phase.name, "views").integers(_SEEDS))
     return _Features(model, phase, train, val, folder.features(number), view_seed)
+
+
+def _size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*"))
 
 
 class _Log:

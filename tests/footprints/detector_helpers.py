@@ -16,7 +16,7 @@ RED, GREEN, BLUE, GROUND = (230, 20, 20), (20, 200, 20), (20, 20, 230), (120, 12
 
 
 def run_step(
-    step: str, *arguments: object, env: dict[str, str] | None = None, timeout: float = 240
+    step: str, *arguments: object, env: dict[str, str] | None = None, timeout: float = 560
 ) -> subprocess.CompletedProcess:
     """Run ``python -m footprints.<step>`` in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **(env or {})}
@@ -38,7 +38,7 @@ def run_code(code: str, *arguments: object, env: dict[str, str] | None = None) -
         capture_output=True,
         text=True,
         env=environment,
-        timeout=240,
+        timeout=560,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

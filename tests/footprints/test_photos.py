@@ -84,6 +84,19 @@ def test_photo_without_permission_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "reason"), [(13, "no permission"), (5, "cannot be read: Input/output error")]
+)
+def test_failing_disk(number: int, reason: str, tmp_path: Path, monkeypatch) -> None:
+    def fail(_path: Path) -> bytes:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "a.jpg").write_bytes(encoded(marker()))
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(PhotoError, match=reason):
+        load_photo(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize(
     ("name", "reason"), [("nowhere.jpg", "not found"), ("folder.jpg", "a folder")]
 )
 def test_no_file(name: str, reason: str, tmp_path: Path) -> None:

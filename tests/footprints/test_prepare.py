@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -678,3 +679,33 @@ def test_progress_is_plain_without_a_terminal(tmp_path: Path, real: Path) -> Non
     assert done.returncode == 0
     assert "\r" not in done.stderr
     assert "crops: 25 photos in" in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="terminals of another kind")
+def test_progress_is_a_bar_on_a_terminal(tmp_path: Path, real: Path) -> None:
+    import fcntl
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    run = subprocess.Popen(
+        command(tmp_path / "out", real),
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            block = os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not block:
+            break
+        shown += block
+    os.close(ours)
+    assert run.wait() == 0
+    assert b"\r" in shown
+    assert b"25/25" in shown

@@ -16,7 +16,6 @@ from detector_helpers import (
     ROOT,
     Watched,
     listing_of,
-    malicious_checkpoints,
     photo_with_square,
     run_code,
     run_step,
@@ -405,7 +404,7 @@ def test_a_training_that_was_killed_can_go_on(tmp_path) -> None:
     with open(tmp_path / "log", "w") as log:
         run = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 500
         while not (out / UNFINISHED).exists():
             assert run.poll() is None, (tmp_path / "log").read_text()[-2000:]
             assert time.monotonic() < deadline
@@ -427,32 +426,6 @@ def test_a_training_that_was_killed_can_go_on(tmp_path) -> None:
         "training.csv",
     }
     assert listing_of(tmp_path / "data") == before
-
-
-def test_an_unknown_network_is_refused(data, tmp_path) -> None:
-    done = run_step("train_detector", "--data", data, "--weights", "yolo99n.yaml")
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: --weights yolo99n.yaml: no such")
-
-
-def test_malicious_weights_are_refused(data, tmp_path) -> None:
-    evil = tmp_path / "evil"
-    evil.mkdir()
-    paths = malicious_checkpoints(evil, evil / "it-ran")
-    done = run_step(
-        "train_detector",
-        "--data",
-        data,
-        "--weights",
-        paths["zip"],
-        "--output_dir",
-        tmp_path / "out",
-    )
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: ")
-    assert "was not loaded" in done.stderr
-    assert not (evil / "it-ran").exists()
-    assert not list((tmp_path / "out").glob(".work-*"))
 
 
 @pytest.mark.parametrize(

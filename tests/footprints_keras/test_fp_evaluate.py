@@ -28,8 +28,9 @@ def data(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def model_file(keras, data, tmp_path_factory) -> Path:
     """A network with a random head: right and wrong answers."""
+    from footprints.freezing import measure_batch_norm
     from footprints.loader import CropLoader
-    from footprints.model import build_model, measure_batch_norm, save_model
+    from footprints.model import build_model, save_model
 
     net = build_model(4, image_size=32, seed=3)
     loader = CropLoader(open_set(data, ("val",)), "val")

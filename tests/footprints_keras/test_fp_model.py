@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from fk_helpers import ROOT, run_python
 
+from footprints import freezing
 from footprints import model as fp_model
+from footprints.backbone_weights import load_backbone_weights
 from footprints.errors import UserError
 
 ALL = list(fp_model.BACKBONES)
@@ -24,7 +26,7 @@ def answer(net, values: np.ndarray) -> np.ndarray:
 
 def spread(net) -> None:
     """Give a network of random weights outputs that differ between photos."""
-    fp_model.measure_batch_norm(net, [photos(16, net.input_shape[1], 1)])
+    freezing.measure_batch_norm(net, [photos(16, net.input_shape[1], 1)])
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +124,7 @@ def test_augmentation_is_the_specified_one(keras):
 def test_preprocessing_is_inside_and_that_of_keras(keras, name):
     """Defect 2: pixels were scaled twice. Here 0..255 go in, as keras.applications wants them."""
     net = fp_model.build_model(3, name, seed=2, image_size=32)
-    base, front = fp_model.backbone_of(net), fp_model.split_model(net, 0)[0]
+    base, front = fp_model.backbone_of(net), freezing.split_model(net, 0)[0]
     module = {
         "MobileNetV3Small": keras.applications.mobilenet_v3,
         "MobileNetV2": keras.applications.mobilenet_v2,
@@ -155,7 +157,7 @@ def test_measured_statistics_are_those_of_the_photos(keras):
     net = fp_model.build_model(3, image_size=32)
     base, batch = fp_model.backbone_of(net), photos(8)
     before = np.asarray(base(batch.astype(np.float32), training=False))
-    fp_model.measure_batch_norm(net, [batch])
+    freezing.measure_batch_norm(net, [batch])
     after = np.asarray(base(batch.astype(np.float32), training=False))
     by_batch = np.asarray(base(batch.astype(np.float32), training=True))
     np.testing.assert_allclose(after, by_batch, atol=2e-3)
@@ -167,7 +169,7 @@ def test_measured_statistics_are_those_of_the_photos(keras):
 
 @pytest.mark.parametrize("n_last", [0, 1, 20, 1000])
 def test_the_last_layers_learn_and_never_a_batchnorm(keras, small, n_last):
-    fp_model.freeze(small, n_last)
+    freezing.freeze(small, n_last)
     layers = fp_model.backbone_of(small).layers
     norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert len(norms) == 34
@@ -185,8 +187,8 @@ def test_training_moves_the_last_layers_but_no_statistics(keras, through_rest):
     """Defect 8."""
     net = fp_model.build_model(3, seed=1, image_size=32)
     spread(net)
-    fp_model.freeze(net, 20)
-    front, rest = fp_model.split_model(net, 20)
+    freezing.freeze(net, 20)
+    front, rest = freezing.split_model(net, 20)
     base = fp_model.backbone_of(net)
     before = {v.path: v.numpy() for v in base.variables}
     part = rest if through_rest else net
@@ -207,8 +209,8 @@ def test_front_and_rest_are_the_model(small, name, n_last):
     if name != "MobileNetV3Small":
         net = fp_model.build_model(3, name, seed=1, image_size=32)
         spread(net)
-    fp_model.freeze(net, n_last)
-    front, rest = fp_model.split_model(net, n_last)
+    freezing.freeze(net, n_last)
+    front, rest = freezing.split_model(net, n_last)
     expected = answer(net, photos())
     found = answer(rest, answer(front, photos()))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
@@ -220,8 +222,8 @@ def test_front_and_rest_are_the_model(small, name, n_last):
 
 
 def test_a_loaded_model_answers_as_the_saved_one(small, small_file):
-    fp_model.freeze(small, 20)
-    fp_model.split_model(small, 20)  # shares layers; must not change what is saved
+    freezing.freeze(small, 20)
+    freezing.split_model(small, 20)  # shares layers; must not change what is saved
     again = small_file.with_name("again.keras")
     fp_model.save_model(small, again, classes=["a", "b", "ç"], stage="oat")
     raw = answer(small, photos())
@@ -390,7 +392,7 @@ def test_wrong_weights_are_said_in_one_line(backbone, tmp_path, name, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match=name) as caught:
-        fp_model.load_backbone_weights(backbone, path)
+        load_backbone_weights(backbone, path)
     assert "\n" not in str(caught.value)
 
 
@@ -401,7 +403,7 @@ def test_weights_of_another_network_are_refused(keras, backbone, tmp_path):
     )
     other.save_weights(path)
     with pytest.raises(UserError, match="not weights of MobileNetV3Small without top") as caught:
-        fp_model.load_backbone_weights(backbone, path)
+        load_backbone_weights(backbone, path)
     assert "\n" not in str(caught.value)
 
 

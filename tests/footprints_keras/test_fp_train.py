@@ -282,8 +282,9 @@ def test_unusable_data_is_one_line(tmp_path, prepared, keras, kind, said):
 
 def test_views_are_what_the_augmentation_layers_make(prepared, keras, tmp_path):
     from footprints.feature_cache import FeatureCache, random_numbers, reseed
+    from footprints.freezing import measure_batch_norm, split_model
     from footprints.loader import CropLoader
-    from footprints.model import build_model, measure_batch_norm, split_model
+    from footprints.model import build_model
 
     loader = CropLoader(open_set(prepared / "oat", ("train", "val")), "train")
     net = build_model(3, image_size=32)
