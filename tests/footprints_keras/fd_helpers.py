@@ -26,9 +26,10 @@ def pictures(n: int, side: int = SIDE, seed: int = 0) -> list[np.ndarray]:
 def write_model(path: Path, **facts) -> Path:
     """Write a network with random weights that answers differently to different pictures."""
     from footprints import model as fp_model
+    from footprints.freezing import measure_batch_norm
 
     net = fp_model.build_model(len(CLASSES), seed=4, image_size=SIDE)
-    fp_model.measure_batch_norm(net, [np.stack(pictures(64, seed=9))])
+    measure_batch_norm(net, [np.stack(pictures(64, seed=9))])
     inner = fp_model.import_keras().Model(net.input, net.get_layer("hidden").output)
     features = np.asarray(inner(np.stack(pictures(64, seed=8)).astype("float32"), training=False))
     head = net.get_layer("probabilities")

@@ -1,0 +1,102 @@
+"""How long ``footprints.predict`` takes beside its parts: detector and classifier by themselves.
+
+    python tests/bench/bench_footprint_predict.py --model FILE.keras --detector FILE [--photos DIR]
+
+The detector alone is ``YoloInference.detect`` and the crop on every photo in one process, the
+classifier alone ``Classifier.predict`` on the crops in another, both with as many threads as predict has
+processes; predict is the step as a user calls it. Each is timed twice: the whole process, start
+included, and the work after the start. Without ``--photos``, photos are drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+DETECTOR = """
+import sys, time, numpy as np
+from footprints.detect import YoloInference
+from footprints.photos import find_photos
+from footprints.crops import best_crop_of
+from footprints.settings import Settings
+from footprints.photos import load_photo
+detector, folder, target = sys.argv[1:]
+yolo, settings = YoloInference(detector), Settings()
+yolo.detect(np.zeros((64, 64, 3), np.uint8))
+start, crops = time.monotonic(), []
+for path in find_photos(folder):
+    photo = load_photo(path)
+    crops.append(best_crop_of(photo, yolo.detect(photo), settings).rgb)
+print("seconds", time.monotonic() - start)
+np.save(target, np.stack(crops))
+"""
+CLASSIFIER = """
+import sys, time, numpy as np
+from footprints.classifier import Classifier
+model, crops = Classifier(sys.argv[1]), np.load(sys.argv[2])
+model.predict(crops[:32])
+start = time.monotonic()
+model.predict(crops)
+print("seconds", time.monotonic() - start)
+"""
+
+
+def timed(command: list[str], threads: int) -> tuple[float, str]:
+    """Run a process; returns seconds and what it printed."""
+    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | dict.fromkeys(names, str(threads))
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, env=environment
+    )
+    seconds = time.monotonic() - start
+    if done.returncode not in (0, 3):
+        sys.exit(done.stderr)
+    return seconds, done.stdout
+
+
+def main() -> int:
+    """Time the three and print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--detector", required=True)
+    parser.add_argument("--photos", type=Path, help="sound photos only")
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        photos = args.photos
+        if photos is None:
+            timed(["-m", "footprints.synthesise", "--output_dir", str(folder / "drawn")], 1)
+            photos = folder / "drawn" / "real"
+        crops = str(folder / "crops.npy")
+        finding, said = timed(["-c", DETECTOR, args.detector, str(photos), crops], args.processes)
+        finding_work = float(said.split()[-1])
+        naming, said = timed(["-c", CLASSIFIER, args.model, crops], args.processes)
+        naming_work = float(said.split()[-1])
+        flags = ["--model", args.model, "--detector", args.detector]
+        flags += ["--processes", str(args.processes), "--output_dir", str(folder / "out")]
+        whole, said = timed(["-m", "footprints.predict", str(photos), *flags], args.processes)
+        whole_work = float(re.search(r"photos in ([\d.]+) s", said).group(1))
+        count = len(json.loads((folder / "out" / "predictions.json").read_text())["photos"])
+    print(f"{count} photos, {args.processes} processes")
+    print(f"{'':26} {'process':>9} {'after start':>12}")
+    print(f"{'detector alone':26} {finding:8.1f}s {finding_work:11.1f}s")
+    print(f"{'classifier alone':26} {naming:8.1f}s {naming_work:11.1f}s")
+    print(f"{'predict':26} {whole:8.1f}s {whole_work:11.1f}s")
+    ratio, ratio_work = whole / (finding + naming), whole_work / (finding_work + naming_work)
+    print(f"{'predict / both (at most 1.2)':26} {ratio:7.2f} {ratio_work:12.2f}")
+    return 0 if ratio <= 1.2 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
