@@ -150,7 +150,9 @@ class _UltralyticsDetector:
     def __call__(
         self, photo: np.ndarray, conf_threshold: float, iou_threshold: float
     ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        bgr = np.ascontiguousarray(photo[:, :, ::-1])
+        import cv2
+
+        bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
         result = self._model.predict(
             bgr,
             conf=conf_threshold,

@@ -21,6 +21,8 @@ def run(main: Callable[[], int]) -> int:
     Returns:
         The step's own status; 1 after one line on standard error, 130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show is no error
+        stream.reconfigure(errors="backslashreplace")
     try:
         status = main()
         sys.stdout.flush()

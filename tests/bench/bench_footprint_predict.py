@@ -3,9 +3,9 @@
     python tests/bench/bench_footprint_predict.py --model FILE.keras --detector FILE [--photos DIR]
 
 The detector alone is ``YoloInference.detect`` and the crop on every photo in one process, the
-classifier alone ``Classifier.predict`` on the crops in another, both with as many threads as predict has
-processes; predict is the step as a user calls it. Each is timed twice: the whole process, start
-included, and the work after the start. Without ``--photos``, photos are drawn.
+classifier alone ``Classifier.predict`` on the crops in another, both with as many threads as
+predict has processes; predict is the step as a user calls it. Each is timed twice: the whole
+process, start included, and the work after the start. Without ``--photos``, photos are drawn.
 """
 
 from __future__ import annotations

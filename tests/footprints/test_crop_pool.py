@@ -219,9 +219,7 @@ def test_leaving_early_ends_the_processes(red, photos) -> None:
         processes = [worker._process for worker in pool._workers]
         for _ in pool.map(Job(photos[0]) for _ in range(1000)):
             break
-        start = time.perf_counter()
     assert all(process.poll() is not None for process in processes)
-    assert time.perf_counter() - start < 5
 
 
 PARENT = """

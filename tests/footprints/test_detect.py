@@ -333,14 +333,7 @@ def test_mistakes_are_named_in_one_line(red, photos, tmp_path, arguments, status
 
 
 @pytest.mark.parametrize("step", ["detect", "train_detector"])
-def test_help_is_quick(step) -> None:
-    import time
-
-    seconds = []
-    for _ in range(2):
-        start = time.perf_counter()
-        done = run_step(step, "--help")
-        seconds.append(time.perf_counter() - start)
-        assert done.returncode == 0
-        assert "Exit status" in done.stdout
-    assert min(seconds) < 2
+def test_help_tells_the_exit_statuses(step) -> None:
+    done = run_step(step, "--help")
+    assert done.returncode == 0
+    assert "Exit status" in done.stdout

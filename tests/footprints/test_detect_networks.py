@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 import numpy as np
 import pytest
@@ -340,18 +339,14 @@ print("torch" in sys.modules)
     assert out[1] == "False"
 
 
-def test_importing_the_package_is_quick_and_light() -> None:
+def test_importing_the_package_is_light() -> None:
     code = """
-import sys, time
-start = time.perf_counter()
+import sys
 import footprints, footprints.detect, footprints.train_detector, footprints.crop_pool
 heavy = {"torch", "ultralytics", "tensorflow", "cv2", "onnxruntime", "scipy", "matplotlib"}
-print(sorted(heavy & set(sys.modules)), time.perf_counter() - start)
+print(sorted(heavy & set(sys.modules)))
 """
-    start = time.perf_counter()
-    out = run_code(code)
-    assert out.startswith("[] "), out
-    assert time.perf_counter() - start < 5
+    assert run_code(code).strip() == "[]"
 
 
 def test_a_pool_of_processes_finds_the_same(networks, tmp_path) -> None:

@@ -649,12 +649,10 @@ def test_names_in_any_script_and_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["prepare", "audit"])
-def test_help_comes_at_once(step: str) -> None:
-    start = time.monotonic()
+def test_help_tells_the_exit_statuses(step: str) -> None:
     done = run_step(step, "--help")
     assert done.returncode == 0
     assert "Exit status" in done.stdout
-    assert time.monotonic() - start < 4  # 0.3 s where nothing else runs
 
 
 def test_parent_imports_neither_torch_nor_tensorflow(tmp_path: Path, real: Path) -> None:
