@@ -1,4 +1,5 @@
-# make demo       install, make a small corpus, train on it, find calls in a recording
+# make demo       install, make a small corpus, train on it, find calls in a recording;
+#                 the same with drawn footprints
 # make test       install, run the tests
 # make demo-data  only make the corpus
 # make lint       check style
@@ -14,6 +15,7 @@ TEST_FLAGS := -n 2 --dist loadfile --max-worker-restart 0
 demo: demo-data
 	DATA_DIR=$(DEMO_DATA) bash TRAINING/train_demo.sh
 	bash PREDICTION/predict_demo.sh
+	bash TRAINING/footprints_demo.sh
 
 demo-data: $(DEMO_DATA)/.complete
 

@@ -18,8 +18,8 @@ export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 "$PYTHON" -m footprints.synthesise --output_dir "$DEMO_DIR/drawn" --n_per_class "${N_PER_CLASS:-24}"
 if [[ ! -f "$DEMO_DIR/detector/detector.pt" ]]; then
     "$PYTHON" -m footprints.train_detector --data "$DEMO_DIR/drawn/detector/data.yaml" \
-        --weights yolo11n.yaml --imgsz 128 --batch 8 --epochs "${DETECTOR_EPOCHS:-60}" \
-        --output_dir "$DEMO_DIR/detector"
+        --weights "$ROOT/TRAINING/yolo_small.yaml" --imgsz 160 --batch 8 --lr 0.006 --mosaic 0 \
+        --epochs "${DETECTOR_EPOCHS:-30}" --output_dir "$DEMO_DIR/detector"
 fi
 OAT_DIR="$DEMO_DIR/drawn/oat" REAL_DIR="$DEMO_DIR/drawn/real" WEIGHTS=none \
     DETECTOR="$DEMO_DIR/detector/detector.pt" OUTPUT_DIR="$DEMO_DIR/trained" \

@@ -65,7 +65,7 @@ def plan(n_per_class: int, seed: int) -> list[Photo]:
         for i in range(count(animal, 1.0)):
             path = f"real/{animal}/{animal}{i:04d}.jpg"
             photos.append(Photo(path, (animal,), "photo", (seed, 2, number, i), i % 10 == 3))
-    for part, (split, share) in enumerate((("train", 2.0), ("val", 0.5), ("test", 0.5))):
+    for part, (split, share) in enumerate((("train", 4.0), ("val", 0.5), ("test", 0.5))):
         for i in range(max(2, round(n_per_class * share))):
             path = f"detector/images/{split}/{split}_{i:04d}.jpg"
             lots = np.random.default_rng((seed, 3 + part, i))
