@@ -4,7 +4,7 @@
 #
 #     bash TRAINING/footprints_demo.sh
 #
-# From the environment: DEMO_DIR (default: demo/footprints here), N_PER_CLASS (default: 24 drawn
+# From the environment: DEMO_DIR (default: demo/footprints here), N_PER_CLASS (default: 20 drawn
 # photos of a class), DETECTOR_EPOCHS and EPOCHS. A second run only does what is missing.
 set -euo pipefail
 
@@ -15,17 +15,18 @@ PYTHON="$ROOT/.venv/bin/python"
 [[ -x "$PYTHON" ]] || PYTHON=python3
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 
-"$PYTHON" -m footprints.synthesise --output_dir "$DEMO_DIR/drawn" --n_per_class "${N_PER_CLASS:-24}"
+"$PYTHON" -m footprints.synthesise --output_dir "$DEMO_DIR/drawn" --n_per_class "${N_PER_CLASS:-20}"
 if [[ ! -f "$DEMO_DIR/detector/detector.pt" ]]; then
     "$PYTHON" -m footprints.train_detector --data "$DEMO_DIR/drawn/detector/data.yaml" \
         --weights "$ROOT/TRAINING/yolo_small.yaml" --imgsz 160 --batch 8 --lr 0.006 --mosaic 0 \
-        --epochs "${DETECTOR_EPOCHS:-30}" --output_dir "$DEMO_DIR/detector"
+        --epochs "${DETECTOR_EPOCHS:-25}" --output_dir "$DEMO_DIR/detector"
 fi
-OAT_DIR="$DEMO_DIR/drawn/oat" REAL_DIR="$DEMO_DIR/drawn/real" WEIGHTS=none \
+OAT_DIR="$DEMO_DIR/drawn/oat" REAL_DIR="$DEMO_DIR/drawn/real" WEIGHTS=none IMAGE_SIZE=96 \
     DETECTOR="$DEMO_DIR/detector/detector.pt" OUTPUT_DIR="$DEMO_DIR/trained" \
     bash "$ROOT/TRAINING/train_footprints.sh" --epochs_oat "$EPOCHS" --head_epochs "$EPOCHS" \
-    --epochs_real 2 --cached_views 2
-"$PYTHON" -m footprints.predict "$DEMO_DIR/drawn/photos" --annotate \
+    --epochs_real 2 --unfreeze 5
+# After so little training nothing is sure: a low threshold shows what it thinks all the same.
+"$PYTHON" -m footprints.predict "$DEMO_DIR/drawn/photos" --annotate --threshold 0.25 \
     --model "$DEMO_DIR/trained/models/mobilenet_real.keras" \
     --detector "$DEMO_DIR/detector/detector.pt" --output_dir "$DEMO_DIR/predictions"
 echo

@@ -12,6 +12,7 @@
 #   OUTPUT_DIR  default: outputs/footprints here. The same command goes on with what is there
 #   VAL_FRACTION, TEST_FRACTION, SEED   of prepare; with TEST_FRACTION=0.15 the final score is honest
 #   PROCESSES   that crop at a time; default: one a core
+#   IMAGE_SIZE  side of the crops in pixels, default 224
 set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -75,6 +76,7 @@ options=(--seed "${SEED:-0}")
 [[ -z "${VAL_FRACTION:-}" ]] || options+=(--val_fraction "$VAL_FRACTION")
 [[ -z "${TEST_FRACTION:-}" ]] || options+=(--test_fraction "$TEST_FRACTION")
 [[ -z "${PROCESSES:-}" ]] || options+=(--processes "$PROCESSES")
+[[ -z "${IMAGE_SIZE:-}" ]] || options+=(--image_size "$IMAGE_SIZE")
 step prepare "${data[@]}" --detector "${DETECTOR:-none}" --output_dir "$OUTPUT_DIR/prepared" \
     "${options[@]}"
 step train --stage "$stage" --data_dir "$OUTPUT_DIR/prepared" --output_dir "$OUTPUT_DIR/models" \
