@@ -18,15 +18,15 @@ export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 "$PYTHON" -m footprints.synthesise --output_dir "$DEMO_DIR/drawn" --n_per_class "${N_PER_CLASS:-20}"
 if [[ ! -f "$DEMO_DIR/detector/detector.pt" ]]; then
     "$PYTHON" -m footprints.train_detector --data "$DEMO_DIR/drawn/detector/data.yaml" \
-        --weights "$ROOT/TRAINING/yolo_small.yaml" --imgsz 160 --batch 8 --lr 0.006 --mosaic 0 \
+        --weights "$ROOT/TRAINING/yolo_small.yaml" --imgsz 160 --batch 8 --threads 1 --lr 0.006 --mosaic 0 \
         --epochs "${DETECTOR_EPOCHS:-25}" --output_dir "$DEMO_DIR/detector"
 fi
 OAT_DIR="$DEMO_DIR/drawn/oat" REAL_DIR="$DEMO_DIR/drawn/real" WEIGHTS=none IMAGE_SIZE=96 \
     DETECTOR="$DEMO_DIR/detector/detector.pt" OUTPUT_DIR="$DEMO_DIR/trained" \
     bash "$ROOT/TRAINING/train_footprints.sh" --epochs_oat "$EPOCHS" --head_epochs "$EPOCHS" \
-    --epochs_real 2 --unfreeze 5
-# After so little training nothing is sure: a low threshold shows what it thinks all the same.
-"$PYTHON" -m footprints.predict "$DEMO_DIR/drawn/photos" --annotate --threshold 0.25 \
+    --unfreeze 0 --cached_views 4
+# After so little training nothing is sure; without a threshold it says what it thinks all the same.
+"$PYTHON" -m footprints.predict "$DEMO_DIR/drawn/photos" --annotate --threshold 0 \
     --model "$DEMO_DIR/trained/models/mobilenet_real.keras" \
     --detector "$DEMO_DIR/detector/detector.pt" --output_dir "$DEMO_DIR/predictions"
 echo

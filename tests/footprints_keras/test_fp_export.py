@@ -40,6 +40,7 @@ def exported(model_file, photos, tmp_path_factory) -> Path:
 @pytest.fixture
 def no_conversion(exported, monkeypatch):
     """Take the files that were made once; converting takes long."""
+    monkeypatch.setattr(export, "_keras_model", lambda path: None)
     monkeypatch.setattr(
         export, "_convert", lambda model, name, facts, side: file_of(exported, name).read_bytes()
     )

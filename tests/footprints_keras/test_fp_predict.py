@@ -80,11 +80,23 @@ def result_of(folder: Path) -> dict:
 # --- what comes out ----------------------------------------------------------------------------
 
 
+AS_A_PROCESS = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from footprints import predict
+from footprints.errors import run
+status = run(predict.main)
+assert "tensorflow" in sys.modules
+assert not {"torch", "ultralytics"} & set(sys.modules), "these crash beside TensorFlow"
+sys.exit(status)
+"""
+
+
 def test_as_a_process(photos, model_file, detector, tmp_path):
     before = listing_of(photos)
     out = tmp_path / "out"
     flags = ("--model", model_file, "--detector", detector, "--output_dir", out, "--annotate")
-    done = run_step("predict", photos, *flags, "--processes", 2)
+    done = run_python(AS_A_PROCESS, ROOT, photos, *flags, "--processes", 2)
     assert done.returncode == 3, done.stderr
     assert "photos/s" in done.stdout
     assert "Traceback" not in done.stderr
@@ -233,18 +245,13 @@ def test_name_that_is_not_utf8(fast, model_file, tmp_path):
     assert os.listdir(out / "annotated") == [f"{name}.jpg"]
 
 
-def test_torch_stays_out_of_the_process_of_keras(model_file, detector, tmp_path):
-    save(tmp_path / "photo.png", red_photo())
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from footprints import predict\n"
-        "assert predict.main(sys.argv[2:]) == 0\n"
-        "assert 'tensorflow' in sys.modules\n"
-        "assert not {'torch', 'ultralytics'} & set(sys.modules)\n"
-    )
-    flags = ("--model", model_file, "--detector", detector, "--processes", 1)
-    done = run_python(code, ROOT, tmp_path / "photo.png", *flags)
-    assert done.returncode == 0, done.stderr
+def test_help_and_a_mistake_as_processes(model_file, tmp_path):
+    assert "--threshold" in run_step("predict", "--help").stdout
+    done = run_step("predict", tmp_path / "nowhere", "--model", model_file, "--detector", "none")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 # --- pictures ----------------------------------------------------------------------------------
