@@ -17,6 +17,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from footprints.annotate import annotated, jpeg_bytes
 from footprints.answers import (
     Answer,
@@ -126,6 +128,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with CropPool(detector, settings, min(args.processes, len(photos))) as pool:
             classifier = Classifier(args.model)  # while the detectors start
+            side = classifier.image_size
+            classifier.predict([np.zeros((side, side, 3), np.uint8)])  # the first call takes long
             started = time.monotonic()
             results = pool.map(Job(photo, mode, None) for photo in photos)
             results = progress(results, len(photos), "predict")
