@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
     mode = "centre" if detector is None else "detect"
     pictures = Pictures(args.output_dir / PICTURES, root) if args.annotate else None
     try:
-        with CropPool(detector, settings, min(args.processes, len(photos))) as pool:
+        with CropPool(detector, settings, _processes(args.processes, len(photos))) as pool:
             classifier = Classifier(args.model)  # while the detectors start
             side = classifier.image_size
             classifier.predict([np.zeros((side, side, 3), np.uint8)])  # the first call takes long
@@ -283,6 +283,11 @@ def picture_path(folder: Path, source: Path, root: Path) -> Path:
     if len(os.fsencode(name)) > 200:  # names end at 255 bytes
         name = f"{name[:40]}_{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
     return folder / inside.parent / f"{name}.jpg"
+
+
+def _processes(given: int, n_photos: int) -> int:
+    """Return how many processes are worth their start, which takes as long as some 50 photos."""
+    return min(given, -(-n_photos // 50))
 
 
 def _name(source: Path, root: Path) -> str:

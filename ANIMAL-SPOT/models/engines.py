@@ -114,7 +114,7 @@ class OpenVinoEngine:
         batch_size: int | None = None,
         calibration: Tensor | None = None,
     ) -> None:
-        core = _openvino_core()
+        core = _openvino_core(_module("openvino"))
         self.batch_size = batch_size or 8
         self._shape = tuple(shape)
         converted = _converted(model, (self.batch_size, 1, *shape))
@@ -268,13 +268,13 @@ def probabilities_of(logits: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def _openvino_core() -> Any:
+def _openvino_core(openvino: Any) -> Any:
     """Return the one core of this process, which is never let go.
 
     With its last user OpenVINO's CPU plugin unmaps the alternate signal stack that it gave to the
     thread that loaded it; if another thread is that user, the next signal ends the program.
     """
-    return _module("openvino").Core()
+    return openvino.Core()
 
 
 def _converted(model: nn.Sequential, shape: tuple[int, ...]) -> Any:

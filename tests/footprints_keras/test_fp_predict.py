@@ -219,7 +219,7 @@ def test_more_classes_asked_for_than_there_are(fast, model_file, tmp_path):
 
 
 def test_order_and_answers_do_not_depend_on_processes(fast, model_file, detector, tmp_path):
-    for i in range(40):
+    for i in range(60):
         save(tmp_path / "photos" / f"{i:02}.png", red_photo(i))
     found = []
     for processes in (1, 3):
@@ -228,7 +228,7 @@ def test_order_and_answers_do_not_depend_on_processes(fast, model_file, detector
         assert run_main(tmp_path / "photos", *flags, "--processes", processes) == 0
         found.append((out / "predictions.csv").read_text())
     assert found[0] == found[1]
-    assert found[0].count("\n") == 41
+    assert found[0].count("\n") == 61
 
 
 def test_name_that_is_not_utf8(fast, model_file, tmp_path):
@@ -356,19 +356,19 @@ def test_what_was_answered_is_kept_when_stopped(
         save(tmp_path / "photos" / f"{i:02}.png", red_photo(i))
     original, calls = classifier.predict, []
 
-    def second_time_stopped(batch):
+    def stopped_at_the_second_batch(batch):
         calls.append(len(batch))
-        if len(calls) == 2:
+        if len(calls) == 3:  # the first call warms up
             raise KeyboardInterrupt
         return original(batch)
 
-    monkeypatch.setattr(classifier, "predict", second_time_stopped)
+    monkeypatch.setattr(classifier, "predict", stopped_at_the_second_batch)
     flags = ("--model", model_file, "--detector", "none", "--output_dir", tmp_path / "out")
     with pytest.raises(KeyboardInterrupt):
         run_main(tmp_path / "photos", *flags)
     result = result_of(tmp_path / "out")
     assert result["complete"] is False
-    assert len(result["photos"]) == calls[0] == 32
+    assert len(result["photos"]) == calls[1] == 32
 
 
 # --- mistakes ----------------------------------------------------------------------------------
@@ -433,6 +433,13 @@ def test_ranking_by_hand():
     assert (answer, certain) == ("b", True)
     assert ranking == (("b", 0.5), ("c", 0.4))
     assert answers.rank(probabilities, ["a", "b", "c"], 2, 0.51)[:2] == ("unknown", False)
+
+
+@pytest.mark.parametrize(
+    ("given", "n_photos", "used"), [(2, 1, 1), (2, 50, 1), (2, 51, 2), (1, 900, 1), (8, 900, 8)]
+)
+def test_no_more_processes_than_are_worth_their_start(given, n_photos, used):
+    assert predict._processes(given, n_photos) == used
 
 
 def test_equal_probabilities_stay_in_class_order():
