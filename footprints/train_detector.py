@@ -49,6 +49,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--batch", type=int, default=16, help="photos a step (default: %(default)s)"
     )
+    parser.add_argument(
+        "--lr",
+        type=float,
+        help="learning rate of AdamW, 0.005 for a small network from random weights (default: "
+        "chosen by Ultralytics)",
+    )
+    parser.add_argument(
+        "--mosaic",
+        type=float,
+        default=1.0,
+        help="how often four photos are put together in training, 0 to 1; 0 for some dozens of "
+        "photos (default: %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     parser.add_argument(
         "--device", default="cpu", help="cpu, mps, or number of a GPU (default: %(default)s)"
@@ -198,6 +211,10 @@ def _train(
             write_bytes(unfinished, _without_paths(trainer.best))
 
     model.add_callback("on_model_save", keep_best)
+    rate = {}
+    if args.lr is not None:
+        # nbs: else weights change once in 64 photos, which is once an epoch in a small set
+        rate = {"optimizer": "AdamW", "lr0": args.lr, "warmup_epochs": 1, "nbs": args.batch}
     model.train(
         data=str(data_yaml),
         epochs=args.epochs,
@@ -214,7 +231,9 @@ def _train(
         plots=False,
         verbose=False,
         flipud=0.5,  # seen from above, a print has no upper side
+        mosaic=args.mosaic,
         close_mosaic=min(10, args.epochs // 3),
+        **rate,
     )
     run_folder = Path(model.trainer.save_dir)
     write_bytes(args.output_dir / "detector.pt", _without_paths(run_folder / "weights" / "best.pt"))
