@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Three minutes at most: draw prints, train a detector and both stages on them, name new photos.
+# Some minutes: draw prints, train a detector and both stages on them, name new photos.
 # What it learns in that time is little; it shows that everything works and where results are.
 #
 #     bash TRAINING/footprints_demo.sh

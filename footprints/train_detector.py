@@ -71,8 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--precision",
         choices=["fp32", "bf16"],
         default="fp32",
-        help="bf16 is two to three times as fast on CPUs with AMX and on GPUs of the last years "
-        "(default: %(default)s)",
+        help="bf16 is faster on CPUs with AMX, slower on those without (default: %(default)s)",
     )
     parser.add_argument("--export", choices=["onnx"], help="write detector.onnx too")
     parser.add_argument(
