@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,7 @@ from models.engines import (
     probabilities_of,
 )
 from predictor import MARGIN, Detector
-from utils.model_file import ModelFile
+from utils.model_file import ModelFile, calibrated_network
 from utils.predict_config import PredictConfig
 from utils.result_writers import decide_windows
 
@@ -44,6 +43,7 @@ def build_detectors(
     models: Sequence[ModelFile],
     grids: Sequence[WindowGrid],
     paths: Sequence[Path],
+    threshold: float | np.ndarray,
 ) -> list[Detector]:
     """Make the networks ready, in the arithmetic that is wanted or that agrees with fp32.
 
@@ -52,6 +52,7 @@ def build_detectors(
         models: Networks.
         grids: Windows at the rate of each.
         paths: Recordings, on some windows of which a faster arithmetic is compared with fp32.
+        threshold: Of a detection, or that of each class ``(classes,)``.
 
     Raises:
         ValueError: If an engine or precision cannot be had.
@@ -66,7 +67,7 @@ def build_detectors(
                 log.warning("%s", warning)
             by_signal[signal] = WindowFeatures(pipeline, grid, _device(config))
         features = by_signal[signal]
-        engine, exact = _engines(config, model, features, grid, paths)
+        engine, exact = _engines(config, model, features, grid, paths, threshold)
         log.info("network: %s, %s", model.backbone, engine.name)
         detectors.append(Detector(engine, features, grid, float(signal.fmin), exact))
     return detectors
@@ -82,6 +83,7 @@ def _engines(
     features: WindowFeatures,
     grid: WindowGrid,
     paths: Sequence[Path],
+    threshold: float | np.ndarray,
 ) -> tuple[Engine, Engine | None]:
     """Return what computes a network, and what decides windows that it leaves open."""
     device = _device(config)
@@ -92,7 +94,7 @@ def _engines(
     def build(precision: str, **options: object) -> Engine:
         options = {"batch_size": config.batch_size} | options
         # A copy, since an engine may lay out the weights as its arithmetic likes them.
-        network = copy.deepcopy(model.model)
+        network = calibrated_network(model)
         return build_engine(engine_name, network, shape, precision, device, **options)
 
     if precision == "int8":
@@ -100,7 +102,7 @@ def _engines(
         sample = sample_windows(paths, features, grid, 2 * n)
         calibration, others = (None, None) if sample is None else (sample[::2], sample[1::2])
         engine = build(precision, calibration=calibration)
-        _report_agreement(engine, build("fp32"), others, config.threshold)
+        _report_agreement(engine, build("fp32"), others, threshold)
         return engine, None
     if precision == "fp32" or config.precision != "auto":
         return build(precision), None
@@ -178,7 +180,7 @@ def _logits(engine: Engine, features: torch.Tensor) -> np.ndarray:
 
 
 def _report_agreement(
-    engine: Engine, reference: Engine, sample: torch.Tensor | None, threshold: float
+    engine: Engine, reference: Engine, sample: torch.Tensor | None, threshold: float | np.ndarray
 ) -> None:
     """Say how often an arithmetic decides as fp32 does, on windows it was not calibrated on."""
     if sample is None or len(sample) == 0:

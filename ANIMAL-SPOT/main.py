@@ -3,44 +3,46 @@
 from __future__ import annotations
 
 import logging
-import math
 import platform
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from data.audiodataset import ClipDataset, EpochSampler, end_workers, make_loader
-from data.corpus import Corpus, CorpusError, load_corpus, write_excluded_files
+from data.batch_augment import BatchAugmentation
+from data.corpus import Corpus, CorpusError, load_corpus, report_excluded
 from data.labels import names_by_index
 from data.pipeline import SpectrogramPipeline
+from data.sampling import draw_probabilities
+from folds import cross_validate
 from models.classifier import Classifier
 from models.factory import build_encoder, build_model
 from models.pretrained import PretrainedWeightsError
 from trainer import Trainer, TrainingError
+from utils.calibration import Calibration
 from utils.checkpoints import CheckpointFolder
-from utils.config import TrainConfig, as_dict, parse_config
+from utils.clip_scores import EVALUATED, fit_calibration, logits_of, split_fingerprint
+from utils.config import FREE_TO_CHANGE, TrainConfig, as_dict, parse_config, preset_line
 from utils.early_stopping import EarlyStopping
 from utils.errors import is_memory_error, one_line
 from utils.files import require_writable_folder
 from utils.hardware import n_cores
 from utils.interrupt import Interrupted
 from utils.logging import close_log, log_to_file, start_log
+from utils.losses import TrainingLoss
 from utils.model_file import FILE_NAME, ModelFile, save_model, save_torchscript
+from utils.optimizers import build_optimizer, build_scheduler
 from utils.precision import Precision, choose_precision
 from utils.results import class_table, result_entry, write_results
-from utils.seeding import seed_everything
+from utils.seeding import compute_repeatably, seed_everything
 from utils.summary import Summary, new_run_name
 
 log = logging.getLogger("TRAIN")
-
-# What a resumed run may change without being another run.
-_FREE_TO_CHANGE = frozenset(
-    f"{name}_dir" for name in ("data", "cache", "model", "checkpoint", "log", "summary")
-) | {"debug", "start_scratch", "num_workers", "strict_split", "jit_save"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -85,16 +87,23 @@ def run(config: TrainConfig) -> None:
     folders = _check_folders(config)
     resumable = folders["checkpoint"] is not None and not config.start_scratch
     if folders["log"] is not None:
-        has_checkpoint = resumable and any(folders["checkpoint"].glob("*.checkpoint"))
+        pattern = "*.checkpoint" if config.folds is None else "fold_*/*.checkpoint"
+        has_checkpoint = resumable and any(folders["checkpoint"].glob(pattern))
         log_to_file(folders["log"] / "TRAIN.log", append=has_checkpoint)
     log.info("start on %s: %s", time.strftime("%Y-%m-%d"), " ".join(sys.argv))
     device = torch.device("cuda" if config.cuda and torch.cuda.is_available() else "cpu")
+    compute_repeatably(device)
     precision = choose_precision(config.precision, device)
     log.info("device %s, precision %s, seed %d", device.type, precision.name, config.seed)
+    if config.preset is not None:
+        log.info("%s", preset_line(config))
     pipeline = SpectrogramPipeline(config.signal)
     for warning in pipeline.warnings():
         log.warning("%s", warning)
 
+    if config.folds is not None:
+        cross_validate(config, folders, pipeline, precision, train)
+        return
     corpus = load_corpus(
         folders["data"],
         num_classes=config.num_classes,
@@ -105,17 +114,32 @@ def run(config: TrainConfig) -> None:
         seed=config.seed,
         n_processes=max(1, _n_workers(config)),
     )
-    _report_excluded(corpus, folders["log"])
+    report_excluded(corpus.excluded, folders["log"])
+    train(config, corpus, folders, pipeline, precision)
+
+
+def train(
+    config: TrainConfig,
+    corpus: Corpus,
+    folders: dict[str, Path | None],
+    pipeline: SpectrogramPipeline,
+    precision: Precision,
+) -> None:
+    """Train a network on a corpus, from its newest checkpoint if there is one; test and save it."""
+    device = precision.device
+    resumable = folders["checkpoint"] is not None and not config.start_scratch
     names = names_by_index(corpus.classes)
     log.info("%d classes: %s", len(names), ", ".join(names))
 
     seed_everything(config.seed)
-    loaders = _make_loaders(config, corpus, pipeline, folders["cache"], device)
+    shares = _draw_probabilities(config, corpus)
+    loaders = _make_loaders(config, corpus, pipeline, folders["cache"], device, shares)
     encoder = build_encoder(
         config.backbone,
         config.encoder_opts,
         pretrained=config.pretrained,
         pretrained_weights=config.pretrained_weights,
+        stochastic_depth=config.stochastic_depth,
     )
     classifier_opts = {
         "input_channels": encoder.out_channels,
@@ -132,8 +156,10 @@ def run(config: TrainConfig) -> None:
         model,
         precision,
         corpus.classes,
+        _make_loss(config, corpus, shares).to(device),
         folders["checkpoint"],
         steps_per_epoch=len(loaders["train"].batch_sampler),
+        batch_augmentation=_batch_augmentation(config, pipeline, len(names)),
     )
     prefix = run_prefix(len(names))
     run_name = None
@@ -185,24 +211,13 @@ def _check_folders(config: TrainConfig) -> dict[str, Path | None]:
     return folders
 
 
-def _report_excluded(corpus: Corpus, log_dir: Path | None) -> None:
-    if log_dir is not None:
-        write_excluded_files(corpus.excluded, log_dir / "excluded_files.csv")
-    if not corpus.excluded:
-        return
-    if log_dir is not None:
-        where = f"; see {log_dir / 'excluded_files.csv'}"
-    else:
-        where = ": " + "; ".join(f"{f} ({why})" for f, why in sorted(corpus.excluded.items())[:10])
-    log.warning("%d files are left out%s", len(corpus.excluded), where)
-
-
 def _make_loaders(
     config: TrainConfig,
     corpus: Corpus,
     pipeline: SpectrogramPipeline,
     cache_dir: Path | None,
     device: torch.device,
+    shares: np.ndarray | None,
 ) -> dict[str, DataLoader]:
     n_train = len(corpus.samples["train"])
     if n_train < config.batch_size:
@@ -233,11 +248,69 @@ def _make_loaders(
             shuffle=training,
             drop_last=training,
             seed=config.seed,
+            probabilities=shares if training else None,
         )
         loaders[partition] = make_loader(
             dataset, sampler, n_workers=_n_workers(config), pin_memory=device.type == "cuda"
         )
     return loaders
+
+
+def _batch_augmentation(
+    config: TrainConfig, pipeline: SpectrogramPipeline, n_classes: int
+) -> BatchAugmentation | None:
+    if not config.mixup_alpha and not config.spec_augment:
+        return None
+    return BatchAugmentation(
+        n_classes=n_classes,
+        seed=config.seed,
+        mixup_alpha=config.mixup_alpha,
+        spec_augment=config.spec_augment,
+        silence=pipeline.silence,
+    )
+
+
+def _draw_probabilities(config: TrainConfig, corpus: Corpus) -> np.ndarray | None:
+    """Return how likely each training clip is in a draw; None: each comes once an epoch."""
+    if not config.weighted_sampling:
+        return None
+    samples = corpus.samples["train"]
+    shares = draw_probabilities(
+        samples,
+        len(corpus.classes),
+        strategy=config.sampling_strategy,
+        rare_class_boost=config.rare_class_boost,
+        balance_tapes=config.balance_tapes,
+    )
+    counts, drawn = _class_counts(corpus, None), _class_counts(corpus, shares)
+    log.info(
+        "classes are drawn by %s%s: %s",
+        config.sampling_strategy,
+        ", tapes of a class equally often" if config.balance_tapes else "",
+        ", ".join(
+            f"{name} {100 * drawn[i] / len(samples):.1f} % (of the clips "
+            f"{100 * counts[i] / len(samples):.1f} %)"
+            for i, name in enumerate(names_by_index(corpus.classes))
+        ),
+    )
+    return shares
+
+
+def _class_counts(corpus: Corpus, shares: np.ndarray | None) -> np.ndarray:
+    """Return how many clips of each class an epoch has, or is expected to have."""
+    labels = [sample.label for sample in corpus.samples["train"]]
+    weights = None if shares is None else shares * len(labels)
+    return np.bincount(labels, weights, minlength=len(corpus.classes))
+
+
+def _make_loss(config: TrainConfig, corpus: Corpus, shares: np.ndarray | None) -> TrainingLoss:
+    return TrainingLoss(
+        _class_counts(corpus, shares),
+        class_weighting=config.class_weighting,
+        focal_gamma=config.focal_gamma if config.loss == "focal" else None,
+        label_smoothing=config.label_smoothing,
+        logit_adjustment=config.logit_adjustment,
+    )
 
 
 def _n_workers(config: TrainConfig) -> int:
@@ -250,44 +323,22 @@ def _make_trainer(
     model: torch.nn.Sequential,
     precision: Precision,
     classes: dict[str, int],
+    loss: TrainingLoss,
     checkpoint_dir: Path | None,
     *,
     steps_per_epoch: int,
+    batch_augmentation: BatchAugmentation | None,
 ) -> Trainer:
-    lr = config.lr * config.batch_size
-    betas = (config.beta1, 0.999)
-    fused = precision.is_mixed  # one kernel for all weights; fp32 keeps to the golden path
-    if config.optimizer == "adamw":
-        weights = [p for p in model.parameters() if p.ndim > 1]
-        scales = [p for p in model.parameters() if p.ndim <= 1]  # norms and biases do not decay
-        groups = [
-            {"params": weights, "weight_decay": config.weight_decay},
-            {"params": scales, "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=lr, betas=betas, fused=fused)
-    else:
-        optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=betas, fused=fused)
-    mode = "min" if config.val_metric == "loss" else "max"
-    if config.scheduler == "onecycle":
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=10 * config.lr,
-            total_steps=max(1, config.max_train_epochs * steps_per_epoch),
-            div_factor=10,
-            final_div_factor=100,
-            cycle_momentum=False,  # --beta1 stays what it was set to
-        )
-    else:
-        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimizer,
-            mode=mode,
-            factor=config.lr_decay_factor,
-            patience=_in_validations(config.lr_patience_epochs, config),
-            threshold=1e-3,
-            threshold_mode="abs",
-        )
+    # One kernel for all weights where layers are mixed; fp32 keeps to the golden path.
+    optimizer = build_optimizer(config, model, fused=precision.is_mixed)
+    scheduler = build_scheduler(config, optimizer, steps_per_epoch)
+    if config.freeze_epochs:
+        log.info("the last layer alone is trained in the first %d epochs", config.freeze_epochs)
+        if not config.pretrained:
+            log.warning("--freeze_epochs without --pretrained keeps a random network")
     early_stopping = EarlyStopping(
-        _in_validations(config.early_stopping_patience_epochs, config), mode
+        config.in_validations(config.early_stopping_patience_epochs),
+        "min" if config.val_metric == "loss" else "max",
     )
     prefix = run_prefix(len(classes))
     return Trainer(
@@ -300,15 +351,14 @@ def _make_trainer(
         val_metric=config.val_metric,
         epochs_per_eval=config.epochs_per_eval,
         gradient_clip_norm=config.gradient_clip_norm,
-        label_smoothing=config.label_smoothing,
+        loss=loss,
+        ema_decay=config.ema_decay,
+        freeze_epochs=config.freeze_epochs,
+        batch_augmentation=batch_augmentation,
         checkpoints=CheckpointFolder(checkpoint_dir, prefix) if checkpoint_dir else None,
-        settings={k: v for k, v in as_dict(config).items() if k not in _FREE_TO_CHANGE},
+        settings={k: v for k, v in as_dict(config).items() if k not in FREE_TO_CHANGE},
         classes=classes,
     )
-
-
-def _in_validations(epochs: int, config: TrainConfig) -> int:
-    return max(1, math.ceil(epochs / config.epochs_per_eval))
 
 
 def _train_and_save(
@@ -336,6 +386,7 @@ def _train_and_save(
     }
     trainer.summary.add_hyper_parameters(trainer.settings, metrics)
 
+    calibration, report = _calibrate(config, trainer, loaders)
     path = model_dir / FILE_NAME
     content = ModelFile(
         model=trainer.model.cpu(),
@@ -345,11 +396,13 @@ def _train_and_save(
         classes=corpus.classes,
         backbone=config.backbone,
         sequence_len_ms=config.sequence_len,
-        normalization="min_max" if config.min_max_norm else "db_range",
+        normalization=config.signal.normalization,
         extra={
             "seed": config.seed,
             "metrics": {k: v for k, v in metrics.items() if k.startswith("val_")},
+            "split": split_fingerprint(corpus.samples),
         },
+        calibration=calibration,
     )
     (save_torchscript if config.jit_save else save_model)(content, path)
     write_results(
@@ -367,12 +420,28 @@ def _train_and_save(
                 )
                 for phase, result in results.items()
             },
+            **({"calibration": report} if config.calibrate else {}),
         },
         model_dir / "results.json",
     )
     log.info("model: %s", path)
     log.info("accuracy per class: %s", model_dir / "results.json")
     log.info("TensorBoard: tensorboard --logdir %s", trainer.summary.folder.parent)
+
+
+def _calibrate(
+    config: TrainConfig, trainer: Trainer, loaders: dict[str, DataLoader]
+) -> tuple[Calibration, dict[str, Any]]:
+    """Fit temperature and thresholds on validation, in fp32 as in prediction, if that is wanted."""
+    if not config.calibrate:
+        return Calibration(), {}
+    scored = {}
+    for phase in [name for name in EVALUATED if name in loaders]:
+        (logits,), labels = logits_of([trainer.model], loaders[phase], trainer.precision.device)
+        scored[phase] = (logits, labels)
+    calibration, report = fit_calibration(scored, trainer.class_names, config.calibration_precision)
+    trainer.summary.add_calibration(report["partitions"])
+    return calibration, report
 
 
 def _network_name(config: TrainConfig) -> str:

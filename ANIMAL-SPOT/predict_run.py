@@ -8,22 +8,27 @@ import hashlib
 import json
 import logging
 import math
+import shlex
 import sys
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from data.recordings import file_digest, find_recordings, output_stems
 from data.windows import WindowGrid
 from detectors import build_detectors
 from predictor import Predictor
+from utils.calibration import Calibration
 from utils.checkpoints import load_tensors
+from utils.ensemble_file import Ensemble, load_members
 from utils.errors import is_memory_error, one_line
 from utils.files import remove_leftovers, require_writable_folder, sole_process
 from utils.interrupt import Interrupted, StopRequest
 from utils.logging import close_log, log_to_file, start_log
-from utils.model_file import ModelFile, load_model, load_torchscript
+from utils.model_file import ModelFile
 from utils.predict_config import PredictConfig
 from utils.prediction_journal import Completed, Journal
 from utils.progress import SoundProgress
@@ -93,6 +98,7 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
         hop=settings.hop,
         threshold=config.threshold,
         names=settings.names,
+        class_thresholds=settings.class_thresholds,
         debug=config.debug,
     )
     run = Run(config, models, settings, header, stop)
@@ -113,30 +119,21 @@ class Settings:
     sequence_len: float
     hop: float
     names: tuple[str, ...]
+    class_thresholds: dict[str, float]
 
 
-def load_models(config: PredictConfig) -> list[ModelFile]:
+def load_models(config: PredictConfig) -> Ensemble:
     """Read the model files.
 
     Raises:
         ValueError: If one cannot be read, or their classes differ.
         OSError: If one does not exist.
     """
-    load = load_torchscript if config.jit_load else load_model
-    models = [load(Path(path)) for path in config.model_path]
-    for path, model in zip(config.model_path, models, strict=True):
-        if model.classes != models[0].classes:
-            raise ValueError(
-                f"the classes of {path} ({_numbered(model.classes)}) are not those of "
-                f"{config.model_path[0]} ({_numbered(models[0].classes)}); models that are "
-                "averaged must have the same classes"
-            )
-        n_classes = model.classifier_opts["num_classes"]
-        if n_classes < 2 or n_classes != len(model.classes):
-            raise ValueError(
-                f"{path} has {n_classes} outputs and {len(model.classes)} class names; "
-                "2 or more are needed, as many of both"
-            )
+    models = load_members([Path(p) for p in config.model_path], torchscript=config.jit_load)
+    if config.checkpoint_path is not None and len(models) > 1:
+        raise ValueError(
+            f"--checkpoint_path holds one network, and {config.model_path[0]} {len(models)}"
+        )
     if config.checkpoint_path is not None:
         content = load_tensors(Path(config.checkpoint_path))
         try:
@@ -146,14 +143,19 @@ def load_models(config: PredictConfig) -> list[ModelFile]:
                 f"{config.checkpoint_path} is not a checkpoint of the network in "
                 f"{config.model_path[0]}"
             ) from error
+        if models[0].calibration.entries():
+            log.warning(
+                "the weights are the checkpoint's: the model file's calibration is not used"
+            )
+            models = Ensemble(
+                [dataclasses.replace(models[0], calibration=Calibration())],
+                models.names,
+                called=models.called,
+            )
     return models
 
 
-def _numbered(classes: dict[str, int]) -> str:
-    return ", ".join(f"{name}={index}" for name, index in classes.items())
-
-
-def choose_settings(config: PredictConfig, models: Sequence[ModelFile]) -> Settings:
+def choose_settings(config: PredictConfig, models: Ensemble) -> Settings:
     """Settle what model files and flags both say; see to each model's normalisation.
 
     Where they contradict each other the model file wins, and a warning says so.
@@ -162,7 +164,16 @@ def choose_settings(config: PredictConfig, models: Sequence[ModelFile]) -> Setti
         ValueError: If the window is too short for a model.
     """
     winner = "the flag wins (--override_model)" if config.override_model else "the model file wins"
-    for path, model in zip(config.model_path, models, strict=True):
+    for path, model in zip(models.called, models, strict=True):
+        if model.signal.pcen is not None:
+            if config.min_max_norm and config.override_model:
+                raise ValueError(
+                    f"{path} was trained with per-channel normalisation, which --min_max_norm "
+                    "cannot take the place of; leave it out"
+                )
+            if config.min_max_norm:
+                log.warning("--min_max_norm, but %s was trained without: %s", path, winner)
+            continue
         wanted = config.min_max_norm
         if model.normalization is not None and not config.override_model:
             wanted = model.normalization == "min_max"
@@ -198,7 +209,7 @@ def choose_settings(config: PredictConfig, models: Sequence[ModelFile]) -> Setti
             hop,
             sequence_len,
         )
-    for path, model in zip(config.model_path, models, strict=True):
+    for path, model in zip(models.called, models, strict=True):
         grid = WindowGrid.of_seconds(sequence_len, hop, model.signal.sr)
         if grid.length < model.signal.n_fft:
             raise ValueError(
@@ -214,7 +225,32 @@ def choose_settings(config: PredictConfig, models: Sequence[ModelFile]) -> Setti
             f"{max(1, round(hop * common)) / common:g} instead of {hop:g}"
         )
     names = tuple(sorted(models[0].classes, key=models[0].classes.get))
-    return Settings(sequence_len, hop, names)
+    return Settings(sequence_len, hop, names, _class_thresholds(config, models))
+
+
+def _class_thresholds(config: PredictConfig, models: Ensemble) -> dict[str, float]:
+    """Return the thresholds of a calibrated model file that no flag takes the place of."""
+    thresholds = dict(models.calibration.thresholds)
+    if not thresholds:
+        return {}
+    if config.threshold_given:
+        log.info(
+            "--threshold %s is used, not the thresholds that the model file has for its classes",
+            config.threshold,
+        )
+        return {}
+    values = {name: np.format_float_positional(value) for name, value in thresholds.items()}
+    log.info(
+        "thresholds of the model file: %s; all others %s",
+        ", ".join(f"{name} {value}" for name, value in values.items()),
+        config.threshold,
+    )
+    log.info(
+        "evaluate.py decides by them with: --threshold %s --class_threshold %s",
+        config.threshold,
+        shlex.quote(" ".join(f"{name}={value}" for name, value in values.items())),
+    )
+    return thresholds
 
 
 # --- the run --------------------------------------------------------------------------------
@@ -225,10 +261,21 @@ class Run:
     """What is the same for all recordings of a run."""
 
     config: PredictConfig
-    models: Sequence[ModelFile]
+    models: Ensemble
     settings: Settings
     header: RunHeader
     stop: StopRequest
+
+    def _config_of_engines(self) -> PredictConfig:
+        """Return the settings, with fp32 for ``auto`` where rounding could grow.
+
+        A faster arithmetic is good to ``MARGIN`` in a probability, but not in one that the
+        temperature of an average stretches afterwards.
+        """
+        if self.models.calibration.temperature in (None, 1) or self.config.precision != "auto":
+            return self.config
+        log.info("an ensemble with a temperature of its own is computed in fp32")
+        return dataclasses.replace(self.config, precision="fp32")
 
     def grid_of(self, model: ModelFile) -> WindowGrid:
         """Return the windows at the rate of a model."""
@@ -243,10 +290,15 @@ class Run:
         """Make the networks ready for these recordings."""
         return Predictor(
             build_detectors(
-                self.config, self.models, [self.grid_of(model) for model in self.models], paths
+                self._config_of_engines(),
+                self.models,
+                [self.grid_of(model) for model in self.models],
+                paths,
+                self.header.limits,
             ),
             n_readers=self.config.num_workers,
-            threshold=self.config.threshold,
+            threshold=self.header.limits,
+            temperature=self.models.calibration.temperature,
             check=self.stop.check,
             **options,
         )
@@ -366,10 +418,13 @@ def _say_what_was_done(
 def _run_key(config: PredictConfig, header: RunHeader) -> str:
     """Return a hash of everything that the results depend on, but for the recordings."""
     files = [*config.model_path, *([config.checkpoint_path] if config.checkpoint_path else [])]
+    of_header = dataclasses.asdict(dataclasses.replace(header, model_path=""))
+    if not header.class_thresholds:
+        del of_header["class_thresholds"]  # as before there were any: results stay complete
     content = {
         "version": 1,
         "models": [file_digest(Path(path)) for path in files],
-        "header": dataclasses.asdict(dataclasses.replace(header, model_path="")),
+        "header": of_header,
         "formats": config.formats,
         "last_window": config.last_window,
         "latent": config.latent_format if config.latent_extract else None,
@@ -383,8 +438,8 @@ def _run_key(config: PredictConfig, header: RunHeader) -> str:
 def _export(config: PredictConfig) -> int:
     from models.export import export_model
 
-    (model,) = load_models(config)
-    choose_settings(config, [model])
+    model = load_models(config)
+    choose_settings(config, model)
     kind, path = config.export
     require_writable_folder(Path(path).absolute().parent, "the folder of the export")
     export_model(model, kind, Path(path))

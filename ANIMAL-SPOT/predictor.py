@@ -27,6 +27,7 @@ from data.recordings import (
 from data.window_features import WindowFeatures
 from data.windows import WindowCutter, WindowGrid
 from models.engines import Engine, infer_all, probabilities_of
+from utils.calibration import tempered
 from utils.errors import is_memory_error
 
 log = logging.getLogger(__name__)
@@ -253,20 +254,24 @@ class _Shelf:
             self._changed.notify_all()
 
 
-def undecided(probabilities: np.ndarray, threshold: float) -> np.ndarray:
+def undecided(probabilities: np.ndarray, threshold: float | np.ndarray) -> np.ndarray:
     """Tell which windows an error of ``MARGIN`` in a probability could decide otherwise.
 
     Args:
         probabilities: Shape ``(windows, classes)``.
-        threshold: Of a detection.
+        threshold: Of a detection, or that of each class ``(classes,)``.
 
     Returns:
         Shape ``(windows,)``, bool.
     """
+    lowest = threshold
+    if isinstance(threshold, np.ndarray):
+        lowest = threshold.min()
+        threshold = threshold[1 if len(threshold) == 2 else probabilities.argmax(1)]
     if probabilities.shape[1] == 2:
         return np.abs(probabilities[:, 1] - threshold) <= MARGIN
     second, first = np.partition(probabilities, -2, axis=1)[:, -2:].T
-    rivals = (first - second <= 2 * MARGIN) & (first >= threshold - MARGIN)
+    rivals = (first - second <= 2 * MARGIN) & (first >= lowest - MARGIN)
     return rivals | (np.abs(first - threshold) <= MARGIN)
 
 
@@ -282,8 +287,9 @@ class Predictor:
         temporary_folder: Where results of long recordings wait until they are complete; None:
             the system's.
         keep_embeddings: Also collect the feature vectors, joined over the detectors.
-        threshold: Of a detection; windows that rounding could carry across it are computed again
-            where a detector can do so exactly.
+        temperature: Of the average, or None.
+        threshold: Of a detection, or that of each class ``(classes,)``; windows that rounding could
+            carry across it are computed again where a detector can do so exactly.
         on_windows: Called for each batch of a recording with the outcome, the number of its first
             window, the first detector's inputs and the probabilities.
         on_progress: Called with seconds of sound whenever windows were classified.
@@ -297,7 +303,8 @@ class Predictor:
         n_readers: int,
         temporary_folder: Path | None = None,
         keep_embeddings: bool = False,
-        threshold: float | None = None,
+        temperature: float | None = None,
+        threshold: float | np.ndarray | None = None,
         on_windows: Callable[[Outcome, int, Tensor, np.ndarray], None] | None = None,
         on_progress: Callable[[float], None] = lambda seconds: None,
         check: Callable[[], None] = lambda: None,
@@ -308,6 +315,7 @@ class Predictor:
         self._n_readers = n_readers
         self._temporary_folder = temporary_folder
         self._keep_embeddings = keep_embeddings
+        self._temperature = temperature
         self._threshold = threshold
         self._on_windows = on_windows
         self._on_progress = on_progress
@@ -403,6 +411,8 @@ class Predictor:
             total = probabilities if total is None else total + probabilities
             vectors.append(embedding)
         mean = total if len(engines) == 1 else total / np.float32(len(engines))
+        if self._temperature not in (None, 1):
+            mean = tempered(mean, self._temperature)
         return mean, np.concatenate(vectors, 1) if self._keep_embeddings else None
 
     def _collect(self, future: Future, parts: list[_Part]) -> None:

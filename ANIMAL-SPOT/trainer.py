@@ -6,7 +6,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,11 +24,18 @@ from utils.phase_result import Phase, PhaseResult
 from utils.precision import Precision
 from utils.seeding import generator_state, restore_generators
 from utils.summary import Summary
+from utils.weight_average import WeightAverage
 
 # What a checkpoint brings back with the optimiser and the plateau scheduler.
 _RESTORED_SETTINGS = frozenset(
-    {"lr", "beta1", "weight_decay", "lr_patience_epochs", "lr_decay_factor"}
+    {
+        *("lr", "beta1", "weight_decay", "lr_patience_epochs", "lr_decay_factor"),
+        *("backbone_lr_factor", "warmup_epochs"),
+    }
 )
+
+# (features, labels, epoch, batch index) to features and targets, all on the device.
+BatchFunction = Callable[[Tensor, Tensor, int, int], tuple[Tensor, Tensor]]
 
 log = logging.getLogger(__name__)
 
@@ -91,13 +98,20 @@ class Trainer:
         class_names: In index order.
         precision: Arithmetic.
         optimizer: Over the parameters of ``model``.
-        scheduler: ``ReduceLROnPlateau`` steps once a validation, on its metric; ``OneCycleLR``
-            once a batch.
+        scheduler: ``ReduceLROnPlateau`` steps once a validation, on its metric; one with
+            ``total_steps`` once a batch.
         early_stopping: Asked after each validation.
         val_metric: ``accuracy``, ``macro_accuracy`` or ``loss``; judges epochs.
         epochs_per_eval: Validate after epochs 0, n, 2n ... and after the last.
         gradient_clip_norm: Largest gradient norm, or None.
-        label_smoothing: Share of the target spread over all classes, in training.
+        loss: Logits ``(batch, classes)`` and targets to what training minimises. Validation and
+            test always show the cross entropy.
+        ema_decay: Validate and keep a ``WeightAverage`` with this decay, or None.
+        freeze_epochs: In so many first epochs ``model.encoder`` stays as it is.
+        batch_augmentation: Changes each training batch before the forward pass, or None. It gets
+            features ``(batch, 1, time, freq)``, class indices ``(batch,)``, the epoch and the
+            number of the batch in it, and returns features and targets: class indices, or
+            probabilities ``(batch, classes)``.
         checkpoints: Where the state is kept, or None.
         settings: Kept in each checkpoint, to compare with those of a resuming run.
         classes: Name to index; kept in each checkpoint.
@@ -115,7 +129,10 @@ class Trainer:
         val_metric: str = "accuracy",
         epochs_per_eval: int = 2,
         gradient_clip_norm: float | None = None,
-        label_smoothing: float = 0.0,
+        loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+        ema_decay: float | None = None,
+        freeze_epochs: int = 0,
+        batch_augmentation: BatchFunction | None = None,
         checkpoints: CheckpointFolder | None = None,
         settings: dict[str, Any] | None = None,
         classes: dict[str, int] | None = None,
@@ -129,7 +146,10 @@ class Trainer:
         self.val_metric = val_metric
         self.epochs_per_eval = epochs_per_eval
         self.gradient_clip_norm = gradient_clip_norm
-        self.label_smoothing = label_smoothing
+        self.loss = loss
+        self.average = None if ema_decay is None else WeightAverage(self.model, ema_decay)
+        self.freeze_epochs = freeze_epochs
+        self.batch_augmentation = batch_augmentation
         self.checkpoints = checkpoints
         self.summary: Summary | None = None  # set once the run's name is known
         self.settings = settings or {}
@@ -173,7 +193,7 @@ class Trainer:
         if not validates:
             return
         try:
-            result = self.evaluate(val_loader, "val", epoch)
+            result = self.evaluate(val_loader, "val", epoch, model=self._candidate)
         except Interrupted:
             self._save(epoch - 1, progress)
             raise
@@ -181,7 +201,7 @@ class Trainer:
         better = value < self.best_metric if self.val_metric == "loss" else value > self.best_metric
         if better:
             self.best_metric = value
-            self.best_model = _cpu_copy(self.model.state_dict())
+            self.best_model = _cpu_copy(self._candidate.state_dict())
         if self._steps_on_plateau:
             self.scheduler.step(value)
         self.early_stopping.step(value)
@@ -191,6 +211,9 @@ class Trainer:
     def _train_epoch(self, loader: DataLoader, epoch: int) -> tuple[PhaseResult, _Progress]:
         """Train one epoch, or what an interrupted run left of it."""
         self.model.train()
+        if self.freeze_epochs:
+            frozen = epoch < self.freeze_epochs
+            self.model.encoder.requires_grad_(not frozen).train(not frozen)
         running = self._new_running()
         first_batch = 0
         if self._interrupted is not None:
@@ -206,7 +229,7 @@ class Trainer:
         with self._bar(f"train {epoch}", n_batches, first_batch) as bar:
             for done, (seconds, batch) in enumerate(batches, first_batch + 1):
                 waited += seconds
-                loss = self._step(batch, running)
+                loss = self._step(batch, running, epoch, done - 1)
                 self._show(bar, loss, running, done == n_batches)
                 progress.batches = done
                 try:
@@ -218,11 +241,16 @@ class Trainer:
         self._require_finite(running.loss_sum, "train", epoch)
         return self._finish(running, "train", time.perf_counter() - started, waited), progress
 
-    def _step(self, batch: tuple[Tensor, ...], running: _Running) -> Tensor:
+    def _step(
+        self, batch: tuple[Tensor, ...], running: _Running, epoch: int, batch_index: int
+    ) -> Tensor:
         features, labels, indices = self._to_device(batch)
+        targets = labels
+        if self.batch_augmentation is not None:
+            features, targets = self.batch_augmentation(features, labels, epoch, batch_index)
         with self.precision.autocast():
             logits = self.model(features)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
+        loss = self.loss(logits.float(), targets)
         self.optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
         if self.gradient_clip_norm is not None:
@@ -235,20 +263,30 @@ class Trainer:
             and self.scheduler.last_epoch + 1 < self.scheduler.total_steps
         ):
             self.scheduler.step()
+        if self.average is not None:
+            self.average.update(self.model)
         running.add(logits, labels, indices, loss)
         return loss
 
     # -- evaluating ---------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def evaluate(self, loader: DataLoader, phase: Phase, epoch: int = 0) -> PhaseResult:
+    def evaluate(
+        self, loader: DataLoader, phase: Phase, epoch: int = 0, *, model: nn.Module | None = None
+    ) -> PhaseResult:
         """Run over a partition without learning.
+
+        Args:
+            loader: Of the partition.
+            phase: Its name.
+            epoch: For the report.
+            model: Network to look at; None: the one that is trained.
 
         Raises:
             Interrupted: On Ctrl-C or SIGTERM.
             TrainingError: If the loss is not a number.
         """
-        self.model.eval()
+        model = (model or self.model).eval()
         running = self._new_running()
         loader.batch_sampler.start_at(epoch)
         log.debug("%s|%d|start", phase, epoch)
@@ -259,7 +297,7 @@ class Trainer:
                 waited += seconds
                 features, labels, indices = self._to_device(batch)
                 with self.precision.autocast():
-                    logits = self.model(features)
+                    logits = model(features)
                 loss = F.cross_entropy(logits.float(), labels)
                 running.add(logits, labels, indices, loss)
                 self._show(bar, loss, running, last=False)
@@ -308,8 +346,16 @@ class Trainer:
             )
         self._log_changed_settings(content.get("settings", {}))
         state = content["trainState"]
+        averaged = state.get("averaged")
+        if (averaged is None) != (self.average is None):
+            without = "without " if averaged is None else "with "
+            raise TrainingError(
+                f"{path} is of a run {without}--ema_decay; do the same, or use --start_from_scratch"
+            )
         try:
-            self.model.load_state_dict(content["modelState"])
+            self.model.load_state_dict(averaged["model"] if averaged else content["modelState"])
+            if averaged:
+                self.average.load(content["modelState"], averaged["n_updates"])
             self.optimizer.load_state_dict(state["optState"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise TrainingError(
@@ -320,7 +366,7 @@ class Trainer:
         if before != getattr(self.scheduler, "total_steps", None):
             raise TrainingError(
                 f"{path} is in the middle of another schedule ({before or 'no'} steps in all); "
-                "with --scheduler onecycle a resumed run needs the same --scheduler, "
+                "with --scheduler onecycle or cosine a resumed run needs the same --scheduler, "
                 "--max_train_epochs and --batch_size, or --start_from_scratch"
             )
         self.scheduler.load_state_dict(state["scheduler"])
@@ -367,13 +413,18 @@ class Trainer:
             "scaler": self._scaler.state_dict(),
             "generators": generator_state(),
         }
+        if self.average is not None:
+            train_state["averaged"] = {
+                "n_updates": self.average.n_updates,
+                "model": _cpu_copy(self.model.state_dict()),
+            }
         if progress is not None:
             train_state["partial"] = {
                 "batches": progress.batches,
                 "sums": progress.sums.state_dict(),
             }
         content = {
-            "modelState": _cpu_copy(self.model.state_dict()),
+            "modelState": _cpu_copy(self._candidate.state_dict()),
             "trainState": train_state,
             "classes": self.classes,
             "settings": self.settings,
@@ -384,6 +435,11 @@ class Trainer:
         log.debug("checkpoint written to %s", path)
 
     # -- helpers ------------------------------------------------------------------------------
+
+    @property
+    def _candidate(self) -> nn.Module:
+        """The network that is validated and kept."""
+        return self.model if self.average is None else self.average.model
 
     @property
     def _steps_on_plateau(self) -> bool:

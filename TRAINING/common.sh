@@ -5,10 +5,10 @@
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
-# start_training NAME DEFAULT_EPOCHS FLAG...: train into <OUTPUT_DIR>/NAME_<time>.
+# start_training NAME FLAG...: train into <OUTPUT_DIR>/NAME_<time>. EPOCHS wins over a preset.
 start_training() {
-    local name="$1" epochs="${EPOCHS:-$2}"
-    shift 2
+    local name="$1"
+    shift
     if [[ -z "${DATA_DIR:-}" ]]; then
         echo "DATA_DIR is not set. Name the folder of your clips:" >&2
         echo "    DATA_DIR=/path/to/clips bash $0" >&2
@@ -45,9 +45,11 @@ start_training() {
         --checkpoint_dir "$run/checkpoints"
         --log_dir "$run/logs"
         --summary_dir "$run/summaries"
-        --max_train_epochs "$epochs"
         --num_workers "${NUM_WORKERS:-8}"
     )
+    if [[ -n "${EPOCHS:-}" ]]; then
+        arguments+=(--max_train_epochs "$EPOCHS")
+    fi
     if [[ -n "${CACHE_DIR:-}" ]]; then
         arguments+=(--cache_dir "$CACHE_DIR")
     fi
@@ -65,10 +67,3 @@ start_training() {
     echo "accuracy per class: $run/model/results.json, table in the log"
     echo "TensorBoard:        tensorboard --logdir '$run/summaries'"
 }
-
-# Signal path of the published cetacean settings.
-PUBLISHED_SIGNAL=(
-    --sr 44100 --sequence_len 500 --n_fft 1024 --hop_length 172
-    --n_freq_bins 256 --freq_compression linear --fmin 500 --fmax 10000
-    --min_max_norm --filter_broken_audio
-)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 STARTER = Path(__file__).resolve().parent.parent / "ANIMAL-SPOT" / "utils" / "starter.py"
 # Flags that take several numbers.
-LIST_KEYS = frozenset({"conv_kernel_size", "pitch_range", "stretch_range"})
+LIST_KEYS = frozenset({"conv_kernel_size", "pitch_range", "stretch_range", "gain", "noise_snr"})
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -3,7 +3,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-NUM_WORKERS="${NUM_WORKERS:-2}" start_training demo 16 \
+NUM_WORKERS="${NUM_WORKERS:-2}" start_training demo --max_train_epochs "${EPOCHS:-16}" \
     --backbone resnet --resnet 18 \
     --sr 44100 --sequence_len 1200 --n_fft 1024 --hop_length 441 \
     --n_freq_bins 96 --freq_compression mel --fmin 300 --fmax 10000 --min_max_norm \

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # ResNet-18 from scratch for small data sets: what did best on real orca calls here (CHANGES.md).
+# The settings are in TRAINING/presets/recommended.
 #
 #     DATA_DIR=/path/to/clips bash TRAINING/train_recommended.sh [further flags of main.py]
 #
@@ -15,14 +16,6 @@ if [[ -z "${NOISE_CLASS+set}" && -n "$(find -L "${DATA_DIR:-.}" -name 'noise-*.w
 fi
 mixing=()
 if [[ -n "${NOISE_CLASS:-}" ]]; then
-    mixing=(--noise_from_class "$NOISE_CLASS" --noise_probability 0.75)
+    mixing=(--noise_from_class "$NOISE_CLASS")
 fi
-start_training recommended 60 \
-    --debug --backbone resnet --resnet 18 --max_pool 1 \
-    --sr 32000 --sequence_len 3000 --n_fft 1024 --hop_length 500 \
-    --n_freq_bins 96 --freq_compression mel --fmin 300 --fmax 12000 --min_max_norm \
-    --filter_broken_audio --augmentation --time_shift --random_filter 3 \
-    --pitch_range 0.8 1.25 --stretch_range 0.8 1.25 ${mixing[@]+"${mixing[@]}"} \
-    --batch_size 16 --optimizer adamw --weight_decay 0.05 --beta1 0.9 \
-    --scheduler onecycle --lr 2e-4 --label_smoothing 0.1 \
-    --epochs_per_eval 2 --early_stopping_patience_epochs 60 --val_metric loss "$@"
+start_training recommended --debug --preset recommended ${mixing[@]+"${mixing[@]}"} "$@"

@@ -30,7 +30,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m footprints.train_detector",
         description="Train a YOLO detector of footprints and score it on its held-back photos.",
-        epilog="Writes detector.pt, scores.json, training.csv and left_out.csv. A training that "
+        epilog="Writes detector.pt, scores.json, training.csv and left_out.csv; with --epochs 0 "
+        "only scores_of_<detector>.json and left_out.csv. A training that "
         f"was stopped leaves its best network as {UNFINISHED}, to go on from with --weights. "
         "Exit status: 0 all photos used, 3 some photos could not be used (left_out.csv), 1 failed.",
     )
@@ -41,7 +42,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="a .pt file to start from, or a .yaml for random weights (default: %(default)s)",
     )
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/detector"))
-    parser.add_argument("--epochs", type=int, default=100, help="at most (default: %(default)s)")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        default=100,
+        help="at most; 0 only scores the .pt file of --weights (default: %(default)s)",
+    )
     parser.add_argument(
         "--patience", type=int, default=30, help="epochs without gain (default: %(default)s)"
     )
@@ -64,7 +70,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     parser.add_argument(
-        "--device", default="cpu", help="cpu, mps, or number of a GPU (default: %(default)s)"
+        "--device",
+        default="auto",
+        help="cpu, mps, or number of a GPU; auto: the first GPU, else cpu (default: %(default)s)",
     )
     parser.add_argument("--threads", type=int, default=_cores(), help="(default: %(default)s)")
     parser.add_argument(
@@ -104,9 +112,13 @@ def main(argv: list[str] | None = None) -> int:
     """
     parser = build_parser()
     args = parser.parse_args(argv)
-    for name in ("epochs", "imgsz", "batch", "threads", "patience"):
+    for name in ("imgsz", "batch", "threads", "patience"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1, not {getattr(args, name)}")
+    if args.epochs < 0:
+        parser.error(f"--epochs must be at least 0, not {args.epochs}")
+    if args.epochs == 0 and not args.weights.lower().endswith(".pt"):
+        parser.error("--epochs 0 scores a detector: name its .pt file with --weights")
     if (args.pseudo_labels is None) != (args.pseudo_photos is None):
         parser.error("--pseudo_labels and --pseudo_photos belong together")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -124,16 +136,24 @@ def main(argv: list[str] | None = None) -> int:
         data_yaml = data.write_copy(work, args.imgsz)
         _write_left_out(args.output_dir / "left_out.csv", data)
         print(data.summary(), flush=True)
-        scores = _train(start, args, data, data_yaml, work)
+        if args.epochs:
+            detector = args.output_dir / "detector.pt"
+            epochs_run = _train(start, args, data, data_yaml, work)
+        else:
+            detector, epochs_run = Path(args.weights), 0
+        scores = _score(detector, args, data, data_yaml, work, epochs_run)
+        if args.export == "onnx":
+            _export_onnx(detector, args, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    write_json(args.output_dir / "scores.json", scores)
+    name = "scores.json" if args.epochs else f"scores_of_{detector.stem}.json"
+    write_json(args.output_dir / name, scores)
     print(
         f"{scores['part']} part, {scores['photos']} photos, {scores['boxes']} boxes: "
         f"mAP50 {scores['mAP50']:.3f}, mAP50-95 {scores['mAP50-95']:.3f}, "
         f"precision {scores['precision']:.3f}, recall {scores['recall']:.3f}"
     )
-    print(f"detector: {args.output_dir / 'detector.pt'}")
+    print(f"detector: {detector}")
     return STATUS_SOME_FAILED if data.n_unusable else 0
 
 
@@ -175,6 +195,8 @@ def _load_start(args: argparse.Namespace) -> Any:
     from footprints.detect import load_ultralytics, load_yolo
 
     os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
+    if args.device == "auto":
+        args.device = _automatic_device()
     if args.weights.lower().endswith((".yaml", ".yml")):
         try:
             model = load_ultralytics(logging.INFO).YOLO(args.weights, task="detect")
@@ -193,14 +215,17 @@ def _load_start(args: argparse.Namespace) -> Any:
     return model
 
 
+def _automatic_device() -> str:
+    """Return the first GPU, or the CPU, in Ultralytics' words."""
+    import torch
+
+    return "0" if torch.cuda.is_available() else "cpu"
+
+
 def _train(
     model: Any, args: argparse.Namespace, data: DetectorData, data_yaml: Path, work: Path
-) -> dict[str, Any]:
-    """Train on the copy, write the detector, return the scores."""
-    import ultralytics
-
-    from footprints.detect import load_yolo
-
+) -> int:
+    """Train on the copy, write the detector, return how many epochs it took."""
     if args.precision == "bf16":
         model.add_callback("on_train_start", _compute_in_bf16)
     unfinished = args.output_dir / UNFINISHED
@@ -238,10 +263,24 @@ def _train(
     write_bytes(args.output_dir / "detector.pt", _without_paths(run_folder / "weights" / "best.pt"))
     write_bytes(args.output_dir / "training.csv", (run_folder / "results.csv").read_bytes())
     unfinished.unlink(missing_ok=True)
+    return _count_rows(run_folder / "results.csv")
+
+
+def _score(
+    detector: Path,
+    args: argparse.Namespace,
+    data: DetectorData,
+    data_yaml: Path,
+    work: Path,
+    epochs_run: int,
+) -> dict[str, Any]:
+    """Return the figures of the detector on the test part, or on val where there is no test."""
+    import ultralytics
+
+    from footprints.detect import load_yolo
 
     part = "test" if data.parts["test"] else "val"
-    detector = load_yolo(args.output_dir / "detector.pt", logging.INFO)
-    measured = detector.val(
+    measured = load_yolo(detector, logging.INFO).val(
         data=str(data_yaml),
         split=part,
         imgsz=args.imgsz,
@@ -253,8 +292,6 @@ def _train(
         plots=False,
         verbose=False,
     )
-    if args.export == "onnx":
-        _export_onnx(args, work)
     return {
         "part": part,
         "photos": len(data.parts[part]),
@@ -269,7 +306,7 @@ def _train(
             "pseudo_labelled_photos": data.n_pseudo,
             "left_out": len(data.left_out),
             "weights": Path(args.weights).name,
-            "epochs_run": _count_rows(run_folder / "results.csv"),
+            "epochs_run": epochs_run,
             **{
                 k: getattr(args, k)
                 for k in ("epochs", "patience", "imgsz", "batch", "seed", "precision")
@@ -346,12 +383,12 @@ def _without_paths(path: Path) -> bytes:
     return content.getvalue()
 
 
-def _export_onnx(args: argparse.Namespace, work: Path) -> None:
+def _export_onnx(detector: Path, args: argparse.Namespace, work: Path) -> None:
     """Write detector.onnx, with the image size in its input shape, without NMS in the graph."""
     from footprints.detect import load_yolo
 
     copy = work / "detector.pt"
-    shutil.copyfile(args.output_dir / "detector.pt", copy)
+    shutil.copyfile(detector, copy)
     model = load_yolo(copy, logging.INFO)
     made = model.export(
         format="onnx", imgsz=args.imgsz, simplify=False, dynamic=False, device="cpu"

@@ -16,6 +16,7 @@ from data.augment import (
     mix_noise,
     noise_rows,
     pitch_source_bins,
+    random_filter_db,
     stretched_rows,
 )
 from data.pipeline import PowerBand, SpectrogramPipeline
@@ -79,6 +80,8 @@ def test_noise_is_never_amplified_at_random():
         pytest.param({"stretch": (0.0, 1.0)}, "stretch range", id="stretch-none"),
         pytest.param({"stretch": (2.0, 1.0)}, "stretch range", id="stretch-falling"),
         pytest.param({"noise_probability": 1.1}, "noise probability", id="probability"),
+        pytest.param({"gain_db": (3, 2)}, "gain range", id="gain-falling"),
+        pytest.param({"snr_db": (3, 2)}, "noise ratio range", id="ratio-falling"),
     ],
 )
 def test_impossible_ranges_are_refused(options, match):
@@ -282,3 +285,81 @@ def test_time_shift_rotates_the_clip():
         firsts.add(first)
         torch.testing.assert_close(shifted, plain.roll(first, 1), rtol=0, atol=1e-6)
     assert len(firsts) > 25
+
+
+STILL = {"gain_db": (0, 0), "pitch": (1.0, 1.0), "stretch": (1.0, 1.0)}
+
+
+def flat_band(pipeline, n_rows: int, power: float = 1e-3) -> PowerBand:
+    return pipeline.band(torch.full((1, n_rows, 129), power), for_pitch_shift=True)
+
+
+@pytest.mark.parametrize("limits", [(-12, -8), (5, 5)], ids=str)
+def test_gain_is_drawn_from_the_range_that_is_asked_for(limits):
+    pipeline = make_pipeline()
+    augmentation = Augmentation(**STILL | {"gain_db": limits})
+    gains = set()
+    for seed in range(60):
+        found = augment(
+            flat_band(pipeline, 20), pipeline, 20, augmentation, np.random.default_rng(seed)
+        )
+        # -30 dB in a range of 100 dB that starts at -80 dB.
+        gains.add(round(float(found.mean()) * 100 - 50, 2))
+    assert gains == set(range(limits[0], limits[1] + 1))
+
+
+def test_gain_does_nothing_where_each_clip_has_its_own_scale():
+    pipeline = make_pipeline(min_max_norm=True)
+    power = 10 ** (torch.rand(1, 40, 129, generator=torch.Generator().manual_seed(0)) * 4 - 4)
+    band = pipeline.band(power, for_pitch_shift=True)
+    plain, louder = (
+        augment(
+            band, pipeline, 40, Augmentation(**STILL | {"gain_db": db}), np.random.default_rng(0)
+        )
+        for db in ((0, 0), (9, 9))
+    )
+    torch.testing.assert_close(louder, plain, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("limits", [(2, 4), (20, 20)], ids=str)
+def test_noise_is_mixed_at_a_ratio_of_the_range_that_is_asked_for(limits):
+    pipeline = make_pipeline()
+    augmentation = Augmentation(**STILL, snr_db=limits)
+    ratios = set()
+    for seed in range(40):
+        found = augment(
+            flat_band(pipeline, 20),
+            pipeline,
+            20,
+            augmentation,
+            np.random.default_rng(seed),
+            lambda: flat_band(pipeline, 50, 0.02),
+        )
+        power = 10 ** ((float(found.double().mean()) * 100 - 80) / 10)
+        ratios.add(round(-10 * math.log10(power / 1e-3 - 1), 1))
+    assert ratios == set(range(limits[0], limits[1] + 1))
+
+
+def test_random_filter_tilts_the_spectrum_and_changes_bands():
+    """Share of a straight line in the sum of cosines, and what it leaves.
+
+    Around the middle, cosine k is A / k * n * cos(pi k y + phase), y from -1/2 to 1/2. The
+    least-squares slope is 12 times the integral of y times that: only the sine counts, with
+    2 (sin(pi k / 2) / (pi k)^2 - cos(pi k / 2) / (2 pi k)), and half of its square on average.
+    """
+    strength = 4.0
+    rng = np.random.default_rng(0)
+    responses = np.stack([random_filter_db(400, strength, rng).numpy() for _ in range(4000)])
+    position = np.linspace(-0.5, 0.5, 400)
+    slope, mean = np.polyfit(position, responses.T.astype(float), 1)
+    bands = responses - mean[:, None] - slope[:, None] * position
+    k = np.arange(1, 5)
+    along = 2 * (np.sin(np.pi * k / 2) / (np.pi * k) ** 2 - np.cos(np.pi * k / 2) / (2 * np.pi * k))
+    slope_variance = 144 * np.sum((strength / k) ** 2 * along**2 / 2)
+    # 4000 draws; the amplitudes' fourth moments make their variance uncertain by some 4 %.
+    assert slope.var() == pytest.approx(slope_variance, rel=0.12)
+    level_variance = np.sum(
+        (strength / k) ** 2 / 2 * (2 * np.sin(np.pi * k / 2) / (np.pi * k)) ** 2
+    )
+    total = np.sum((strength / k) ** 2 / 2)
+    assert bands.var() == pytest.approx(total - level_variance - slope_variance / 12, rel=0.12)

@@ -186,6 +186,19 @@ def test_every_unambiguous_abbreviation_of_an_original_flag_still_means_it():
         pytest.param(["--stretch_range", "2", "1"], id="stretch"),
         pytest.param(["--stretch_range", "0.5", "inf"], id="stretch-infinite"),
         pytest.param(["--noise_probability", "2"], id="probability"),
+        pytest.param(["--warmup_epochs", "-1", "--scheduler", "cosine"], id="warmup-negative"),
+        pytest.param(["--ema_decay", "0"], id="ema-0"),
+        pytest.param(["--ema_decay", "1"], id="ema-1"),
+        pytest.param(["--ema_decay", "nan"], id="ema-nan"),
+        pytest.param(["--freeze_epochs", "-1"], id="freeze-negative"),
+        pytest.param(["--backbone_lr_factor", "0"], id="factor-0"),
+        pytest.param(["--backbone", "convnext", "--stochastic_depth", "1"], id="depth-1"),
+        pytest.param(["--loss", "hinge"], id="loss"),
+        pytest.param(["--loss", "focal", "--focal_gamma", "-1"], id="gamma-negative"),
+        pytest.param(["--class_weighting", "equal"], id="weighting"),
+        pytest.param(["--logit_adjustment", "-1"], id="adjustment-negative"),
+        pytest.param(["--weighted_sampling", "--sampling_strategy", "all"], id="strategy"),
+        pytest.param(["--weighted_sampling", "--rare_class_boost", "0.5"], id="boost-below-1"),
         pytest.param(["--s", "1"], id="ambiguous"),
     ],
 )
@@ -194,6 +207,68 @@ def test_bad_command_line_ends_with_status_2(argv, capsys):
         parse_config(argv)
     assert stop.value.code == 2
     assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        pytest.param(["--focal_gamma", "1"], "--focal_gamma needs --loss focal", id="gamma"),
+        pytest.param(
+            ["--warmup_epochs", "2"], "--warmup_epochs needs --scheduler cosine", id="warmup"
+        ),
+        pytest.param(
+            ["--scheduler", "cosine", "--warmup_epochs", "5", "--max_train_epochs", "5"],
+            "--warmup_epochs must be fewer than --max_train_epochs 5, got 5",
+            id="nothing-but-warmup",
+        ),
+        pytest.param(
+            ["--sampling_strategy", "inverse_freq"],
+            "--sampling_strategy needs --weighted_sampling",
+            id="strategy",
+        ),
+        pytest.param(
+            ["--rare_class_boost", "2"],
+            "--rare_class_boost needs --weighted_sampling",
+            id="boost",
+        ),
+        pytest.param(["--balance_tapes"], "--balance_tapes needs --weighted_sampling", id="tapes"),
+        pytest.param(
+            ["--stochastic_depth", "0.2"],
+            "--stochastic_depth needs --backbone convnext",
+            id="depth",
+        ),
+    ],
+)
+def test_option_that_would_do_nothing_is_refused_in_one_line(argv, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse_config(argv)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"main.py: error: {message}"
+
+
+def test_recipe_options_are_off_unless_asked_for():
+    config = parse_config([])
+    assert (config.loss, config.class_weighting, config.scheduler) == (
+        "cross_entropy",
+        "none",
+        "plateau",
+    )
+    assert (config.focal_gamma, config.sampling_strategy, config.rare_class_boost) == (
+        2.0,
+        "sqrt_inverse_freq",
+        1.5,
+    )
+    assert (config.ema_decay, config.stochastic_depth, config.backbone_lr_factor) == (
+        None,
+        None,
+        1.0,
+    )
+    assert not any(
+        (
+            *(config.logit_adjustment, config.weighted_sampling, config.balance_tapes),
+            *(config.warmup_epochs, config.freeze_epochs, config.label_smoothing),
+        )
+    )
 
 
 def test_message_names_the_flag_and_the_value(capsys):

@@ -5,14 +5,17 @@ import math
 import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 from helpers import make_corpus
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from test_main_resume import assert_same, start, wait_for
-from test_main_run import SMALL, TAPES, folders, run_main
+from test_main_resume import assert_same, outcome, start, wait_for
+from test_main_run import MAIN, SMALL, TAPES, folders, run_main
+from torchvision.ops import StochasticDepth
 
 from data.augment import Augmentation, augment, random_filter_db
 from data.pipeline import PowerBand, SpectrogramPipeline
@@ -27,6 +30,31 @@ RECIPE = (
     *("--pitch_range", "0.8", "1.25", "--stretch_range", "0.8", "1.25"),
     *("--noise_from_class", "noise", "--noise_probability", "0.75", "--val_metric", "loss"),
 )
+# Everything for rare classes and small sets at once.
+BALANCED = (
+    *(*SMALL, "--max_train_epochs", "4", "--epochs_per_eval", "1", "--augmentation"),
+    *("--scheduler", "cosine", "--warmup_epochs", "1", "--ema_decay", "0.9"),
+    *("--freeze_epochs", "1", "--backbone_lr_factor", "0.25", "--optimizer", "adamw"),
+    *("--weighted_sampling", "--sampling_strategy", "inverse_freq", "--balance_tapes"),
+    *("--loss", "focal", "--focal_gamma", "1", "--class_weighting", "sqrt_inverse"),
+    *("--logit_adjustment", "0.5", "--label_smoothing", "0.05", "--mixup_alpha", "0.2"),
+    *("--val_metric", "loss"),
+)
+# Runs main.py and stops, as by Ctrl-C, after a number of looks at whether it should.
+STOP_AFTER = """
+import signal, sys
+sys.path.insert(0, sys.argv[1])
+from utils.interrupt import Interrupted, StopRequest
+left = int(sys.argv[2])
+def check(_):
+    global left
+    left -= 1
+    if left < 0:
+        raise Interrupted(signal.SIGINT)
+StopRequest.check = check
+import main
+sys.exit(main.main(sys.argv[3:]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +67,14 @@ def corpus(tmp_path_factory):
 def finished(corpus, tmp_path_factory):
     run = tmp_path_factory.mktemp("recipe")
     result = run_main("--data_dir", str(corpus), *folders(run), *RECIPE)
+    assert result.returncode == 0, result.stderr
+    return run
+
+
+@pytest.fixture(scope="module")
+def balanced(corpus, tmp_path_factory):
+    run = tmp_path_factory.mktemp("balanced")
+    result = run_main("--data_dir", str(corpus), *folders(run), *BALANCED)
     assert result.returncode == 0, result.stderr
     return run
 
@@ -144,6 +180,136 @@ def test_one_cycle_cannot_be_lengthened(corpus, finished, tmp_path):
     result = run_main("--data_dir", str(corpus), *folders(run), *RECIPE, "--max_train_epochs", "9")
     assert result.returncode == 1
     assert "--max_train_epochs" in result.stderr.splitlines()[-1]
+
+
+def checkpoints_of(run):
+    return [torch.load(path, weights_only=True) for path in sorted((run / "checkpoint").iterdir())]
+
+
+def part_of(state, part):
+    return {name: value for name, value in state.items() if name.startswith(f"{part}.")}
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def test_killed_run_with_every_option_ends_with_the_same_bits(corpus, balanced, tmp_path):
+    arguments = ("--data_dir", str(corpus), *folders(tmp_path), *BALANCED)
+    process = start(*arguments)
+    wait_for(process, "|I|train|2|loss")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    result = run_main(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert "resumed from" in result.stderr
+    assert_same(tmp_path, balanced)
+
+
+@pytest.mark.parametrize("n_looks", [3, 20], ids=["while-frozen", "later"])
+def test_run_with_every_option_goes_on_in_the_middle_of_an_epoch(
+    corpus, balanced, tmp_path, n_looks
+):
+    arguments = ["--data_dir", str(corpus), *folders(tmp_path), *BALANCED]
+    stopped = subprocess.run(
+        [sys.executable, "-c", STOP_AFTER, str(MAIN.parent), str(n_looks), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert stopped.returncode == 130, stopped.stderr
+    content = checkpoints_of(tmp_path)[-1]
+    assert content["trainState"]["partial"]["batches"] > 0
+    workers = arguments.index("--num_workers") + 1
+    result = run_main(*arguments[:workers], "0", *arguments[workers + 1 :])
+    assert result.returncode == 0, result.stderr
+    assert ", batch " in result.stderr, "not in the middle of an epoch"
+    assert_same(tmp_path, balanced)
+
+
+def test_averaged_weights_are_what_is_saved(balanced):
+    contents = checkpoints_of(balanced)
+    steps = [content["trainState"]["averaged"]["n_updates"] for content in contents]
+    assert steps == [steps[0] * (epoch + 1) for epoch in range(4)]
+    last = contents[-1]
+    assert not equal(last["modelState"], last["trainState"]["averaged"]["model"])
+    saved, _ = outcome(balanced)
+    saved = {f"encoder.{name}": value for name, value in saved["encoderState"].items()}
+    best = part_of(last["trainState"]["best_model"], "encoder")
+    assert equal(saved, best)
+    assert any(equal(part_of(content["modelState"], "encoder"), best) for content in contents)
+
+
+def test_average_cannot_come_and_go_within_a_run(corpus, balanced, finished, tmp_path):
+    for run, options in (
+        (balanced, [o for o in BALANCED if o not in ("--ema_decay", "0.9")]),
+        (finished, [*RECIPE, "--ema_decay", "0.9"]),
+    ):
+        copied = shutil.copytree(run, tmp_path / run.name)
+        result = run_main("--data_dir", str(corpus), *folders(copied), *options)
+        assert result.returncode == 1
+        assert "--ema_decay" in result.stderr.splitlines()[-1]
+
+
+def test_cosine_cannot_be_lengthened(corpus, balanced, tmp_path):
+    run = shutil.copytree(balanced, tmp_path / "run")
+    result = run_main(
+        "--data_dir", str(corpus), *folders(run), *BALANCED, "--max_train_epochs", "9"
+    )
+    assert result.returncode == 1
+    assert "--max_train_epochs" in result.stderr.splitlines()[-1]
+
+
+def test_log_says_how_classes_are_drawn(balanced):
+    """With inverse_freq the three classes are drawn equally often, whatever their clips."""
+    log = (balanced / "log" / "TRAIN.log").read_text()
+    (line,) = (line for line in log.splitlines() if "classes are drawn" in line)
+    assert "by inverse_freq, tapes of a class equally often: " in line
+    assert line.count(" 33.3 % (of the clips ") == 3
+
+
+def test_encoder_has_its_share_of_the_rate_in_the_optimiser(balanced):
+    content = checkpoints_of(balanced)[-1]
+    groups = content["trainState"]["optState"]["param_groups"]
+    head = part_of(content["modelState"], "classifier")
+    assert [group["initial_lr"] for group in groups] == [4e-4, 4e-4, 1e-4, 1e-4]
+    assert len(groups[0]["params"]) + len(groups[1]["params"]) == len(head) == 2
+    assert groups[2]["lr"] == pytest.approx(groups[0]["lr"] / 4)
+
+
+def test_frozen_encoder_is_that_of_the_start(corpus, tmp_path):
+    options = (*SMALL, "--epochs_per_eval", "1", "--freeze_epochs", "2")
+    for name, n_epochs in (("start", "0"), ("run", "3")):
+        result = run_main(
+            *("--data_dir", str(corpus), *folders(tmp_path / name), *options),
+            *("--max_train_epochs", n_epochs),
+        )
+        assert result.returncode == 0, result.stderr
+    assert "keeps a random network" in result.stderr
+    state = outcome(tmp_path / "start")[0]["encoderState"]
+    start_encoder = {f"encoder.{name}": value for name, value in state.items()}
+    states = [content["modelState"] for content in checkpoints_of(tmp_path / "run")]
+    encoders = [part_of(state, "encoder") for state in states]
+    assert [equal(encoder, start_encoder) for encoder in encoders] == [True, True, False]
+    heads = [part_of(state, "classifier") for state in states]
+    assert not equal(heads[0], heads[1])
+
+
+@pytest.mark.parametrize(
+    ("size", "given", "deepest"),
+    [
+        pytest.param("tiny", None, 0.1, id="tiny"),
+        pytest.param("tiny", 0.3, 0.3, id="tiny-0.3"),
+        pytest.param("tiny", 0.0, 0.0, id="tiny-none"),
+        pytest.param("small", None, 0.4, id="small"),
+    ],
+)
+def test_blocks_are_left_out_more_often_the_deeper_they_are(size, given, deepest):
+    torch.manual_seed(0)
+    encoder = ConvNextEncoder(pretrained=False, convnext=size, stochastic_depth=given)
+    rates = [m.p for m in encoder.modules() if isinstance(m, StochasticDepth)]
+    assert rates == pytest.approx(np.linspace(0, deepest, len(rates)))
+    assert len(rates) == {"tiny": 18, "small": 36}[size]
 
 
 def test_unknown_noise_class_is_named(corpus, tmp_path):

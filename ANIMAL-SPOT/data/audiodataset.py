@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from data import dsp
 from data.audio_io import ClipError, read_waveform
 from data.augment import Augmentation, augment, clip_generator
 from data.feature_cache import FeatureCache
@@ -71,8 +70,10 @@ class BandReader:
 class ClipDataset(Dataset):
     """Network inputs of one partition.
 
-    An item is asked for as ``(epoch, index)`` and is ``(features, label, index)`` with features of
-    shape ``(1, n_frames, n_features)``, float32 in 0..1 (``mfcc``: any number).
+    An item is asked for as ``(epoch, index)``, or ``(epoch, index, n)`` if it came ``n`` times
+    before in the epoch, and is ``(features, label, index)`` with features of
+    shape ``(1, n_frames, n_features)``, float32 in 0..1 (``mfcc``: any number; ``pcen``: 0 or
+    more).
 
     Args:
         samples: Clips of the partition.
@@ -107,20 +108,19 @@ class ClipDataset(Dataset):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int, int]:
-        epoch, index = key
+    def __getitem__(self, key: tuple[int, ...]) -> tuple[Tensor, int, int]:
+        epoch, index, *n_before = key
         sample = self.samples[index]
         with one_thread():
             band = self._reader.read(sample.path, sample.digest)
             if self._augmentation is not None:
-                rng = clip_generator(self._seed, epoch, sample.name)
+                rng = clip_generator(self._seed, epoch, sample.name, *n_before)
                 draw_noise = (lambda: self._noise_band(rng)) if self._noise else None
                 features = augment(
                     band, self._pipeline, self._n_frames, self._augmentation, rng, draw_noise
                 )
             else:
-                features = self._pipeline.features_of(band)[None]
-                features = dsp.fit_length(features, self._n_frames)
+                features = self._pipeline.clip_features(band, self._n_frames)
         return features, sample.label, index
 
     def _noise_band(self, rng: np.random.Generator) -> PowerBand:
@@ -151,7 +151,7 @@ def one_thread() -> Iterator[None]:
 
 
 class EpochSampler(Sampler):
-    """Batches of ``(epoch, index)``, whose order depends on seed and epoch alone.
+    """Batches of keys of a ``ClipDataset``, whose order depends on seed and epoch alone.
 
     Args:
         n_samples: Size of the partition.
@@ -159,16 +159,27 @@ class EpochSampler(Sampler):
         shuffle: Draw a new order each epoch.
         drop_last: Leave out a last batch that is not full.
         seed: Of the order.
+        probabilities: Of each sample in a draw, shape ``(n_samples,)``. An epoch is then
+            ``n_samples`` draws with replacement, and a key ``(epoch, index, times drawn before)``.
+            None: each sample comes once, as ``(epoch, index)``.
     """
 
     def __init__(
-        self, n_samples: int, batch_size: int, *, shuffle: bool, drop_last: bool, seed: int
+        self,
+        n_samples: int,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        drop_last: bool,
+        seed: int,
+        probabilities: np.ndarray | None = None,
     ) -> None:
         self._n_samples = n_samples
         self._batch_size = min(batch_size, n_samples)
         self._shuffle = shuffle
         self._drop_last = drop_last
         self._seed = seed
+        self._probabilities = probabilities
         self.epoch = 0
         self.first_batch = 0
 
@@ -180,13 +191,24 @@ class EpochSampler(Sampler):
         full, rest = divmod(self._n_samples, self._batch_size)
         return full + (rest > 0 and not self._drop_last)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = np.arange(self._n_samples)
-        if self._shuffle:
-            np.random.default_rng([self._seed, self.epoch]).shuffle(order)
+    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
+        keys = self._keys()
         for batch in range(self.first_batch, len(self)):
-            chosen = order[batch * self._batch_size : (batch + 1) * self._batch_size]
-            yield [(self.epoch, int(i)) for i in chosen]
+            yield keys[batch * self._batch_size : (batch + 1) * self._batch_size]
+
+    def _keys(self) -> list[tuple[int, ...]]:
+        rng = np.random.default_rng([self._seed, self.epoch])
+        if self._probabilities is None:
+            order = np.arange(self._n_samples)
+            if self._shuffle:
+                rng.shuffle(order)
+            return [(self.epoch, i) for i in order.tolist()]
+        drawn: Counter[int] = Counter()
+        keys = []
+        for i in rng.choice(self._n_samples, self._n_samples, p=self._probabilities).tolist():
+            keys.append((self.epoch, i, drawn[i]))
+            drawn[i] += 1
+        return keys
 
 
 def make_loader(

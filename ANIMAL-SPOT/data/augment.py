@@ -39,7 +39,8 @@ class Augmentation:
     """How far chance may go. The defaults are those of the original program.
 
     Attributes:
-        gain_db: Lowest and highest gain; whole dB are drawn.
+        gain_db: Lowest and highest gain; whole dB are drawn. Without effect where each clip is
+            normalised by its own level.
         pitch: Lowest and highest factor on all frequencies, within ``PITCH_FACTORS``.
         stretch: Lowest and highest factor on the duration.
         snr_db: Lowest and highest signal-to-noise ratio of added noise; whole dB are drawn.
@@ -67,6 +68,9 @@ class Augmentation:
             raise ValueError(f"the stretch range must be two rising factors, got {self.stretch}")
         if self.filter_db < 0:
             raise ValueError(f"the filter strength must be at least 0 dB, got {self.filter_db}")
+        for name, (low, high) in (("gain", self.gain_db), ("noise ratio", self.snr_db)):
+            if low > high:
+                raise ValueError(f"the {name} range must be two rising dB, got {(low, high)}")
         if not 0 <= self.noise_probability <= 1:
             raise ValueError(f"the noise probability must be in 0..1, got {self.noise_probability}")
 
@@ -79,10 +83,17 @@ class Augmentation:
         return Distortion(gain_db, pitch, stretch)
 
 
-def clip_generator(seed: int, epoch: int, clip_path: str) -> np.random.Generator:
-    """Return the generator of everything that happens to a clip in an epoch."""
+def clip_generator(seed: int, epoch: int, clip_path: str, n_before: int = 0) -> np.random.Generator:
+    """Return the generator of everything that happens to a clip in an epoch.
+
+    Args:
+        seed: Of the run.
+        epoch: Number of the epoch.
+        clip_path: Name of the clip.
+        n_before: How often the clip was drawn before in this epoch.
+    """
     return np.random.default_rng(
-        [seed, epoch, zlib.crc32(clip_path.encode(errors="surrogateescape"))]
+        [seed, epoch, zlib.crc32(clip_path.encode(errors="surrogateescape"), n_before)]
     )
 
 
@@ -180,7 +191,8 @@ def augment(
         draw_noise = None
     bins = pitch_source_bins(pipeline.bins, band.n_stft_bins, distortion.pitch)
     adds_nothing = draw_noise is None and not augmentation.filter_db
-    if adds_nothing and pipeline.config.freq_compression == "linear":
+    signal = pipeline.config
+    if adds_nothing and signal.freq_compression == "linear" and signal.pcen is None:
         return _augment_levels(band, rows, bins, distortion.gain_db, pipeline, n_frames, rng)
     power = pipeline.compress(band.to_power(band.gather(rows, bins)))
     power = power * 10.0 ** (distortion.gain_db / 10.0)
@@ -197,7 +209,7 @@ def augment(
     if augmentation.filter_db:
         response_db = random_filter_db(power.shape[1], augmentation.filter_db, rng)
         power = power * 10.0 ** (response_db / 10.0)
-    return dsp.fit_length(pipeline.finish(power)[None], n_frames, rng.random())
+    return pipeline.finish_clip(power, n_frames, rng.random())
 
 
 def _augment_levels(

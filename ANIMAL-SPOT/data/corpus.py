@@ -6,13 +6,14 @@ import csv
 import io
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from data.audiodataset import Sample
 from data.inspection import ClipInfo, inspect_clips
 from data.labels import (
+    Clip,
     ClipNameError,
     class_indices,
     class_name_of,
@@ -106,12 +107,7 @@ def load_corpus(
                 data_dir,
             )
     else:
-        clips = []
-        for path in paths:
-            try:
-                clips.append(parse_clip(path))
-            except ClipNameError as error:
-                excluded[path] = f"badly named: {error}"
+        clips, excluded = named_clips(paths)
         wanted = [clip.path for clip in clips]
         class_names = {clip.class_name for clip in clips}
     infos, reasons = inspect_clips(
@@ -119,19 +115,8 @@ def load_corpus(
     )
     excluded |= reasons
     if not infos:
-        problem = "no wav file was found" if not paths else "no clip is usable"
-        examples = [f"{p} ({why})" for p, why in list(excluded.items())[:3]]
-        example = f": {'; '.join(examples)}" if examples else ""
-        raise CorpusError(f"{problem} in {data_dir}{example}")
-    try:
-        classes = class_indices(class_names)
-    except ValueError as error:
-        raise CorpusError(str(error)) from error
-    if num_classes is not None and num_classes != len(classes):
-        raise CorpusError(
-            f"--num_classes is {num_classes}, but {len(classes)} classes were found: "
-            f"{', '.join(sorted(classes))}; leave the flag out to follow the data"
-        )
+        raise nothing_usable(data_dir, paths, excluded)
+    classes = number_classes(class_names, num_classes)
     if stored:
         split = Split(**{p: tuple(c for c in split[p] if c.path in infos) for p in PARTITIONS})
     else:
@@ -160,10 +145,49 @@ def load_corpus(
         for partition in PARTITIONS
     }
     corpus = Corpus(classes, samples, excluded=excluded)
-    corpus.noise = _noise_samples(
+    corpus.noise = noise_samples(
         corpus, noise_dir, noise_from_class, exclude_silent=exclude_silent, n_processes=n_processes
     )
     return corpus
+
+
+def named_clips(paths: Iterable[str]) -> tuple[list[Clip], dict[str, str]]:
+    """Read the names of clips; return the clips, and of names that cannot be read the reason."""
+    clips, excluded = [], {}
+    for path in paths:
+        try:
+            clips.append(parse_clip(path))
+        except ClipNameError as error:
+            excluded[path] = f"badly named: {error}"
+    return clips, excluded
+
+
+def nothing_usable(
+    data_dir: Path, paths: Sequence[str], excluded: Mapping[str, str]
+) -> CorpusError:
+    """Return the error that says why no clip is left."""
+    problem = "no wav file was found" if not paths else "no clip is usable"
+    examples = [f"{p} ({why})" for p, why in list(excluded.items())[:3]]
+    example = f": {'; '.join(examples)}" if examples else ""
+    return CorpusError(f"{problem} in {data_dir}{example}")
+
+
+def number_classes(class_names: Iterable[str], num_classes: int | None) -> dict[str, int]:
+    """Number the classes.
+
+    Raises:
+        CorpusError: If they make no task, or are not as many as they should be.
+    """
+    try:
+        classes = class_indices(class_names)
+    except ValueError as error:
+        raise CorpusError(str(error)) from error
+    if num_classes is not None and num_classes != len(classes):
+        raise CorpusError(
+            f"--num_classes is {num_classes}, but {len(classes)} classes were found: "
+            f"{', '.join(sorted(classes))}; leave the flag out to follow the data"
+        )
+    return classes
 
 
 def _class_names(paths: Iterable[str], excluded: dict[str, str]) -> set[str]:
@@ -247,7 +271,7 @@ def _audit(split: Split, infos: Mapping[str, ClipInfo], *, strict: bool) -> None
         log.warning("%d clips have no tape in their name that could be checked", untaped)
 
 
-def _noise_samples(
+def noise_samples(
     corpus: Corpus,
     noise_dir: Path | None,
     noise_from_class: str | None,
@@ -255,6 +279,11 @@ def _noise_samples(
     exclude_silent: bool,
     n_processes: int,
 ) -> list[Sample]:
+    """Collect what is mixed into training clips: a folder's clips, a class's training clips.
+
+    Raises:
+        CorpusError: If there is no such folder or class.
+    """
     samples: list[Sample] = []
     if noise_from_class is not None:
         if noise_from_class not in corpus.classes:
@@ -286,6 +315,19 @@ def _noise_samples(
             log.warning("no usable noise clip in %s: nothing will be mixed in", noise_dir)
         samples += [Sample(noise_dir / n, n, info.digest, -1) for n, info in kept.items()]
     return samples
+
+
+def report_excluded(excluded: Mapping[str, str], log_dir: Path | None) -> None:
+    """Say what was left out, and why, in ``excluded_files.csv`` if there is a log folder."""
+    if log_dir is not None:
+        write_excluded_files(excluded, log_dir / "excluded_files.csv")
+    if not excluded:
+        return
+    if log_dir is not None:
+        where = f"; see {log_dir / 'excluded_files.csv'}"
+    else:
+        where = ": " + "; ".join(f"{f} ({why})" for f, why in sorted(excluded.items())[:10])
+    log.warning("%d files are left out%s", len(excluded), where)
 
 
 def write_excluded_files(excluded: Mapping[str, str], path: Path) -> None:

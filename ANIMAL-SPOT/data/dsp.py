@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from data.signal_config import Pcen
+
 N_MFCC = 32
 
 
@@ -143,6 +145,50 @@ def normalise_min_max(values: Tensor, extremes: Tensor | None = None) -> Tensor:
     low, high = values.aminmax() if extremes is None else extremes.unbind()
     span = high - low
     return (values - low).div_(torch.where(span > 0, span, 1.0))
+
+
+def smoothing_matrix(n_frames: int, smoothing: float, device: torch.device | str = "cpu") -> Tensor:
+    """Write a running mean over time as a matrix.
+
+    ``matrix @ x`` is ``M[t] = (1 - s) M[t - 1] + s x[t]`` with ``M[0] = x[0]``: as if the first
+    frame had lasted for ever before. Exact, and without a loop over frames, so that every runtime
+    can do it.
+
+    Args:
+        n_frames: Length in time.
+        smoothing: ``s``, above 0 and below 1.
+        device: Where to compute.
+
+    Returns:
+        Lower triangular, shape ``(n_frames, n_frames)``.
+    """
+    t = torch.arange(n_frames, device=device)
+    age = t[:, None] - t
+    decay = torch.exp(age.clamp(min=0) * math.log1p(-smoothing))
+    weight = torch.where(t > 0, smoothing, 1.0)  # the first frame stands for all that is older
+    return torch.where(age >= 0, decay * weight, 0.0)
+
+
+def pcen(power: Tensor, matrix: Tensor, floor_db: float, numbers: Pcen) -> Tensor:
+    """Normalise each frequency by its own energy in the past, then compress it.
+
+    ``(E / (floor + M)^gain + bias)^power - bias^power``, where ``M`` is the running mean of the
+    energy ``E`` over time (Wang et al., Trainable frontend for robust and far-field keyword
+    spotting, ICASSP 2017; Lostanlen et al., Per-channel energy normalization: why and how, IEEE
+    Signal Processing Letters 2019). Silence becomes 0 and an onset more than a sound that goes on.
+
+    Args:
+        power: Energy, shape ``(..., time, freq)``.
+        matrix: ``smoothing_matrix`` of that many frames.
+        floor_db: Level in dB below which everything counts as silence.
+        numbers: Gain, bias and power.
+
+    Returns:
+        The same shape, 0 or more.
+    """
+    floor, bias, exponent = 10.0 ** (floor_db / 10.0), numbers.bias, numbers.power
+    relative = power * (matrix @ power + floor).pow(-numbers.gain)
+    return (relative + bias).pow(exponent) - bias**exponent
 
 
 def fit_length(spectrogram: Tensor, n_out: int, position: float = 0.5) -> Tensor:

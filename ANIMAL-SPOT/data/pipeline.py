@@ -101,6 +101,9 @@ def _power_of_codes() -> np.ndarray:
     return power.astype(np.float32)
 
 
+_smoothing_matrix = functools.lru_cache(maxsize=8)(dsp.smoothing_matrix)
+
+
 class SpectrogramPipeline:
     """Waveform to network input, step by step, as one configuration wants it.
 
@@ -178,21 +181,58 @@ class SpectrogramPipeline:
         """Compressed power to normalised network input of the same length."""
         return self.normalise(self.level(compressed))
 
+    def finish_clip(self, compressed: Tensor, n_frames: int, position: float = 0.5) -> Tensor:
+        """Compressed power of a clip to a network input of a fixed length.
+
+        Extremes are those of the whole clip, as in the original. Per-channel normalisation sees
+        the part that is kept, as it sees a window in prediction; what is padded stays silent.
+
+        Args:
+            compressed: Shape ``(time, bins)``.
+            n_frames: Length of the input.
+            position: See ``dsp.fit_length``.
+
+        Returns:
+            Shape ``(1, n_frames, n_features)``.
+        """
+        if self.config.pcen is not None and len(compressed) > n_frames:
+            compressed = dsp.fit_length(compressed[None], n_frames, position)[0]
+        return dsp.fit_length(self.finish(compressed)[None], n_frames, position)
+
     def level(self, compressed: Tensor) -> Tensor:
-        """Compressed power to dB, or to cepstral coefficients for ``mfcc``."""
+        """Compressed power to what is normalised.
+
+        That is dB; for ``mfcc`` cepstral coefficients; for per-channel normalisation the power as
+        it is.
+        """
+        if self.config.pcen is not None:
+            return compressed
         if self.config.freq_compression == "mfcc":
             return dsp.mfcc(compressed)
         return dsp.power_to_db(compressed, self.config.min_level_db)
 
     def normalise(self, level: Tensor, extremes: Tensor | None = None) -> Tensor:
-        """Map levels to 0..1, by the fixed range or by their own extremes (or those given)."""
+        """Map levels to 0..1, by the fixed range or by their own extremes (or those given).
+
+        Per-channel normalisation gives numbers from 0 up, a few at most; there ``level`` is power,
+        shape ``(..., time, freq)``.
+        """
         config = self.config
+        if config.pcen is not None:
+            matrix = _smoothing_matrix(level.shape[-2], config.smoothing, level.device)
+            return dsp.pcen(level, matrix, config.min_level_db, config.pcen)
         if config.min_max_norm:
             return dsp.normalise_min_max(level, extremes)
         return dsp.normalise_db_range(level, config.min_level_db, config.ref_level_db)
 
+    @property
+    def silence(self) -> float:
+        """Return what silence is in a network input."""
+        nothing = torch.zeros(1, self.config.n_freq_bins)
+        return float(self.finish(nothing)[0, 0])
+
     def normalise_each(self, levels: Tensor) -> Tensor:
-        """Map levels ``(windows, time, n_features)`` to 0..1, each window by itself."""
+        """Normalise levels ``(windows, time, n_features)``, each window by itself."""
         extremes = None
         if self.config.min_max_norm and len(levels) > 1:
             extremes = torch.stack(torch.aminmax(levels.flatten(1), dim=1))[..., None, None]
@@ -201,6 +241,11 @@ class SpectrogramPipeline:
     def features_of(self, band: PowerBand) -> Tensor:
         """Clip to network input, from its band: ``(time, n_features)``."""
         return self.finish(self.compress(band.to_power(band.gather(None, self.bins))))
+
+    def clip_features(self, band: PowerBand, n_frames: int) -> Tensor:
+        """Clip to network input of a fixed length, from its band: ``(1, n_frames, n_features)``."""
+        power = self.compress(band.to_power(band.gather(None, self.bins)))
+        return self.finish_clip(power, n_frames)
 
     def features(self, waveform: Tensor) -> Tensor:
         """Whole path without chance: ``(1, samples)`` to ``(1, time, n_features)``."""

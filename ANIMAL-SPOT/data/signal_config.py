@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 FreqCompression = Literal["linear", "mel", "mfcc"]
+Normalization = Literal["db_range", "min_max", "pcen"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pcen:
+    """Numbers of per-channel energy normalisation; the formula is that of ``dsp.pcen``.
+
+    The defaults are those of Wang et al. (ICASSP 2017). Lostanlen et al. (IEEE Signal Processing
+    Letters 2019) say what each of them does.
+
+    Attributes:
+        time_constant: Of the smoothing, seconds: sounds that last longer count as background.
+        gain: How much of the background's level is taken away: 0 none, 1 all.
+        bias: Relative energy that begins to count; larger ones flatten the background more.
+        power: Exponent of the compression that follows.
+    """
+
+    time_constant: float = 0.4  # s
+    gain: float = 0.98
+    bias: float = 2.0
+    power: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.time_constant < math.inf:
+            raise ValueError(f"pcen time_constant must be above 0 s, got {self.time_constant}")
+        if not 0 <= self.gain <= 1:
+            raise ValueError(f"pcen gain must be in 0..1, got {self.gain}")
+        if not 0 < self.bias < math.inf:
+            raise ValueError(f"pcen bias must be above 0, got {self.bias}")
+        if not 0 < self.power <= 1:
+            raise ValueError(f"pcen power must be above 0 and at most 1, got {self.power}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignalConfig:
     """Signal path from waveform to network input.
 
-    The names and the order of all but the last are those of ``dataOpts`` in a model file.
+    The names and the order of all but the last two are those of ``dataOpts`` in a model file.
+    ``pcen`` is there too where it is not None; it takes the place of dB and their range.
     """
 
     sr: int = 44100  # Hz
@@ -27,6 +60,7 @@ class SignalConfig:
     min_level_db: float = -100
     ref_level_db: float = 20
     min_max_norm: bool = False
+    pcen: Pcen | None = None
 
     def __post_init__(self) -> None:
         if self.freq_compression not in get_args(FreqCompression):
@@ -43,6 +77,15 @@ class SignalConfig:
             raise ValueError(f"n_fft must be even and at least 2, got {self.n_fft}")
         if self.min_level_db >= 0:
             raise ValueError(f"min_level_db must be below 0, got {self.min_level_db}")
+        if self.pcen is not None and self.min_max_norm:
+            raise ValueError(
+                "per_channel_normalization and min_max_norm are two normalisations; choose one"
+            )
+        if self.pcen is not None and self.freq_compression == "mfcc":
+            raise ValueError(
+                "per_channel_normalization is of energies, which mfcc has no more; "
+                "choose freq_compression linear or mel"
+            )
         nyquist = self.sr / 2
         if not 0 <= self.fmin < min(self.fmax, nyquist):
             raise ValueError(
@@ -55,10 +98,29 @@ class SignalConfig:
                 f"got fmax {self.fmax:g} Hz, sr {self.sr} Hz"
             )
 
+    @property
+    def normalization(self) -> Normalization:
+        """Name of the normalisation in a model file."""
+        if self.pcen is not None:
+            return "pcen"
+        return "min_max" if self.min_max_norm else "db_range"
+
+    @property
+    def smoothing(self) -> float:
+        """Weight of a new frame in the running mean of ``pcen``, above 0 and below 1.
+
+        With ``s = time_constant * sr / hop_length`` frames it is
+        ``(sqrt(1 + 4 s^2) - 1) / (2 s^2)``, as in librosa.
+        """
+        frames = self.pcen.time_constant * self.sr / self.hop_length
+        return (math.sqrt(1 + 4 * frames**2) - 1) / (2 * frames**2)
+
     def data_opts(self) -> dict[str, Any]:
         """Return the ``dataOpts`` dictionary of a model file."""
         options = asdict(self)
         del options["min_max_norm"]
+        if self.pcen is None:
+            del options["pcen"]
         return options
 
     @classmethod
@@ -75,6 +137,8 @@ class SignalConfig:
         if "num_mels" in data_opts:
             options["n_freq_bins"] = data_opts["num_mels"]
         options["min_max_norm"] = min_max_norm
+        if options.get("pcen") is not None:
+            options["pcen"] = Pcen(**options["pcen"])
         return cls(**options)
 
     def n_clip_frames(self, sequence_len_ms: float) -> int:

@@ -38,6 +38,10 @@ class ConvNextEncoder(nn.Module):
         input_std: What the input is then divided by. The first layer norm removes the level of each
             patch, so inputs that are far from zero mean all look alike to a new network, and it
             hardly learns; the defaults leave the input as it is, as in files of the fork.
+        stochastic_depth: In training, the last block is left out of a clip's path with this
+            probability, and block ``i`` of ``n`` (from 0) with ``i / (n - 1)`` of it (Huang et al.,
+            Deep Networks with Stochastic Depth, ECCV 2016). None: torchvision's, 0.1 for Tiny,
+            0.4 for Small, 0.5 for Base and Large.
 
     Raises:
         ValueError: If the size is unknown, or the file holds another network.
@@ -52,6 +56,7 @@ class ConvNextEncoder(nn.Module):
         pretrained_weights: str | Path | None = None,
         input_mean: float = 0.0,
         input_std: float = 1.0,
+        stochastic_depth: float | None = None,
     ) -> None:
         super().__init__()
         if convnext not in SIZES:
@@ -60,7 +65,8 @@ class ConvNextEncoder(nn.Module):
             raise ValueError(f"input_std must be above 0, got {input_std}")
         self.input_mean, self.input_std = input_mean, input_std
         name = f"convnext_{convnext}"
-        network = torchvision.models.get_model(name, weights=None)
+        depth = {} if stochastic_depth is None else {"stochastic_depth_prob": stochastic_depth}
+        network = torchvision.models.get_model(name, weights=None, **depth)
         self.features = prepare_for_bf16(network.features)
         self.out_channels = network.classifier[2].in_features
         stem = self.features[0][0]

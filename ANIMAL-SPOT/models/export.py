@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 import json
 import logging
@@ -15,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from models.waveform_model import WaveformModel
+from models.waveform_model import WaveformEnsemble, WaveformModel
 from utils.checkpoints import torch_file
+from utils.ensemble_file import Ensemble
 from utils.files import require_writable_folder
-from utils.model_file import ModelFile
+from utils.model_file import ModelFile, calibrated_network
 
 if TYPE_CHECKING:
     import onnx
@@ -32,33 +32,51 @@ class MissingPackageError(ImportError):
     """A package that an export needs is not installed; the message names it."""
 
 
-def export_model(content: ModelFile, kind: ExportKind, path: Path) -> None:
+def export_model(content: ModelFile | Ensemble, kind: ExportKind, path: Path) -> None:
     """Write one file with signal path, network and softmax; see ``WaveformModel``.
 
     Batch size and number of samples are free. Classes and signal path go with it as JSON texts:
     ``metadata_props`` of ONNX, extra files of TorchScript.
 
     Args:
-        content: The model; it is not changed.
+        content: The model, or several of one sampling rate; they are not changed. Temperatures are
+            inside.
         kind: ``onnx`` or ``torchscript``.
         path: File to write; it appears when it is complete, and its folder is made.
 
     Raises:
         MissingPackageError: If ONNX is wanted and its packages are not installed.
-        ValueError: If the kind is unknown.
+        ValueError: If the kind is unknown, or the models have several sampling rates.
         OSError: If the file cannot be written.
     """
     if kind not in ("onnx", "torchscript"):
         raise ValueError(f"kind must be 'onnx' or 'torchscript', got {kind!r}")
     require_writable_folder(path.parent, "the folder of the export")
-    network = copy.deepcopy(content.model).cpu().float().to(memory_format=torch.contiguous_format)
-    model = WaveformModel(network, content.signal).eval()
+    members = [content] if isinstance(content, ModelFile) else list(content)
+    rates = sorted({member.signal.sr for member in members})
+    if len(rates) > 1:
+        raise ValueError(
+            f"an ensemble with sampling rates of {' and '.join(map(str, rates))} Hz cannot be "
+            "exported, since a waveform has one: export its members one by one"
+        )
+    models = [_waveform_model(member) for member in members]
+    model = models[0]
+    if len(models) > 1:
+        model = WaveformEnsemble(models, content.calibration.temperature or 1.0)
+    model.eval()
     # Two waveforms: an export takes a batch of one for a constant.
-    n_samples = content.signal.n_fft + (EXAMPLE_FRAMES - 1) * content.signal.hop_length
+    n_samples = max(
+        member.signal.n_fft + (EXAMPLE_FRAMES - 1) * member.signal.hop_length for member in members
+    )
     example = torch.zeros(2, n_samples)
     write = _write_onnx if kind == "onnx" else _write_torchscript
     with torch.no_grad():
-        write(model, example, metadata_of(content), path)
+        write(model, example, metadata_of(members[0]), path)
+
+
+def _waveform_model(content: ModelFile) -> WaveformModel:
+    network = calibrated_network(content).cpu().float().to(memory_format=torch.contiguous_format)
+    return WaveformModel(network, content.signal)
 
 
 def metadata_of(content: ModelFile) -> dict[str, str]:
@@ -68,7 +86,7 @@ def metadata_of(content: ModelFile) -> dict[str, str]:
         "sr": content.signal.sr,
         "sequence_len_ms": content.sequence_len_ms,
         "dataOpts": content.signal.data_opts(),
-        "normalization": "min_max" if content.signal.min_max_norm else "db_range",
+        "normalization": content.signal.normalization,
     }
     return {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}
 

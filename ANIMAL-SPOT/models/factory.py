@@ -25,6 +25,7 @@ def build_encoder(
     *,
     pretrained: bool = False,
     pretrained_weights: str | None = None,
+    stochastic_depth: float | None = None,
 ) -> nn.Module:
     """Build an encoder from ``encoderOpts`` as a model file holds them.
 
@@ -34,6 +35,7 @@ def build_encoder(
             weights and loads nothing.
         pretrained: Load ImageNet weights.
         pretrained_weights: A local file of them.
+        stochastic_depth: See ``ConvNextEncoder``; a ResNet has none.
 
     Raises:
         ValueError: If the backbone or an option is unknown.
@@ -59,6 +61,7 @@ def build_encoder(
             pretrained_weights=pretrained_weights,
             input_mean=encoder_opts.get("input_mean", 0.0),
             input_std=encoder_opts.get("input_std", 1.0),
+            stochastic_depth=stochastic_depth,
         )
         if pretrained:
             log.info("ImageNet weights of convnext_%s loaded", encoder_opts.get("convnext", "tiny"))

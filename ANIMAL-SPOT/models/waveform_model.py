@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -52,7 +53,12 @@ class WaveformModel(nn.Module):
 
     def features(self, waveform: Tensor) -> Tensor:
         """Waveforms to network input, shape ``(batch, time, freq)``."""
-        level, signal = self._level(self._compress(self._power(waveform))), self.signal
+        compressed, signal = self._compress(self._power(waveform)), self.signal
+        if signal.pcen is not None:
+            n_frames = compressed.shape[1]
+            matrix = dsp.smoothing_matrix(n_frames, signal.smoothing, compressed.device)
+            return dsp.pcen(compressed, matrix, signal.min_level_db, signal.pcen)
+        level = self._level(compressed)
         if not signal.min_max_norm:
             return dsp.normalise_db_range(level, signal.min_level_db, signal.ref_level_db)
         extremes = torch.stack([level.amin((1, 2), keepdim=True), level.amax((1, 2), keepdim=True)])
@@ -78,6 +84,27 @@ class WaveformModel(nn.Module):
             return dsp.power_to_db(compressed, self.signal.min_level_db)
         level_db = 10.0 * compressed.log10()
         return torch.where(compressed == 0, torch.zeros_like(level_db), level_db) @ self.dct
+
+
+class WaveformEnsemble(nn.Module):
+    """Several ``WaveformModel`` of one sampling rate; the mean of their probabilities.
+
+    Args:
+        models: Waveforms ``(batch, samples)`` to probabilities ``(batch, classes)``.
+        temperature: Of the mean.
+    """
+
+    def __init__(self, models: Sequence[WaveformModel], temperature: float = 1.0) -> None:
+        super().__init__()
+        self.models = nn.ModuleList(models)
+        self.temperature = temperature
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Average, and apply the temperature."""
+        mean = torch.stack([model(waveform) for model in self.models]).mean(0)
+        if self.temperature == 1:
+            return mean
+        return (mean.log() / self.temperature).softmax(-1)
 
 
 def dft_rows(n_fft: int, bins: np.ndarray) -> Tensor:

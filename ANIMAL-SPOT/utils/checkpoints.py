@@ -64,9 +64,9 @@ def load_tensors(path: Path) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of TorchScript; the error below says it in one line
             return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
     except Exception as error:  # a damaged file can make the unpickler raise anything
+        if isinstance(error, OSError) and error.filename is not None:
+            raise  # it could not be opened; an end that is cut off is an OSError without a name
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise UnreadableFileError(f"{path} cannot be read: {reason}") from error
 

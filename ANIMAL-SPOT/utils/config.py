@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
 from data.augment import Augmentation
 from data.pipeline import PITCH_FACTORS
-from data.signal_config import SignalConfig
+from data.signal_config import Pcen, SignalConfig
 from models.convnext_encoder import IMAGENET_MEAN, IMAGENET_STD
+from utils.class_balance import STRATEGIES
+from utils.losses import CLASS_WEIGHTINGS
 from utils.options import option, parser_of, refuse_out_of_range
+from utils.presets import PresetError, preset_path, read_preset
+
+# What a resumed run may change without being another run.
+FREE_TO_CHANGE = frozenset(
+    f"{name}_dir" for name in ("data", "cache", "model", "checkpoint", "log", "summary")
+) | {
+    *("debug", "start_scratch", "num_workers", "strict_split", "jit_save", "preset"),
+    *("calibrate", "calibration_precision"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +105,50 @@ class TrainConfig:
     scheduler: str = option(
         "plateau",
         "learning rate over time: plateau decays it when validation stalls; onecycle "
-        "rises to 10 times --lr (not times the batch size) and falls to almost nothing",
-        choices=("plateau", "onecycle"),
+        "rises to 10 times --lr (not times the batch size) and falls to almost nothing; cosine "
+        "rises to --lr times the batch size in --warmup_epochs, then falls to almost nothing",
+        choices=("plateau", "onecycle", "cosine"),
     )
+    warmup_epochs: float = option(0.0, "epochs in which the rate of cosine rises")
     optimizer: str = option("adam", "adamw decays the weights too", choices=("adam", "adamw"))
     weight_decay: float = option(0.0, "of adamw")
+    ema_decay: float | None = option(
+        None,
+        "validate and save a running mean of the weights that keeps this share of itself at each "
+        "step, such as 0.99; none: the weights themselves",
+        type=float,
+    )
+    freeze_epochs: int = option(0, "train the last layer alone in so many first epochs")
+    backbone_lr_factor: float = option(
+        1.0, "learning rate of all layers but the last, relative to that of the last"
+    )
+    stochastic_depth: float | None = option(
+        None,
+        "how often the last block of a ConvNeXt is left out in training, earlier ones less; none: "
+        "0.1 for tiny, 0.4 for small, 0.5 for base and large",
+        type=float,
+    )
+    loss: str = option(
+        "cross_entropy",
+        "what training minimises; focal counts clips less that are classified well",
+        choices=("cross_entropy", "focal"),
+    )
+    focal_gamma: float = option(2.0, "how much less")
+    class_weighting: str = option(
+        "none", "in the loss, clips count the more the rarer their class", choices=CLASS_WEIGHTINGS
+    )
     label_smoothing: float = option(0.0, "share of the target spread over all classes")
+    logit_adjustment: float = option(
+        0.0, "add so many times the log of the classes' shares to the logits in the loss"
+    )
+    weighted_sampling: bool = option(False, "draw clips of rare classes more often in training")
+    sampling_strategy: str = option("sqrt_inverse_freq", "how much more often", choices=STRATEGIES)
+    rare_class_boost: float = option(
+        1.5, "further factor for classes with less than a twentieth of the training clips"
+    )
+    balance_tapes: bool = option(
+        False, "draw from each tape of a class equally often, however many clips it has"
+    )
     pitch_range: tuple[float, float] = option(
         PITCH_FACTORS,
         "lowest and highest pitch factor of the augmentation",
@@ -121,7 +171,50 @@ class TrainConfig:
         None, "mix in training clips of this class as noise, such as noise"
     )
     noise_probability: float = option(1.0, "share of training clips that noise is mixed into")
+    noise_snr: tuple[int, int] = option(
+        Augmentation.snr_db,
+        "lowest and highest signal-to-noise ratio of that mixing, whole dB",
+        type=int,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+    )
+    gain: tuple[int, int] = option(
+        Augmentation.gain_db,
+        "lowest and highest level change of the augmentation, whole dB; nothing changes with "
+        "--min_max_norm",
+        type=int,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+    )
+    mixup_alpha: float = option(
+        0.0, "mix pairs of training clips, by shares of a beta distribution of that parameter"
+    )
+    spec_augment: bool = option(
+        False,
+        "mask two stripes of time and two of frequency, each up to an eighth of the input",
+    )
+    per_channel_normalization: bool = option(
+        False, "normalise each frequency by its own recent past (PCEN) instead of a fixed dB range"
+    )
     strict_split: bool = option(False, "refuse a stored split with a tape in two partitions")
+    folds: int | None = option(
+        None,
+        "judge every clip by a network that never heard its tape: train that many networks, each "
+        "without a part of the tapes; the stored split does not count",
+        type=int,
+        metavar="K",
+    )
+    calibrate: bool = option(
+        False, "fit temperature and thresholds on validation, for the model file"
+    )
+    calibration_precision: float = option(
+        0.9, "share of detections that shall be right, for the thresholds of --calibrate"
+    )
+    preset: str | None = option(
+        None,
+        "settings by name, from TRAINING/presets, or a file of key=value lines; flags win over "
+        "it, and --no_<switch> takes a switch of it away",
+    )
 
     def __post_init__(self) -> None:
         at_least = {
@@ -134,6 +227,12 @@ class TrainConfig:
             "sequence_len": 1,
             "conv_kernel_size": 1,
             "seed": 0,
+            "warmup_epochs": 0,
+            "freeze_epochs": 0,
+            "focal_gamma": 0,
+            "logit_adjustment": 0,
+            "rare_class_boost": 1,
+            "folds": 2,
         }
         refuse_out_of_range(self, at_least)
         if self.seed >= 2**63:
@@ -156,22 +255,70 @@ class TrainConfig:
             raise ValueError(f"--weight_decay must be at least 0, got {self.weight_decay}")
         if self.weight_decay and self.optimizer != "adamw":
             raise ValueError("--weight_decay needs --optimizer adamw")
+        self._check_schedule()
+        self._check_balance()
+        if not 0 < self.calibration_precision <= 1:
+            raise ValueError(
+                f"--calibration_precision must be above 0 and at most 1, got "
+                f"{self.calibration_precision}"
+            )
+        if self.folds is not None and self.jit_save:
+            raise ValueError("--folds saves dictionary files; leave --jit_save out")
         self.augmentation_limits  # noqa: B018 - refuses bad ranges
+        if self.mixup_alpha < 0:
+            raise ValueError(f"--mixup_alpha must be at least 0, got {self.mixup_alpha}")
         if self.signal.n_clip_frames(self.sequence_len) < 1:
             raise ValueError(
                 f"--sequence_len {self.sequence_len} ms is shorter than one --hop_length"
             )
 
+    def _check_schedule(self) -> None:
+        if self.warmup_epochs and self.scheduler != "cosine":
+            raise ValueError("--warmup_epochs needs --scheduler cosine")
+        if self.warmup_epochs and self.warmup_epochs >= self.max_train_epochs:
+            raise ValueError(
+                f"--warmup_epochs must be fewer than --max_train_epochs {self.max_train_epochs}, "
+                f"got {self.warmup_epochs:g}"
+            )
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"--ema_decay must be in 0..1, got {self.ema_decay}")
+        if self.backbone_lr_factor <= 0:
+            raise ValueError(
+                f"--backbone_lr_factor must be above 0, got {self.backbone_lr_factor}; to leave "
+                "all layers but the last as they are, use --freeze_epochs"
+            )
+        if self.stochastic_depth is not None:
+            if not 0 <= self.stochastic_depth < 1:
+                raise ValueError(
+                    f"--stochastic_depth must be in 0..1 (below 1), got {self.stochastic_depth}"
+                )
+            if self.backbone != "convnext":
+                raise ValueError("--stochastic_depth needs --backbone convnext")
+
+    def _check_balance(self) -> None:
+        if self.focal_gamma != TrainConfig.focal_gamma and self.loss != "focal":
+            raise ValueError("--focal_gamma needs --loss focal")
+        for name in ("sampling_strategy", "rare_class_boost", "balance_tapes"):
+            if getattr(self, name) != getattr(TrainConfig, name) and not self.weighted_sampling:
+                raise ValueError(f"--{name} needs --weighted_sampling")
+
+    def in_validations(self, epochs: int) -> int:
+        """Return how many validations there are in so many epochs, at least one."""
+        return max(1, math.ceil(epochs / self.epochs_per_eval))
+
     @property
     def signal(self) -> SignalConfig:
         """Signal path of this run."""
         names = {f.name for f in fields(SignalConfig)} & {f.name for f in fields(self)}
-        return SignalConfig(**{name: getattr(self, name) for name in names})
+        pcen = Pcen() if self.per_channel_normalization else None
+        return SignalConfig(**{name: getattr(self, name) for name in names}, pcen=pcen)
 
     @property
     def augmentation_limits(self) -> Augmentation:
         """How far augmentation goes."""
         return Augmentation(
+            gain_db=tuple(self.gain),
+            snr_db=tuple(self.noise_snr),
             pitch=tuple(self.pitch_range),
             stretch=tuple(self.stretch_range),
             noise_probability=self.noise_probability,
@@ -211,6 +358,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="main.py",
         description="Train a network that tells animal calls apart, from a folder of named clips.",
         preferred=ORIGINAL_FIELDS,
+        negatable=True,
     )
 
 
@@ -218,6 +366,12 @@ def parse_config(argv: list[str] | None) -> TrainConfig:
     """Read the command line; a wrong one ends the program with status 2."""
     parser = build_parser()
     values = vars(parser.parse_args(argv))
+    if values["preset"] is not None:
+        try:
+            parser.set_defaults(**read_preset(values["preset"], parser))
+        except PresetError as error:
+            parser.error(str(error))
+        values = vars(parser.parse_args(argv))
     kernel = values["conv_kernel_size"]
     if isinstance(kernel, list):
         if not kernel:
@@ -227,6 +381,28 @@ def parse_config(argv: list[str] | None) -> TrainConfig:
         return TrainConfig(**values)
     except ValueError as error:
         parser.error(str(error))
+
+
+def preset_line(config: TrainConfig) -> str | None:
+    """Say in a line which preset was read and which of its settings flags have changed."""
+    if config.preset is None:
+        return None
+    settings = as_dict(config)
+    changed = [
+        f"{name} {settings[name]} instead of {_plain(value)}"
+        for name, value in read_preset(config.preset, build_parser()).items()
+        if _plain(settings[name]) != _plain(value)
+    ]
+    return f"preset {preset_path(config.preset)}" + (
+        f"; changed by flags: {', '.join(changed)}" if changed else ""
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as it is compared: a list of one value is that value."""
+    if isinstance(value, (list, tuple)):
+        return value[0] if len(value) == 1 else list(value)
+    return value
 
 
 def as_dict(config: TrainConfig) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-PACKAGES = ("data", "models", "utils", "trainer", "predictor", "detectors")
+PACKAGES = ("data", "models", "utils", "trainer", "predictor", "detectors", "folds")
 FORMAT = "%(asctime)s|%(levelname).1s|%(message)s"
 
 

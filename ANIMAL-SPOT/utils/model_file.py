@@ -8,12 +8,13 @@ network, which other programs (PAMGuard among them) read.
 from __future__ import annotations
 
 import ast
+import copy
 import errno
 import os
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from torch import nn
 from data.signal_config import SignalConfig
 from models.classifier import Classifier
 from models.factory import RESNET_OPTIONS, build_encoder, build_model
+from utils.calibration import Calibration
 from utils.checkpoints import UnreadableFileError, load_tensors, save_tensors, torch_file
 
 FILE_NAME = "ANIMAL-SPOT.pk"
@@ -42,9 +44,10 @@ class ModelFile:
         classes: Class name to index.
         backbone: ``resnet`` or ``convnext``.
         sequence_len_ms: Clip length in training; None in files of the original.
-        normalization: ``min_max`` or ``db_range``; None in files of the original, which does not
-            store it.
-        extra: Further keys: ``seed`` and ``metrics``.
+        normalization: ``min_max``, ``db_range`` or ``pcen``; None in files of the original, which
+            does not store it.
+        extra: Further keys: ``seed``, ``metrics`` and ``split``.
+        calibration: Temperature and thresholds, if it was calibrated.
     """
 
     model: nn.Sequential
@@ -56,6 +59,27 @@ class ModelFile:
     sequence_len_ms: int | None = None
     normalization: str | None = None
     extra: dict[str, Any] | None = None
+    calibration: Calibration = field(default_factory=Calibration)
+
+    @property
+    def names(self) -> list[str]:
+        """Classes in index order."""
+        return sorted(self.classes, key=self.classes.__getitem__)
+
+
+def calibrated_network(content: ModelFile) -> nn.Sequential:
+    """Return a copy of the network whose logits are divided by the temperature.
+
+    The last layer is linear, so its weights are divided: every engine and every export computes
+    calibrated logits, in its own arithmetic. Without a temperature the copy is equal to the bit.
+    """
+    network = copy.deepcopy(content.model)
+    temperature = content.calibration.temperature
+    if temperature not in (None, 1):
+        with torch.no_grad():
+            for values in network.classifier.linear.parameters():
+                values /= temperature
+    return network
 
 
 def save_model(content: ModelFile, path: Path) -> None:
@@ -64,22 +88,25 @@ def save_model(content: ModelFile, path: Path) -> None:
     Raises:
         OSError: If the file cannot be written.
     """
+    save_tensors(dictionary_of(content), path)
+
+
+def dictionary_of(content: ModelFile) -> dict[str, Any]:
+    """Return the dictionary form: plain containers and tensors."""
     model = content.model
-    save_tensors(
-        {
-            "encoderOpts": content.encoder_opts,
-            "classifierOpts": content.classifier_opts,
-            "dataOpts": content.signal.data_opts(),
-            "encoderState": _cpu_state(model.encoder),
-            "classifierState": _cpu_state(model.classifier),
-            "classes": content.classes,
-            "backbone": content.backbone,
-            "normalization": content.normalization,
-            "sequence_len_ms": content.sequence_len_ms,
-            **(content.extra or {}),
-        },
-        path,
-    )
+    return {
+        "encoderOpts": content.encoder_opts,
+        "classifierOpts": content.classifier_opts,
+        "dataOpts": content.signal.data_opts(),
+        "encoderState": _cpu_state(model.encoder),
+        "classifierState": _cpu_state(model.classifier),
+        "classes": content.classes,
+        "backbone": content.backbone,
+        "normalization": content.normalization,
+        "sequence_len_ms": content.sequence_len_ms,
+        **(content.extra or {}),
+        **content.calibration.entries(),
+    }
 
 
 def _cpu_state(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -95,11 +122,19 @@ def load_model(path: Path) -> ModelFile:
         FileNotFoundError: If there is no such file.
         UnreadableFileError: If it is no such file, or its parts do not fit together.
     """
-    return _model_of(load_tensors(path), path)
+    return model_of(load_tensors(path), path)
 
 
-def _model_of(content: Any, path: Path) -> ModelFile:
-    """Build the network from what a file holds."""
+def model_of(content: Any, path: Path | str) -> ModelFile:
+    """Build the network from the dictionary form.
+
+    Args:
+        content: What a file holds.
+        path: What error messages call it.
+
+    Raises:
+        UnreadableFileError: If it is no such dictionary, or its parts do not fit together.
+    """
     missing = [key for key in REQUIRED if not isinstance(content, Mapping) or key not in content]
     if missing:
         raise UnreadableFileError(f"{path} is not a model file: it has no {', '.join(missing)}")
@@ -120,6 +155,10 @@ def _model_of(content: Any, path: Path) -> ModelFile:
         signal = SignalConfig.from_data_opts(
             content["dataOpts"], min_max_norm=normalization == "min_max"
         )
+        if normalization == "pcen" and signal.pcen is None:
+            raise ValueError("normalization is pcen, but dataOpts holds no pcen")
+        classes = dict(content.get("classes") or DEFAULT_CLASSES)
+        calibration = Calibration.from_entries(content, list(classes))
     except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise UnreadableFileError(
             f"the parts of {path} do not fit together: {str(error).splitlines()[0]}"
@@ -129,11 +168,12 @@ def _model_of(content: Any, path: Path) -> ModelFile:
         encoder_opts=encoder_opts,
         classifier_opts=dict(content["classifierOpts"]),
         signal=signal,
-        classes=dict(content.get("classes") or DEFAULT_CLASSES),
+        classes=classes,
         backbone=backbone,
         sequence_len_ms=content.get("sequence_len_ms"),
         normalization=normalization,
-        extra={k: content[k] for k in ("seed", "metrics") if k in content},
+        extra={k: content[k] for k in ("seed", "metrics", "split") if k in content},
+        calibration=calibration,
     )
 
 
@@ -159,7 +199,7 @@ def load_torchscript(path: Path) -> ModelFile:
     if not path.exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     texts = dict.fromkeys(
-        ("dataOpts", "encoderOpts", "classifierOpts", "classes", "transforms"), ""
+        ("dataOpts", "encoderOpts", "classifierOpts", "classes", "transforms", "calibration"), ""
     )
     try:
         with warnings.catch_warnings():
@@ -179,14 +219,17 @@ def load_torchscript(path: Path) -> ModelFile:
     state = traced.state_dict()
     content = {
         **options,
+        **dict(options["calibration"]),
         "encoderState": _part_of(state, "encoder."),
         "classifierState": _part_of(state, "classifier."),
     }
     if normalised:
         content["normalization"] = "min_max" if normalised[1] == "True" else "db_range"
+    elif options["dataOpts"] and options["dataOpts"].get("pcen"):
+        content["normalization"] = "pcen"
     if length:
         content["sequence_len_ms"] = int(length[1])
-    return _model_of(content, path)
+    return model_of(content, path)
 
 
 def _literal(text: str, name: str, path: Path) -> Any:
@@ -220,6 +263,8 @@ def save_torchscript(content: ModelFile, path: Path) -> None:
             "transforms": str(_transform_texts(content)),
             "classes": str(content.classes),
         }
+        if calibration := content.calibration.entries():
+            extra_files["calibration"] = str(calibration)
         with torch_file(path) as temporary:
             torch.jit.save(traced, str(temporary), _extra_files=extra_files)
 
@@ -231,6 +276,12 @@ def _transform_texts(content: ModelFile) -> dict[str, str]:
         (None, None) if signal.min_max_norm else (signal.min_level_db, signal.ref_level_db)
     )
     n_classes = content.classifier_opts["num_classes"]
+    levels = {
+        "amplitude_to_decibel": f"{{min_db : {signal.min_level_db}}}",
+        "normalize": f"{{min_max : {signal.min_max_norm}, min_db : {min_db}, ref_db : {ref_db}}}",
+    }
+    if signal.pcen is not None:  # which has no words there
+        levels = {"normalize": f"{{pcen : {signal.data_opts()['pcen']}}}"}
     return {
         "load_audio": f"{{sr: {signal.sr}, mono : True}}",
         "pre_emph": f"{{pre_empf_factor : {signal.preemphases}}}",
@@ -239,8 +290,7 @@ def _transform_texts(content: ModelFile) -> dict[str, str]:
             f"{{type : {signal.freq_compression}, bins : {signal.n_freq_bins}, "
             f"fmin : {signal.fmin}, fmax : {signal.fmax}}}"
         ),
-        "amplitude_to_decibel": f"{{min_db : {signal.min_level_db}}}",
-        "normalize": f"{{min_max : {signal.min_max_norm}, min_db : {min_db}, ref_db : {ref_db}}}",
+        **levels,
         "class_info": f"{{num_class : {n_classes}, name_class : {content.classes}}}",
         "seg_size": f"{{size_ms : {content.sequence_len_ms}}}",
     }

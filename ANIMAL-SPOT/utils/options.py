@@ -24,13 +24,19 @@ class _Parser(argparse.ArgumentParser):
 
     def _get_option_tuples(self, option_string: str) -> list[Any]:
         matches = super()._get_option_tuples(option_string)
+        matches = [m for m in matches if m[0].help is not argparse.SUPPRESS]
         if len(matches) > 1:
             matches = [m for m in matches if m[0].dest in self.preferred] or matches
         return matches
 
 
 def parser_of(
-    settings: type, *, prog: str, description: str, preferred: Collection[str] = ()
+    settings: type,
+    *,
+    prog: str,
+    description: str,
+    preferred: Collection[str] = (),
+    negatable: bool = False,
 ) -> argparse.ArgumentParser:
     """Build a command line from a dataclass whose fields were declared with ``option``.
 
@@ -39,10 +45,13 @@ def parser_of(
         prog: Name of the program.
         description: What it does.
         preferred: Fields that a shortened flag means where it could also mean others.
+        negatable: Let ``--no_<flag>``, which help does not list, take a switch away again.
     """
     parser = _Parser(prog=prog, description=description)
     parser.preferred = preferred
     for declared in fields(settings):
+        if "help" not in declared.metadata:
+            continue  # a field without a flag
         argument = dict(declared.metadata["argument"])
         flags = argument.pop("flags", (f"--{declared.name}",))
         if declared.type == "bool":
@@ -56,7 +65,15 @@ def parser_of(
             if argument["default"] is not None:
                 argument["help"] = f"{declared.metadata['help']} (default: %(default)s)"
         argument = {"help": declared.metadata["help"], "dest": declared.name} | argument
-        parser.add_argument(*flags, **argument)
+        action = parser.add_argument(*flags, **argument)
+        if negatable and action.const is True:
+            parser.add_argument(
+                f"--no_{flags[-1].removeprefix('--')}",
+                action="store_false",
+                default=action.default,
+                dest=action.dest,
+                help=argparse.SUPPRESS,
+            )
     return parser
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -75,6 +75,38 @@ def roc_figure(labels: Tensor, scores: Tensor) -> tuple[Figure, float]:
     axes.set_ylabel("true positive rate")
     axes.legend(loc="lower right")
     return figure, area
+
+
+def reliability_figure(partitions: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Draw how often answers of each confidence are right, before and after a temperature.
+
+    Reliability diagrams as in Guo et al., On calibration of modern neural networks, ICML 2017: bars
+    on the diagonal are perfect. The number of clips stands above each bar.
+
+    Args:
+        partitions: By name, what ``calibration.before_and_after`` returns.
+    """
+    n = len(partitions)
+    figure = Figure(figsize=(11, 4.5 * n), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(n, 2, squeeze=False)
+    for row, (partition, entry) in zip(grid, partitions.items(), strict=True):
+        for axes, when in zip(row, ("before", "after"), strict=True):
+            error = entry[when]["expected_calibration_error"]
+            axes.set_title(f"{partition}, {when}: expected calibration error {error:.1%}")
+            for part in entry[when]["bins"]:
+                if not part["clips"]:
+                    continue
+                width = part["high"] - part["low"]
+                axes.bar(part["low"], part["accuracy"], width, align="edge", edgecolor="white")
+                place = (part["low"] + width / 2, part["accuracy"])
+                axes.annotate(str(part["clips"]), place, ha="center", va="bottom", fontsize=7)
+            axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
+            axes.set_xlim(0, 1)
+            axes.set_ylim(0, 1.1)
+            axes.set_xlabel("probability of the answer")
+            axes.set_ylabel("share of right answers")
+    return figure
 
 
 def window_figure(features: Tensor, duration_s: float, f_min: float, f_max: float) -> Figure:

@@ -40,7 +40,12 @@ class PredictConfig:
         "window's length, else 1",
         type=float,
     )
-    threshold: float = option(0.5, "least probability of a detection")
+    threshold: float = option(
+        0.5,
+        "least probability of a detection, for all classes; none: for each class what a "
+        "calibrated model file says, else 0.5",
+        default=None,
+    )
     batch_size: int | None = option(
         None, "windows that the network sees at once; none: chosen", type=int
     )
@@ -103,6 +108,7 @@ class PredictConfig:
         nargs=2,
         metavar=("{onnx,torchscript}", "FILE"),
     )
+    threshold_given: bool = False  # no flag of its own
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self, {"batch_size": 1, "num_workers": 0, "threshold": 0})
@@ -166,6 +172,6 @@ def parse_config(argv: list[str] | None) -> PredictConfig:
             values[name] = tuple(values[name])
     values = {name: value for name, value in values.items() if value is not None}
     try:
-        return PredictConfig(**values)
+        return PredictConfig(**values, threshold_given="threshold" in values)
     except ValueError as error:
         parser.error(str(error))

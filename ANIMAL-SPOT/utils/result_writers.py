@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class RunHeader:
         hop: Seconds between window starts.
         threshold: Least probability of a detection.
         names: Classes in index order.
+        class_thresholds: Those of single classes, of a calibrated model.
         debug: Whether logs hold the samples of each window.
     """
 
@@ -54,7 +56,16 @@ class RunHeader:
     hop: float
     threshold: float
     names: tuple[str, ...]
+    class_thresholds: dict[str, float] = field(default_factory=dict)
     debug: bool = False
+
+    @property
+    def limits(self) -> float | np.ndarray:
+        """Least probability of a detection: of all classes, or of each ``(class,)``."""
+        if not self.class_thresholds:
+            return self.threshold
+        thresholds = Thresholds(self.threshold, self.class_thresholds)
+        return np.array([thresholds.of(name) for name in self.names])
 
 
 @dataclass(frozen=True)
@@ -77,10 +88,17 @@ class WindowBatch:
 
 
 def decide_windows(
-    probabilities: np.ndarray, threshold: float
+    probabilities: np.ndarray, threshold: float | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return for each window whether it is a detection, its class index and its probability."""
+    """Return for each window whether it is a detection, its class index and its probability.
+
+    Args:
+        probabilities: Shape ``(windows, classes)``.
+        threshold: Of a detection, or that of each class ``(classes,)``.
+    """
     winner, score = decide(probabilities)
+    if isinstance(threshold, np.ndarray):
+        threshold = threshold[1] if probabilities.shape[1] == 2 else threshold[winner]
     found = score.astype(np.float64) >= threshold
     if probabilities.shape[1] == 2:
         winner = found.astype(np.int64)
@@ -93,7 +111,7 @@ def annotations_of(batches: Iterable[WindowBatch], header: RunHeader) -> Iterato
 
 
 def _windows(batches: Iterable[WindowBatch], header: RunHeader) -> Iterator[Window]:
-    thresholds = Thresholds(header.threshold)
+    thresholds = Thresholds(header.threshold, header.class_thresholds)
     for batch in batches:
         winner, score = decide(batch.probabilities.astype(np.float64))
         times = np.asarray(batch.start_s), np.asarray(batch.end_s)
@@ -111,6 +129,8 @@ def log_lines(
     prefix = time.strftime("%H:%M:%S") + "|I|"
     opts = header.data_opts
     kind = "min-max of each window" if header.min_max_norm else "fixed dB range"
+    if "pcen" in opts:
+        kind = "per channel (PCEN), each window by itself"
     classes = {name: i for i, name in enumerate(header.names)}
     for message in (
         f"{input_path}",
@@ -133,9 +153,7 @@ def log_lines(
 def _window_lines(batch: WindowBatch, header: RunHeader) -> Iterator[str]:
     time_text = time.strftime("%H:%M:%S")
     names = header.names
-    found, winner, score = (
-        a.tolist() for a in decide_windows(batch.probabilities, header.threshold)
-    )
+    found, winner, score = (a.tolist() for a in decide_windows(batch.probabilities, header.limits))
     probabilities = batch.probabilities.tolist()
     for i, (start, end) in enumerate(zip(batch.start_s, batch.end_s, strict=True)):
         if header.debug:
@@ -162,7 +180,7 @@ def csv_lines(batches: Iterable[WindowBatch], header: RunHeader, input_path: Pat
     opts = header.data_opts
     for batch in batches:
         found, winner, score = (
-            a.tolist() for a in decide_windows(batch.probabilities, header.threshold)
+            a.tolist() for a in decide_windows(batch.probabilities, header.limits)
         )
         probabilities = batch.probabilities.tolist()
         writer.writerows(
@@ -201,12 +219,14 @@ def write_parquet(
         "hop": str(header.hop),
         "threshold": str(header.threshold),
     }
+    if header.class_thresholds:
+        metadata["class_thresholds"] = json.dumps(header.class_thresholds)
     schema = pa.schema(list(zip(_columns(header), types, strict=True)), metadata=metadata)
     names = pa.array(list(header.names))
     file = pa.array([_plain(input_path)])
     with open(path, "wb") as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for batch in batches:
-            found, winner, score = decide_windows(batch.probabilities, header.threshold)
+            found, winner, score = decide_windows(batch.probabilities, header.limits)
             n = len(found)
             columns = [
                 pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), file),

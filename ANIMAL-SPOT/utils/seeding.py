@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,20 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+def compute_repeatably(device: torch.device) -> None:
+    """Choose algorithms that give the same result each time, where a GPU has a choice.
+
+    Call it before the GPU is used. A CPU with a fixed number of threads does so anyway.
+    """
+    if device.type != "cuda":
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as NVIDIA wants it for this
+    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a help for finding mistakes
+    warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
 
 
 def generator_state() -> dict[str, Any]:

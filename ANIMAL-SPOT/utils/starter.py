@@ -14,7 +14,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent
@@ -81,7 +81,15 @@ def read_config(text: str) -> dict[str, str]:
     Raises:
         ConfigFileError: If a line has no ``=``, or a placeholder was left in.
     """
-    settings: dict[str, str] = {}
+    return {key: value for _, key, value in config_lines(text)}
+
+
+def config_lines(text: str) -> Iterator[tuple[int, str, str]]:
+    """Yield line number, key and value of the lines that count; see ``read_config``.
+
+    Raises:
+        ConfigFileError: If a line has no ``=``, or a placeholder was left in.
+    """
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line[0] in "# ":
             continue
@@ -91,8 +99,7 @@ def read_config(text: str) -> dict[str, str]:
         if PLACEHOLDER in value:
             raise ConfigFileError(f"line {number}: put your own folder in the place of {value}")
         if value != "false":
-            settings[key] = "" if value == "true" else value
-    return settings
+            yield number, key, "" if value == "true" else value
 
 
 def arguments_of(

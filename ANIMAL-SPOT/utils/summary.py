@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 import types
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,13 @@ from torch.utils.tensorboard import SummaryWriter  # noqa: E402
 from torch.utils.tensorboard.summary import hparams  # noqa: E402
 
 from utils.phase_result import PhaseResult  # noqa: E402
-from utils.plots import caption, confusion_figure, roc_figure, spectrogram_image  # noqa: E402
+from utils.plots import (  # noqa: E402
+    caption,
+    confusion_figure,
+    reliability_figure,
+    roc_figure,
+    spectrogram_image,
+)
 
 N_IMAGES_EACH = 2  # spectrograms of right clips, and of wrong ones
 FIGURE_SHARE = 0.01  # of the run's time, at most
@@ -154,6 +161,20 @@ class Summary:
                 self._writer.add_image(tag, image, epoch, dataformats="HWC")
                 if len(used) == N_IMAGES_EACH:
                     break
+
+    def add_calibration(self, partitions: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write reliability diagrams and calibration errors, before and after, as epoch 0.
+
+        Args:
+            partitions: By name, what ``calibration.before_and_after`` returns.
+        """
+        for name, entry in partitions.items():
+            for when in ("before", "after"):
+                for key in ("expected_calibration_error", "loss"):
+                    tag = f"{name}_calibration/{key}_{when}"
+                    self._writer.add_scalar(tag, entry[when][key], 0)
+            figure = reliability_figure({name: entry})
+            self._writer.add_figure(f"{name}_calibration/reliability", figure, 0)
 
     def add_hyper_parameters(self, settings: dict[str, Any], final: dict[str, float]) -> None:
         """Write the settings beside the final metrics, for TensorBoard's table of runs."""

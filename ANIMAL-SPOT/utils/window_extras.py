@@ -74,7 +74,7 @@ class WindowExtras:
             return
         hidden = self._hidden(outcome)
         hidden.mkdir(exist_ok=True)
-        found, winner, _ = decide_windows(probabilities, self._header.threshold)
+        found, winner, _ = decide_windows(probabilities, self._header.limits)
         for i in range(len(probabilities)):
             if self._visualize == "detections" and not found[i]:
                 continue

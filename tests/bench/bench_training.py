@@ -83,7 +83,7 @@ def steps(trainer: Trainer, batch: tuple[torch.Tensor, ...], n: int) -> float:
     running = trainer._new_running()
     started = time.perf_counter()
     for _ in range(n):
-        trainer._step(batch, running)
+        trainer._step(batch, running, 0, 0)
     float(running.loss_sum)  # waits for the device
     return time.perf_counter() - started
 

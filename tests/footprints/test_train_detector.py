@@ -340,6 +340,27 @@ def test_training_writes_a_detector_and_scores(trained) -> None:
     ]
 
 
+def test_no_epoch_only_scores_a_detector(trained, tmp_path) -> None:
+    folder, _, _ = trained
+    before = (folder / "out" / "detector.pt").read_bytes()
+    done = run_step(
+        "train_detector",
+        *("--data", folder / "data" / "data.yaml", "--epochs", 0, "--imgsz", 64, "--batch", 4),
+        *("--weights", folder / "out" / "detector.pt", "--output_dir", tmp_path / "scored"),
+    )
+    assert done.returncode == 3, done.stderr[-3000:]  # one photo is broken
+    assert sorted(p.name for p in (tmp_path / "scored").iterdir()) == [
+        "left_out.csv",
+        "scores_of_detector.json",
+    ]
+    scores = json.loads((tmp_path / "scored" / "scores_of_detector.json").read_text())
+    after_training = json.loads((folder / "out" / "scores.json").read_text())
+    for name in ("mAP50", "mAP50-95", "precision", "recall", "boxes"):
+        assert scores[name] == pytest.approx(after_training[name], abs=1e-6)
+    assert scores["training"]["epochs_run"] == 0
+    assert (folder / "out" / "detector.pt").read_bytes() == before
+
+
 def test_training_does_not_touch_the_photos(trained) -> None:
     """Ultralytics writes caches beside labels and saves photos anew that it finds damaged."""
     folder, before, _ = trained
@@ -413,12 +434,15 @@ def test_a_training_that_was_killed_can_go_on(tmp_path) -> None:
         run.kill()
         run.wait()
     start = shutil.copyfile(out / UNFINISHED, tmp_path / "start.pt")
-    done = run_step("train_detector", *given, "--epochs", 1, "--weights", start)
+    done = run_step(
+        "train_detector", *given, "--epochs", 1, "--weights", start, "--precision", "bf16"
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Transferred" in done.stdout  # Ultralytics: the weights were taken over
     scores = json.loads((out / "scores.json").read_text())
     assert (scores["part"], scores["photos"]) == ("val", 2)
     assert scores["training"]["weights"] == "start.pt"
+    assert scores["training"]["precision"] == "bf16"
     assert {path.name for path in out.iterdir()} == {
         "detector.pt",
         "left_out.csv",
@@ -426,6 +450,34 @@ def test_a_training_that_was_killed_can_go_on(tmp_path) -> None:
         "training.csv",
     }
     assert listing_of(tmp_path / "data") == before
+
+
+def test_bf16_is_used_by_the_layers_and_by_nothing_else() -> None:
+    code = """
+import torch
+from types import SimpleNamespace
+from footprints.train_detector import _compute_in_bf16
+torch.manual_seed(0)
+class Network(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 4, 3)
+    def predict(self, photos):
+        return {"boxes": [self.layer(photos)], "places": torch.arange(3)}
+network, photos = Network(), torch.rand(2, 3, 8, 8)
+exact = network.predict(photos)["boxes"][0]
+seen = []
+network.layer.register_forward_hook(lambda layer, inputs, output: seen.append(output.dtype))
+_compute_in_bf16(SimpleNamespace(model=network, device=torch.device("cpu")))
+found = network.predict(photos)
+assert seen == [torch.bfloat16], seen
+assert found["boxes"][0].dtype == network.layer.weight.dtype == torch.float32
+assert found["places"].dtype == torch.int64
+error = float((found["boxes"][0] - exact).abs().max())
+assert 0 < error < 0.02, error  # 8 bits of mantissa
+print("right")
+"""
+    assert run_code(code).strip() == "right"
 
 
 @pytest.mark.parametrize(

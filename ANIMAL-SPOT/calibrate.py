@@ -1,0 +1,108 @@
+"""Calibrate a model or an ensemble that is trained already: flags, run, exit status."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+log = logging.getLogger("CALIBRATE")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the command line."""
+    parser = argparse.ArgumentParser(
+        prog="calibrate.py",
+        description="Fit temperature and thresholds of a trained model on the validation clips "
+        "of its data set, and write them into a copy of its file.",
+    )
+    parser.add_argument("model", metavar="MODEL", type=Path, help="model or ensemble file")
+    parser.add_argument(
+        "--data_dir",
+        type=Path,
+        required=True,
+        help="folder that it was trained on, with the stored split",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="file to write, with a .json and a .png beside it (default: <MODEL>_calibrated.pk)",
+    )
+    parser.add_argument(
+        "--calibration_precision",
+        type=float,
+        default=0.9,
+        help="share of detections that shall be right, for the thresholds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--num_workers", type=int, default=4, help="processes that load clips, at most one a core"
+    )
+    parser.add_argument("--no_cuda", dest="cuda", action="store_false", help="stay on the CPU")
+    parser.add_argument("-d", "--debug", action="store_true", help="log more")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit status."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if not 0 < args.calibration_precision <= 1:
+        parser.error(
+            f"--calibration_precision must be above 0 and at most 1, got "
+            f"{args.calibration_precision}"
+        )
+    if args.num_workers < 0:
+        parser.error(f"--num_workers must be at least 0, got {args.num_workers}")
+    from utils.scoring_run import run_to_status  # PyTorch, which --help need not wait for
+
+    return run_to_status(log, lambda: run(args), debug=args.debug)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Calibrate as wanted.
+
+    Raises:
+        ValueError: If something given cannot be used.
+        OSError: If something cannot be read or written.
+    """
+    import dataclasses
+
+    from utils.clip_scores import (
+        EVALUATED,
+        fit_calibration,
+        score_clips,
+        split_warnings,
+        stored_corpus,
+    )
+    from utils.ensemble_file import load_ensemble, save_ensemble
+    from utils.model_file import save_model
+    from utils.plots import reliability_figure
+    from utils.results import write_results
+    from utils.scoring_run import device_of, require_new_file
+
+    output = args.output or args.model.with_name(f"{args.model.stem}_calibrated.pk")
+    require_new_file(output, "--output")
+    ensemble = load_ensemble(args.model)
+    corpus = stored_corpus(args.data_dir, ensemble.classes, args.num_workers)
+    for warning in split_warnings(ensemble, corpus):
+        log.warning("%s", warning)
+    scores = {
+        name: score_clips(ensemble, corpus.samples[name], device_of(args), args.num_workers)
+        for name in EVALUATED
+        if corpus.samples[name]
+    }
+    scored = {name: (part.logits_of(ensemble), part.labels) for name, part in scores.items()}
+    calibration, report = fit_calibration(scored, ensemble[0].names, args.calibration_precision)
+    if len(ensemble) == 1:
+        single = dataclasses.replace(ensemble[0], calibration=calibration)
+        save_model(single, output)
+    else:
+        save_ensemble(dataclasses.replace(ensemble, calibration=calibration), output)
+    write_results({"model": output.name, **report}, output.with_suffix(".json"))
+    reliability_figure(report["partitions"]).savefig(output.with_suffix(".png"))
+    log.info("written: %s, with .json and .png beside it", output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

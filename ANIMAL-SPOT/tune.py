@@ -1,0 +1,279 @@
+"""Search for good settings: flags, trials, exit status."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import logging
+import math
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import optuna
+
+    from data.folds import ClipPool
+    from folds import FoldResult
+    from utils.config import TrainConfig
+    from utils.tune_study import TuneStudy
+
+log = logging.getLogger("TUNE")
+
+# Settings of a run, not of a recipe: a preset does not hold them.
+NOT_OF_A_RECIPE = frozenset({"seed", "folds", "cuda", "num_classes", "start_scratch"})
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the command line; flags of ``main.py`` are not in it."""
+    parser = argparse.ArgumentParser(
+        prog="tune.py",
+        description="Search for settings of main.py that recognise calls best on tapes that the "
+        "network never heard: grouped cross-validation of the training and validation clips of "
+        "the stored split. The test clips are never used.",
+        epilog="Further flags are those of main.py and hold for all trials. Several processes may "
+        "work on one --output_dir; a search that was ended in any way goes on.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--data_dir", type=Path, required=True, help="folder of the labelled clips")
+    parser.add_argument(
+        "--output_dir", type=Path, required=True, help="folder for best_preset and trials.csv"
+    )
+    parser.add_argument("--preset", help="settings to begin with: a name or a file")
+    parser.add_argument(
+        "--trials", type=int, default=30, help="settings to try in all (default: %(default)s)"
+    )
+    parser.add_argument("--timeout", type=float, help="begin no trial after so many seconds")
+    parser.add_argument(
+        "--folds", type=int, default=3, help="of the cross-validation (default: %(default)s)"
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit status."""
+    parser = build_parser()
+    args, further = parser.parse_known_args(argv)
+    if args.trials < 1:
+        parser.error(f"--trials must be at least 1, got {args.trials}")
+    if args.timeout is not None and not 0 < args.timeout < math.inf:
+        parser.error(f"--timeout must be above 0 seconds, got {args.timeout}")
+    from data.corpus import CorpusError
+    from utils.config import parse_config
+    from utils.errors import one_line
+    from utils.interrupt import Interrupted
+    from utils.logging import close_log, start_log
+
+    config = parse_config(
+        [
+            *(("--preset", args.preset) if args.preset else ()),
+            *further,
+            *("--data_dir", str(args.data_dir), "--folds", str(args.folds)),
+        ]
+    )
+    given = [
+        f"--{name}_dir"
+        for name in ("model", "checkpoint", "log", "summary")
+        if getattr(config, f"{name}_dir")
+    ]
+    if given:
+        parser.error(f"{given[0]}: trials leave nothing there; only --output_dir is needed")
+    start_log("TUNE", debug=config.debug)
+    if not config.debug:
+        for name in ("TRAIN", "trainer", "folds", "data"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        return search(config, args.output_dir.resolve(), args.trials, args.timeout)
+    except Interrupted as stop:
+        log.warning("stopped by %s; start again to go on", stop)
+        return stop.status
+    except KeyboardInterrupt:
+        log.warning("stopped; start again to go on")
+        return 130
+    except (CorpusError, ValueError, OSError) as error:
+        log.error("%s", one_line(error))
+        return 1
+    finally:
+        close_log()
+
+
+def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float | None) -> int:
+    """Try settings until there are enough trials or the time is over.
+
+    Args:
+        config: What all trials have in common, with ``folds`` set.
+        output_dir: Folder of the search.
+        n_trials: Trials in all, those of other processes and earlier runs counted.
+        timeout: Seconds after which no trial is begun; None: no limit.
+
+    Returns:
+        Exit status: 0 if there is a best trial.
+
+    Raises:
+        CorpusError: If the clips cannot be used.
+        ValueError: If the folder holds a search with other settings or clips.
+    """
+    from data.folds import assign_folds, warn_of_weak_folds
+    from utils.config import FREE_TO_CHANGE, as_dict
+    from utils.files import require_writable_folder
+    from utils.tune_study import TuneStudy
+
+    require_writable_folder(output_dir, "the output folder")
+    pool = _pool_without_test(config)
+    warn_of_weak_folds(pool, assign_folds(pool.clips, config.folds, config.seed))
+    logging.getLogger("data.folds").setLevel(logging.ERROR)  # it has been said once
+    digests = "".join(pool.samples[clip.path].digest for clip in pool.clips)
+    settings = {k: v for k, v in as_dict(config).items() if k not in FREE_TO_CHANGE}
+    settings["clips"] = hashlib.blake2b(digests.encode(), digest_size=16).hexdigest()
+    started = time.monotonic()
+    with TuneStudy(output_dir, settings, config.seed) as study:
+        log.info("%d clips, %d folds, up to %d trials", len(pool.clips), config.folds, n_trials)
+        while timeout is None or time.monotonic() - started < timeout:
+            trial = study.next_trial(n_trials)
+            if trial is None:
+                break
+            _try(trial, study, config, pool)
+            study.write(lambda best: _preset_text(best, config))
+        study.write(lambda best: _preset_text(best, config))
+        best = study.best()
+    if best is None:
+        log.error("no trial is complete; see %s", output_dir / "trials.csv")
+        return 1
+    log.info("best: trial %d, mean of classes %.1f %%", best.number, 100 * best.value)
+    log.info("train with it: --preset %s", output_dir / "best_preset")
+    return 0
+
+
+def _pool_without_test(config: TrainConfig) -> ClipPool:
+    """Return the clips of train and val of the stored split, which is made if there is none."""
+    from data.corpus import load_corpus
+    from data.folds import pool_of
+    from utils.hardware import n_cores
+
+    corpus = load_corpus(
+        Path(config.data_dir).resolve(),
+        num_classes=config.num_classes,
+        exclude_silent=config.filter_broken_audio,
+        strict_split=config.strict_split,
+        seed=config.seed,
+        n_processes=max(1, min(config.num_workers, n_cores())),
+    )
+    return pool_of(corpus, ("train", "val"))
+
+
+def _try(trial: optuna.Trial, study: TuneStudy, base: TrainConfig, pool: ClipPool) -> None:
+    """Cross-validate the settings of a trial and tell the study how good they are."""
+    from optuna import TrialPruned
+    from optuna.trial import TrialState
+
+    from trainer import TrainingError
+    from utils.bootstrap import accuracies
+    from utils.config import as_dict
+    from utils.errors import is_memory_error, one_line
+    from utils.interrupt import Interrupted
+    from utils.search_space import suggest
+
+    folder = study.folder / "running" / str(trial.number)
+    done: list[FoldResult] = []
+
+    def after_fold(result: FoldResult) -> None:
+        done.append(result)
+        means = [accuracies(r.labels, r.predictions, len(pool.classes))[1] for r in done]
+        trial.report(math.fsum(means) / len(means), len(done))
+        if len(done) < base.folds and trial.should_prune():
+            raise TrialPruned
+
+    try:
+        config = dataclasses.replace(base, **suggest(trial, base))
+        trial.set_user_attr("settings", as_dict(config))
+        log.info("trial %d: %s", trial.number, _in_words(trial.params))
+        _cross_validate(config, pool, folder, study.folder / "cache", after_fold)
+        labels = [label for result in done for label in result.labels]
+        predictions = [p for result in done for p in result.predictions]
+        _, value = accuracies(labels, predictions, len(pool.classes))
+        study.tell(trial, value)
+        log.info("trial %d: mean of classes %.1f %%", trial.number, 100 * value)
+    except TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+        log.info("trial %d: given up after %d folds", trial.number, len(done))
+    except (KeyboardInterrupt, Interrupted):
+        study.repeat(trial.number)
+        raise
+    except (TrainingError, ValueError, OSError, RuntimeError) as error:
+        study.tell(trial, state=TrialState.FAIL)
+        if isinstance(error, RuntimeError) and not (
+            isinstance(error, TrainingError) or is_memory_error(error)
+        ):
+            raise
+        log.error("trial %d failed: %s", trial.number, one_line(error))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cross_validate(
+    config: TrainConfig, pool: ClipPool, folder: Path, cache_dir: Path, after_fold: Any
+) -> None:
+    import torch
+
+    from data.pipeline import SpectrogramPipeline
+    from folds import run_folds
+    from main import train
+    from utils.precision import choose_precision
+
+    folders = {
+        "data": Path(config.data_dir).resolve(),
+        "model": folder / "models",
+        "checkpoint": None,
+        "log": None,
+        "summary": folder / "summaries",
+        "cache": Path(config.cache_dir).resolve() if config.cache_dir else cache_dir,
+    }
+    for name in ("model", "cache"):
+        folders[name].mkdir(parents=True, exist_ok=True)
+    device = torch.device("cuda" if config.cuda and torch.cuda.is_available() else "cpu")
+    run_folds(
+        config,
+        pool,
+        folders,
+        SpectrogramPipeline(config.signal),
+        choose_precision(config.precision, device),
+        train,
+        after_fold,
+    )
+
+
+def _in_words(params: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in params.items()
+    )
+
+
+def _preset_text(best: optuna.trial.FrozenTrial, base: TrainConfig) -> str:
+    """Write the settings of the best trial as a preset."""
+    from utils.config import FREE_TO_CHANGE, TrainConfig, build_parser
+    from utils.presets import preset_text
+
+    left_out = FREE_TO_CHANGE | NOT_OF_A_RECIPE | {"noise_dir", "pretrained_weights"}
+    values = {
+        name: value
+        for name, value in best.user_attrs["settings"].items()
+        if name not in left_out and value != _plain(getattr(TrainConfig, name))
+    }
+    title = (
+        f"Found by tune.py: trial {best.number}, mean of classes {best.value:.3f} in "
+        f"{base.folds}-fold cross-validation.\nIt is the best of several, so it flatters; judge "
+        "it on the test clips, or with --folds on other data."
+    )
+    return preset_text(values, build_parser(), title)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

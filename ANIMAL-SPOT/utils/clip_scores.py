@@ -1,0 +1,193 @@
+"""What trained networks say of the labelled clips of a data set, as training judges them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from data.audiodataset import ClipDataset, EpochSampler, Sample, end_workers, make_loader
+from data.corpus import Corpus, CorpusError, load_corpus
+from data.pipeline import SpectrogramPipeline
+from data.splits import PARTITIONS, split_exists
+from utils.calibration import (
+    Calibration,
+    before_and_after,
+    calibrate,
+    log_mean,
+    log_softmax,
+    report_lines,
+)
+from utils.ensemble_file import Ensemble
+from utils.hardware import n_cores
+from utils.model_file import ModelFile
+
+log = logging.getLogger(__name__)
+
+_BATCH_SIZE = 16
+EVALUATED = ("val", "test")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Logits of a partition's clips.
+
+    Attributes:
+        logits: Of each network, shape ``(clip, class)``.
+        labels: Class index of each clip.
+    """
+
+    logits: list[np.ndarray]
+    labels: np.ndarray
+
+    def log_probabilities(self, members: Sequence[ModelFile]) -> list[np.ndarray]:
+        """Return the log probabilities of each network, with its own temperature."""
+        return [
+            log_softmax(logits, member.calibration.temperature or 1.0)
+            for logits, member in zip(self.logits, members, strict=True)
+        ]
+
+    def logits_of(self, ensemble: Ensemble) -> np.ndarray:
+        """Return what a temperature is fitted on: the network's logits, or those of the average."""
+        if len(ensemble) == 1:
+            return self.logits[0].astype(np.float64)
+        return log_mean(self.log_probabilities(ensemble))
+
+
+def fit_calibration(
+    scored: Mapping[str, tuple[np.ndarray, np.ndarray]], names: Sequence[str], precision: float
+) -> tuple[Calibration, dict[str, Any]]:
+    """Calibrate on validation, judge it there and on test, and say what came of it.
+
+    Args:
+        scored: Logits ``(clip, class)`` and labels of ``val``, and of ``test`` if there are such
+            clips.
+        names: Classes in index order.
+        precision: That the thresholds shall reach.
+
+    Returns:
+        What the model file keeps, and what ``results.json`` says.
+    """
+    calibration, report = calibrate(*scored["val"], names, precision)
+    report["partitions"] = {
+        name: before_and_after(logits, labels, calibration.temperature)
+        for name, (logits, labels) in scored.items()
+    }
+    lines, warnings = report_lines(report)
+    for line in lines:
+        log.info("%s", line)
+    for warning in warnings:
+        log.warning("%s", warning)
+    return calibration, report
+
+
+def split_fingerprint(samples: Mapping[str, Iterable[Sample]]) -> str:
+    """Return a hash of the names of the clips of val and test, wherever their folder is."""
+    names = {p: sorted(PurePosixPath(s.name).name for s in samples[p]) for p in EVALUATED}
+    return hashlib.blake2b(json.dumps(names).encode(), digest_size=16).hexdigest()
+
+
+def stored_corpus(data_dir: Path, classes: Mapping[str, int], n_workers: int) -> Corpus:
+    """Read the clips of a data set with the split that training stored there.
+
+    Raises:
+        CorpusError: If there is no such split, or its classes are not those of the model.
+    """
+    if not data_dir.is_dir():
+        raise CorpusError(f"--data_dir {data_dir} does not exist or is not a folder")
+    if not split_exists(data_dir):
+        raise CorpusError(
+            f"--data_dir {data_dir} holds no stored split (files {', '.join(PARTITIONS)}): name "
+            "the folder that the model was trained on"
+        )
+    corpus = load_corpus(data_dir, n_processes=max(1, min(n_workers, n_cores())))
+    if corpus.classes != classes:
+        raise CorpusError(
+            f"the classes in {data_dir} ({', '.join(corpus.classes)}) are not those of the model "
+            f"({', '.join(classes)})"
+        )
+    return corpus
+
+
+def split_warnings(ensemble: Ensemble, corpus: Corpus) -> list[str]:
+    """Say of each network whether val and test are those that it was kept from hearing."""
+    here = split_fingerprint(corpus.samples)
+    warnings = []
+    for name, member in zip(ensemble.names, ensemble, strict=True):
+        split = (member.extra or {}).get("split")
+        if split is None:
+            warnings.append(
+                f"{name} does not say which split it was trained on: if not on this one, its val "
+                "and test figures here may include its own training clips"
+            )
+        elif split != here:
+            warnings.append(
+                f"{name} was trained on another split: its val and test figures here may include "
+                "its own training clips"
+            )
+    return warnings
+
+
+def score_clips(
+    ensemble: Ensemble, samples: Sequence[Sample], device: torch.device, n_workers: int
+) -> Scores:
+    """Compute the networks on clips, each with its own signal path and clip length, in fp32.
+
+    A clip is cropped or filled to that length about its centre, as in training's validation.
+
+    Raises:
+        ValueError: If a network does not say how long its clips were.
+        ClipError: If a clip cannot be read.
+    """
+    groups: dict[tuple, list[int]] = {}
+    for i, (name, member) in enumerate(zip(ensemble.names, ensemble, strict=True)):
+        if member.sequence_len_ms is None or member.normalization is None:
+            raise ValueError(
+                f"{name} does not say how long its clips were or how they were normalised, so it "
+                "cannot be judged on clips; train it with this program"
+            )
+        groups.setdefault((member.signal, member.sequence_len_ms), []).append(i)
+    logits: list[np.ndarray] = [np.empty(0)] * len(ensemble)
+    for (signal, length_ms), chosen in groups.items():
+        dataset = ClipDataset(samples, SpectrogramPipeline(signal), signal.n_clip_frames(length_ms))
+        sampler = EpochSampler(len(samples), _BATCH_SIZE, shuffle=False, drop_last=False, seed=0)
+        loader = make_loader(
+            dataset, sampler, n_workers=min(n_workers, n_cores()), pin_memory=device.type == "cuda"
+        )
+        try:
+            found, labels = logits_of([ensemble[i].model for i in chosen], loader, device)
+        finally:
+            end_workers(loader)
+        for i, values in zip(chosen, found, strict=True):
+            logits[i] = values
+    return Scores(logits, labels)
+
+
+@torch.inference_mode()
+def logits_of(
+    networks: Sequence[nn.Module], loader: DataLoader, device: torch.device
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Compute networks on all clips of a loader, in fp32.
+
+    Returns:
+        Logits of each network, ``(clip, class)``, and the labels.
+    """
+    networks = [network.eval().to(device) for network in networks]
+    logits: list[list[np.ndarray]] = [[] for _ in networks]
+    labels = []
+    loader.batch_sampler.start_at(0)
+    for features, label, _ in loader:
+        features = features.to(device)
+        for network, rows in zip(networks, logits, strict=True):
+            rows.append(network(features).float().cpu().numpy())
+        labels.append(label.numpy())
+    return [np.concatenate(rows) for rows in logits], np.concatenate(labels)

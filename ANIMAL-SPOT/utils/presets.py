@@ -1,0 +1,121 @@
+"""Presets: settings with a name, in small files of ``key=value`` lines; standard library only.
+
+A preset is read by the rules of a config file (``utils.starter``). The keys are the long flags of
+``main.py``; flags on the command line win.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from pathlib import Path
+from typing import Any, NoReturn
+
+from utils.starter import ConfigFileError, arguments_of, config_lines
+
+FOLDER = Path(__file__).resolve().parents[2] / "TRAINING" / "presets"
+
+
+class PresetError(ValueError):
+    """A preset that cannot be used; one line says where and why."""
+
+
+def preset_path(name: str) -> Path:
+    """Return the file of a preset: one of the folder ``TRAINING/presets``, or any other file.
+
+    Raises:
+        PresetError: If there is none; the message lists those that there are.
+    """
+    shipped = sorted(p.name for p in FOLDER.iterdir()) if FOLDER.is_dir() else []
+    if name in shipped:
+        return FOLDER / name
+    if Path(name).is_file():
+        return Path(name)
+    raise PresetError(
+        f"there is no preset and no file {name}; the presets are {', '.join(shipped)}"
+        + _nearest(name, shipped)
+    )
+
+
+def read_preset(name: str, parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """Read a preset by the flags of a program.
+
+    Args:
+        name: Of a preset or a file.
+        parser: Command line whose flags, types and choices count.
+
+    Returns:
+        Value of each setting that the preset names, by the ``dest`` of its flag.
+
+    Raises:
+        PresetError: If there is no such preset, or a line of it cannot be used; file and line are
+            named, and for an unknown key those that look like it.
+    """
+    path = preset_path(name)
+    flags = {
+        flag[2:]: action
+        for action in parser._actions
+        for flag in action.option_strings
+        if flag.startswith("--") and action.dest not in ("help", "preset")
+    }
+    values: dict[str, Any] = {}
+    number = 0
+    try:
+        for number, key, value in config_lines(path.read_text(encoding="utf-8-sig")):
+            if key not in flags:
+                raise ConfigFileError(
+                    f"line {number}: there is no setting {key}{_nearest(key, list(flags))}"
+                )
+            several = [key] if flags[key].nargs not in (None, 0) else []
+            arguments = arguments_of({key: value}, list_keys=several)
+            dest = flags[key].dest
+            values[dest] = getattr(_parse_quietly(parser, arguments), dest)
+    except argparse.ArgumentError as error:
+        raise PresetError(f"{path}, line {number}: {error}") from error
+    except ConfigFileError as error:
+        raise PresetError(f"{path}, {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise PresetError(f"the preset {path} cannot be read: {error}") from error
+    return values
+
+
+def preset_text(values: dict[str, Any], parser: argparse.ArgumentParser, title: str) -> str:
+    """Write settings as a preset.
+
+    Args:
+        values: Value of each setting by the ``dest`` of its flag. None and switches that are as
+            without a flag are left out.
+        parser: Command line that the preset is for.
+        title: One line or several that say what it is.
+    """
+    lines = [f"# {line}" for line in title.splitlines()]
+    for action in parser._actions:
+        if action.dest not in values or action.help == argparse.SUPPRESS:
+            continue
+        key = next(flag[2:] for flag in action.option_strings if flag.startswith("--"))
+        value = values[action.dest]
+        if action.nargs == 0:
+            lines += [f"{key}=true"] if value == action.const else []
+        elif isinstance(value, (list, tuple)):
+            lines.append(f"{key}={' '.join(map(str, value))}")
+        elif value is not None:
+            lines.append(f"{key}={value}")
+    return "\n".join(lines) + "\n"
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=3)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _parse_quietly(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
+    """Parse, with an exception in the place of the end of the program."""
+
+    def refuse(message: str) -> NoReturn:
+        raise argparse.ArgumentError(None, message)
+
+    parser.error = refuse
+    try:
+        return parser.parse_args(arguments)
+    finally:
+        del parser.error

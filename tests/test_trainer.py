@@ -1,0 +1,147 @@
+"""The training loop with a network and clips of a few numbers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader
+
+from data.audiodataset import EpochSampler
+from trainer import Trainer
+from utils.early_stopping import EarlyStopping
+from utils.precision import Precision
+
+N_CLIPS, N_CLASSES = 10, 3
+
+
+class Clips(torch.utils.data.Dataset):
+    def __getitem__(self, key):
+        _, index = key
+        generator = torch.Generator().manual_seed(index)
+        return torch.randn(1, 4, 4, generator=generator), index % N_CLASSES, index
+
+
+class Reports:
+    """Stands for the TensorBoard folder and keeps what it is given."""
+
+    run_name = None
+
+    def __init__(self):
+        self.of = {}
+
+    def add_phase(self, result, epoch, **_):
+        self.of[result.phase, epoch] = result
+
+
+def loader(*, shuffle=False) -> DataLoader:
+    sampler = EpochSampler(N_CLIPS, 4, shuffle=shuffle, drop_last=False, seed=0)
+    return DataLoader(Clips(), batch_sampler=sampler)
+
+
+def trainer_of(lr=0.1, **options) -> Trainer:
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU())
+    head = nn.Sequential(nn.Flatten(), nn.Linear(24, N_CLASSES))
+    model = nn.Sequential(OrderedDict(encoder=encoder, classifier=head))
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    trainer = Trainer(
+        model,
+        list("ABC"),
+        precision=Precision("fp32", torch.device("cpu")),
+        optimizer=optimizer,
+        scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer),
+        early_stopping=EarlyStopping(99),
+        epochs_per_eval=1,
+        **options,
+    )
+    trainer.summary = Reports()
+    return trainer
+
+
+def copy_of(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def test_batch_augmentation_is_called_with_every_training_batch():
+    calls = []
+
+    def augmentation(features, labels, epoch, batch_index):
+        calls.append((epoch, batch_index, labels.tolist()))
+        return features, labels
+
+    trainer_of(batch_augmentation=augmentation).fit(loader(), loader(), 2)
+    labels = [i % N_CLASSES for i in range(N_CLIPS)]
+    expected = [(e, b, labels[4 * b : 4 * b + 4]) for e in range(2) for b in range(3)]
+    assert calls == expected, "not in validation, and with the place in the epoch"
+
+
+def test_network_sees_what_batch_augmentation_returns_and_accuracy_the_labels():
+    """Logits without inputs are the same for all clips; targets say that all are of class B."""
+
+    def augmentation(features, labels, _epoch, _batch_index):
+        targets = torch.zeros(len(labels), N_CLASSES)
+        targets[:, 1] = 1
+        return torch.zeros_like(features), targets
+
+    trainer = trainer_of(batch_augmentation=augmentation)
+    trainer.fit(loader(), loader(), 6)
+    result = trainer.summary.of["train", 5]
+    assert result.labels.tolist() == [i % N_CLASSES for i in range(N_CLIPS)]
+    assert result.predictions.tolist() == [1] * N_CLIPS
+    assert result.accuracy == pytest.approx(3 / 10)
+    assert result.loss < 0.5, "the loss looks at the targets, which are always B"
+
+
+def test_loss_is_for_training_alone():
+    def loss(logits, targets):
+        return F.cross_entropy(logits, targets) + 1000
+
+    trainer = trainer_of(lr=0.0, loss=loss)
+    trainer.fit(loader(), loader(), 1)
+    assert trainer.summary.of["train", 0].loss > 1000
+    validation = trainer.summary.of["val", 0]
+    model = trainer.model.eval()
+    with torch.no_grad():
+        logits = torch.cat([model(Clips()[(0, i)][0][None]) for i in range(N_CLIPS)])
+    expected = F.cross_entropy(logits, torch.arange(N_CLIPS) % N_CLASSES)
+    assert validation.loss == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_frozen_encoder_keeps_its_bits_and_its_statistics():
+    trainer = trainer_of(freeze_epochs=2)
+    encoder, head = copy_of(trainer.model.encoder), copy_of(trainer.model.classifier)
+    trainer.fit(loader(), loader(), 0)
+    for epoch in range(3):
+        trainer._train_epoch(loader(), epoch)
+        assert same(encoder, copy_of(trainer.model.encoder)) == (epoch < 2), epoch
+        assert not same(head, copy_of(trainer.model.classifier))
+    moved = copy_of(trainer.model.encoder)
+    assert not any(torch.equal(encoder[name], value) for name, value in moved.items())
+
+
+def test_average_is_validated_and_kept():
+    """With a rate of 0.1 for a few steps the mean of the weights lies far from the weights."""
+    trainer = trainer_of(ema_decay=0.9, val_metric="loss")
+    trainer.fit(loader(), loader(), 1)
+    averaged, trained = trainer.best_model, trainer.average
+    assert trained.n_updates == 3
+    assert same(averaged, copy_of(trained.model))
+    assert same(averaged, copy_of(trainer.model)), "after training the best network is in place"
+    shown = trainer.summary.of["val", 0]
+    again = trainer.evaluate(loader(), "val", model=trained.model)
+    assert shown.loss == again.loss
+
+    without = trainer_of(val_metric="loss")
+    without.fit(loader(), loader(), 1)
+    assert not torch.equal(
+        without.best_model["classifier.1.weight"], averaged["classifier.1.weight"]
+    )
+    assert without.summary.of["train", 0].loss == trainer.summary.of["train", 0].loss
