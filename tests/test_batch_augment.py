@@ -1,8 +1,6 @@
 """Mixed and masked batches: what is drawn, and whole runs of main.py with them."""
 
 import json
-import os
-import signal
 from collections import Counter
 
 import numpy as np
@@ -10,7 +8,6 @@ import pytest
 import torch
 from helpers import make_corpus
 from scipy import stats
-from test_main_resume import assert_same, outcome, start, wait_for
 from test_main_run import SMALL, TAPES, folders, run_main
 
 import main
@@ -229,15 +226,6 @@ def test_each_option_reaches_the_trainer(options, expected):
     )
 
 
-def test_a_run_without_it_gives_another_network(corpus, finished, tmp_path):
-    options = [o for o in RECIPE if o not in ("--mixup_alpha", "0.4", "--spec_augment")]
-    result = run_main("--data_dir", str(corpus), *folders(tmp_path), *options)
-    assert result.returncode == 0, result.stderr
-    (content, _), (expected, _) = outcome(tmp_path), outcome(finished)
-    weight = "linear.weight"
-    assert not torch.equal(content["classifierState"][weight], expected["classifierState"][weight])
-
-
 def test_validation_is_neither_mixed_nor_masked(corpus, finished):
     """The loss of the saved network on the clips as they are, computed as any program may."""
     content = load_model(finished / "model" / "ANIMAL-SPOT.pk")
@@ -256,33 +244,6 @@ def test_validation_is_neither_mixed_nor_masked(corpus, finished):
     assert len(losses) == results["clips"]["val"]
     # Spectrograms of training come from the cache: within 0.002 dB.
     assert content.extra["metrics"]["val_loss"] == pytest.approx(np.mean(losses), rel=5e-3)
-
-
-def test_number_of_workers_does_not_matter(corpus, finished, tmp_path):
-    options = [*RECIPE]
-    options[options.index("--num_workers") + 1] = "0"
-    result = run_main("--data_dir", str(corpus), *folders(tmp_path), *options)
-    assert result.returncode == 0, result.stderr
-    assert_same(tmp_path, finished)
-
-
-@pytest.mark.parametrize(
-    ("number", "moment"),
-    [
-        pytest.param(signal.SIGKILL, "|I|val|1|loss", id="killed"),
-        pytest.param(signal.SIGTERM, "|I|train|1|loss", id="stopped-and-resumed-in-an-epoch"),
-    ],
-)
-def test_resumed_run_ends_with_the_same_bits(corpus, finished, tmp_path, number, moment):
-    arguments = ("--data_dir", str(corpus), *folders(tmp_path), *RECIPE)
-    process = start(*arguments)
-    wait_for(process, moment)
-    os.killpg(process.pid, number)
-    process.communicate(timeout=60)
-    result = run_main(*arguments)
-    assert result.returncode == 0, result.stderr
-    assert "resumed from" in result.stderr
-    assert_same(tmp_path, finished)
 
 
 def test_all_of_it_is_off_by_default():

@@ -38,6 +38,8 @@ BALANCED = (
     *("--weighted_sampling", "--sampling_strategy", "inverse_freq", "--balance_tapes"),
     *("--loss", "focal", "--focal_gamma", "1", "--class_weighting", "sqrt_inverse"),
     *("--logit_adjustment", "0.5", "--label_smoothing", "0.05", "--mixup_alpha", "0.2"),
+    *("--spec_augment", "--per_channel_normalization", "--gain", "-3", "3", "--time_shift"),
+    *("--noise_from_class", "noise", "--noise_snr", "5", "15", "--random_filter", "2"),
     *("--val_metric", "loss"),
 )
 # Runs main.py and stops, as by Ctrl-C, after a number of looks at whether it should.

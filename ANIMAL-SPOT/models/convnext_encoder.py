@@ -14,8 +14,6 @@ from models.bf16_layers import prepare_for_bf16
 from models.pretrained import imagenet_state
 
 SIZES = ("tiny", "small", "base", "large")
-# Mean and spread of grey ImageNet photos: the average over red, green and blue.
-IMAGENET_MEAN, IMAGENET_STD = 0.449, 0.226
 LEAST_SIDE = 32  # frames or bins, by which the layers divide; a smaller input is filled up with 0
 
 

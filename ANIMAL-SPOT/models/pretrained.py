@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from utils.checkpoints import UnreadableFileError, load_tensors
 
+# Mean and spread of grey ImageNet photos: the average over red, green and blue.
+IMAGENET_MEAN, IMAGENET_STD = 0.449, 0.226
+
 
 class PretrainedWeightsError(RuntimeError):
     """ImageNet weights that cannot be had; the message says what to fetch and which flag to use."""

@@ -11,7 +11,7 @@ from typing import Any
 from data.augment import Augmentation
 from data.pipeline import PITCH_FACTORS
 from data.signal_config import Pcen, SignalConfig
-from models.convnext_encoder import IMAGENET_MEAN, IMAGENET_STD
+from models.pretrained import IMAGENET_MEAN, IMAGENET_STD
 from utils.class_balance import STRATEGIES
 from utils.losses import CLASS_WEIGHTINGS
 from utils.options import option, parser_of, refuse_out_of_range

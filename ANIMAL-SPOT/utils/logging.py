@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import logging
 import sys
 from pathlib import Path
@@ -22,7 +24,12 @@ class _TerminalHandler(logging.Handler):
 
 
 def start_log(name: str, *, debug: bool = False) -> logging.Logger:
-    """Send the messages of this program to standard error and return its logger."""
+    """Send the messages of this program to standard error and return its logger.
+
+    Also spares the program a second at its end, in which Python would search PyTorch for garbage.
+    """
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)
     logging.raiseExceptions = False  # a full disk is named by what fails, not by each message
     handler = _TerminalHandler()
     handler.setFormatter(logging.Formatter(FORMAT, datefmt="%H:%M:%S"))
