@@ -16,7 +16,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from test_main_run import MAIN, SMALL, TAPES, folders, run_main
 
 EPOCHS = 4
-TRAINING = (*SMALL, "--max_train_epochs", str(EPOCHS), "--augmentation", "--epochs_per_eval", "1")
+TRAINING = (
+    *(*SMALL, "--batch_size", "8", "--max_train_epochs", str(EPOCHS)),  # few steps, so quick
+    *("--augmentation", "--epochs_per_eval", "1"),
+)
 
 
 @pytest.fixture(scope="module")
