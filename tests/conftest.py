@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,10 @@ import soundfile as sf
 # The networks here are small: more threads, also in the programs that tests start, only wait for
 # each other. Set before PyTorch reads it.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell lets what it starts in the background ignore Ctrl-C, and so would all test processes.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent

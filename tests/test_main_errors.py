@@ -1,4 +1,4 @@
-"""main.py as a process: one clear line and a non-zero status for what cannot work."""
+"""main.py: one clear line and a non-zero status for what cannot work."""
 
 import os
 import re
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from helpers import make_corpus
+from helpers import main_here, make_corpus
 from test_main_run import MAIN, SMALL, TAPES, folders, run_main
 
 
@@ -35,64 +35,66 @@ def test_missing_data_folder(tmp_path):
 
 
 def test_data_folder_not_given(tmp_path):
-    assert "--data_dir is needed" in one_error(run_main(*folders(tmp_path)))
+    assert "--data_dir is needed" in one_error(main_here(*folders(tmp_path)))
 
 
 def test_model_folder_not_given(corpus):
-    assert "--model_dir is needed" in one_error(run_main("--data_dir", str(corpus)))
+    assert "--model_dir is needed" in one_error(main_here("--data_dir", str(corpus)))
 
 
 def test_no_clip(tmp_path):
     (tmp_path / "data").mkdir()
-    line = one_error(run_main("--data_dir", str(tmp_path / "data"), *folders(tmp_path / "r")))
+    line = one_error(main_here("--data_dir", str(tmp_path / "data"), *folders(tmp_path / "r")))
     assert "no wav file was found" in line
 
 
 def test_no_usable_clip(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "A-x_1_2020_T_0_1.wav").write_text("text")
-    line = one_error(run_main("--data_dir", str(tmp_path / "data"), *folders(tmp_path / "r")))
+    line = one_error(main_here("--data_dir", str(tmp_path / "data"), *folders(tmp_path / "r")))
     assert "no clip is usable" in line
     assert "A-x_1_2020_T_0_1.wav (unreadable" in line
 
 
 def test_class_count_mismatch(corpus, tmp_path):
-    line = one_error(run_main("--data_dir", str(corpus), *folders(tmp_path), "--num_classes", "13"))
+    line = one_error(
+        main_here("--data_dir", str(corpus), *folders(tmp_path), "--num_classes", "13")
+    )
     assert "13" in line
     assert "3 classes were found: A, B, C" in line
 
 
 def test_two_classes_without_target(tmp_path):
     data = make_corpus(tmp_path / "data", {"Target": TAPES, "noise": TAPES})
-    line = one_error(run_main("--data_dir", str(data), *folders(tmp_path)))
+    line = one_error(main_here("--data_dir", str(data), *folders(tmp_path)))
     assert "'target'" in line
 
 
 def test_class_without_training_clip(tmp_path):
     data = make_corpus(tmp_path / "data", {"A": TAPES, "B": TAPES, "C": TAPES})
     assert (
-        run_main(
+        main_here(
             "--data_dir", str(data), *folders(tmp_path / "first"), *SMALL, "--max_train_epochs", "0"
         ).returncode
         == 0
     )
     (data / "C" / "train.csv").write_text("")
-    line = one_error(run_main("--data_dir", str(data), *folders(tmp_path / "second"), *SMALL))
+    line = one_error(main_here("--data_dir", str(data), *folders(tmp_path / "second"), *SMALL))
     assert "no usable training clip of class C" in line
 
 
 def test_strict_split_names_the_leaking_tape(tmp_path):
     data = make_corpus(tmp_path / "data", {"A": TAPES, "B": TAPES, "C": TAPES})
     arguments = ("--data_dir", str(data), *SMALL, "--max_train_epochs", "0")
-    assert run_main(*arguments, *folders(tmp_path / "first")).returncode == 0
+    assert main_here(*arguments, *folders(tmp_path / "first")).returncode == 0
     moved = (data / "A" / "train.csv").read_text().splitlines()[0]
     with open(data / "A" / "test.csv", "a", newline="") as file:
         file.write(f"{moved}\r\n")
     tape = re.search(r"_(\d{4}_T\d+)_", moved)[1]
-    warned = run_main(*arguments, *folders(tmp_path / "second"))
+    warned = main_here(*arguments, *folders(tmp_path / "second"))
     assert warned.returncode == 0
     assert re.search(rf"\|W\|.*leaks.*{tape} \(train, test\)", warned.stderr)
-    line = one_error(run_main(*arguments, *folders(tmp_path / "third"), "--strict_split"))
+    line = one_error(main_here(*arguments, *folders(tmp_path / "third"), "--strict_split"))
     assert tape in line
 
 
@@ -101,7 +103,7 @@ def test_unusable_output_folder_is_found_before_training(corpus, tmp_path, kind)
     (tmp_path / "file").write_text("in the way")
     arguments = folders(tmp_path)
     arguments[arguments.index(f"--{kind}_dir") + 1] = str(tmp_path / "file" / "below")
-    line = one_error(run_main("--data_dir", str(corpus), *arguments, *SMALL))
+    line = one_error(main_here("--data_dir", str(corpus), *arguments, *SMALL))
     assert f"the {kind} folder" in line
     assert str(tmp_path / "file") in line
 
@@ -109,7 +111,7 @@ def test_unusable_output_folder_is_found_before_training(corpus, tmp_path, kind)
 def test_not_a_number_is_named_and_the_last_checkpoint_kept(corpus, tmp_path):
     data = shutil.copytree(corpus, tmp_path / "data")
     arguments = ("--data_dir", str(data), *folders(tmp_path), *SMALL)
-    first = run_main(*arguments, "--max_train_epochs", "1")
+    first = main_here(*arguments, "--max_train_epochs", "1")
     assert first.returncode == 0, first.stderr
     (checkpoint,) = (tmp_path / "checkpoint").iterdir()
     content = torch.load(checkpoint, weights_only=True)
@@ -117,7 +119,7 @@ def test_not_a_number_is_named_and_the_last_checkpoint_kept(corpus, tmp_path):
         group["lr"] = 1e30
     torch.save(content, checkpoint)
     kept = checkpoint.read_bytes()
-    line = one_error(run_main(*arguments, "--max_train_epochs", "9"))
+    line = one_error(main_here(*arguments, "--max_train_epochs", "9"))
     assert "not a number" in line
     assert "--lr" in line
     assert checkpoint.read_bytes() == kept
@@ -126,7 +128,7 @@ def test_not_a_number_is_named_and_the_last_checkpoint_kept(corpus, tmp_path):
 
 def test_pretrained_weights_that_are_missing(corpus, tmp_path):
     line = one_error(
-        run_main(
+        main_here(
             *("--data_dir", str(corpus), *folders(tmp_path), *SMALL, "--backbone", "convnext"),
             *("--pretrained", "--pretrained_weights", str(tmp_path / "none.pth")),
         )
@@ -162,8 +164,8 @@ def test_failed_download_says_what_to_fetch(corpus, tmp_path, backbone):
 def test_checkpoint_of_another_network(corpus, tmp_path):
     data = shutil.copytree(corpus, tmp_path / "data")
     arguments = ("--data_dir", str(data), *folders(tmp_path), *SMALL, "--max_train_epochs", "1")
-    assert run_main(*arguments).returncode == 0
-    line = one_error(run_main(*arguments, "--resnet", "34"))
+    assert main_here(*arguments).returncode == 0
+    line = one_error(main_here(*arguments, "--resnet", "34"))
     assert "does not fit this network" in line
     assert "--start_from_scratch" in line
 
@@ -182,7 +184,7 @@ def test_checkpoint_of_another_network(corpus, tmp_path):
     ],
 )
 def test_bad_setting_is_a_usage_error(arguments, message):
-    result = run_main("--data_dir", "x", "--model_dir", "y", *arguments)
+    result = main_here("--data_dir", "x", "--model_dir", "y", *arguments)
     assert result.returncode == 2
     assert message in result.stderr.splitlines()[-1]
 

@@ -262,7 +262,7 @@ def test_processes_end_with_their_parent(red, photos, tmp_path, how) -> None:
         assert len(children) == 2
         assert all(map(_is_alive, children))
         parent.send_signal(how)
-        parent.wait(60)  # it gives each of them 5 s; a machine that has other work is slow
+        parent.wait(20)
         deadline = time.monotonic() + 20
         while any(map(_is_alive, children)) and time.monotonic() < deadline:
             time.sleep(0.05)
