@@ -7,6 +7,14 @@ import logging
 import sys
 from pathlib import Path
 
+from utils.scoring_run import (
+    add_common_flags,
+    check_common_flags,
+    device_of,
+    require_new_file,
+    run_to_status,
+)
+
 log = logging.getLogger("CALIBRATE")
 
 
@@ -35,11 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=0.9,
         help="share of detections that shall be right, for the thresholds (default: %(default)s)",
     )
-    parser.add_argument(
-        "--num_workers", type=int, default=4, help="processes that load clips, at most one a core"
-    )
-    parser.add_argument("--no_cuda", dest="cuda", action="store_false", help="stay on the CPU")
-    parser.add_argument("-d", "--debug", action="store_true", help="log more")
+    add_common_flags(parser)
     return parser
 
 
@@ -52,10 +56,7 @@ def main(argv: list[str] | None = None) -> int:
             f"--calibration_precision must be above 0 and at most 1, got "
             f"{args.calibration_precision}"
         )
-    if args.num_workers < 0:
-        parser.error(f"--num_workers must be at least 0, got {args.num_workers}")
-    from utils.scoring_run import run_to_status  # PyTorch, which --help need not wait for
-
+    check_common_flags(parser, args)
     return run_to_status(log, lambda: run(args), debug=args.debug)
 
 
@@ -79,7 +80,6 @@ def run(args: argparse.Namespace) -> None:
     from utils.model_file import save_model
     from utils.plots import reliability_figure
     from utils.results import write_results
-    from utils.scoring_run import device_of, require_new_file
 
     output = args.output or args.model.with_name(f"{args.model.stem}_calibrated.pk")
     require_new_file(output, "--output")

@@ -8,6 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.scoring_run import (
+    add_common_flags,
+    check_common_flags,
+    device_of,
+    require_new_file,
+    run_to_status,
+)
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -46,11 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="ensemble file to write (default: %(default)s)",
     )
-    parser.add_argument(
-        "--num_workers", type=int, default=4, help="processes that load clips, at most one a core"
-    )
-    parser.add_argument("--no_cuda", dest="cuda", action="store_false", help="stay on the CPU")
-    parser.add_argument("-d", "--debug", action="store_true", help="log more")
+    add_common_flags(parser)
     return parser
 
 
@@ -58,12 +62,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the program; return its exit status."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    if args.num_workers < 0:
-        parser.error(f"--num_workers must be at least 0, got {args.num_workers}")
+    check_common_flags(parser, args)
     if len({path.resolve() for path in args.models}) < len(args.models):
         parser.error("a model is named twice; each counts once")
-    from utils.scoring_run import run_to_status  # PyTorch, which --help need not wait for
-
     return run_to_status(log, lambda: run(args), debug=args.debug)
 
 
@@ -76,7 +77,6 @@ def run(args: argparse.Namespace) -> None:
     """
     from utils.clip_scores import EVALUATED, score_clips, split_warnings, stored_corpus
     from utils.ensemble_file import Ensemble, load_members, save_ensemble
-    from utils.scoring_run import device_of, require_new_file
 
     require_new_file(args.output, "--output")
     loaded = load_members(args.models)

@@ -17,7 +17,8 @@ import main
 TAPES = [f"T{i}" for i in range(9)]
 FLAGS = (
     *SMALL,
-    *("--max_train_epochs", "2", "--epochs_per_eval", "1", "--augmentation", "--folds", "3"),
+    *("--batch_size", "8", "--max_train_epochs", "2"),  # few steps, so quick
+    *("--epochs_per_eval", "1", "--augmentation", "--folds", "3"),
 )
 
 

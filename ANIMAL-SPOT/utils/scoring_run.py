@@ -1,4 +1,4 @@
-"""What ``calibrate.py`` and ``ensemble.py`` have in common: how a run starts and ends."""
+"""What ``calibrate.py`` and ``ensemble.py`` have in common: flags, how a run starts and ends."""
 
 from __future__ import annotations
 
@@ -6,12 +6,29 @@ import argparse
 import logging
 from collections.abc import Callable
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from utils.errors import is_memory_error, one_line
 from utils.files import require_writable_folder
 from utils.logging import close_log, start_log
+
+if TYPE_CHECKING:
+    import torch
+
+
+def add_common_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that both programs end with."""
+    parser.add_argument(
+        "--num_workers", type=int, default=4, help="processes that load clips, at most one a core"
+    )
+    parser.add_argument("--no_cuda", dest="cuda", action="store_false", help="stay on the CPU")
+    parser.add_argument("-d", "--debug", action="store_true", help="log more")
+
+
+def check_common_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """End the program with status 2 if one of them is wrong."""
+    if args.num_workers < 0:
+        parser.error(f"--num_workers must be at least 0, got {args.num_workers}")
 
 
 def run_to_status(log: logging.Logger, run: Callable[[], None], *, debug: bool) -> int:
@@ -38,6 +55,8 @@ def run_to_status(log: logging.Logger, run: Callable[[], None], *, debug: bool) 
 
 def device_of(args: argparse.Namespace) -> torch.device:
     """Return the GPU unless there is none or it is not wanted."""
+    import torch  # which --help need not wait for
+
     return torch.device("cuda" if args.cuda and torch.cuda.is_available() else "cpu")
 
 
