@@ -46,6 +46,17 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+@pytest.fixture(autouse=True)
+def log_levels():
+    """Let each test begin with the log levels of a started program, whatever ran before it."""
+    import logging
+
+    from utils.logging import PACKAGES
+
+    for package in PACKAGES:
+        logging.getLogger(package).setLevel(logging.INFO)
+
+
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """Folder of numbers measured on the original program."""

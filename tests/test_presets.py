@@ -130,11 +130,11 @@ def test_written_preset_is_read_back(preset):
 
 
 def test_line_of_the_log_names_what_flags_changed():
-    config = parse_config(["--preset", "recommended", "--lr", "1e-3", "--no_time_shift"])
+    config = parse_config(["--preset", "recommended", "--lr", "1e-3", "--no_filter_broken_audio"])
     line = preset_line(config)
     assert line.startswith(f"preset {FOLDER / 'recommended'}; changed by flags: ")
     assert "lr 0.001 instead of 0.0002" in line
-    assert "time_shift False instead of True" in line
+    assert "filter_broken_audio False instead of True" in line
     assert "batch_size" not in line
     assert preset_line(parse_config(["--preset", "recommended"])) == (
         f"preset {FOLDER / 'recommended'}"

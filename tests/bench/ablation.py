@@ -54,14 +54,16 @@ published: --preset published_resnet18
 + 32 kHz, mel, 3 s: --sr 32000 --sequence_len 3000 --n_fft 1024 --hop_length 500
     --n_freq_bins 96 --freq_compression mel --fmin 300 --fmax 12000
 + onecycle, AdamW: --batch_size 16 --optimizer adamw --weight_decay 0.05 --beta1 0.9
-    --scheduler onecycle --lr 2e-4 --max_train_epochs 60 --early_stopping_patience_epochs 60
+    --scheduler onecycle --lr 2e-4 --max_train_epochs 60 --early_stopping_patience_epochs 120
     --val_metric loss
 + label smoothing: --label_smoothing 0.1
 + milder pitch and stretch: --pitch_range 0.8 1.25 --stretch_range 0.8 1.25
-+ time shift: --time_shift
 + random filter: --random_filter 3
 + noise from class: --noise_from_class {noise} --noise_probability 0.75
++ 120 epochs: --max_train_epochs 120
++ logit adjustment: --logit_adjustment 1
 recommended: --preset recommended --noise_from_class {noise}
+recommended, time shift: --preset recommended --noise_from_class {noise} --time_shift
 recommended, mixup: --preset recommended --noise_from_class {noise} --mixup_alpha 0.2
 recommended, SpecAugment: --preset recommended --noise_from_class {noise} --spec_augment
 recommended, weight average: --preset recommended --noise_from_class {noise} --ema_decay 0.99
@@ -70,7 +72,8 @@ recommended, balanced tapes: --preset recommended --noise_from_class {noise} --w
     --balance_tapes
 recommended, class weights: --preset recommended --noise_from_class {noise}
     --class_weighting sqrt_inverse
-recommended, logit adjustment: --preset recommended --noise_from_class {noise} --logit_adjustment 1
+recommended, effective class weights: --preset recommended --noise_from_class {noise}
+    --class_weighting effective
 recommended, focal loss: --preset recommended --noise_from_class {noise} --loss focal
 recommended, PCEN: --preset recommended --noise_from_class {noise} --no_min_max_norm
     --per_channel_normalization
