@@ -148,9 +148,7 @@ def read_model_metadata(path: str | Path) -> dict[str, Any]:
             "footprints.export"
         )
     if not are_scales(metadata.get("scales", list(DEFAULT_SCALES))):
-        raise UserError(
-            f"{path}: looks at pictures that this release of footprints does not know; update it"
-        )
+        raise UserError(f"{path}: was made by a newer release of footprints; update this one")
     return metadata
 
 

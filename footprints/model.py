@@ -293,7 +293,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         raise UserError(f"{strange} (damaged)") from error
     if not isinstance(facts, dict) or not _is_sound(facts):
         raise UserError(f"{strange} (a Keras model without class names)")
-    if facts["format"] > _FORMAT:
+    if facts["format"] > _FORMAT or not are_scales(facts.get("scales", list(DEFAULT_SCALES))):
         raise UserError(f"{path}: was made by a newer release of footprints; update this one")
     return facts
 
@@ -311,7 +311,6 @@ def _is_sound(facts: dict[str, Any]) -> bool:
         and temperature > 0
         and facts.get("backbone") in BACKBONES
         and isinstance(facts.get("image_size"), int)
-        and are_scales(facts.get("scales", list(DEFAULT_SCALES)))
     )
 
 
