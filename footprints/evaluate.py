@@ -109,6 +109,7 @@ def predict_once(model: Any, loader: Any, batch_size: int) -> tuple[np.ndarray, 
     """
     import tensorflow as tf
 
+    n_photos = loader.n_photos
     probabilities, labels = [], []
     try:
         for photos, classes in loader.batches(batch_size):
@@ -117,9 +118,7 @@ def predict_once(model: Any, loader: Any, batch_size: int) -> tuple[np.ndarray, 
     except tf.errors.OpError:
         loader.check()  # names the file
         raise
-    return loader.per_photo(np.concatenate(probabilities)), np.concatenate(labels)[
-        : loader.n_photos
-    ]
+    return loader.per_photo(np.concatenate(probabilities)), np.concatenate(labels)[:n_photos]
 
 
 def score(

@@ -182,6 +182,9 @@ def test_oat_photos_are_crops_already(tmp_path: Path, real: Path) -> None:
     assert tuple(rows_of(out / "oat" / "manifest.csv")[0]) == MANIFEST_COLUMNS
     assert not (out / "oat" / "train_photo").exists()
     assert (out / "real" / "train_photo").is_dir()
+    detector = red_square_detector(tmp_path / "red.onnx")
+    assert prepare(out, real, *BOTH, "--oat_dir", oat, "--detect_oat", detector=detector) == 0
+    assert len(crops_of(out / "oat" / "train_photo")) == 3
 
 
 def test_a_photo_that_cannot_be_read_has_neither(tmp_path: Path, real: Path) -> None:
