@@ -12,6 +12,7 @@
 #   OUTPUT_DIR  default: outputs/footprints here. The same command goes on with what is there
 #   VAL_FRACTION, TEST_FRACTION, SEED   of prepare; with TEST_FRACTION=0.15 the final score is honest
 #   PROCESSES   that crop at a time; default: one a core
+#   SCALES      of prepare: crop (default), or "crop photo": the whole photo is looked at too
 #   IMAGE_SIZE  side of the crops in pixels, default 224
 set -euo pipefail
 
@@ -77,6 +78,10 @@ options=(--seed "${SEED:-0}")
 [[ -z "${TEST_FRACTION:-}" ]] || options+=(--test_fraction "$TEST_FRACTION")
 [[ -z "${PROCESSES:-}" ]] || options+=(--processes "$PROCESSES")
 [[ -z "${IMAGE_SIZE:-}" ]] || options+=(--image_size "$IMAGE_SIZE")
+if [[ -n "${SCALES:-}" ]]; then
+    read -r -a scales <<<"$SCALES"
+    options+=(--scales "${scales[@]}")
+fi
 step prepare "${data[@]}" --detector "${DETECTOR:-none}" --output_dir "$OUTPUT_DIR/prepared" \
     "${options[@]}"
 step train --stage "$stage" --data_dir "$OUTPUT_DIR/prepared" --output_dir "$OUTPUT_DIR/models" \

@@ -21,6 +21,7 @@ from footprints import crops
 from footprints.calibration import calibrated
 from footprints.errors import UserError
 from footprints.photos import photo_from_array
+from footprints.scales import DEFAULT_SCALES, are_scales, mean_over_scales, scales_of
 
 METADATA_NAME = "footprints.json"  # in the archive at the end of a .tflite file
 METADATA_KEY = "footprints"  # in the properties of an .onnx file
@@ -31,7 +32,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 
 class Classifier:
-    """Names the animal of a crop.
+    """Names the animal of a crop, or of a crop and the photo that it is from.
 
     Args:
         model_path: A ``.keras`` file of ``footprints.train``, or a ``.tflite`` or ``.onnx`` file of
@@ -42,6 +43,7 @@ class Classifier:
         temperature: Probabilities are softened by it; fitted on validation.
         threshold: Least probability of an answer, chosen on validation, or None.
         image_size: Side of the model's input in pixels.
+        scales: ``("crop",)``, or ``("crop", "photo")`` if it was trained on whole photos too.
         metadata: Everything that the file says of itself.
 
     Raises:
@@ -53,6 +55,7 @@ class Classifier:
         self.metadata = read_model_metadata(self.path)
         self.classes: list[str] = list(self.metadata["classes"])
         self.temperature = float(self.metadata.get("temperature") or 1.0)
+        self.scales = scales_of(self.metadata)
         threshold = self.metadata.get("threshold")
         self.threshold = None if threshold is None else float(threshold)
         open_run = {".keras": _keras_run, ".tflite": _tflite_run, ".onnx": _onnx_run}
@@ -63,25 +66,43 @@ class Classifier:
                 "train or export it again"
             )
 
-    def predict(self, rgb_arrays: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    def predict(
+        self,
+        rgb_arrays: Sequence[np.ndarray] | np.ndarray,
+        photos: Sequence[np.ndarray] | np.ndarray | None = None,
+    ) -> np.ndarray:
         """Return calibrated probabilities of pictures.
+
+        A model of two scales looks at each crop and at its whole photo; the answer is the mean of
+        the two, which is then calibrated.
 
         Args:
             rgb_arrays: Crops, each ``(height, width, 3)`` uint8 RGB, 0 to 255, of any size: others
                 than the model's input are resized as in ``footprints.crops.whole``. An array of
                 shape ``(pictures, height, width, 3)`` will do too.
+            photos: The upright photos that the crops are from, in the same order and of the same
+                kind. A model of two scales needs them, others do not look at them.
 
         Returns:
             Shape ``(pictures, classes)``, float64, rows sum to 1.
 
         Raises:
-            ValueError: If a picture has another shape or type.
+            ValueError: If a picture has another shape or type, or photos are needed and are not as
+                many as the crops.
         """
         sized = [self._sized(rgb) for rgb in rgb_arrays]
+        if "photo" in self.scales:
+            if photos is None or len(photos) != len(sized):
+                given = "none" if photos is None else len(photos)
+                raise ValueError(
+                    f"{self.path}: looks at the crop and at the whole photo; give as many photos "
+                    f"as crops ({len(sized)} crops, {given} photos)"
+                )
+            sized += [self._sized(rgb) for rgb in photos]
         if not sized:
             return np.zeros((0, len(self.classes)))
         raw = [self._batch(sized[at : at + BATCH]) for at in range(0, len(sized), BATCH)]
-        probabilities = np.concatenate(raw)
+        probabilities = mean_over_scales(np.concatenate(raw), len(self.scales))
         if not np.isfinite(probabilities).all():
             raise UserError(f"{self.path}: gives no numbers; its training failed, train again")
         return calibrated(probabilities, self.temperature)
@@ -126,6 +147,8 @@ def read_model_metadata(path: str | Path) -> dict[str, Any]:
             f"{path}: does not say what its classes are; use a file of footprints.train or "
             "footprints.export"
         )
+    if not are_scales(metadata.get("scales", list(DEFAULT_SCALES))):
+        raise UserError(f"{path}: was made by a newer release of footprints; update this one")
     return metadata
 
 

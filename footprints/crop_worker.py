@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from footprints.boxes import Box, Detection
-from footprints.crops import best_crop_of, centre_crop_of, whole_crop_of
+from footprints.crops import best_crop_of, centre_crop_of, whole, whole_crop_of
 from footprints.errors import UserError
 from footprints.files import write_bytes
 from footprints.photos import PhotoError, decode_photo, read_file
@@ -39,11 +39,15 @@ class Job:
         mode: ``detect``: cut out the best print, or else the centre; ``whole``: resize it, as it is
             a crop already; ``centre``: cut out the centre.
         target: The crop is written here as PNG; None to have it sent back.
+        with_photo: Make a picture of the whole photo too, as mode ``whole`` does.
+        photo_target: That picture is written here as PNG; None to have it sent back.
     """
 
     source: Path
     mode: Mode = "detect"
     target: Path | None = None
+    with_photo: bool = False
+    photo_target: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Result:
         width: Of the upright photo, in pixels.
         height: See ``width``.
         rgb: The crop ``(size, size, 3)`` uint8, unless it was written.
+        photo_rgb: The whole photo, the same, if it was asked for.
         reason: Why the photo could not be used, or None; if set, the rest is not.
     """
 
@@ -76,6 +81,7 @@ class Result:
     width: int | None = None
     height: int | None = None
     rgb: np.ndarray | None = field(default=None, repr=False, compare=False)
+    photo_rgb: np.ndarray | None = field(default=None, repr=False, compare=False)
     reason: str | None = None
 
 
@@ -103,10 +109,10 @@ class CropMaker:
             )  # it loads more at its first call
 
     def __call__(self, job: Job) -> Result:
-        """Make one crop.
+        """Make one crop, and the picture of the whole photo if it is asked for.
 
         Raises:
-            OSError: If the crop cannot be written.
+            OSError: If a picture cannot be written.
         """
         digest = None
         try:
@@ -131,10 +137,7 @@ class CropMaker:
             crop = best_crop_of(photo, found, settings)
         else:
             raise ValueError(f"mode must be detect, whole or centre, not {job.mode!r}")
-        if job.target is not None:
-            from footprints.detect_report import png_of
-
-            write_bytes(job.target, png_of(crop.rgb))
+        photo_rgb = whole(photo, settings.image_size) if job.with_photo else None
         return Result(
             job,
             digest,
@@ -146,8 +149,19 @@ class CropMaker:
             len(found),
             width=photo.shape[1],
             height=photo.shape[0],
-            rgb=crop.rgb if job.target is None else None,
+            rgb=_delivered(crop.rgb, job.target),
+            photo_rgb=_delivered(photo_rgb, job.photo_target),
         )
+
+
+def _delivered(rgb: np.ndarray | None, target: Path | None) -> np.ndarray | None:
+    """Write a picture if it has a target; else return it, to be sent back."""
+    if rgb is None or target is None:
+        return rgb
+    from footprints.detect_report import png_of
+
+    write_bytes(target, png_of(rgb))
+    return None
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ import numpy as np
 
 from footprints import files, metrics
 from footprints.errors import UserError, run
+from footprints.scales import scales_of
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -55,6 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     facts = read_metadata(args.model)
     prepared = open_set(args.data_dir, (args.split,))
     prepared = prepared.with_classes(facts["classes"], str(args.model))
+    prepared = prepared.with_scales(scales_of(facts), str(args.model))
     if facts["image_size"] != prepared.image_size:
         raise UserError(
             f"{args.model}: takes photos of {facts['image_size']} pixels, the crops in "
@@ -74,11 +76,12 @@ def main(argv: list[str] | None = None) -> int:
         "backbone": saved.backbone,
         "data_dir": str(args.data_dir),
         "split": args.split,
+        "scales": list(saved.scales),
         "note": _NOTES[args.split],
         "threshold": saved.threshold,
         **scores,
     }
-    _write(args.output_dir, scores, raw, labels, loader.paths, args)
+    _write(args.output_dir, scores, raw, labels, prepared.parts[args.split].paths, args)
     print(table(scores))
     return 0
 
@@ -95,16 +98,18 @@ def predict_once(model: Any, loader: Any, batch_size: int) -> tuple[np.ndarray, 
     Args:
         model: Keras model.
         loader: ``footprints.loader.CropLoader``.
-        batch_size: Photos at a time.
+        batch_size: Pictures at a time.
 
     Returns:
-        ``(n, classes)`` and ``(n,)``, in the order of ``loader.paths``.
+        ``(photos, classes)``, the mean over the scales of each photo, and ``(photos,)``, in the
+        order of ``loader.paths``.
 
     Raises:
         UserError: If a crop is damaged.
     """
     import tensorflow as tf
 
+    n_photos = loader.n_photos
     probabilities, labels = [], []
     try:
         for photos, classes in loader.batches(batch_size):
@@ -113,7 +118,7 @@ def predict_once(model: Any, loader: Any, batch_size: int) -> tuple[np.ndarray, 
     except tf.errors.OpError:
         loader.check()  # names the file
         raise
-    return np.concatenate(probabilities), np.concatenate(labels)
+    return loader.per_photo(np.concatenate(probabilities)), np.concatenate(labels)[:n_photos]
 
 
 def score(

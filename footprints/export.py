@@ -121,19 +121,19 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"{args.model}: export needs the .keras file of training")
     metadata = read_model_metadata(args.model)
     classifier = Classifier(args.model)
-    pictures, unusable = _pictures(args.photos, classifier.image_size)
-    expected = classifier.predict(pictures)
+    pictures, unusable = _pictures(args.photos, classifier.image_size, classifier.scales)
+    expected = classifier.predict(*pictures)
     args.output_dir.mkdir(parents=True, exist_ok=True)
     formats = list(dict.fromkeys(args.formats))
     if "onnx" in formats:
         _need_onnx_packages()
 
     source = "drawn prints" if args.photos is None else f"photos of {printable(args.photos)}"
-    print(f"compared on {len(pictures)} {source}")
+    print(f"compared on {len(expected)} {source}")
     print(f"{'file':36} {'MB':>6} {'same answer':>11} {'mean diff.':>10} {'largest':>8}")
     size_mb = args.model.stat().st_size / 1e6
     print(f"{args.model.name:36} {size_mb:6.2f}")
-    if len(pictures) > 1 and np.ptp(expected, axis=0).max() < 1e-3:
+    if len(expected) > 1 and np.ptp(expected, axis=0).max() < 1e-3:
         print("note: the model says the same of every picture; this comparison shows little")
     failed = []
     work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=args.output_dir))
@@ -145,7 +145,7 @@ def main(argv: list[str] | None = None) -> int:
             trial = work / target.name
             facts = _facts(metadata, classifier, name, args.model)
             trial.write_bytes(_convert(model, name, facts, classifier.image_size))
-            result = parity(expected, Classifier(trial).predict(pictures))
+            result = parity(expected, Classifier(trial).predict(*pictures))
             line = (
                 f"{target.name:36} {trial.stat().st_size / 1e6:6.2f} {result.same_answer:11.1%} "
                 f"{result.mean:10.1e} {result.largest:8.1e}"
@@ -178,12 +178,14 @@ def _facts(
 ) -> dict[str, Any]:
     """Everything that a program needs to use the file."""
     side = classifier.image_size
+    several = len(classifier.scales) > 1
     return {
         "format": name,
         "classes": classifier.classes,
         "temperature": classifier.temperature,
         "threshold": classifier.threshold,
         "image_size": side,
+        "scales": list(classifier.scales),
         "settings": metadata.get("settings"),
         "backbone": metadata.get("backbone"),
         "stage": metadata.get("stage"),
@@ -191,20 +193,33 @@ def _facts(
         if name != "onnx"
         else f"upright RGB crops, float32, 0 to 255, shape (batch, {side}, {side}, 3)",
         "output": "softmax probabilities p in the order of the classes, not calibrated; "
-        "calibrated: softmax(log(p) / temperature)",
+        "calibrated: softmax(log(p) / temperature)"
+        + (", p being the mean over the crop and the whole photo" if several else ""),
         "source": source.name,
         "source_sha256": sha256_of(source),
     }
 
 
-def _pictures(folder: Path | None, side: int) -> tuple[list[np.ndarray], list[tuple[str, str]]]:
-    """Load pictures to compare on, ``(side, side, 3)`` each, and list those that cannot be used."""
+def _pictures(
+    folder: Path | None, side: int, scales: tuple[str, ...]
+) -> tuple[list[list[np.ndarray]], list[tuple[str, str]]]:
+    """Load pictures to compare on, and list those that cannot be used.
+
+    Returns:
+        The arguments of ``Classifier.predict``, with pictures ``(side, side, 3)``: the photos, and
+        for a model of two scales first their centres, as there is no detector here.
+    """
+
+    def views(photo: np.ndarray) -> list[np.ndarray]:
+        centre = [crops.cut(photo, crops.centre_box(photo.shape), side)] if len(scales) > 1 else []
+        return [*centre, crops.whole(photo, side)]
+
     if folder is None:
         from footprints.drawn_prints import SHAPES, draw_photo
 
         rng = np.random.default_rng(0)
         drawn = [draw_photo([name], (224, 224), rng)[0] for name in sorted(SHAPES) * 4]
-        return [crops.whole(picture, side) for picture in drawn], []
+        return [list(column) for column in zip(*map(views, drawn), strict=True)], []
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; --photos names a folder of photos or crops")
     paths = find_photos(folder)
@@ -214,12 +229,12 @@ def _pictures(folder: Path | None, side: int) -> tuple[list[np.ndarray], list[tu
     pictures, unusable = [], []
     for path in paths:
         try:
-            pictures.append(crops.whole(load_photo(path), side))
+            pictures.append(views(load_photo(path)))
         except PhotoError as error:
             unusable.append((printable(path), error.reason))
     if not pictures:
         raise UserError(f"{folder}: holds no photo that can be read; name another --photos folder")
-    return pictures, unusable
+    return [list(column) for column in zip(*pictures, strict=True)], unusable
 
 
 def _keras_model(path: Path) -> Any:

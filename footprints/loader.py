@@ -11,6 +11,7 @@ import numpy as np
 from footprints.errors import UserError
 from footprints.model import import_keras
 from footprints.prepared import PreparedSet
+from footprints.scales import folder_of, mean_over_scales
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -19,19 +20,21 @@ _MEMORY_SHARE = 3  # decoded crops may take one part in so many of the memory th
 
 
 class CropLoader:
-    """The crops of one split, through ``keras.utils.image_dataset_from_directory``.
+    """The pictures of one split, through ``keras.utils.image_dataset_from_directory``.
 
-    The files are taken in a fixed order (class, then name). ``paths`` and ``labels`` are in that
-    order, and so are unshuffled batches.
+    The files are taken in a fixed order (class, then name): all crops and then, in a set of two
+    scales, all whole photos. ``paths`` and ``labels`` are in that order, and so are unshuffled
+    batches.
 
     Args:
         prepared: The data set.
         split: ``train``, ``val`` or ``test``.
-        in_memory: Whether decoded crops are kept; None: if they fit.
+        in_memory: Whether decoded pictures are kept; None: if they fit.
 
     Attributes:
-        paths: Files ``(n,)``.
+        paths: Files ``(n,)``; ``n`` is photos times scales.
         labels: Class index of each file, ``(n,)``, as Keras gives it.
+        n_photos: Number of photos; the crops of all are the first files.
     """
 
     def __init__(self, prepared: PreparedSet, split: str, in_memory: bool | None = None) -> None:
@@ -39,17 +42,20 @@ class CropLoader:
         self._part = prepared.parts[split]
         self._classes = prepared.classes
         self._size = prepared.image_size
-        n_bytes = len(self._part.paths) * self._size**2 * 3
+        self._folders = [prepared.folder / folder_of(split, scale) for scale in prepared.scales]
+        self.n_photos = len(self._part.paths)
+        wanted = [path for scale in prepared.scales for path in prepared.paths(split, scale)]
+        n_bytes = len(wanted) * self._size**2 * 3
         if in_memory is None:
             in_memory = n_bytes < _free_memory() / _MEMORY_SHARE
         self.in_memory = in_memory
         self._ordered = self._read(None)
         self.paths = tuple(Path(path) for path in self._ordered.file_paths)
-        self.labels = self._part.labels
-        if self.paths != self._part.paths:
-            strange = sorted(set(self.paths) - set(self._part.paths))
+        self.labels = np.tile(self._part.labels, len(self._folders))
+        if self.paths != tuple(wanted):
+            strange = sorted(set(self.paths) - set(wanted))
             raise UserError(
-                f"{strange[0] if strange else self._part.folder}: not a file of "
+                f"{strange[0] if strange else self._folders[0]}: not a file of "
                 "footprints.prepare; take it out of that folder"
             )
         self._photos = self._ordered.cache() if in_memory else self._ordered
@@ -57,11 +63,27 @@ class CropLoader:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def photo_labels(self) -> np.ndarray:
+        """Class index of each photo, ``(n_photos,)``."""
+        return self._part.labels
+
+    def per_photo(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return one row a photo, the mean over its pictures.
+
+        Args:
+            probabilities: ``(n, classes)`` in the order of ``paths``.
+
+        Returns:
+            ``(n_photos, classes)``.
+        """
+        return mean_over_scales(probabilities, len(self._folders))
+
     def batches(self, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
         """Return batches ``(photos uint8 (b, size, size, 3), labels int32 (b,))`` of one pass.
 
         Args:
-            batch_size: Photos per batch; the last one may be smaller.
+            batch_size: Pictures per batch; the last one may be smaller.
             shuffle_seed: Each number is another fixed order over the whole part; None: the order
                 of ``paths``.
         """
@@ -95,6 +117,20 @@ class CropLoader:
 
     def _read(self, shuffle_seed: int | None) -> tf.data.Dataset:
         """Return single ``(photo uint8, label)``; file names are shuffled by the seed."""
+        import tensorflow as tf
+
+        read = [self._read_folder(folder, shuffle_seed) for folder in self._folders]
+        photos = read[0]
+        if len(read) > 1 and shuffle_seed is None:
+            photos = photos.concatenate(read[1])
+        elif len(read) > 1:  # the next picture is of either scale
+            photos = tf.data.Dataset.sample_from_datasets(
+                read, seed=shuffle_seed, rerandomize_each_iteration=False
+            )
+        photos.file_paths = [path for one in read for path in one.file_paths]
+        return photos
+
+    def _read_folder(self, folder: Path, shuffle_seed: int | None) -> tf.data.Dataset:
         keras = import_keras()
         import tensorflow as tf
 
@@ -102,7 +138,7 @@ class CropLoader:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read = keras.utils.image_dataset_from_directory(
-                str(self._part.folder),
+                str(folder),
                 labels="inferred",
                 label_mode="int",
                 class_names=present,

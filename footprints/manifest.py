@@ -32,6 +32,7 @@ MANIFEST_COLUMNS = (
     "width",
     "height",
 )
+SCALE_COLUMN = "scale"  # added where photos have pictures of several scales
 LEFT_OUT_COLUMNS = ("source", "reason")
 _SYNC_SECONDS = 5.0
 

@@ -29,6 +29,7 @@ import numpy as np
 from footprints import files
 from footprints.calibration import calibrated
 from footprints.errors import UserError
+from footprints.scales import DEFAULT_SCALES, are_scales, scales_of
 
 if TYPE_CHECKING:
     import keras
@@ -179,7 +180,8 @@ class SavedModel:
     """A model of ours with what is needed to use it.
 
     ``temperature`` and ``threshold`` belong to the calibrated probabilities of ``predict``;
-    ``settings`` are those of ``prepare``; ``metadata`` is everything that the file says.
+    ``settings`` are those of ``prepare``; ``scales`` are the pictures of a photo whose mean
+    probabilities are its answer; ``metadata`` is everything that the file says.
     """
 
     model: keras.Model
@@ -190,12 +192,14 @@ class SavedModel:
     backbone: str
     image_size: int
     settings: Mapping[str, Any]
+    scales: tuple[str, ...]
     metadata: Mapping[str, Any]
 
     def predict(self, photos: np.ndarray, batch_size: int = 32) -> np.ndarray:
-        """Return calibrated probabilities ``(n, classes)`` of photos ``(n, size, size, 3)``.
+        """Return calibrated probabilities ``(n, classes)`` of pictures ``(n, size, size, 3)``.
 
-        Photos are RGB, 0..255, of any number type.
+        They are RGB, 0..255, of any number type. Each is answered by itself; for the mean over
+        the scales of a photo see ``footprints.classifier``.
         """
         if not len(photos):
             return np.zeros((0, len(self.classes)))
@@ -212,6 +216,7 @@ def save_model(
     temperature: float = 1.0,
     threshold: float | None = None,
     settings: Mapping[str, Any] | None = None,
+    scales: Sequence[str] = DEFAULT_SCALES,
     extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model without optimizer, compressed (DEFLATE), whole or not at all.
@@ -224,6 +229,7 @@ def save_model(
         temperature: Of ``footprints.metrics.fit_temperature``.
         threshold: Least calibrated probability of an answer; None if it could not be chosen.
         settings: How ``prepare`` cut the crops.
+        scales: Which pictures of a photo it was trained on, see ``footprints.scales``.
         extra: Further facts for the reader, such as scores; must be fit for JSON.
 
     Raises:
@@ -245,6 +251,7 @@ def save_model(
         "temperature": float(temperature),
         "threshold": None if threshold is None else float(threshold),
         "settings": dict(settings or {}),
+        "scales": list(scales),
         "keras_version": keras.__version__,
     }
     # A new model of the same layers is not compiled: neither optimizer nor loss is stored.
@@ -286,7 +293,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         raise UserError(f"{strange} (damaged)") from error
     if not isinstance(facts, dict) or not _is_sound(facts):
         raise UserError(f"{strange} (a Keras model without class names)")
-    if facts["format"] > _FORMAT:
+    if facts["format"] > _FORMAT or not are_scales(facts.get("scales", list(DEFAULT_SCALES))):
         raise UserError(f"{path}: was made by a newer release of footprints; update this one")
     return facts
 
@@ -335,6 +342,7 @@ def load_model(path: Path) -> SavedModel:
         backbone=facts["backbone"],
         image_size=facts["image_size"],
         settings=facts.get("settings") or {},
+        scales=scales_of(facts),
         metadata=facts,
     )
 

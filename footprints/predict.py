@@ -37,6 +37,7 @@ from footprints.files import sha256_of, write_bytes, write_json, write_text
 from footprints.folders import printable
 from footprints.photos import PhotoError, find_photos, load_photo
 from footprints.progress import progress
+from footprints.scales import scales_of
 from footprints.settings import Settings
 
 RESULTS = "predictions.json"
@@ -124,14 +125,15 @@ def main(argv: list[str] | None = None) -> int:
     failures: list[Failure] = []
     complete = False
     mode = "centre" if detector is None else "detect"
+    with_photo = "photo" in scales_of(metadata)
     pictures = Pictures(args.output_dir / PICTURES, root) if args.annotate else None
     try:
         with CropPool(detector, settings, _processes(args.processes, len(photos))) as pool:
             classifier = Classifier(args.model)  # while the detectors start
-            side = classifier.image_size
-            classifier.predict([np.zeros((side, side, 3), np.uint8)])  # the first call takes long
+            blank = [np.zeros((classifier.image_size, classifier.image_size, 3), np.uint8)]
+            classifier.predict(blank, blank)  # the first call takes long
             started = time.monotonic()
-            results = pool.map(Job(photo, mode, None) for photo in photos)
+            results = pool.map(Job(photo, mode, with_photo=with_photo) for photo in photos)
             results = progress(results, len(photos), "predict")
             for found in classified(results, classifier, root, top_k, threshold):
                 if isinstance(found, Failure):
@@ -155,6 +157,7 @@ def main(argv: list[str] | None = None) -> int:
                 "detector": None if detector is None else printable(detector),
                 "detector_sha256": None if detector is None else sha256_of(detector),
                 "classes": metadata["classes"],
+                "scales": scales_of(metadata),
                 "temperature": metadata.get("temperature") or 1.0,
                 "threshold": threshold,
                 "settings": {f.name: getattr(settings, f.name) for f in fields(Settings)},
@@ -171,7 +174,8 @@ def classified(
     """Classify crops batch by batch, while the pool finds the next ones; the order is kept.
 
     Args:
-        results: Of ``CropPool.map``, with the crop in ``rgb``.
+        results: Of ``CropPool.map``, with the crop in ``rgb`` and, for a classifier of two scales,
+            the whole photo in ``photo_rgb``.
         classifier: Names the animals.
         root: Folder that photos are named relative to.
         top_k: Classes in a ranking.
@@ -193,7 +197,8 @@ def _named(
     batch: list[Result], classifier: Classifier, root: Path, top_k: int, threshold: float
 ) -> Iterator[Answer | Failure]:
     good = [result for result in batch if result.reason is None]
-    rows = iter(classifier.predict([result.rgb for result in good]))
+    wholes = [result.photo_rgb for result in good] if "photo" in classifier.scales else None
+    rows = iter(classifier.predict([result.rgb for result in good], wholes))
     for result in batch:
         name = _name(result.job.source, root)
         if result.reason is not None:

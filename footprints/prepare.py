@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import sys
 from dataclasses import asdict
@@ -18,9 +19,20 @@ from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.files import remove_leftovers, sha256_of, write_json
 from footprints.folders import printable
 from footprints.manifest import Journal
-from footprints.prepare_sets import SET_NAMES, DataSet, Item, list_set, recall, recipe_of, record_of
+from footprints.prepare_sets import (
+    SET_NAMES,
+    DataSet,
+    Item,
+    job_of,
+    list_set,
+    note_result,
+    pending_scales,
+    recall,
+    recipe_of,
+)
 from footprints.prepare_tables import Division, finish, report_shared
 from footprints.progress import available_cores, progress
+from footprints.scales import DEFAULT_SCALES, SCALES
 from footprints.settings import Settings
 from footprints.similarity import DEFAULT_MAX_DISTANCE, HASH_BITS
 
@@ -80,6 +92,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--processes", type=int, metavar="N", help="at a time; 0: in this one (default: one a core)"
     )
+    parser.add_argument(
+        "--scales",
+        nargs="+",
+        choices=SCALES,
+        default=list(DEFAULT_SCALES),
+        help="pictures of each photo: crop is the print; photo, which may be added, is the whole "
+        "photo, made square by mirroring its edges (default: crop)",
+    )
     crop_settings.add_flags(parser)
     return parser
 
@@ -114,9 +134,11 @@ def main(argv: list[str] | None = None) -> int:
             mode = "whole"
             if name == "real" or args.detect_oat:
                 mode = "detect" if detector else "centre"
-            recipe = recipe_of(mode, settings, detector_hash)
+            recipes = {"crop": recipe_of(mode, settings, detector_hash)}
+            if "photo" in args.scales and mode != "whole":  # else it would be the crop once more
+                recipes["photo"] = recipe_of("whole", settings, None)
             items = [Item(photo) for photo in listing.photos]
-            sets.append(DataSet(name, folders[name], listing, mode, recipe, items))
+            sets.append(DataSet(name, folders[name], listing, mode, recipes, items))
             recall(sets[-1], journal, store)
         _make_crops(sets, detector, settings, args.processes, store, journal)
         _note_settings(args.output_dir / "settings.json", settings)
@@ -124,6 +146,8 @@ def main(argv: list[str] | None = None) -> int:
             facts = {"mode": dataset.mode, "settings": asdict(settings)}
             if detector and dataset.mode == "detect":
                 facts |= {"detector": printable(detector.name), "detector_sha256": detector_hash}
+            if dataset.scales != DEFAULT_SCALES:
+                facts["scales"] = dataset.scales
             finish(dataset, args.output_dir / dataset.name, division, store, facts)
         report_shared(sets, args.max_distance)
     some_left_out = any(item.reason for dataset in sets for item in dataset.items)
@@ -144,6 +168,8 @@ def _check_flags(args: argparse.Namespace, parser: argparse.ArgumentParser) -> N
         parser.error("--val_fraction must lie above 0 and below 1, --test_fraction from 0 to 1")
     if args.val_fraction + args.test_fraction >= 1:
         parser.error("--val_fraction and --test_fraction leave nothing to learn from")
+    if "crop" not in args.scales:
+        parser.error("--scales must have crop among them")
     if args.seed < 0:
         parser.error(f"--seed must not be negative, got {args.seed}")
     if not 0 <= args.max_distance <= HASH_BITS:
@@ -192,39 +218,40 @@ def _make_crops(
     store: CropStore,
     journal: Journal,
 ) -> None:
-    """Make the crops that are missing; each is noted down as soon as it is there."""
+    """Make the pictures that are missing; each is noted down as soon as it is there."""
     pending = [
-        (dataset, item)
+        (dataset, item, scales)
         for dataset in sets
         for item in dataset.items
-        if item.record is None and item.reason is None
+        if (scales := pending_scales(dataset, item))
     ]
     for dataset in sets:
-        missing = sum(one is dataset for one, _ in pending)
+        missing = [
+            f"{sum(one is dataset and scale in scales for one, _, scales in pending)} {what}"
+            for scale, what in (("crop", "crops"), ("photo", "whole photos"))
+            if scale in dataset.scales
+        ]
         print(
             f"{dataset.name}: {len(dataset.items)} photos, "
             f"{len({item.photo.label for item in dataset.items if item.photo.label})} classes; "
-            f"{missing} crops to make",
+            f"{' and '.join(missing)} to make",
             flush=True,
         )
     if not pending:
         return
-    from footprints.crop_pool import CropPool, Job
+    from footprints.crop_pool import CropPool
 
-    if all(dataset.mode != "detect" for dataset, _ in pending):
+    if all(dataset.mode != "detect" or "crop" not in scales for dataset, _, scales in pending):
         detector = None
     if processes is None:
         processes = min(available_cores(), len(pending))
-    jobs = [
-        Job(source=item.photo.path, mode=dataset.mode, target=store.new_incoming(number))
-        for number, (dataset, item) in enumerate(pending)
-    ]
+    numbers = itertools.count()
+    targets = [{s: store.new_incoming(next(numbers)) for s in scales} for *_, scales in pending]
+    jobs = [job_of(*one, paths) for one, paths in zip(pending, targets, strict=True)]
     with CropPool(detector, settings, processes) as pool:
         results = progress(pool.map(jobs), len(jobs), "crops")
-        for (dataset, item), result in zip(pending, results, strict=True):
-            record = record_of(dataset, item, result, store)
-            item.record, item.reason = record, record.reason
-            journal.add(record)
+        for (dataset, item, _), paths, result in zip(pending, targets, results, strict=True):
+            note_result(dataset, item, result, paths, store, journal)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from footprints.crop_store import CropStore, crop_key
+from footprints.crop_worker import Job, Result
 from footprints.errors import UserError
 from footprints.folders import FiledPhoto, Listing, list_photos, printable
 from footprints.manifest import CropRecord, Journal
@@ -23,25 +25,41 @@ _CROP_RULES = 1  # raise it when crops of the same settings come to look differe
 
 @dataclass
 class Item:
-    """A photo on its way: a reason not to use it, or a record of its crop, or neither yet."""
+    """A photo on its way: a reason not to use it, or a record of its picture at each scale.
+
+    Scales whose picture is still to be made are not among the records.
+    """
 
     photo: FiledPhoto
     size: int = 0
     mtime_ns: int = 0
     reason: str | None = None
-    record: CropRecord | None = None
+    records: dict[str, CropRecord] = field(default_factory=dict)
+
+    @property
+    def record(self) -> CropRecord:
+        """Of the crop."""
+        return self.records["crop"]
 
 
 @dataclass
 class DataSet:
-    """One of the two data sets: its photos, and how they are cut."""
+    """One of the two data sets: its photos, and how they are cut.
+
+    ``recipes`` are those of ``recipe_of`` for each scale, the crop first.
+    """
 
     name: str
     folder: Path
     listing: Listing
     mode: str  # of crop_pool.Job: detect, centre, whole
-    recipe: str
+    recipes: dict[str, str]
     items: list[Item]
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        """Those that each photo has a picture of."""
+        return tuple(self.recipes)
 
     @property
     def usable(self) -> list[Item]:
@@ -106,27 +124,37 @@ def recall(dataset: DataSet, journal: Journal, store: CropStore) -> None:
             item.reason = _reason_not_to_read(photo.path) or "vanished meanwhile"
             continue
         item.size, item.mtime_ns = status.st_size, status.st_mtime_ns
-        stamp = (dataset.name, photo.source, item.size, item.mtime_ns)
-        record = journal.find(*stamp, dataset.recipe)
-        if record is None and journal.may_know(item.size, dataset.recipe):
-            with contextlib.suppress(PhotoError):
-                digest = hashlib.sha256(read_file(photo.path)).hexdigest()
-                known = journal.find_content(digest, dataset.recipe)
-                if known is not None and store.has(known.key, known.crop_bytes):
-                    record = replace(
-                        known,
-                        set_name=dataset.name,
-                        source=photo.source,
-                        size=item.size,
-                        mtime_ns=item.mtime_ns,
-                    )
-                    journal.add(record)
-        if record is None:
-            continue
-        if record.reason:  # it may have been a matter of permissions or a bad cable
-            item.reason = _reason_not_to_load(photo.path)
-        elif store.has(record.key, record.crop_bytes):
-            item.record = record
+        for scale, recipe in dataset.recipes.items():
+            record = _known(dataset, item, recipe, journal, store)
+            if record is None:
+                continue
+            if record.reason:  # it may have been a matter of permissions or a bad cable
+                item.reason = _reason_not_to_load(photo.path)
+                break
+            if store.has(record.key, record.crop_bytes):
+                item.records[scale] = record
+
+
+def _known(
+    dataset: DataSet, item: Item, recipe: str, journal: Journal, store: CropStore
+) -> CropRecord | None:
+    """Return what the journal knows of a photo, by its place or else by its content."""
+    photo = item.photo
+    record = journal.find(dataset.name, photo.source, item.size, item.mtime_ns, recipe)
+    if record is None and journal.may_know(item.size, recipe):
+        with contextlib.suppress(PhotoError):
+            digest = hashlib.sha256(read_file(photo.path)).hexdigest()
+            known = journal.find_content(digest, recipe)
+            if known is not None and store.has(known.key, known.crop_bytes):
+                record = replace(
+                    known,
+                    set_name=dataset.name,
+                    source=photo.source,
+                    size=item.size,
+                    mtime_ns=item.mtime_ns,
+                )
+                journal.add(record)
+    return record
 
 
 def _reason_not_to_read(path: Path) -> str | None:
@@ -145,23 +173,68 @@ def _reason_not_to_load(path: Path) -> str | None:
     return None
 
 
-def record_of(dataset: DataSet, item: Item, result: Any, store: CropStore) -> CropRecord:
-    """Take a crop from the pool into the store and describe it."""
-    record = CropRecord(
-        dataset.name, item.photo.source, item.size, item.mtime_ns, dataset.recipe, result.reason
-    )
-    if result.reason is not None:
-        return record
-    key = crop_key(result.sha256, dataset.recipe)
+def pending_scales(dataset: DataSet, item: Item) -> list[str]:
+    """Return the scales at which a photo's picture is still to be made."""
+    if item.reason is not None:
+        return []
+    return [scale for scale in dataset.scales if scale not in item.records]
+
+
+def job_of(dataset: DataSet, item: Item, scales: list[str], targets: Mapping[str, Path]) -> Job:
+    """Return the job that makes a photo's pictures at some scales, in one go."""
+    if "crop" not in scales:
+        return Job(item.photo.path, "whole", targets["photo"])
+    with_photo = "photo" in scales
+    photo_target = targets["photo"] if with_photo else None
+    return Job(item.photo.path, dataset.mode, targets["crop"], with_photo, photo_target)
+
+
+def note_result(
+    dataset: DataSet,
+    item: Item,
+    result: Result,
+    targets: Mapping[str, Path],
+    store: CropStore,
+    journal: Journal,
+) -> None:
+    """Take a photo's pictures from the pool into the store and write them into the journal.
+
+    Args:
+        dataset: Of the photo.
+        item: The photo; its records or its reason are filled in.
+        result: Of the job.
+        targets: Where the pictures are, by scale.
+        store: Where they go.
+        journal: Knows them from then on.
+    """
+    item.reason = result.reason
+    for scale, target in targets.items():
+        recipe = dataset.recipes[scale]
+        record = CropRecord(
+            dataset.name, item.photo.source, item.size, item.mtime_ns, recipe, result.reason
+        )
+        if result.reason is None:
+            record = _described(record, scale, result, target, store)
+            item.records[scale] = record
+        journal.add(record)
+
+
+def _described(
+    record: CropRecord, scale: str, result: Result, target: Path, store: CropStore
+) -> CropRecord:
+    key = crop_key(result.sha256, record.recipe)
+    box, confidence, fallback = result.box_xyxy, result.confidence, result.fallback
+    if scale == "photo":
+        box, confidence, fallback = (0, 0, result.width, result.height), None, False
     return replace(
         record,
         sha256=result.sha256,
         phash=result.phash,
         key=key,
-        crop_bytes=store.take(result.job.target, key),
-        box_xyxy=tuple(round(float(value), 2) for value in result.box_xyxy),
-        confidence=None if result.confidence is None else round(float(result.confidence), 4),
-        fallback=bool(result.fallback),
+        crop_bytes=store.take(target, key),
+        box_xyxy=tuple(round(float(value), 2) for value in box),
+        confidence=None if confidence is None else round(float(confidence), 4),
+        fallback=bool(fallback),
         width=int(result.width),
         height=int(result.height),
     )

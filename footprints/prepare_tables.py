@@ -14,8 +14,15 @@ from footprints.crop_store import CropStore, crop_name, lay_out, pending_changes
 from footprints.errors import UserError
 from footprints.files import write_text
 from footprints.folders import SPLITS, printable
-from footprints.manifest import LEFT_OUT_COLUMNS, MANIFEST_COLUMNS, CropRecord, csv_text
+from footprints.manifest import (
+    LEFT_OUT_COLUMNS,
+    MANIFEST_COLUMNS,
+    SCALE_COLUMN,
+    CropRecord,
+    csv_text,
+)
 from footprints.prepare_sets import DataSet
+from footprints.scales import folder_of
 from footprints.similarity import near_duplicate_groups
 from footprints.splits import grouped_split
 
@@ -78,25 +85,31 @@ def finish(
     _check_parts(dataset, splits, parts)
 
     wanted, rows = {}, []
+    several = len(dataset.scales) > 1
     for item, split, group in zip(usable, splits, groups, strict=True):
-        record = item.record
-        name = f"{split}/{item.photo.label}/{crop_name(record.source, record.key)}"
-        wanted[name] = store.path_of(record.key)
-        confidence = "" if record.confidence is None else record.confidence
-        rows.append(
-            [
-                *(name, printable(record.source), record.sha256, item.photo.label, split, group),
-                *(*record.box_xyxy, confidence, int(record.fallback)),
-                *(record.width, record.height),
-            ]
-        )
+        label, file = item.photo.label, crop_name(item.record.source, item.record.key)
+        for scale in dataset.scales:  # a photo's pictures have one name and lie in one part
+            record = item.records[scale]
+            name = f"{folder_of(split, scale)}/{label}/{file}"
+            wanted[name] = store.path_of(record.key)
+            confidence = "" if record.confidence is None else record.confidence
+            rows.append(
+                [
+                    *(name, printable(record.source), record.sha256, label, split, group),
+                    *(*record.box_xyxy, confidence, int(record.fallback)),
+                    *(record.width, record.height, *([scale] if several else [])),
+                ]
+            )
     classes = sorted({str(item.photo.label) for item in usable})
     tables = {
         "classes.json": json.dumps(classes, ensure_ascii=False, indent=2) + "\n",
         "prepare.json": json.dumps(facts | asdict(division), indent=2) + "\n",
-        "manifest.csv": csv_text(MANIFEST_COLUMNS, sorted(rows)),
+        "manifest.csv": csv_text(
+            (*MANIFEST_COLUMNS, *([SCALE_COLUMN] if several else [])), sorted(rows)
+        ),
     }
-    class_folders = [*parts, *(f"{part}/{label}" for part in parts for label in classes)]
+    folders = [folder_of(part, scale) for scale in dataset.scales for part in parts]
+    class_folders = [*folders, *(f"{name}/{label}" for name in folders for label in classes)]
     if pending_changes(folder, wanted, class_folders) or not _is_text(
         folder / "manifest.csv", tables["manifest.csv"]
     ):

@@ -14,13 +14,14 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from footprints.errors import UserError
+from footprints.scales import DEFAULT_SCALES, SCALES, folder_of
 
 SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class Part:
-    """The crops of one split: paths in class order, then by name."""
+    """The photos of one split, by their crops: paths in class order, then by name."""
 
     folder: Path
     paths: tuple[Path, ...]
@@ -32,7 +33,9 @@ class PreparedSet:
     """One data set of crops, ``<prepared>/oat`` or ``<prepared>/real``.
 
     ``classes`` are the class folders on disk, sorted; ``image_size`` is the side of every crop in
-    pixels; ``settings`` is what ``prepare`` noted about how they were cut.
+    pixels; ``settings`` is what ``prepare`` noted about how they were cut. ``scales`` are the
+    pictures that there are of each photo: crops in ``<split>``, of the same names in
+    ``<split>_photo`` whole photos.
     """
 
     folder: Path
@@ -40,10 +43,34 @@ class PreparedSet:
     image_size: int
     settings: dict[str, Any]
     parts: dict[str, Part]
+    scales: tuple[str, ...] = DEFAULT_SCALES
 
     def counts(self, split: str) -> np.ndarray:
-        """Return the number of crops of each class, ``(classes,)``."""
+        """Return the number of photos of each class, ``(classes,)``."""
         return np.bincount(self.parts[split].labels, minlength=len(self.classes))
+
+    def paths(self, split: str, scale: str) -> tuple[Path, ...]:
+        """Return the pictures of one scale, in the order of the part."""
+        folder = self.folder / folder_of(split, scale)
+        return tuple(folder / path.parent.name / path.name for path in self.parts[split].paths)
+
+    def with_scales(self, scales: Sequence[str], model: str) -> PreparedSet:
+        """Return the set with the pictures that a model looks at.
+
+        Args:
+            scales: The model's.
+            model: What to call the model in an error.
+
+        Raises:
+            UserError: If there are no such pictures.
+        """
+        absent = sorted(set(scales) - set(self.scales))
+        if absent:
+            raise UserError(
+                f"{model}: looks at {' and '.join(scales)} of each photo, {self.folder} has only "
+                f"{' and '.join(self.scales)}; run prepare again with --scales {' '.join(scales)}"
+            )
+        return dataclasses.replace(self, scales=tuple(scales))
 
     def with_classes(self, classes: Sequence[str], model: str) -> PreparedSet:
         """Return the set with its crops numbered by a model's classes.
@@ -78,9 +105,11 @@ class PreparedSet:
         """Return a digest of which crops are where; it changes when ``prepare`` changes them."""
         digest = hashlib.sha256()
         for split in sorted(self.parts):
-            for path in self.parts[split].paths:
-                name = f"{split}/{path.parent.name}/{path.name}/{path.stat().st_size}\n"
-                digest.update(name.encode(errors="surrogateescape"))
+            for scale in self.scales:
+                for path in self.paths(split, scale):
+                    part = folder_of(split, scale)
+                    name = f"{part}/{path.parent.name}/{path.name}/{path.stat().st_size}\n"
+                    digest.update(name.encode(errors="surrogateescape"))
         return digest.hexdigest()
 
 
@@ -131,12 +160,41 @@ def open_set(folder: Path, splits: tuple[str, ...]) -> PreparedSet:
         )
         for split, crops in found.items()
     }
-    size = _common_size([path for part in parts.values() for path in part.paths])
-    return PreparedSet(folder, tuple(classes), size, _settings_of(folder), parts)
+    scales = _scales_of(folder, found)
+    prepared = PreparedSet(folder, tuple(classes), 0, _settings_of(folder), parts, scales)
+    size = _common_size([p for split in splits for s in scales for p in prepared.paths(split, s)])
+    return dataclasses.replace(prepared, image_size=size)
 
 
 def _few(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _scales_of(folder: Path, found: dict[str, dict[str, list[Path]]]) -> tuple[str, ...]:
+    """Return the scales that a set has, after a look that each photo has all of them.
+
+    Raises:
+        UserError: If the crops of a part and its pictures of another scale are not of the same
+            photos.
+    """
+    scales = list(DEFAULT_SCALES)
+    for scale in SCALES[1:]:
+        if not any((folder / folder_of(split, scale)).is_dir() for split in SPLITS):
+            continue
+        for split, crops in found.items():
+            other = folder / folder_of(split, scale)
+            names = [
+                {f"{name}/{path.name}" for name, paths in pictures.items() for path in paths}
+                for pictures in (crops, _crops_by_class(other))
+            ]
+            odd = sorted(names[0] ^ names[1])
+            if odd:
+                raise UserError(
+                    f"{odd[0]}: is in only one of {folder / split} and {other.name}; "
+                    "run prepare again"
+                )
+        scales.append(scale)
+    return tuple(scales)
 
 
 def _crops_by_class(part: Path) -> dict[str, list[Path]]:

@@ -21,6 +21,7 @@ import numpy as np
 
 from footprints import files
 from footprints.errors import UserError, run
+from footprints.scales import DEFAULT_SCALES
 
 if TYPE_CHECKING:
     import keras
@@ -177,6 +178,8 @@ def train_stage(stage: str, prepared: PreparedSet, args: argparse.Namespace) -> 
             for name, value in dataclasses.asdict(phase).items()
         },
     }
+    if prepared.scales != DEFAULT_SCALES:
+        settings["scales"] = list(prepared.scales)
     if not args.resume:
         folder.clear()
     elif path.is_file():
@@ -192,7 +195,8 @@ def train_stage(stage: str, prepared: PreparedSet, args: argparse.Namespace) -> 
     from footprints.loader import CropLoader
 
     train, val = CropLoader(prepared, "train"), CropLoader(prepared, "val")
-    _say(f"{stage}: {len(train)} crops to learn from, {len(val)} for validation")
+    what = "crops" if len(prepared.scales) == 1 else f"photos ({' and '.join(prepared.scales)})"
+    _say(f"{stage}: {train.n_photos} {what} to learn from, {val.n_photos} for validation")
     train.check()
     val.check()
     model, first = _model_at(stage, folder, train, prepared, start, backbone, args.seed)
@@ -320,19 +324,19 @@ def _finish(
     from footprints.plots import curves_png
     from footprints.training import predict_batches, validation_scores
 
-    raw = predict_batches(model, val)
-    temperature = metrics.fit_temperature(raw, val.labels)
+    raw, labels = predict_batches(model, val), val.photo_labels
+    temperature = metrics.fit_temperature(raw, labels)
     probabilities = calibrated(raw, temperature)
-    threshold = choose_threshold(probabilities, val.labels)
-    scores = validation_scores(raw, val.labels)
+    threshold = choose_threshold(probabilities, labels)
+    scores = validation_scores(raw, labels)
     validation = {
-        "photos": len(val),
+        "photos": len(labels),
         "loss": scores["val_loss"],
         "accuracy": scores["val_accuracy"],
         "macro_f1": scores["val_macro_f1"],
-        "expected_calibration_error": metrics.expected_calibration_error(raw, val.labels),
+        "expected_calibration_error": metrics.expected_calibration_error(raw, labels),
         "expected_calibration_error_calibrated": metrics.expected_calibration_error(
-            probabilities, val.labels
+            probabilities, labels
         ),
     }
     history = {
@@ -356,9 +360,10 @@ def _finish(
         temperature=temperature,
         threshold=threshold,
         settings=prepared.settings,
+        scales=prepared.scales,
         extra={"training": settings, "validation": validation},
     )
-    low, high = metrics.wilson_interval(scores["val_accuracy"] * len(val), len(val))
+    low, high = metrics.wilson_interval(scores["val_accuracy"] * len(labels), len(labels))
     _say(
         f"{stage}: {path}, {path.stat().st_size / 1e6:.1f} MB; validation accuracy "
         f"{scores['val_accuracy']:.3f} ({low:.3f} to {high:.3f}), "

@@ -87,6 +87,7 @@ class _Features:
             front, augment, train, folder, n_views=phase.cached_views, seed=seed, name="train"
         )
         self._val = FeatureCache(front, None, val, folder, n_views=1, seed=seed, name="val")
+        self._per_photo = val.per_photo
 
     def train(self, rng: np.random.Generator, **fit: Any) -> dict[str, list[float]]:
         features, order = self._cache.draw(rng)
@@ -101,16 +102,23 @@ class _Features:
         ).history
 
     def validate(self) -> np.ndarray:
-        return self.net.predict(self._val.view(0), batch_size=256, verbose=0)
+        return self._per_photo(self.net.predict(self._val.view(0), batch_size=256, verbose=0))
 
 
 def predict_batches(model: keras.Model, loader: CropLoader, batch_size: int = 64) -> np.ndarray:
-    """Return uncalibrated probabilities ``(n, classes)`` in the loader's order."""
-    return np.concatenate([model.predict_on_batch(x) for x, _ in loader.batches(batch_size)])
+    """Return uncalibrated probabilities ``(photos, classes)`` in the loader's order."""
+    batches = [model.predict_on_batch(x) for x, _ in loader.batches(batch_size)]
+    return loader.per_photo(np.concatenate(batches))
 
 
 def validation_scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return ``val_loss`` (cross entropy alone), ``val_accuracy`` and ``val_macro_f1``."""
+    """Return ``val_loss`` (cross entropy alone), ``val_accuracy`` and ``val_macro_f1``.
+
+    Args:
+        probabilities: One row a photo, ``(photos, classes)``: where a photo has pictures of two
+            scales, their mean. So early stopping goes by the answers that users get.
+        labels: ``(photos,)``.
+    """
     matrix = metrics.confusion_matrix(labels, probabilities.argmax(1), probabilities.shape[1])
     return {
         "val_loss": metrics.negative_log_likelihood(probabilities, labels),
@@ -156,8 +164,8 @@ def run_phase(
         phase: What to do.
         number: Of the phase within the stage, from 0.
         stage: ``oat`` or ``real``.
-        train: Training crops.
-        val: Validation crops; they only choose the epoch.
+        train: Training crops; of two scales each picture counts by itself.
+        val: Validation crops; they only choose the epoch. Of two scales the photo counts.
         seed: Of the whole training.
         weights: Class weights for the training loss, or None.
         folder: Where the state is kept.
@@ -187,7 +195,7 @@ def run_phase(
         start = EarlyStopping(phase.patience, MONITORS[phase.monitor])
         state = PhaseState(epoch=0, stopping=start, rows=[])
         if number > 0:  # a later phase must be better than what it begins with
-            scores = validation_scores(source.validate(), val.labels)
+            scores = validation_scores(source.validate(), val.photo_labels)
             start.step(scores[phase.monitor], 0)
             state.best = net.get_weights()
     else:
@@ -207,7 +215,7 @@ def run_phase(
             "epoch": state.epoch + 1,
             "loss": float(history["loss"][-1]),
             "accuracy": float(history["accuracy"][-1]),
-            **validation_scores(source.validate(), val.labels),
+            **validation_scores(source.validate(), val.photo_labels),
         }
         is_best = stopping.step(row[phase.monitor], state.epoch + 1)
         row["seconds"] = round(time.monotonic() - started, 3)

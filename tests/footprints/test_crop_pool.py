@@ -115,6 +115,23 @@ def test_modes_without_detection(pool, photos, mode, square, fallback) -> None:
     assert result.box_xyxy == ((0, 0, 128, 64) if mode == "whole" else square)
 
 
+def test_the_whole_photo_comes_with_the_crop(pool, photos, tmp_path) -> None:
+    crop, whole = tmp_path / "crop.png", tmp_path / "whole.png"
+    sent, written, plain, one = pool.map(
+        [
+            Job(photos[9], with_photo=True),
+            Job(photos[9], "detect", crop, with_photo=True, photo_target=whole),
+            Job(photos[9]),
+            Job(photos[9], "whole"),
+        ]
+    )
+    assert (written.rgb, written.photo_rgb, plain.photo_rgb) == (None, None, None)
+    for path, made, alone in ((crop, sent.rgb, plain.rgb), (whole, sent.photo_rgb, one.rgb)):
+        np.testing.assert_array_equal(made, alone)
+        with Image.open(path) as picture:
+            np.testing.assert_array_equal(np.array(picture), made)
+
+
 def test_without_a_detector_everything_is_centred_and_says_so(photos) -> None:
     with CropPool(None, Settings(image_size=64), 1) as pool:
         results = list(pool.map(Job(path) for path in photos))

@@ -132,6 +132,12 @@ def test_repeated_calls_agree(classifier):
     )
 
 
+def test_a_model_of_crops_does_not_look_at_photos(classifier):
+    assert classifier.scales == ("crop",)
+    found = classifier.predict(pictures(2), pictures(2, seed=5))
+    np.testing.assert_array_equal(found, classifier.predict(pictures(2)))
+
+
 def test_no_pictures(classifier):
     assert classifier.predict([]).shape == (0, len(CLASSES))
 

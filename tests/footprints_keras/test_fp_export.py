@@ -102,6 +102,7 @@ def test_classifier_reads_every_format(name, exported, model_file):
         THRESHOLD,
         SIDE,
     )
+    assert other.scales == ("crop",)
     many = pictures(12, seed=5)
     difference = np.abs(original.predict(many) - other.predict(many))
     allowed = export.FORMATS[name]

@@ -356,7 +356,7 @@ def test_what_was_answered_is_kept_when_stopped(
         save(tmp_path / "photos" / f"{i:02}.png", red_photo(i))
     original, calls = classifier.predict, []
 
-    def stopped_at_the_second_batch(batch):
+    def stopped_at_the_second_batch(batch, photos=None):
         calls.append(len(batch))
         if len(calls) == 3:  # the first call warms up
             raise KeyboardInterrupt

@@ -70,6 +70,8 @@ def test_both_stages_leave_models_histories_logs_and_curves(whole, keras):
         assert saved.classes == tuple(sorted(classes))  # defect 4: a head for its own classes
         assert saved.stage == stage
         assert saved.settings == {"margin": 0.25}
+        assert saved.scales == ("crop",)
+        assert "scales" not in saved.metadata["training"]  # nor in trainings of older releases
         assert saved.model.output_shape == (None, len(classes))
         assert 0.2 <= saved.temperature <= 10
         history = json.loads((output / f"history_{stage}.json").read_text())
