@@ -354,6 +354,7 @@ def _make_trainer(
         loss=loss,
         ema_decay=config.ema_decay,
         freeze_epochs=config.freeze_epochs,
+        freeze_batch_norm=config.freeze_batch_norm,
         batch_augmentation=batch_augmentation,
         checkpoints=CheckpointFolder(checkpoint_dir, prefix) if checkpoint_dir else None,
         settings={k: v for k, v in as_dict(config).items() if k not in FREE_TO_CHANGE},
@@ -446,12 +447,12 @@ def _calibrate(
 
 def _network_name(config: TrainConfig) -> str:
     start = "ImageNet weights" if config.pretrained else "random start"
-    name = (
-        f"ResNet-{config.resnet_size} (max_pool {config.max_pool})"
-        if config.backbone == "resnet"
-        else f"ConvNeXt-{config.convnext}"
-    )
-    return f"{name}, {start}"
+    names = {
+        "resnet": f"ResNet-{config.resnet_size} (max_pool {config.max_pool})",
+        "convnext": f"ConvNeXt-{config.convnext}",
+        "efficientnet_lite0": "EfficientNet-Lite0",
+    }
+    return f"{names.get(config.backbone, config.backbone)}, {start}"
 
 
 if __name__ == "__main__":

@@ -108,6 +108,8 @@ class Trainer:
             test always show the cross entropy.
         ema_decay: Validate and keep a ``WeightAverage`` with this decay, or None.
         freeze_epochs: In so many first epochs ``model.encoder`` stays as it is.
+        freeze_batch_norm: The batch normalisations of ``model.encoder`` keep their running
+            statistics, and use them in training too; their scales and shifts are trained.
         batch_augmentation: Changes each training batch before the forward pass, or None. It gets
             features ``(batch, 1, time, freq)``, class indices ``(batch,)``, the epoch and the
             number of the batch in it, and returns features and targets: class indices, or
@@ -132,6 +134,7 @@ class Trainer:
         loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
         ema_decay: float | None = None,
         freeze_epochs: int = 0,
+        freeze_batch_norm: bool = False,
         batch_augmentation: BatchFunction | None = None,
         checkpoints: CheckpointFolder | None = None,
         settings: dict[str, Any] | None = None,
@@ -149,6 +152,7 @@ class Trainer:
         self.loss = loss
         self.average = None if ema_decay is None else WeightAverage(self.model, ema_decay)
         self.freeze_epochs = freeze_epochs
+        self.freeze_batch_norm = freeze_batch_norm
         self.batch_augmentation = batch_augmentation
         self.checkpoints = checkpoints
         self.summary: Summary | None = None  # set once the run's name is known
@@ -214,6 +218,10 @@ class Trainer:
         if self.freeze_epochs:
             frozen = epoch < self.freeze_epochs
             self.model.encoder.requires_grad_(not frozen).train(not frozen)
+        if self.freeze_batch_norm:
+            for module in self.model.encoder.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
         running = self._new_running()
         first_batch = 0
         if self._interrupted is not None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from data.augment import Augmentation
-from data.pipeline import PITCH_FACTORS
+from data.pipeline import PITCH_FACTORS, SpectrogramPipeline
 from data.signal_config import Pcen, SignalConfig
+from models.factory import BACKBONES, TIMM_PREFIX, is_timm
 from models.pretrained import IMAGENET_MEAN, IMAGENET_STD
 from utils.class_balance import STRATEGIES
 from utils.losses import CLASS_WEIGHTINGS
@@ -82,11 +83,17 @@ class TrainConfig:
         "ResNet resolution: 1 pools after the first convolution, 0 strides, 2 does neither",
         choices=(0, 1, 2),
     )
-    backbone: str = option("resnet", "kind of network", choices=("resnet", "convnext"))
+    backbone: str = option(
+        "resnet",
+        f"kind of network: {', '.join(BACKBONES)}, or {TIMM_PREFIX}NAME for any image network of "
+        "the library timm",
+    )
     convnext: str = option("tiny", "size of a ConvNeXt", choices=("tiny", "small", "base", "large"))
     pretrained: bool = option(False, "start from ImageNet weights")
     pretrained_weights: str | None = option(
-        None, "torchvision state-dict file of them; none: downloaded"
+        None,
+        "state-dict file of them, of torchvision or timm; none: downloaded, for efficientnet_lite0 "
+        "from its installed package",
     )
     seed: int = option(0, "of the split, the start weights, the order and all augmentation")
     precision: str = option(
@@ -119,6 +126,9 @@ class TrainConfig:
         type=float,
     )
     freeze_epochs: int = option(0, "train the last layer alone in so many first epochs")
+    freeze_batch_norm: bool = option(
+        False, "keep the mean and variance of the pretrained batch normalisations as they are"
+    )
     backbone_lr_factor: float = option(
         1.0, "learning rate of all layers but the last, relative to that of the last"
     )
@@ -247,6 +257,11 @@ class TrainConfig:
             raise ValueError(f"--gradient_clip_norm must be above 0, got {self.gradient_clip_norm}")
         if self.num_classes is not None and self.num_classes < 2:
             raise ValueError(f"--num_classes must be at least 2, got {self.num_classes}")
+        if self.backbone not in BACKBONES and not is_timm(self.backbone):
+            raise ValueError(
+                f"--backbone must be {', '.join(BACKBONES)} or {TIMM_PREFIX}NAME, got "
+                f"{self.backbone!r}"
+            )
         if self.pretrained_weights is not None and not self.pretrained:
             raise ValueError("--pretrained_weights needs --pretrained")
         if not 0 <= self.label_smoothing < 1:
@@ -287,6 +302,8 @@ class TrainConfig:
                 f"--backbone_lr_factor must be above 0, got {self.backbone_lr_factor}; to leave "
                 "all layers but the last as they are, use --freeze_epochs"
             )
+        if self.freeze_batch_norm and not self.pretrained:
+            raise ValueError("--freeze_batch_norm needs --pretrained")
         if self.stochastic_depth is not None:
             if not 0 <= self.stochastic_depth < 1:
                 raise ValueError(
@@ -329,6 +346,12 @@ class TrainConfig:
     @property
     def encoder_opts(self) -> dict[str, Any]:
         """``encoderOpts`` of the model file."""
+        if is_timm(self.backbone):
+            from models.timm_encoder import encoder_options  # slow to import
+
+            n_frames = self.signal.n_clip_frames(self.sequence_len)
+            size = (n_frames, SpectrogramPipeline(self.signal).n_features)
+            return encoder_options(self.backbone, pretrained=self.pretrained, input_size=size)
         if self.backbone == "convnext":
             return {
                 "input_channels": 1,

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# EfficientNet-Lite0 from ImageNet weights, for small data sets: TRAINING/presets/transfer.
+# The settings are in TRAINING/presets/transfer.
+#
+#     DATA_DIR=/path/to/clips bash TRAINING/train_transfer.sh [further flags of main.py]
+#
+# The network hears 3 s at a time; set --sequence_len to the length of your clips if it differs.
+# It was chosen for calls between 300 Hz and 12 kHz; set --fmin and --fmax if yours lie elsewhere.
+# The training clips of a class of background sounds are mixed into the others: NOISE_CLASS names
+# it, by default noise if there are clips called noise-*; NOISE_CLASS= (empty) leaves that out.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+if [[ -z "${NOISE_CLASS+set}" && -n "$(find -L "${DATA_DIR:-.}" -name 'noise-*.wav' -print -quit)" ]]; then
+    NOISE_CLASS=noise
+fi
+mixing=()
+if [[ -n "${NOISE_CLASS:-}" ]]; then
+    mixing=(--noise_from_class "$NOISE_CLASS")
+fi
+start_training transfer --debug --preset transfer ${mixing[@]+"${mixing[@]}"} "$@"
