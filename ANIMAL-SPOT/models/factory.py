@@ -10,10 +10,11 @@ from typing import Any
 from torch import nn
 
 from models.classifier import Classifier
+from models.embedding_encoder import EmbeddingEncoder
 from models.pretrained import load_resnet_imagenet
 from models.residual_encoder import ResidualEncoder
 
-BACKBONES = ("resnet", "convnext")
+BACKBONES = ("resnet", "convnext", "birdnet")
 RESNET_OPTIONS = ("input_channels", "conv_kernel_size", "max_pool", "resnet_size")
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def build_encoder(
     """Build an encoder from ``encoderOpts`` as a model file holds them.
 
     Args:
-        backbone: ``resnet`` or ``convnext``.
+        backbone: ``resnet``, ``convnext``, or ``birdnet`` for a network on embeddings.
         encoder_opts: Options of that encoder. A stored ``pretrained`` tells the past of the
             weights and loads nothing.
         pretrained: Load ImageNet weights.
@@ -66,6 +67,8 @@ def build_encoder(
         if pretrained:
             log.info("ImageNet weights of convnext_%s loaded", encoder_opts.get("convnext", "tiny"))
         return encoder
+    if backbone == "birdnet":
+        return EmbeddingEncoder(encoder_opts["dim"], encoder_opts["hidden"])
     raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}, got {backbone!r}")
 
 

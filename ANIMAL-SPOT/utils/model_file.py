@@ -42,10 +42,10 @@ class ModelFile:
         classifier_opts: ``classifierOpts`` of the file.
         signal: Signal path.
         classes: Class name to index.
-        backbone: ``resnet`` or ``convnext``.
+        backbone: ``resnet``, ``convnext`` or ``birdnet``.
         sequence_len_ms: Clip length in training; None in files of the original.
-        normalization: ``min_max``, ``db_range`` or ``pcen``; None in files of the original, which
-            does not store it.
+        normalization: ``min_max``, ``db_range``, ``pcen``, or ``none`` with ``birdnet``; None in
+            files of the original, which does not store it.
         extra: Further keys: ``seed``, ``metrics`` and ``split``.
         calibration: Temperature and thresholds, if it was calibrated.
     """
