@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import platform
 import sys
 import time
 from pathlib import Path
@@ -16,18 +15,19 @@ from torch.utils.data import DataLoader
 from data.audiodataset import ClipDataset, EpochSampler, end_workers, make_loader
 from data.batch_augment import BatchAugmentation
 from data.corpus import Corpus, CorpusError, load_corpus, report_excluded
+from data.embedding_pipeline import EmbeddingPipeline
 from data.labels import names_by_index
 from data.pipeline import SpectrogramPipeline
 from data.sampling import draw_probabilities
+from embedding_run import train_on_embeddings
 from folds import cross_validate
 from models.classifier import Classifier
 from models.factory import build_encoder, build_model
 from models.pretrained import PretrainedWeightsError
 from trainer import Trainer, TrainingError
-from utils.calibration import Calibration
 from utils.checkpoints import CheckpointFolder
-from utils.clip_scores import EVALUATED, fit_calibration, logits_of, split_fingerprint
-from utils.config import FREE_TO_CHANGE, TrainConfig, as_dict, parse_config, preset_line
+from utils.clip_scores import logits_of
+from utils.config import TrainConfig, parse_config, preset_line
 from utils.early_stopping import EarlyStopping
 from utils.errors import is_memory_error, one_line
 from utils.files import require_writable_folder
@@ -35,12 +35,12 @@ from utils.hardware import n_cores
 from utils.interrupt import Interrupted
 from utils.logging import close_log, log_to_file, start_log
 from utils.losses import TrainingLoss
-from utils.model_file import FILE_NAME, ModelFile, save_model, save_torchscript
 from utils.optimizers import build_optimizer, build_scheduler
-from utils.precision import Precision, choose_precision
-from utils.results import class_table, result_entry, write_results
+from utils.pipelines import Pipeline, pipeline_of_config, training_precision
+from utils.precision import Precision
 from utils.seeding import compute_repeatably, seed_everything
 from utils.summary import Summary, new_run_name
+from utils.training_results import Trained, finish_training, recipe_of
 
 log = logging.getLogger("TRAIN")
 
@@ -91,15 +91,18 @@ def run(config: TrainConfig) -> None:
         has_checkpoint = resumable and any(folders["checkpoint"].glob(pattern))
         log_to_file(folders["log"] / "TRAIN.log", append=has_checkpoint)
     log.info("start on %s: %s", time.strftime("%Y-%m-%d"), " ".join(sys.argv))
-    device = torch.device("cuda" if config.cuda and torch.cuda.is_available() else "cpu")
-    compute_repeatably(device)
-    precision = choose_precision(config.precision, device)
-    log.info("device %s, precision %s, seed %d", device.type, precision.name, config.seed)
+    precision = training_precision(config)
+    compute_repeatably(precision.device)
+    log.info("device %s, precision %s, seed %d", precision.device.type, precision.name, config.seed)
     if config.preset is not None:
         log.info("%s", preset_line(config))
-    pipeline = SpectrogramPipeline(config.signal)
+    pipeline = pipeline_of_config(config)
     for warning in pipeline.warnings():
         log.warning("%s", warning)
+    if config.unused:
+        log.warning("--backbone %s has no use for %s", config.backbone, ", ".join(config.unused))
+    if config.backbone == "birdnet" and folders["checkpoint"] is not None:
+        log.info("no checkpoints are kept, it takes seconds: after an interruption start again")
 
     if config.folds is not None:
         cross_validate(config, folders, pipeline, precision, train)
@@ -122,7 +125,7 @@ def train(
     config: TrainConfig,
     corpus: Corpus,
     folders: dict[str, Path | None],
-    pipeline: SpectrogramPipeline,
+    pipeline: Pipeline,
     precision: Precision,
 ) -> None:
     """Train a network on a corpus, from its newest checkpoint if there is one; test and save it."""
@@ -132,6 +135,10 @@ def train(
     log.info("%d classes: %s", len(names), ", ".join(names))
 
     seed_everything(config.seed)
+    if isinstance(pipeline, EmbeddingPipeline):
+        run_name = new_run_name(folders["summary"], run_prefix(len(names)))
+        train_on_embeddings(config, corpus, folders, pipeline, run_name)
+        return
     shares = _draw_probabilities(config, corpus)
     loaders = _make_loaders(config, corpus, pipeline, folders["cache"], device, shares)
     encoder = build_encoder(
@@ -357,7 +364,7 @@ def _make_trainer(
         freeze_batch_norm=config.freeze_batch_norm,
         batch_augmentation=batch_augmentation,
         checkpoints=CheckpointFolder(checkpoint_dir, prefix) if checkpoint_dir else None,
-        settings={k: v for k, v in as_dict(config).items() if k not in FREE_TO_CHANGE},
+        settings=recipe_of(config),
         classes=classes,
     )
 
@@ -377,72 +384,20 @@ def _train_and_save(
         results["test"] = trainer.test(loaders["test"])
     minutes, seconds = divmod(int(time.perf_counter() - started), 60)
     log.info("training took %dm %ds", minutes, seconds)
-    for result in results.values():
-        for line in class_table(result, trainer.class_names):
-            log.info("%s", line)
-    metrics = {
-        f"{phase}_{metric}": result.value_of(metric)
-        for phase, result in results.items()
-        for metric in ("loss", "accuracy", "macro_accuracy")
-    }
-    trainer.summary.add_hyper_parameters(trainer.settings, metrics)
-
-    calibration, report = _calibrate(config, trainer, loaders)
-    path = model_dir / FILE_NAME
-    content = ModelFile(
-        model=trainer.model.cpu(),
-        encoder_opts=config.encoder_opts,
-        classifier_opts=classifier_opts,
-        signal=config.signal,
-        classes=corpus.classes,
-        backbone=config.backbone,
-        sequence_len_ms=config.sequence_len,
-        normalization=config.signal.normalization,
-        extra={
-            "seed": config.seed,
-            "metrics": {k: v for k, v in metrics.items() if k.startswith("val_")},
-            "split": split_fingerprint(corpus.samples),
-        },
-        calibration=calibration,
-    )
-    (save_torchscript if config.jit_save else save_model)(content, path)
-    write_results(
-        {
-            "model": FILE_NAME,
-            "settings": as_dict(config),
-            "precision": trainer.precision.name,
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-            "classes": corpus.classes,
-            "clips": {name: len(samples) for name, samples in corpus.samples.items()},
-            "excluded_files": len(corpus.excluded),
-            "partitions": {
-                phase: result_entry(
-                    result, trainer.class_names, [s.name for s in corpus.samples[phase]]
-                )
-                for phase, result in results.items()
-            },
-            **({"calibration": report} if config.calibrate else {}),
-        },
-        model_dir / "results.json",
-    )
-    log.info("model: %s", path)
-    log.info("accuracy per class: %s", model_dir / "results.json")
-    log.info("TensorBoard: tensorboard --logdir %s", trainer.summary.folder.parent)
-
-
-def _calibrate(
-    config: TrainConfig, trainer: Trainer, loaders: dict[str, DataLoader]
-) -> tuple[Calibration, dict[str, Any]]:
-    """Fit temperature and thresholds on validation, in fp32 as in prediction, if that is wanted."""
-    if not config.calibrate:
-        return Calibration(), {}
     scored = {}
-    for phase in [name for name in EVALUATED if name in loaders]:
-        (logits,), labels = logits_of([trainer.model], loaders[phase], trainer.precision.device)
-        scored[phase] = (logits, labels)
-    calibration, report = fit_calibration(scored, trainer.class_names, config.calibration_precision)
-    trainer.summary.add_calibration(report["partitions"])
-    return calibration, report
+    if config.calibrate:  # in fp32, as in prediction
+        for phase in results:
+            (logits,), labels = logits_of([trainer.model], loaders[phase], trainer.precision.device)
+            scored[phase] = (logits, labels)
+    trained = Trained(
+        trainer.model,
+        config.encoder_opts,
+        classifier_opts,
+        config.signal,
+        config.signal.normalization,
+        trainer.precision.name,
+    )
+    finish_training(config, corpus, trained, results, scored, trainer.summary, model_dir)
 
 
 def _network_name(config: TrainConfig) -> str:

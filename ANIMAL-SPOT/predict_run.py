@@ -86,6 +86,10 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
         require_writable_folder(output_dir, "the output folder")
     models = load_models(config)
     settings = choose_settings(config, models)
+    if config.visualize and models[0].backbone == "birdnet":
+        raise ValueError(
+            f"--visualize draws spectrograms, and {models.called[0]} hears embeddings; leave it out"
+        )
     log.info("%d recordings; classes: %s", len(paths), ", ".join(settings.names))
     log.debug("settings: %s", config)
     for path in paths:

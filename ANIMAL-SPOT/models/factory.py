@@ -10,10 +10,11 @@ from typing import Any
 from torch import nn
 
 from models.classifier import Classifier
+from models.embedding_encoder import EmbeddingEncoder
 from models.pretrained import load_resnet_imagenet
 from models.residual_encoder import ResidualEncoder
 
-BACKBONES = ("resnet", "convnext", "efficientnet_lite0")
+BACKBONES = ("resnet", "convnext", "efficientnet_lite0", "birdnet")
 TIMM_PREFIX = "timm:"  # before the name of any other image network of timm
 RESNET_OPTIONS = ("input_channels", "conv_kernel_size", "max_pool", "resnet_size")
 
@@ -76,6 +77,8 @@ def build_encoder(
         if pretrained:
             log.info("pretrained weights of %s loaded", backbone.removeprefix(TIMM_PREFIX))
         return encoder
+    if backbone == "birdnet":
+        return EmbeddingEncoder(encoder_opts["dim"], encoder_opts["hidden"])
     raise ValueError(
         f"backbone must be one of {', '.join(BACKBONES)}, or {TIMM_PREFIX}<name>, got {backbone!r}"
     )

