@@ -19,6 +19,7 @@ from data.embedding_pipeline import EmbeddingPipeline
 from data.labels import names_by_index
 from data.pipeline import SpectrogramPipeline
 from data.sampling import draw_probabilities
+from data.unlabelled import add_unlabelled
 from embedding_run import train_on_embeddings
 from folds import cross_validate
 from models.classifier import Classifier
@@ -28,6 +29,7 @@ from trainer import Trainer, TrainingError
 from utils.checkpoints import CheckpointFolder
 from utils.clip_scores import logits_of
 from utils.config import TrainConfig, parse_config, preset_line
+from utils.distillation import DistillationLoss, DistillationTargets, teach
 from utils.early_stopping import EarlyStopping
 from utils.errors import is_memory_error, one_line
 from utils.files import require_writable_folder
@@ -117,6 +119,8 @@ def run(config: TrainConfig) -> None:
         seed=config.seed,
         n_processes=max(1, _n_workers(config)),
     )
+    if config.unlabelled_dir is not None:
+        _find_unlabelled(config, corpus)
     report_excluded(corpus.excluded, folders["log"])
     train(config, corpus, folders, pipeline, precision)
 
@@ -168,6 +172,9 @@ def train(
         steps_per_epoch=len(loaders["train"].batch_sampler),
         batch_augmentation=_batch_augmentation(config, pipeline, len(names)),
     )
+    if config.distill is not None:
+        said = teach(Path(config.distill), corpus, device, _n_workers(config))
+        trainer.make_targets = DistillationTargets(said, config.distill_temperature)
     prefix = run_prefix(len(names))
     run_name = None
     if trainer.checkpoints is not None:
@@ -218,6 +225,25 @@ def _check_folders(config: TrainConfig) -> dict[str, Path | None]:
     return folders
 
 
+def _find_unlabelled(config: TrainConfig, corpus: Corpus) -> None:
+    """Add the sound of ``--unlabelled_dir`` to a corpus."""
+    n_known = add_unlabelled(
+        corpus,
+        Path(config.unlabelled_dir),
+        config.sequence_len / 1000,
+        exclude_silent=config.filter_broken_audio,
+    )
+    n_train = len(corpus.samples["train"])
+    log.info(
+        "%d clips without a label in %s, %d of them in each epoch",
+        len(corpus.unlabelled),
+        config.unlabelled_dir,
+        min(n_train, len(corpus.unlabelled)),
+    )
+    if n_known:
+        log.warning("%d files there are clips of the data folder; they are left out", n_known)
+
+
 def _make_loaders(
     config: TrainConfig,
     corpus: Corpus,
@@ -240,8 +266,9 @@ def _make_loaders(
         if not samples:
             continue
         training = partition == "train"
+        unlabelled = corpus.unlabelled if training else []
         dataset = ClipDataset(
-            samples,
+            [*samples, *unlabelled],
             pipeline,
             config.signal.n_clip_frames(config.sequence_len),
             cache_dir=cache_dir,
@@ -256,6 +283,7 @@ def _make_loaders(
             drop_last=training,
             seed=config.seed,
             probabilities=shares if training else None,
+            n_extra=len(unlabelled),
         )
         loaders[partition] = make_loader(
             dataset, sampler, n_workers=_n_workers(config), pin_memory=device.type == "cuda"
@@ -310,14 +338,19 @@ def _class_counts(corpus: Corpus, shares: np.ndarray | None) -> np.ndarray:
     return np.bincount(labels, weights, minlength=len(corpus.classes))
 
 
-def _make_loss(config: TrainConfig, corpus: Corpus, shares: np.ndarray | None) -> TrainingLoss:
-    return TrainingLoss(
+def _make_loss(
+    config: TrainConfig, corpus: Corpus, shares: np.ndarray | None
+) -> TrainingLoss | DistillationLoss:
+    loss = TrainingLoss(
         _class_counts(corpus, shares),
         class_weighting=config.class_weighting,
         focal_gamma=config.focal_gamma if config.loss == "focal" else None,
         label_smoothing=config.label_smoothing,
         logit_adjustment=config.logit_adjustment,
     )
+    if config.distill is None:
+        return loss
+    return DistillationLoss(loss, config.distill_weight, config.distill_temperature)
 
 
 def _n_workers(config: TrainConfig) -> int:

