@@ -173,7 +173,8 @@ def train(
         batch_augmentation=_batch_augmentation(config, pipeline, len(names)),
     )
     if config.distill is not None:
-        said = teach(Path(config.distill), corpus, device, _n_workers(config))
+        models = [Path(config.embedding_model)] if config.embedding_model else []
+        said = teach(Path(config.distill), corpus, device, _n_workers(config), models)
         trainer.make_targets = DistillationTargets(said, config.distill_temperature)
     prefix = run_prefix(len(names))
     run_name = None

