@@ -42,7 +42,7 @@ def settings(*argv: str) -> dict:
 
 def test_shipped_presets_are_all_understood():
     names = sorted(p.name for p in FOLDER.iterdir())
-    assert names == ["published_convnext", "published_resnet18", "recommended"]
+    assert names == ["few_clips", "published_convnext", "published_resnet18", "recommended"]
     for name in names:
         assert parse_config(["--preset", name]) != TrainConfig()
 
