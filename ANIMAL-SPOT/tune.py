@@ -83,7 +83,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"{given[0]}: trials leave nothing there; only --output_dir is needed")
     start_log("TUNE", debug=config.debug)
     if not config.debug:
-        for name in ("TRAIN", "trainer", "folds", "data"):
+        quiet = ("TRAIN", "trainer", "folds", "data", "embedding_run", "head_trainer")
+        for name in (*quiet, "utils.training_results"):
             logging.getLogger(name).setLevel(logging.WARNING)
     try:
         return search(config, args.output_dir.resolve(), args.trials, args.timeout)

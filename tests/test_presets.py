@@ -42,7 +42,9 @@ def settings(*argv: str) -> dict:
 
 def test_shipped_presets_are_all_understood():
     names = sorted(p.name for p in FOLDER.iterdir())
-    assert names == ["published_convnext", "published_resnet18", "recommended", "transfer"]
+    assert names == [
+        *("few_clips", "published_convnext", "published_resnet18", "recommended", "transfer"),
+    ]
     for name in names:
         assert parse_config(["--preset", name]) != TrainConfig()
 

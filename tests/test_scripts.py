@@ -13,7 +13,10 @@ from helpers import make_corpus
 from test_main_run import TAPES
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = ("train_resnet18", "train_convnext_pretrained", "train_convnext", "train_transfer")
+SCRIPTS = (
+    *("train_resnet18", "train_convnext_pretrained", "train_convnext", "train_transfer"),
+    "train_few_clips",
+)
 TINY = (
     *("--sr", "16000", "--n_fft", "256", "--hop_length", "160", "--n_freq_bins", "32"),
     *("--fmin", "200", "--fmax", "7000", "--sequence_len", "320"),

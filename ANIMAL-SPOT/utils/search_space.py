@@ -28,7 +28,7 @@ def suggest(trial: Trial, base: TrainConfig) -> dict[str, Any]:
     if base.backbone == "birdnet":
         return {
             "embedding_head": trial.suggest_categorical("embedding_head", ["linear", "hidden"]),
-            "embedding_l2": trial.suggest_float("embedding_l2", 1e-3, 30.0, log=True),
+            "embedding_l2": trial.suggest_float("embedding_l2", 1e-3, 3.0, log=True),
         }
     drawn: dict[str, Any] = {
         "lr": trial.suggest_float("lr", base.lr / 5, base.lr * 5, log=True),
