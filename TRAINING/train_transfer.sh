@@ -12,16 +12,10 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-if [[ -z "${NOISE_CLASS+set}" && -n "$(find -L "${DATA_DIR:-.}" -name 'noise-*.wav' -print -quit)" ]]; then
-    NOISE_CLASS=noise
-fi
-mixing=()
-if [[ -n "${NOISE_CLASS:-}" ]]; then
-    mixing=(--noise_from_class "$NOISE_CLASS")
-fi
+set_noise_flags
 weights=()
 if [[ -n "${PRETRAINED_WEIGHTS:-}" ]]; then
     weights=(--pretrained_weights "$PRETRAINED_WEIGHTS")
 fi
-start_training transfer --debug --preset transfer ${mixing[@]+"${mixing[@]}"} \
+start_training transfer --debug --preset transfer ${noise_flags[@]+"${noise_flags[@]}"} \
     ${weights[@]+"${weights[@]}"} "$@"
