@@ -11,14 +11,15 @@ import numpy as np
 import torch
 
 from data import dsp
+from data.embedding_pipeline import EmbeddingFeatures
 from data.pipeline import SpectrogramPipeline
 from data.recordings import RecordingError, excerpt
-from data.signal_config import SignalConfig
 from data.window_features import WindowFeatures
 from data.windows import WindowGrid
 from models.engines import (
     CorrectedEngine,
     Engine,
+    HeadEngine,
     build_engine,
     choose_engine,
     corrected,
@@ -27,6 +28,7 @@ from models.engines import (
 )
 from predictor import MARGIN, Detector
 from utils.model_file import ModelFile, calibrated_network
+from utils.pipelines import pipeline_of_model
 from utils.predict_config import PredictConfig
 from utils.result_writers import decide_windows
 
@@ -57,10 +59,17 @@ def build_detectors(
     Raises:
         ValueError: If an engine or precision cannot be had.
     """
-    by_signal: dict[SignalConfig, WindowFeatures] = {}
+    by_signal: dict[object, WindowFeatures | EmbeddingFeatures] = {}
     detectors = []
     for model, grid in zip(models, grids, strict=True):
         signal = model.signal
+        if model.backbone == "birdnet":
+            pipeline = pipeline_of_model(model, [Path(path) for path in config.embedding_model])
+            features = by_signal.setdefault(pipeline.model.info, EmbeddingFeatures(pipeline, grid))
+            engine = HeadEngine(calibrated_network(model), config.batch_size)
+            log.info("network: on %s, %s", pipeline.model.info.name, engine.name)
+            detectors.append(Detector(engine, features, grid, float(signal.fmin)))
+            continue
         if signal not in by_signal:
             pipeline = SpectrogramPipeline(signal)
             for warning in pipeline.warnings():

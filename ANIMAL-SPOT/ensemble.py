@@ -88,7 +88,13 @@ def run(args: argparse.Namespace) -> None:
     for warning in split_warnings(ensemble, corpus):
         log.warning("%s", warning)
     scores = {
-        name: score_clips(ensemble, corpus.samples[name], device_of(args), args.num_workers)
+        name: score_clips(
+            ensemble,
+            corpus.samples[name],
+            device_of(args),
+            args.num_workers,
+            args.embedding_model,
+        )
         for name in EVALUATED
         if corpus.samples[name]
     }

@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from data.audiodataset import ClipDataset, EpochSampler, Sample, end_workers, make_loader
+from data.audiodataset import Sample, end_workers
 from data.corpus import Corpus, noise_samples, report_excluded
 from data.folds import ClipPool, assign_folds, fold_split, load_pool, warn_of_weak_folds
 from data.labels import names_by_index
-from data.pipeline import SpectrogramPipeline
 from utils.bootstrap import N_DRAWS, accuracies, class_intervals, draw_tapes, middle
 from utils.config import FREE_TO_CHANGE, TrainConfig, as_dict
 from utils.files import require_writable_folder, sole_process, write_text_atomic
 from utils.hardware import n_cores
 from utils.metrics import ConfusionMatrix, most_confused
 from utils.model_file import FILE_NAME, calibrated_network, load_model
+from utils.pipelines import Pipeline, evaluation_loader
 from utils.precision import Precision
 from utils.results import write_results
 
@@ -36,7 +36,7 @@ PREDICTIONS_FILE = "predictions.json"  # of a fold; written last, so a fold that
 log = logging.getLogger(__name__)
 
 Folders = dict[str, Path | None]
-Train = Callable[[TrainConfig, Corpus, Folders, SpectrogramPipeline, Precision], None]
+Train = Callable[[TrainConfig, Corpus, Folders, Pipeline, Precision], None]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class FoldResult:
 def cross_validate(
     config: TrainConfig,
     folders: Folders,
-    pipeline: SpectrogramPipeline,
+    pipeline: Pipeline,
     precision: Precision,
     train: Train,
 ) -> None:
@@ -114,7 +114,7 @@ def run_folds(
     config: TrainConfig,
     pool: ClipPool,
     folders: Folders,
-    pipeline: SpectrogramPipeline,
+    pipeline: Pipeline,
     precision: Precision,
     train: Train,
     after_fold: Callable[[FoldResult], None] | None = None,
@@ -166,7 +166,7 @@ def _run_fold(
     corpus: Corpus,
     fold: int,
     folders: Folders,
-    pipeline: SpectrogramPipeline,
+    pipeline: Pipeline,
     precision: Precision,
     train: Train,
 ) -> FoldResult:
@@ -217,7 +217,7 @@ def clip_probabilities(
     model: nn.Module,
     samples: Sequence[Sample],
     config: TrainConfig,
-    pipeline: SpectrogramPipeline,
+    pipeline: Pipeline,
     precision: Precision,
     cache_dir: Path | None = None,
 ) -> np.ndarray:
@@ -226,16 +226,14 @@ def clip_probabilities(
     They are rounded to six decimals, as they are written.
     """
     model = model.to(precision.device, memory_format=precision.memory_format).eval()
-    loader = make_loader(
-        ClipDataset(
-            samples,
-            pipeline,
-            config.signal.n_clip_frames(config.sequence_len),
-            cache_dir=cache_dir,
-        ),
-        EpochSampler(len(samples), config.batch_size, shuffle=False, drop_last=False, seed=0),
-        n_workers=min(config.num_workers, n_cores()),
-        pin_memory=precision.device.type == "cuda",
+    loader = evaluation_loader(
+        samples,
+        pipeline,
+        config.sequence_len,
+        batch_size=config.batch_size,
+        n_workers=config.num_workers,
+        device=precision.device,
+        cache_dir=cache_dir,
     )
     batches = []
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import platform
 import sys
 import time
 from pathlib import Path
@@ -16,18 +15,21 @@ from torch.utils.data import DataLoader
 from data.audiodataset import ClipDataset, EpochSampler, end_workers, make_loader
 from data.batch_augment import BatchAugmentation
 from data.corpus import Corpus, CorpusError, load_corpus, report_excluded
+from data.embedding_pipeline import EmbeddingPipeline
 from data.labels import names_by_index
 from data.pipeline import SpectrogramPipeline
 from data.sampling import draw_probabilities
+from data.unlabelled import add_unlabelled
+from embedding_run import train_on_embeddings
 from folds import cross_validate
 from models.classifier import Classifier
 from models.factory import build_encoder, build_model
 from models.pretrained import PretrainedWeightsError
 from trainer import Trainer, TrainingError
-from utils.calibration import Calibration
 from utils.checkpoints import CheckpointFolder
-from utils.clip_scores import EVALUATED, fit_calibration, logits_of, split_fingerprint
-from utils.config import FREE_TO_CHANGE, TrainConfig, as_dict, parse_config, preset_line
+from utils.clip_scores import logits_of
+from utils.config import TrainConfig, parse_config, preset_line
+from utils.distillation import DistillationLoss, DistillationTargets, teach
 from utils.early_stopping import EarlyStopping
 from utils.errors import is_memory_error, one_line
 from utils.files import require_writable_folder
@@ -35,12 +37,12 @@ from utils.hardware import n_cores
 from utils.interrupt import Interrupted
 from utils.logging import close_log, log_to_file, start_log
 from utils.losses import TrainingLoss
-from utils.model_file import FILE_NAME, ModelFile, save_model, save_torchscript
 from utils.optimizers import build_optimizer, build_scheduler
-from utils.precision import Precision, choose_precision
-from utils.results import class_table, result_entry, write_results
+from utils.pipelines import Pipeline, pipeline_of_config, training_precision
+from utils.precision import Precision
 from utils.seeding import compute_repeatably, seed_everything
 from utils.summary import Summary, new_run_name
+from utils.training_results import Trained, finish_training, recipe_of
 
 log = logging.getLogger("TRAIN")
 
@@ -91,15 +93,18 @@ def run(config: TrainConfig) -> None:
         has_checkpoint = resumable and any(folders["checkpoint"].glob(pattern))
         log_to_file(folders["log"] / "TRAIN.log", append=has_checkpoint)
     log.info("start on %s: %s", time.strftime("%Y-%m-%d"), " ".join(sys.argv))
-    device = torch.device("cuda" if config.cuda and torch.cuda.is_available() else "cpu")
-    compute_repeatably(device)
-    precision = choose_precision(config.precision, device)
-    log.info("device %s, precision %s, seed %d", device.type, precision.name, config.seed)
+    precision = training_precision(config)
+    compute_repeatably(precision.device)
+    log.info("device %s, precision %s, seed %d", precision.device.type, precision.name, config.seed)
     if config.preset is not None:
         log.info("%s", preset_line(config))
-    pipeline = SpectrogramPipeline(config.signal)
+    pipeline = pipeline_of_config(config)
     for warning in pipeline.warnings():
         log.warning("%s", warning)
+    if config.unused:
+        log.warning("--backbone %s has no use for %s", config.backbone, ", ".join(config.unused))
+    if config.backbone == "birdnet" and folders["checkpoint"] is not None:
+        log.info("no checkpoints are kept, it takes seconds: after an interruption start again")
 
     if config.folds is not None:
         cross_validate(config, folders, pipeline, precision, train)
@@ -114,6 +119,8 @@ def run(config: TrainConfig) -> None:
         seed=config.seed,
         n_processes=max(1, _n_workers(config)),
     )
+    if config.unlabelled_dir is not None:
+        _find_unlabelled(config, corpus)
     report_excluded(corpus.excluded, folders["log"])
     train(config, corpus, folders, pipeline, precision)
 
@@ -122,7 +129,7 @@ def train(
     config: TrainConfig,
     corpus: Corpus,
     folders: dict[str, Path | None],
-    pipeline: SpectrogramPipeline,
+    pipeline: Pipeline,
     precision: Precision,
 ) -> None:
     """Train a network on a corpus, from its newest checkpoint if there is one; test and save it."""
@@ -132,6 +139,10 @@ def train(
     log.info("%d classes: %s", len(names), ", ".join(names))
 
     seed_everything(config.seed)
+    if isinstance(pipeline, EmbeddingPipeline):
+        run_name = new_run_name(folders["summary"], run_prefix(len(names)))
+        train_on_embeddings(config, corpus, folders, pipeline, run_name)
+        return
     shares = _draw_probabilities(config, corpus)
     loaders = _make_loaders(config, corpus, pipeline, folders["cache"], device, shares)
     encoder = build_encoder(
@@ -161,6 +172,10 @@ def train(
         steps_per_epoch=len(loaders["train"].batch_sampler),
         batch_augmentation=_batch_augmentation(config, pipeline, len(names)),
     )
+    if config.distill is not None:
+        models = [Path(config.embedding_model)] if config.embedding_model else []
+        said = teach(Path(config.distill), corpus, device, _n_workers(config), models)
+        trainer.make_targets = DistillationTargets(said, config.distill_temperature)
     prefix = run_prefix(len(names))
     run_name = None
     if trainer.checkpoints is not None:
@@ -211,6 +226,25 @@ def _check_folders(config: TrainConfig) -> dict[str, Path | None]:
     return folders
 
 
+def _find_unlabelled(config: TrainConfig, corpus: Corpus) -> None:
+    """Add the sound of ``--unlabelled_dir`` to a corpus."""
+    n_known = add_unlabelled(
+        corpus,
+        Path(config.unlabelled_dir),
+        config.sequence_len / 1000,
+        exclude_silent=config.filter_broken_audio,
+    )
+    n_train = len(corpus.samples["train"])
+    log.info(
+        "%d clips without a label in %s, %d of them in each epoch",
+        len(corpus.unlabelled),
+        config.unlabelled_dir,
+        min(n_train, len(corpus.unlabelled)),
+    )
+    if n_known:
+        log.warning("%d files there are clips of the data folder; they are left out", n_known)
+
+
 def _make_loaders(
     config: TrainConfig,
     corpus: Corpus,
@@ -233,8 +267,9 @@ def _make_loaders(
         if not samples:
             continue
         training = partition == "train"
+        unlabelled = corpus.unlabelled if training else []
         dataset = ClipDataset(
-            samples,
+            [*samples, *unlabelled],
             pipeline,
             config.signal.n_clip_frames(config.sequence_len),
             cache_dir=cache_dir,
@@ -249,6 +284,7 @@ def _make_loaders(
             drop_last=training,
             seed=config.seed,
             probabilities=shares if training else None,
+            n_extra=len(unlabelled),
         )
         loaders[partition] = make_loader(
             dataset, sampler, n_workers=_n_workers(config), pin_memory=device.type == "cuda"
@@ -303,14 +339,19 @@ def _class_counts(corpus: Corpus, shares: np.ndarray | None) -> np.ndarray:
     return np.bincount(labels, weights, minlength=len(corpus.classes))
 
 
-def _make_loss(config: TrainConfig, corpus: Corpus, shares: np.ndarray | None) -> TrainingLoss:
-    return TrainingLoss(
+def _make_loss(
+    config: TrainConfig, corpus: Corpus, shares: np.ndarray | None
+) -> TrainingLoss | DistillationLoss:
+    loss = TrainingLoss(
         _class_counts(corpus, shares),
         class_weighting=config.class_weighting,
         focal_gamma=config.focal_gamma if config.loss == "focal" else None,
         label_smoothing=config.label_smoothing,
         logit_adjustment=config.logit_adjustment,
     )
+    if config.distill is None:
+        return loss
+    return DistillationLoss(loss, config.distill_weight, config.distill_temperature)
 
 
 def _n_workers(config: TrainConfig) -> int:
@@ -354,9 +395,10 @@ def _make_trainer(
         loss=loss,
         ema_decay=config.ema_decay,
         freeze_epochs=config.freeze_epochs,
+        freeze_batch_norm=config.freeze_batch_norm,
         batch_augmentation=batch_augmentation,
         checkpoints=CheckpointFolder(checkpoint_dir, prefix) if checkpoint_dir else None,
-        settings={k: v for k, v in as_dict(config).items() if k not in FREE_TO_CHANGE},
+        settings=recipe_of(config),
         classes=classes,
     )
 
@@ -376,82 +418,30 @@ def _train_and_save(
         results["test"] = trainer.test(loaders["test"])
     minutes, seconds = divmod(int(time.perf_counter() - started), 60)
     log.info("training took %dm %ds", minutes, seconds)
-    for result in results.values():
-        for line in class_table(result, trainer.class_names):
-            log.info("%s", line)
-    metrics = {
-        f"{phase}_{metric}": result.value_of(metric)
-        for phase, result in results.items()
-        for metric in ("loss", "accuracy", "macro_accuracy")
-    }
-    trainer.summary.add_hyper_parameters(trainer.settings, metrics)
-
-    calibration, report = _calibrate(config, trainer, loaders)
-    path = model_dir / FILE_NAME
-    content = ModelFile(
-        model=trainer.model.cpu(),
-        encoder_opts=config.encoder_opts,
-        classifier_opts=classifier_opts,
-        signal=config.signal,
-        classes=corpus.classes,
-        backbone=config.backbone,
-        sequence_len_ms=config.sequence_len,
-        normalization=config.signal.normalization,
-        extra={
-            "seed": config.seed,
-            "metrics": {k: v for k, v in metrics.items() if k.startswith("val_")},
-            "split": split_fingerprint(corpus.samples),
-        },
-        calibration=calibration,
-    )
-    (save_torchscript if config.jit_save else save_model)(content, path)
-    write_results(
-        {
-            "model": FILE_NAME,
-            "settings": as_dict(config),
-            "precision": trainer.precision.name,
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-            "classes": corpus.classes,
-            "clips": {name: len(samples) for name, samples in corpus.samples.items()},
-            "excluded_files": len(corpus.excluded),
-            "partitions": {
-                phase: result_entry(
-                    result, trainer.class_names, [s.name for s in corpus.samples[phase]]
-                )
-                for phase, result in results.items()
-            },
-            **({"calibration": report} if config.calibrate else {}),
-        },
-        model_dir / "results.json",
-    )
-    log.info("model: %s", path)
-    log.info("accuracy per class: %s", model_dir / "results.json")
-    log.info("TensorBoard: tensorboard --logdir %s", trainer.summary.folder.parent)
-
-
-def _calibrate(
-    config: TrainConfig, trainer: Trainer, loaders: dict[str, DataLoader]
-) -> tuple[Calibration, dict[str, Any]]:
-    """Fit temperature and thresholds on validation, in fp32 as in prediction, if that is wanted."""
-    if not config.calibrate:
-        return Calibration(), {}
     scored = {}
-    for phase in [name for name in EVALUATED if name in loaders]:
-        (logits,), labels = logits_of([trainer.model], loaders[phase], trainer.precision.device)
-        scored[phase] = (logits, labels)
-    calibration, report = fit_calibration(scored, trainer.class_names, config.calibration_precision)
-    trainer.summary.add_calibration(report["partitions"])
-    return calibration, report
+    if config.calibrate:  # in fp32, as in prediction
+        for phase in results:
+            (logits,), labels = logits_of([trainer.model], loaders[phase], trainer.precision.device)
+            scored[phase] = (logits, labels)
+    trained = Trained(
+        trainer.model,
+        config.encoder_opts,
+        classifier_opts,
+        config.signal,
+        config.signal.normalization,
+        trainer.precision.name,
+    )
+    finish_training(config, corpus, trained, results, scored, trainer.summary, model_dir)
 
 
 def _network_name(config: TrainConfig) -> str:
     start = "ImageNet weights" if config.pretrained else "random start"
-    name = (
-        f"ResNet-{config.resnet_size} (max_pool {config.max_pool})"
-        if config.backbone == "resnet"
-        else f"ConvNeXt-{config.convnext}"
-    )
-    return f"{name}, {start}"
+    names = {
+        "resnet": f"ResNet-{config.resnet_size} (max_pool {config.max_pool})",
+        "convnext": f"ConvNeXt-{config.convnext}",
+        "efficientnet_lite0": "EfficientNet-Lite0",
+    }
+    return f"{names.get(config.backbone, config.backbone)}, {start}"
 
 
 if __name__ == "__main__":

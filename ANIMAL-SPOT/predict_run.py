@@ -14,6 +14,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -86,13 +87,17 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
         require_writable_folder(output_dir, "the output folder")
     models = load_models(config)
     settings = choose_settings(config, models)
+    if config.visualize and models[0].backbone == "birdnet":
+        raise ValueError(
+            f"--visualize draws spectrograms, and {models.called[0]} hears embeddings; leave it out"
+        )
     log.info("%d recordings; classes: %s", len(paths), ", ".join(settings.names))
     log.debug("settings: %s", config)
     for path in paths:
         log.debug("input: %s", path)
     header = RunHeader(
         model_path=", ".join(config.model_path),
-        data_opts=models[0].signal.data_opts(),
+        data_opts=_data_opts(models[0]),
         min_max_norm=models[0].signal.min_max_norm,
         sequence_len=settings.sequence_len,
         hop=settings.hop,
@@ -153,6 +158,14 @@ def load_models(config: PredictConfig) -> Ensemble:
                 called=models.called,
             )
     return models
+
+
+def _data_opts(model: ModelFile) -> dict[str, Any]:
+    """Return the signal path as results show it."""
+    options = model.signal.data_opts()
+    if model.backbone == "birdnet":
+        options["embedding_model"] = model.encoder_opts["embedding_model"]
+    return options
 
 
 def choose_settings(config: PredictConfig, models: Ensemble) -> Settings:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from data.audio_io import n_resampled
+from data.embedding_pipeline import EmbeddingFeatures
 from data.recordings import (
     Recording,
     RecordingError,
@@ -52,7 +53,7 @@ class Detector:
     """
 
     engine: Engine
-    features: WindowFeatures
+    features: WindowFeatures | EmbeddingFeatures
     grid: WindowGrid
     f_min: float
     exact: Engine | None = None
@@ -506,7 +507,7 @@ class Predictor:
                 while all(cut):
                     stretches = dict(zip(grids, (c.popleft() for c in cut), strict=True))
                     n = min(n for _, n in stretches.values())  # rates may round the end otherwise
-                    shared: dict[WindowFeatures, Tensor] = {}
+                    shared: dict[WindowFeatures | EmbeddingFeatures, Tensor] = {}
                     for detector in detectors:
                         if detector.features not in shared:
                             samples, _ = stretches[detector.grid]

@@ -34,6 +34,8 @@ _RESTORED_SETTINGS = frozenset(
     }
 )
 
+# (labels, indices of the samples) to targets.
+TargetFunction = Callable[[Tensor, Tensor], Tensor]
 # (features, labels, epoch, batch index) to features and targets, all on the device.
 BatchFunction = Callable[[Tensor, Tensor, int, int], tuple[Tensor, Tensor]]
 
@@ -108,8 +110,13 @@ class Trainer:
             test always show the cross entropy.
         ema_decay: Validate and keep a ``WeightAverage`` with this decay, or None.
         freeze_epochs: In so many first epochs ``model.encoder`` stays as it is.
+        freeze_batch_norm: The batch normalisations of ``model.encoder`` keep their running
+            statistics, and use them in training too; their scales and shifts are trained.
+        make_targets: Makes the targets of the loss of a training batch from class indices
+            ``(batch,)``, below 0 where a sample has no label, and the indices of the samples;
+            None: the class indices themselves. Accuracy is that of samples with a label.
         batch_augmentation: Changes each training batch before the forward pass, or None. It gets
-            features ``(batch, 1, time, freq)``, class indices ``(batch,)``, the epoch and the
+            features ``(batch, 1, time, freq)``, the targets so far, the epoch and the
             number of the batch in it, and returns features and targets: class indices, or
             probabilities ``(batch, classes)``.
         checkpoints: Where the state is kept, or None.
@@ -132,6 +139,8 @@ class Trainer:
         loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
         ema_decay: float | None = None,
         freeze_epochs: int = 0,
+        freeze_batch_norm: bool = False,
+        make_targets: TargetFunction | None = None,
         batch_augmentation: BatchFunction | None = None,
         checkpoints: CheckpointFolder | None = None,
         settings: dict[str, Any] | None = None,
@@ -149,6 +158,8 @@ class Trainer:
         self.loss = loss
         self.average = None if ema_decay is None else WeightAverage(self.model, ema_decay)
         self.freeze_epochs = freeze_epochs
+        self.freeze_batch_norm = freeze_batch_norm
+        self.make_targets = make_targets
         self.batch_augmentation = batch_augmentation
         self.checkpoints = checkpoints
         self.summary: Summary | None = None  # set once the run's name is known
@@ -214,6 +225,10 @@ class Trainer:
         if self.freeze_epochs:
             frozen = epoch < self.freeze_epochs
             self.model.encoder.requires_grad_(not frozen).train(not frozen)
+        if self.freeze_batch_norm:
+            for module in self.model.encoder.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
         running = self._new_running()
         first_batch = 0
         if self._interrupted is not None:
@@ -245,9 +260,9 @@ class Trainer:
         self, batch: tuple[Tensor, ...], running: _Running, epoch: int, batch_index: int
     ) -> Tensor:
         features, labels, indices = self._to_device(batch)
-        targets = labels
+        targets = labels if self.make_targets is None else self.make_targets(labels, indices)
         if self.batch_augmentation is not None:
-            features, targets = self.batch_augmentation(features, labels, epoch, batch_index)
+            features, targets = self.batch_augmentation(features, targets, epoch, batch_index)
         with self.precision.autocast():
             logits = self.model(features)
         loss = self.loss(logits.float(), targets)
@@ -265,6 +280,9 @@ class Trainer:
             self.scheduler.step()
         if self.average is not None:
             self.average.update(self.model)
+        if self.make_targets is not None:
+            known = labels >= 0
+            logits, labels, indices = logits[known], labels[known], indices[known]
         running.add(logits, labels, indices, loss)
         return loss
 

@@ -83,7 +83,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"{given[0]}: trials leave nothing there; only --output_dir is needed")
     start_log("TUNE", debug=config.debug)
     if not config.debug:
-        for name in ("TRAIN", "trainer", "folds", "data"):
+        quiet = ("TRAIN", "trainer", "folds", "data", "embedding_run", "head_trainer")
+        for name in (*quiet, "utils.training_results"):
             logging.getLogger(name).setLevel(logging.WARNING)
     try:
         return search(config, args.output_dir.resolve(), args.trials, args.timeout)
@@ -216,12 +217,9 @@ def _try(trial: optuna.Trial, study: TuneStudy, base: TrainConfig, pool: ClipPoo
 def _cross_validate(
     config: TrainConfig, pool: ClipPool, folder: Path, cache_dir: Path, after_fold: Any
 ) -> None:
-    import torch
-
-    from data.pipeline import SpectrogramPipeline
     from folds import run_folds
     from main import train
-    from utils.precision import choose_precision
+    from utils.pipelines import pipeline_of_config, training_precision
 
     folders = {
         "data": Path(config.data_dir).resolve(),
@@ -233,13 +231,12 @@ def _cross_validate(
     }
     for name in ("model", "cache"):
         folders[name].mkdir(parents=True, exist_ok=True)
-    device = torch.device("cuda" if config.cuda and torch.cuda.is_available() else "cpu")
     run_folds(
         config,
         pool,
         folders,
-        SpectrogramPipeline(config.signal),
-        choose_precision(config.precision, device),
+        pipeline_of_config(config),
+        training_precision(config),
         train,
         after_fold,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 STARTER = Path(__file__).resolve().parent.parent / "ANIMAL-SPOT" / "utils" / "starter.py"
 # Flags that take several values, and those that take several paths.
 LIST_KEYS = frozenset({"format", "export"})
-PATH_LIST_KEYS = frozenset({"model_path", "input_file"})
+PATH_LIST_KEYS = frozenset({"model_path", "input_file", "embedding_model"})
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,9 +1,22 @@
 # Sourced by the train_*.sh scripts: finds Python and the data, makes the output folders.
 #
-# From the environment: DATA_DIR, OUTPUT_DIR, NUM_WORKERS, EPOCHS, CACHE_DIR, PRETRAINED_WEIGHTS, and
-# RESUME, the folder of an interrupted run to go on with.
+# From the environment: DATA_DIR, OUTPUT_DIR, NUM_WORKERS, EPOCHS, CACHE_DIR, PRETRAINED_WEIGHTS,
+# NOISE_CLASS, and RESUME, the folder of an interrupted run to go on with.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+
+# Puts into noise_flags what mixes background sounds into training clips. NOISE_CLASS names their
+# class, by default noise if there are clips called noise-*; NOISE_CLASS= (empty) leaves that out.
+set_noise_flags() {
+    if [[ -z "${NOISE_CLASS+set}" ]] &&
+        [[ -n "$(find -L "${DATA_DIR:-.}" -name 'noise-*.wav' -print -quit 2>/dev/null)" ]]; then
+        NOISE_CLASS=noise
+    fi
+    noise_flags=()
+    if [[ -n "${NOISE_CLASS:-}" ]]; then
+        noise_flags=(--noise_from_class "$NOISE_CLASS")
+    fi
+}
 
 # start_training NAME FLAG...: train into <OUTPUT_DIR>/NAME_<time>. EPOCHS wins over a preset.
 start_training() {

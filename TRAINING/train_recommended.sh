@@ -11,11 +11,5 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-if [[ -z "${NOISE_CLASS+set}" && -n "$(find -L "${DATA_DIR:-.}" -name 'noise-*.wav' -print -quit)" ]]; then
-    NOISE_CLASS=noise
-fi
-mixing=()
-if [[ -n "${NOISE_CLASS:-}" ]]; then
-    mixing=(--noise_from_class "$NOISE_CLASS")
-fi
-start_training recommended --debug --preset recommended ${mixing[@]+"${mixing[@]}"} "$@"
+set_noise_flags
+start_training recommended --debug --preset recommended ${noise_flags[@]+"${noise_flags[@]}"} "$@"

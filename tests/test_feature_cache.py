@@ -121,7 +121,7 @@ def test_blocked_folder_is_reported_once_and_work_goes_on(tmp_path, caplog):
             assert cache.get(digest) is None
             cache.put(digest, make_band(pipeline))
     assert len(caplog.records) == 1
-    assert "cannot keep spectrograms" in caplog.text
+    assert "cannot keep features" in caplog.text
 
 
 def _put_many(folder, seed):

@@ -13,7 +13,10 @@ from helpers import make_corpus
 from test_main_run import TAPES
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = ("train_resnet18", "train_convnext_pretrained", "train_convnext")
+SCRIPTS = (
+    *("train_resnet18", "train_convnext_pretrained", "train_convnext", "train_transfer"),
+    "train_few_clips",
+)
 TINY = (
     *("--sr", "16000", "--n_fft", "256", "--hop_length", "160", "--n_freq_bins", "32"),
     *("--fmin", "200", "--fmax", "7000", "--sequence_len", "320"),
@@ -101,10 +104,11 @@ def test_recommended_script_does_without_a_noise_class(tmp_path, environment):
     assert "0 noise clips" in result.stderr
 
 
-def test_pretrained_script_takes_local_weights(tmp_path, environment):
+@pytest.mark.parametrize("name", ["train_convnext_pretrained", "train_transfer"])
+def test_pretrained_script_takes_local_weights(name, tmp_path, environment):
     make_corpus(tmp_path / "clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
     result = run_script(
-        "train_convnext_pretrained",
+        name,
         *TINY,
         cwd=tmp_path,
         env=environment

@@ -127,6 +127,17 @@ def test_frozen_encoder_keeps_its_bits_and_its_statistics():
     assert not any(torch.equal(encoder[name], value) for name, value in moved.items())
 
 
+def test_frozen_batch_norm_keeps_its_statistics_and_trains_its_scales():
+    trainer = trainer_of(freeze_batch_norm=True, freeze_epochs=1)
+    start = copy_of(trainer.model.encoder)
+    trainer.fit(loader(), loader(), 2)
+    trained = copy_of(trainer.model.encoder)
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        assert torch.equal(start[f"1.{name}"], trained[f"1.{name}"])
+    trainer._train_epoch(loader(), 1)
+    assert not torch.equal(start["1.weight"], trainer.model.encoder[1].weight)
+
+
 def test_average_is_validated_and_kept():
     """With a rate of 0.1 for a few steps the mean of the weights lies far from the weights."""
     trainer = trainer_of(ema_decay=0.9, val_metric="loss")

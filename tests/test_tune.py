@@ -234,16 +234,18 @@ class Lowest:
     [
         TrainConfig(),
         parse_config(["--preset", "recommended", "--noise_from_class", "noise"]),
+        parse_config(["--preset", "transfer"]),
         parse_config(
             ["--weighted_sampling", "--balance_tapes", "--sampling_strategy", "effective_num"]
         ),
     ],
-    ids=["defaults", "recommended", "weighted"],
+    ids=["defaults", "recommended", "transfer", "weighted"],
 )
 def test_whatever_is_drawn_is_a_valid_setting(draw, base):
     drawn = suggest(draw, base)
     config = TrainConfig(**{**vars(base), **drawn})
     assert json.loads(json.dumps(drawn)).keys() == drawn.keys()
+    assert ("freeze_batch_norm" in drawn) == base.pretrained
     assert ("weight_decay" in drawn) == (base.optimizer == "adamw")
     assert ("noise_probability" in drawn) == (base.noise_from_class is not None)
     assert config.weighted_sampling == isinstance(draw, Highest)

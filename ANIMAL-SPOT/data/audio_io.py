@@ -21,10 +21,17 @@ class ClipError(ValueError):
     """A sound file that cannot be used; the message says why."""
 
 
-def read_waveform(path: str | os.PathLike[str], sample_rate: int) -> Tensor:
-    """Read a sound file as mono at the wanted rate.
+def read_waveform(
+    path: str | os.PathLike[str], sample_rate: int, span: tuple[int, int] | None = None
+) -> Tensor:
+    """Read a sound file, or a part of it, as mono at the wanted rate.
 
     Channels are averaged; resampling is soxr's high-quality band-limited interpolation.
+
+    Args:
+        path: The file.
+        sample_rate: Wanted rate, Hz.
+        span: First sample and number of samples, at the rate of the file; None: all.
 
     Returns:
         Shape ``(1, floor(samples * sample_rate / rate of the file))``, full scale 1.
@@ -32,12 +39,14 @@ def read_waveform(path: str | os.PathLike[str], sample_rate: int) -> Tensor:
     Raises:
         ClipError: If the file cannot be decoded or is empty.
     """
-    samples, rate = decode(path)
+    samples, rate = decode(path, span)
     return torch.from_numpy(resample(mix_down(samples), rate, sample_rate))[None]
 
 
-def decode(source: str | os.PathLike[str] | BinaryIO) -> tuple[np.ndarray, int]:
-    """Decode a sound file with libsndfile.
+def decode(
+    source: str | os.PathLike[str] | BinaryIO, span: tuple[int, int] | None = None
+) -> tuple[np.ndarray, int]:
+    """Decode a sound file, or a part of it (see ``read_waveform``), with libsndfile.
 
     Returns:
         Samples of shape ``(samples, channel)``, float32, full scale 1; and their rate in Hz.
@@ -49,7 +58,8 @@ def decode(source: str | os.PathLike[str] | BinaryIO) -> tuple[np.ndarray, int]:
     # Opened here, since a missing file then gives a plain OSError.
     file = source if isinstance(source, io.IOBase) else open(source, "rb")  # noqa: SIM115
     try:
-        samples, rate = sf.read(file, dtype="float32", always_2d=True)
+        start, n_samples = (0, -1) if span is None else span
+        samples, rate = sf.read(file, n_samples, start, dtype="float32", always_2d=True)
     except (sf.SoundFileError, RuntimeError, ValueError) as error:
         reason = getattr(error, "error_string", str(error))
         raise ClipError(f"unreadable: {str(reason).strip().rstrip('.')}") from error

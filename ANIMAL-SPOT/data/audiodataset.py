@@ -22,6 +22,8 @@ from data.pipeline import PowerBand, SpectrogramPipeline
 
 _NOISE_MEMORY_BYTES = 256 * 2**20  # spectrograms of noise clips that each worker keeps
 
+_EXTRA_STREAM = 2  # tells the generator of an epoch's further samples from that of its order
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -31,6 +33,7 @@ class Sample:
     name: str  # relative path; names the clip in reports and seeds its augmentation
     digest: str
     label: int
+    span: tuple[int, int] | None = None  # first sample and number, where only a part of a file
 
 
 class BandReader:
@@ -47,8 +50,8 @@ class BandReader:
             else None
         )
 
-    def read(self, path: Path, digest: str) -> PowerBand:
-        """Return the band of the clip at ``path`` with content ``digest``.
+    def read(self, path: Path, digest: str, span: tuple[int, int] | None = None) -> PowerBand:
+        """Return the band of the clip at ``path`` with content ``digest``; see ``Sample``.
 
         Raises:
             ClipError: If the clip cannot be read.
@@ -56,7 +59,7 @@ class BandReader:
         band = self._cache.get(digest) if self._cache else None
         if band is None:
             try:
-                waveform = read_waveform(path, self._pipeline.config.sr)
+                waveform = read_waveform(path, self._pipeline.config.sr, span)
             except (ClipError, OSError) as error:
                 raise ClipError(f"{path} could be read before, but not now: {error}") from error
             power = self._pipeline.power(waveform)
@@ -112,7 +115,7 @@ class ClipDataset(Dataset):
         epoch, index, *n_before = key
         sample = self.samples[index]
         with one_thread():
-            band = self._reader.read(sample.path, sample.digest)
+            band = self._reader.read(sample.path, sample.digest, sample.span)
             if self._augmentation is not None:
                 rng = clip_generator(self._seed, epoch, sample.name, *n_before)
                 draw_noise = (lambda: self._noise_band(rng)) if self._noise else None
@@ -162,6 +165,8 @@ class EpochSampler(Sampler):
         probabilities: Of each sample in a draw, shape ``(n_samples,)``. An epoch is then
             ``n_samples`` draws with replacement, and a key ``(epoch, index, times drawn before)``.
             None: each sample comes once, as ``(epoch, index)``.
+        n_extra: Further samples, numbered from ``n_samples``. In each epoch as many of them as
+            there are others are drawn, or all if they are fewer, and shuffled among the others.
     """
 
     def __init__(
@@ -173,9 +178,12 @@ class EpochSampler(Sampler):
         drop_last: bool,
         seed: int,
         probabilities: np.ndarray | None = None,
+        n_extra: int = 0,
     ) -> None:
         self._n_samples = n_samples
-        self._batch_size = min(batch_size, n_samples)
+        self._n_extra = n_extra
+        self._epoch_size = n_samples + min(n_extra, n_samples)
+        self._batch_size = min(batch_size, self._epoch_size)
         self._shuffle = shuffle
         self._drop_last = drop_last
         self._seed = seed
@@ -188,7 +196,7 @@ class EpochSampler(Sampler):
         self.epoch, self.first_batch = epoch, first_batch
 
     def __len__(self) -> int:
-        full, rest = divmod(self._n_samples, self._batch_size)
+        full, rest = divmod(self._epoch_size, self._batch_size)
         return full + (rest > 0 and not self._drop_last)
 
     def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
@@ -197,6 +205,15 @@ class EpochSampler(Sampler):
             yield keys[batch * self._batch_size : (batch + 1) * self._batch_size]
 
     def _keys(self) -> list[tuple[int, ...]]:
+        keys = self._own_keys()
+        if self._n_extra:
+            rng = np.random.default_rng([self._seed, self.epoch, _EXTRA_STREAM])
+            drawn = rng.permutation(self._n_extra)[: self._epoch_size - self._n_samples]
+            keys += [(self.epoch, self._n_samples + i) for i in drawn.tolist()]
+            keys = [keys[i] for i in rng.permutation(len(keys)).tolist()]
+        return keys
+
+    def _own_keys(self) -> list[tuple[int, ...]]:
         rng = np.random.default_rng([self._seed, self.epoch])
         if self._probabilities is None:
             order = np.arange(self._n_samples)

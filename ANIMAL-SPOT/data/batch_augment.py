@@ -48,13 +48,15 @@ class BatchAugmentation:
 
         Args:
             features: Shape ``(batch, 1, time, freq)``; it is not changed.
-            labels: Class indices, shape ``(batch,)``.
+            labels: Class indices, shape ``(batch,)``, or targets that may be mixed, shape
+                ``(batch, any)``.
             epoch: Number of the epoch.
             batch_index: Number of the batch in it.
 
         Returns:
             Features of the same shape, and targets: class probabilities, shape
-            ``(batch, n_classes)``, if clips are mixed, else the labels.
+            ``(batch, n_classes)``, if clips are mixed, else the labels. Other targets keep their
+            shape.
         """
         rng = np.random.default_rng([self.seed, epoch, batch_index, _STREAM])
         targets = labels
@@ -63,7 +65,7 @@ class BatchAugmentation:
             partner = rng.permutation(len(features))
             features, targets = mixup(
                 features,
-                F.one_hot(labels, self.n_classes).float(),
+                F.one_hot(labels, self.n_classes).float() if labels.ndim == 1 else labels,
                 torch.from_numpy(share).to(features.device, torch.float32),
                 torch.from_numpy(partner).to(features.device),
             )

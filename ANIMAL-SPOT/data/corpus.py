@@ -47,12 +47,14 @@ class Corpus:
         classes: Class name to index.
         samples: Usable clips of each partition.
         noise: Clips for noise augmentation.
+        unlabelled: Sound without labels to train on, see ``data.unlabelled``.
         excluded: Path of each file left out, and the reason.
     """
 
     classes: dict[str, int]
     samples: dict[str, list[Sample]]
     noise: list[Sample] = field(default_factory=list)
+    unlabelled: list[Sample] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)
 
 

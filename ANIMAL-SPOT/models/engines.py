@@ -92,6 +92,20 @@ class TorchEngine:
             return logits.float().cpu().numpy(), embedding.float().cpu().numpy()
 
 
+class HeadEngine(TorchEngine):
+    """PyTorch in fp32 for the few layers on top of embeddings, which no other engine is faster for.
+
+    Args:
+        model: ``encoder`` and ``classifier``.
+        batch_size: Windows at once; None: 16.
+    """
+
+    n_parallel = n_cores()  # so that no other network of an ensemble waits
+
+    def __init__(self, model: nn.Sequential, batch_size: int | None = None) -> None:
+        super().__init__(model, Precision("fp32", torch.device("cpu")), batch_size)
+
+
 class OpenVinoEngine:
     """OpenVINO on the CPU, for windows of one shape; others are left to PyTorch.
 

@@ -10,10 +10,12 @@ from typing import Any
 from torch import nn
 
 from models.classifier import Classifier
+from models.embedding_encoder import EmbeddingEncoder
 from models.pretrained import load_resnet_imagenet
 from models.residual_encoder import ResidualEncoder
 
-BACKBONES = ("resnet", "convnext")
+BACKBONES = ("resnet", "convnext", "efficientnet_lite0", "birdnet")
+TIMM_PREFIX = "timm:"  # before the name of any other image network of timm
 RESNET_OPTIONS = ("input_channels", "conv_kernel_size", "max_pool", "resnet_size")
 
 log = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ def build_encoder(
     """Build an encoder from ``encoderOpts`` as a model file holds them.
 
     Args:
-        backbone: ``resnet`` or ``convnext``.
+        backbone: One of ``BACKBONES``, or ``timm:<name>``.
         encoder_opts: Options of that encoder. A stored ``pretrained`` tells the past of the
             weights and loads nothing.
         pretrained: Load ImageNet weights.
@@ -66,7 +68,32 @@ def build_encoder(
         if pretrained:
             log.info("ImageNet weights of convnext_%s loaded", encoder_opts.get("convnext", "tiny"))
         return encoder
-    raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}, got {backbone!r}")
+    if is_timm(backbone):
+        from models.timm_encoder import build_timm_encoder  # slow to import
+
+        encoder = build_timm_encoder(
+            backbone, encoder_opts, pretrained=pretrained, pretrained_weights=pretrained_weights
+        )
+        if pretrained:
+            log.info("pretrained weights of %s loaded", backbone.removeprefix(TIMM_PREFIX))
+        return encoder
+    if backbone == "birdnet":
+        return EmbeddingEncoder(encoder_opts["dim"], encoder_opts["hidden"])
+    raise ValueError(
+        f"backbone must be one of {', '.join(BACKBONES)}, or {TIMM_PREFIX}<name>, got {backbone!r}"
+    )
+
+
+def is_timm(backbone: str) -> bool:
+    """Tell whether a backbone is built by timm."""
+    return backbone == "efficientnet_lite0" or backbone.startswith(TIMM_PREFIX)
+
+
+def backbone_of(encoder_opts: Mapping[str, Any]) -> str:
+    """Return the backbone of ``encoderOpts``, for files that do not name it."""
+    if "timm" in encoder_opts:
+        return f"{TIMM_PREFIX}{encoder_opts['timm']}"
+    return "resnet" if set(RESNET_OPTIONS) <= set(encoder_opts) else "convnext"
 
 
 def build_model(encoder: nn.Module, classifier: Classifier) -> nn.Sequential:

@@ -30,21 +30,7 @@ def imagenet_state(name: str, weights_file: str | Path | None = None) -> Mapping
         PretrainedWeightsError: If the file cannot be read or the download fails.
     """
     if weights_file is not None:
-        try:
-            state = load_tensors(Path(weights_file))
-        except OSError as error:
-            raise PretrainedWeightsError(
-                f"--pretrained_weights {weights_file} cannot be read: {error.strerror or error}"
-            ) from error
-        except UnreadableFileError as error:
-            raise PretrainedWeightsError(f"--pretrained_weights {error}") from error
-        if not isinstance(state, Mapping) or not all(
-            isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
-        ):
-            raise PretrainedWeightsError(
-                f"--pretrained_weights {weights_file} is not a state dict of tensors"
-            )
-        return state
+        return read_state(weights_file)
     import torchvision  # slow to import, and rarely needed
 
     weights = torchvision.models.get_model_weights(name).DEFAULT
@@ -58,6 +44,42 @@ def imagenet_state(name: str, weights_file: str | Path | None = None) -> Mapping
             f"{weights.url} on a machine with a network and name the file with "
             "--pretrained_weights"
         ) from error
+
+
+def read_state(weights_file: str | Path) -> Mapping[str, Tensor]:
+    """Read a state dict: a file of PyTorch, or one that ends in ``.safetensors``.
+
+    Raises:
+        PretrainedWeightsError: If the file cannot be read or holds something else.
+    """
+    try:
+        if Path(weights_file).suffix == ".safetensors":
+            state = _safetensors(Path(weights_file))
+        else:
+            state = load_tensors(Path(weights_file))
+    except OSError as error:
+        raise PretrainedWeightsError(
+            f"--pretrained_weights {weights_file} cannot be read: {error.strerror or error}"
+        ) from error
+    except UnreadableFileError as error:
+        raise PretrainedWeightsError(f"--pretrained_weights {error}") from error
+    if not isinstance(state, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
+        raise PretrainedWeightsError(
+            f"--pretrained_weights {weights_file} is not a state dict of tensors"
+        )
+    return state
+
+
+def _safetensors(path: Path) -> Mapping[str, Tensor]:
+    import safetensors  # comes with timm, which alone uses such files
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except safetensors.SafetensorError as error:
+        raise UnreadableFileError(f"{path} cannot be read: {error}") from error
 
 
 def load_resnet_imagenet(

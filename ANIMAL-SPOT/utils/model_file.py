@@ -23,7 +23,7 @@ from torch import nn
 
 from data.signal_config import SignalConfig
 from models.classifier import Classifier
-from models.factory import RESNET_OPTIONS, build_encoder, build_model
+from models.factory import backbone_of, build_encoder, build_model
 from utils.calibration import Calibration
 from utils.checkpoints import UnreadableFileError, load_tensors, save_tensors, torch_file
 
@@ -42,10 +42,10 @@ class ModelFile:
         classifier_opts: ``classifierOpts`` of the file.
         signal: Signal path.
         classes: Class name to index.
-        backbone: ``resnet`` or ``convnext``.
+        backbone: See ``models.factory``.
         sequence_len_ms: Clip length in training; None in files of the original.
-        normalization: ``min_max``, ``db_range`` or ``pcen``; None in files of the original, which
-            does not store it.
+        normalization: ``min_max``, ``db_range``, ``pcen``, or ``none`` with ``birdnet``; None in
+            files of the original, which does not store it.
         extra: Further keys: ``seed``, ``metrics`` and ``split``.
         calibration: Temperature and thresholds, if it was calibrated.
     """
@@ -144,9 +144,7 @@ def model_of(content: Any, path: Path | str) -> ModelFile:
         kernel = encoder_opts.get("conv_kernel_size")
         if isinstance(kernel, (list, tuple)):
             encoder_opts["conv_kernel_size"] = kernel[0]
-        backbone = content.get("backbone") or (
-            "resnet" if set(RESNET_OPTIONS) <= set(encoder_opts) else "convnext"
-        )
+        backbone = content.get("backbone") or backbone_of(encoder_opts)
         encoder = build_encoder(backbone, encoder_opts)
         state = content["encoderState"]
         encoder.load_state_dict(fork_encoder_state(state) if backbone == "convnext" else state)
@@ -253,7 +251,8 @@ def save_torchscript(content: ModelFile, path: Path) -> None:
     model = content.model.cpu().eval().to(memory_format=torch.contiguous_format)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of TorchScript, which is deprecated
-        traced = torch.jit.trace(model, torch.rand(1, 1, 128, 256))
+        size = getattr(model.encoder, "input_size", None) or (128, 256)
+        traced = torch.jit.trace(model, torch.rand(1, 1, *size))
         extra_files = {
             "dataOpts": str(content.signal.data_opts()),
             "encoderOpts": str(content.encoder_opts),

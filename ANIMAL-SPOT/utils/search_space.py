@@ -25,6 +25,11 @@ def suggest(trial: Trial, base: TrainConfig) -> dict[str, Any]:
     Returns:
         Values of fields of ``TrainConfig``.
     """
+    if base.backbone == "birdnet":
+        return {
+            "embedding_head": trial.suggest_categorical("embedding_head", ["linear", "hidden"]),
+            "embedding_l2": trial.suggest_float("embedding_l2", 1e-3, 3.0, log=True),
+        }
     drawn: dict[str, Any] = {
         "lr": trial.suggest_float("lr", base.lr / 5, base.lr * 5, log=True),
         "batch_size": trial.suggest_categorical("batch_size", [8, 16, 32]),
@@ -35,6 +40,12 @@ def suggest(trial: Trial, base: TrainConfig) -> dict[str, Any]:
     }
     if base.optimizer == "adamw":
         drawn["weight_decay"] = trial.suggest_float("weight_decay", 1e-3, 0.3, log=True)
+    if base.pretrained:
+        drawn["backbone_lr_factor"] = trial.suggest_float("backbone_lr_factor", 0.03, 1.0, log=True)
+        if base.backbone != "convnext":  # which has no batch normalisation
+            drawn["freeze_batch_norm"] = trial.suggest_categorical(
+                "freeze_batch_norm", [False, True]
+            )
     if base.augmentation:
         drawn["time_shift"] = trial.suggest_categorical("time_shift", [False, True])
         drawn["random_filter"] = trial.suggest_float("random_filter", 0.0, 9.0, step=1.5)

@@ -42,10 +42,11 @@ import torch  # noqa: E402
 from bench_shift import NOISE_CLASS, RATE, alter  # noqa: E402
 
 from data.audio_io import read_waveform, resample  # noqa: E402
-from data.pipeline import SpectrogramPipeline  # noqa: E402
+from data.embedding_pipeline import EmbeddingPipeline  # noqa: E402
 from utils.bootstrap import accuracies, draw_tapes, middle  # noqa: E402
 from utils.config import FREE_TO_CHANGE, as_dict, parse_config  # noqa: E402
-from utils.model_file import FILE_NAME, calibrated_network, load_model  # noqa: E402
+from utils.model_file import FILE_NAME, ModelFile, calibrated_network, load_model  # noqa: E402
+from utils.pipelines import Pipeline, pipeline_of_model  # noqa: E402
 
 # NAME: flags of main.py. "+ NAME" adds its flags to those of the row before it. A line that starts
 # with a blank goes on with the one before.
@@ -217,9 +218,8 @@ def judge_altered(data_dir: Path, model_dir: Path, fold: int, draws: int) -> dic
     clips = [clip for clip in results["clips"] if clip["fold"] == fold]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     content = load_model(model_dir / f"fold_{fold}" / FILE_NAME)
-    model, pipeline = calibrated_network(content), SpectrogramPipeline(content.signal)
+    model, pipeline = calibrated_network(content), pipeline_of_model(content)
     model = model.to(device).eval()
-    n_frames = content.signal.n_clip_frames(content.sequence_len_ms)
     waves = {c["file"]: read_waveform(data_dir / c["file"], RATE)[0].numpy() for c in clips}
     backgrounds = [waves[c["file"]] for c in clips if c["true"] == NOISE_CLASS]
     answers: dict[str, list] = {}
@@ -232,15 +232,23 @@ def judge_altered(data_dir: Path, model_dir: Path, fold: int, draws: int) -> dic
             if clip["true"] != NOISE_CLASS and backgrounds:
                 background = backgrounds[rng.integers(len(backgrounds))]
             waveform = alter(waves[name], background, rng).numpy()
-            if content.signal.sr != RATE:
-                waveform = resample(waveform, RATE, content.signal.sr)
-            power = pipeline.power(torch.from_numpy(waveform)[None])
-            band = pipeline.band(power, for_pitch_shift=False)
-            inputs.append(pipeline.clip_features(band, n_frames))
+            inputs.append(network_input(waveform, content, pipeline))
         with torch.inference_mode():
             logits = model(torch.stack(inputs).to(device)).float().cpu()
         answers[name] = logits.softmax(1).double().numpy().round(6).tolist()
     return answers
+
+
+def network_input(waveform: np.ndarray, content: ModelFile, pipeline: Pipeline) -> torch.Tensor:
+    """Return what a network gets of a clip ``(samples,)`` at ``RATE``: ``(1, time, features)``."""
+    if pipeline.config.sr != RATE:
+        waveform = resample(waveform, RATE, pipeline.config.sr)
+    if isinstance(pipeline, EmbeddingPipeline):
+        embedding = pipeline.embed_clip(waveform, content.sequence_len_ms)
+        return torch.from_numpy(embedding)[None, None]
+    power = pipeline.power(torch.from_numpy(waveform)[None])
+    band = pipeline.band(power, for_pitch_shift=False)
+    return pipeline.clip_features(band, content.signal.n_clip_frames(content.sequence_len_ms))
 
 
 def shift_all(runs: Sequence[Run], data_dir: Path, folds: int, draws: int, jobs: int) -> None:

@@ -1,0 +1,124 @@
+"""Clips as embeddings: computed once, kept in memory, and on disk where that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from data.audio_io import ClipError, read_waveform
+from data.audiodataset import Sample
+from data.augment import Augmentation, clip_generator
+from data.embedding_pipeline import EmbeddingPipeline, view_of
+from data.feature_cache import EmbeddingCache
+from utils.hardware import n_cores
+
+_NOISE_CLIPS = 64  # whose waveforms are kept for mixing
+
+
+class ClipEmbedder:
+    """Embeds clips; what was embedded before is not computed again.
+
+    Args:
+        pipeline: Signal path; it keeps the embeddings of this process.
+        sequence_len_ms: How much of a clip is heard.
+        cache_dir: Folder of kept embeddings, or None.
+    """
+
+    def __init__(
+        self, pipeline: EmbeddingPipeline, sequence_len_ms: float, cache_dir: Path | None = None
+    ) -> None:
+        self._pipeline = pipeline
+        self._sequence_len_ms = sequence_len_ms
+        settings = pipeline.settings(sequence_len_ms)
+        self._memory = pipeline.memory.setdefault(settings["n_samples"], {})
+        self._cache = EmbeddingCache(cache_dir, settings) if cache_dir is not None else None
+
+    def embed(self, samples: Sequence[Sample]) -> np.ndarray:
+        """Return the embedding of each clip, shape ``(clips, dim)``, float32.
+
+        Raises:
+            ClipError: If a clip cannot be read.
+        """
+        with ThreadPoolExecutor(n_cores()) as pool:
+            rows = list(pool.map(self._embed_one, samples))
+        return np.stack(rows) if rows else np.empty((0, self._pipeline.model.info.dim), np.float32)
+
+    def views(
+        self,
+        samples: Sequence[Sample],
+        number: int,
+        augmentation: Augmentation,
+        noise: Sequence[Sample],
+        seed: int,
+    ) -> np.ndarray:
+        """Embed one altered view of each clip; see ``view_of``.
+
+        Args:
+            samples: The clips.
+            number: Of the view; each has its own chance.
+            augmentation: How far chance may go.
+            noise: Clips to mix in.
+            seed: Of the run.
+
+        Returns:
+            Shape ``(clips, dim)``, float32.
+
+        Raises:
+            ClipError: If a clip cannot be read.
+        """
+        chosen = np.random.default_rng(seed).permutation(len(noise))[:_NOISE_CLIPS]
+        n_samples = self._pipeline.n_clip_samples(self._sequence_len_ms)
+
+        def embed_view(sample: Sample) -> np.ndarray:
+            rng = clip_generator(seed, number, sample.name)
+            waveform = view_of(self._read(sample), n_samples, augmentation, rng, waveforms)
+            return self._pipeline.embed(waveform)
+
+        with ThreadPoolExecutor(n_cores()) as pool:
+            waveforms = list(pool.map(self._read, [noise[i] for i in chosen]))
+            return np.stack(list(pool.map(embed_view, samples)))
+
+    def _embed_one(self, sample: Sample) -> np.ndarray:
+        found = self._memory.get(sample.digest)
+        if found is None and self._cache is not None:
+            found = self._cache.get(sample.digest)
+        if found is None:
+            found = self._pipeline.embed_clip(self._read(sample), self._sequence_len_ms)
+            if self._cache is not None:
+                self._cache.put(sample.digest, found)
+        self._memory[sample.digest] = found
+        return found
+
+    def _read(self, sample: Sample) -> np.ndarray:
+        try:
+            return read_waveform(sample.path, self._pipeline.config.sr, sample.span)[0].numpy()
+        except (ClipError, OSError) as error:
+            raise ClipError(f"{sample.path} could be read before, but not now: {error}") from error
+
+
+class EmbeddingDataset(Dataset):
+    """Network inputs of one partition, all in memory; items are as those of ``ClipDataset``.
+
+    An item is ``(features, label, index)`` with features of shape ``(1, 1, dim)``.
+
+    Args:
+        samples: Clips of the partition.
+        embeddings: Shape ``(clips, dim)``, float32.
+    """
+
+    def __init__(self, samples: Sequence[Sample], embeddings: np.ndarray) -> None:
+        self.samples = list(samples)
+        self._features = torch.from_numpy(embeddings)[:, None, None, :]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, key: tuple[int, ...]) -> tuple[Tensor, int, int]:
+        index = key[1]
+        return self._features[index], self.samples[index].label, index

@@ -1,0 +1,91 @@
+"""Sound without labels as training samples: clips, and recordings cut into windows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from data.audiodataset import Sample
+from data.corpus import Corpus, CorpusError
+from data.inspection import SILENCE_PEAK
+from data.recordings import Recording, RecordingError, file_digest, find_recordings
+
+UNLABELLED = -1  # label of these samples
+_BLOCK = 2**20  # samples
+
+
+def add_unlabelled(
+    corpus: Corpus, folder: Path, clip_s: float, *, exclude_silent: bool = False
+) -> int:
+    """Find the sound files of a folder and put them into ``corpus.unlabelled``.
+
+    A file no longer than a clip is one sample. A longer one is cut into windows of the clip length,
+    one after the other; what is left at its end is one more if it is half a clip or longer. Files
+    that cannot be used come into ``corpus.excluded``. Files that are clips of the corpus are left
+    out: those of validation and test must stay unheard.
+
+    Args:
+        corpus: Gets the samples.
+        folder: With sound files of any length in it and below.
+        clip_s: Length of a window.
+        exclude_silent: Leave out files without sound.
+
+    Returns:
+        Number of files that are clips of the corpus.
+
+    Raises:
+        CorpusError: If there is no such folder, or nothing in it can be used.
+    """
+    if not folder.is_dir():
+        raise CorpusError(f"--unlabelled_dir {folder} does not exist or is not a folder")
+    known = {sample.digest for samples in corpus.samples.values() for sample in samples}
+    n_known = 0
+    try:
+        paths = find_recordings([str(folder)])
+    except ValueError as error:
+        raise CorpusError(f"--unlabelled_dir: {error}") from error
+    for path in paths:
+        try:
+            n_samples, rate, peak = _inspect(path)
+            digest = file_digest(path)
+        except (RecordingError, OSError) as error:
+            corpus.excluded[str(path)] = str(error)
+            continue
+        if digest in known:
+            n_known += 1
+        elif exclude_silent and peak < SILENCE_PEAK:
+            corpus.excluded[str(path)] = f"silent: peak {peak:.2g} of full scale"
+        else:
+            name = os.path.relpath(path, folder)
+            corpus.unlabelled += _samples(path, name, digest, n_samples, round(clip_s * rate))
+    if not corpus.unlabelled:
+        raise CorpusError(
+            f"--unlabelled_dir {folder}: none of its {len(paths)} sound files can be used "
+            f"({n_known} are clips of the data folder)"
+        )
+    return n_known
+
+
+def _inspect(path: Path) -> tuple[int, int, float]:
+    """Read a file to its end; return its number of samples, their rate and their peak."""
+    with Recording(path) as recording:
+        peak = max((float(np.abs(block).max()) for block in recording.blocks(_BLOCK)), default=0.0)
+        if recording.n_frames == 0:
+            raise RecordingError("empty: no samples")
+        return recording.n_frames, recording.rate, peak
+
+
+def _samples(path: Path, name: str, digest: str, n_samples: int, window: int) -> Iterator[Sample]:
+    if n_samples <= window:
+        yield Sample(path, name, digest, UNLABELLED)
+        return
+    for start in range(0, n_samples, window):
+        length = min(window, n_samples - start)
+        if 2 * length >= window:
+            part = f"{start}+{length}"
+            yield Sample(
+                path, f"{name}@{part}", f"{digest}@{part}", UNLABELLED, span=(start, length)
+            )
