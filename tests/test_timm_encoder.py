@@ -16,6 +16,7 @@ from torch import Tensor
 
 timm = pytest.importorskip("timm")
 
+from data.dsp import fit_length  # noqa: E402
 from models import timm_encoder  # noqa: E402 - after the check
 from models.factory import backbone_of, build_encoder  # noqa: E402
 from models.pretrained import PretrainedWeightsError  # noqa: E402
@@ -118,6 +119,24 @@ def test_one_channel_gives_a_grey_photo_the_features_of_three(lite0_weights, sha
     )
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("side", [3, 5, 7])
+def test_halving_convolution_is_that_of_timm(side):
+    """To the bit, for even and odd sizes, also traced for another size."""
+    from timm.layers import Conv2dSame
+
+    plain = Conv2dSame(2, 3, side, stride=2)
+    ours = Conv2dSame(2, 3, side, stride=2)
+    ours.load_state_dict(plain.state_dict())
+    assert timm_encoder._halves(ours)
+    ours.__class__ = timm_encoder.HalvingConv2d
+    traced = torch.jit.trace(ours, torch.rand(1, 2, 32, 32))
+    for size in ((32, 48), (33, 47), (32, 31), (9, 8)):
+        x = torch.rand(2, 2, *size)
+        assert torch.equal(ours(x), plain(x))
+        assert torch.equal(traced(x), plain(x))
+
+
 def test_stem_and_size_of_lite0():
     options = timm_encoder.encoder_options(LITE0, pretrained=False, input_size=(9, 9))
     assert options == {
@@ -150,8 +169,13 @@ def test_transformer_takes_the_size_that_it_was_built_for():
     assert options["input_size"] == [64, 32]
     encoder = build_encoder(VIT, options)
     assert encoder(torch.rand(2, 1, 64, 32)).shape == (2, encoder.out_channels, 1, 1)
-    with pytest.raises(ValueError, match=r"64 frames and 32 bins only.*not 96 and 32"):
+    with pytest.raises(ValueError, match=r"up to 64 frames and 32 bins.*not 96 and 32"):
         encoder(torch.rand(2, 1, 96, 32))
+    # A window in prediction has the frames of a clip that come without filling up.
+    window = torch.rand(2, 1, 61, 32)
+    with torch.no_grad():
+        filled = torch.stack([fit_length(clip, 64) for clip in window])
+        assert torch.equal(encoder.eval()(window), encoder(filled))
     again = build_encoder(backbone_of(options), options)
     assert again.state_dict().keys() == encoder.state_dict().keys()
 

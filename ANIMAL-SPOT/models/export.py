@@ -46,7 +46,8 @@ def export_model(content: ModelFile | Ensemble, kind: ExportKind, path: Path) ->
 
     Raises:
         MissingPackageError: If ONNX is wanted and its packages are not installed.
-        ValueError: If the kind is unknown, or the models have several sampling rates.
+        ValueError: If the kind is unknown, the models have several sampling rates, or one takes
+            inputs of one size only.
         OSError: If the file cannot be written.
     """
     if kind not in ("onnx", "torchscript"):
@@ -80,6 +81,11 @@ def export_model(content: ModelFile | Ensemble, kind: ExportKind, path: Path) ->
 
 
 def _waveform_model(content: ModelFile) -> WaveformModel:
+    if getattr(content.model.encoder, "input_size", None) is not None:
+        raise ValueError(
+            f"a {content.backbone} takes inputs of one size only, so it cannot be exported for "
+            "waveforms of any length"
+        )
     network = calibrated_network(content).cpu().float().to(memory_format=torch.contiguous_format)
     return WaveformModel(network, content.signal)
 

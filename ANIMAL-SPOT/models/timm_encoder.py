@@ -26,6 +26,7 @@ from models.pretrained import PretrainedWeightsError, read_state
 
 try:
     import timm
+    from timm.layers import Conv2dSame
 except ImportError as error:
     raise ValueError(
         f"this network needs the package timm ({error}): pip install timm, or choose --backbone "
@@ -52,7 +53,8 @@ class TimmEncoder(nn.Module):
         network: timm's network for one channel, without classes.
         input_mean: Taken from the input.
         input_std: What the input is then divided by.
-        input_size: The only ``(time, freq)`` that the network takes; None: any.
+        input_size: The only ``(time, freq)`` that the network takes; smaller inputs are filled up
+            with 0 about their centre, as clips are in training. None: any.
 
     Raises:
         ValueError: If the network cannot compute such inputs.
@@ -69,6 +71,9 @@ class TimmEncoder(nn.Module):
         if input_std <= 0:
             raise ValueError(f"input_std must be above 0, got {input_std}")
         self.network = prepare_for_bf16(network)
+        for module in self.network.modules():
+            if _halves(module):
+                module.__class__ = HalvingConv2d
         self.input_mean, self.input_std = input_mean, input_std
         self.input_size = None if input_size is None else tuple(input_size)
         self.out_channels = self._count_channels()
@@ -76,17 +81,21 @@ class TimmEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layers."""
         if self.input_size is not None:
-            if tuple(x.shape[2:]) != self.input_size:
+            missing = [want - side for want, side in zip(self.input_size, x.shape[2:], strict=True)]
+            if any(side < 0 for side in missing):
                 raise ValueError(
-                    "this network takes inputs of {} frames and {} bins only, as in training, not "
+                    "this network takes inputs of up to {} frames and {} bins, as in training, not "
                     "{} and {}: keep --sequence_len as it is in the model file".format(
                         *self.input_size, *x.shape[2:]
                     )
                 )
+            before = [side // 2 for side in missing]
         else:
             missing = [max(0, LEAST_SIDE - side) for side in x.shape[2:]]
-            if any(missing):
-                x = F.pad(x, (0, missing[1], 0, missing[0]))
+            before = [0, 0]
+        if any(missing):
+            after = [side - first for side, first in zip(missing, before, strict=True)]
+            x = F.pad(x, (before[1], after[1], before[0], after[0]))
         return self.network((x - self.input_mean) / self.input_std)[:, :, None, None]
 
     @torch.no_grad()
@@ -107,6 +116,33 @@ class TimmEncoder(nn.Module):
         if features.ndim != 4:
             raise ValueError(f"this network of timm gives features of shape {features.shape}")
         return features.shape[1]
+
+
+class HalvingConv2d(Conv2dSame):
+    """TensorFlow's padding for stride 2: what ``Conv2dSame`` computes, but exported faster.
+
+    An odd side gets a column more at its start than an even one. Written so, the exporter to ONNX
+    need not reason about nested roundings of a free length.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer."""
+        side = self.kernel_size[0]
+        start, end = (side - 3) // 2, (side - 1) // 2
+        odd_height, odd_width = (length % 2 for length in x.shape[2:])
+        x = F.pad(x, (start + odd_width, end, start + odd_height, end))
+        return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+def _halves(module: nn.Module) -> bool:
+    return (
+        type(module) is Conv2dSame
+        and module.stride == (2, 2)
+        and module.dilation == (1, 1)
+        and module.kernel_size[0] == module.kernel_size[1]
+        and module.kernel_size[0] % 2 == 1
+        and module.kernel_size[0] >= 3
+    )
 
 
 def timm_name(backbone: str) -> str:
