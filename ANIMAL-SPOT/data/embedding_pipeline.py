@@ -153,6 +153,11 @@ def _window(samples: np.ndarray, start: int, n: int) -> np.ndarray:
     return np.pad(part, (before, n - before - len(part)))
 
 
+def _preemphasised(samples: np.ndarray) -> np.ndarray:
+    """Weaken low frequencies as ``SignalConfig.preemphases`` does."""
+    return samples[1:] - SignalConfig.preemphases * samples[:-1]
+
+
 def view_of(
     waveform: np.ndarray,
     n_samples: int,
@@ -163,7 +168,8 @@ def view_of(
     """Alter a clip at random as another recording of the same call might.
 
     It is moved in time by up to a quarter of ``n_samples``, noise is mixed in at a ratio of
-    ``augmentation.snr_db``, and the level changes by ``augmentation.gain_db``.
+    ``augmentation.snr_db``, and the level changes by ``augmentation.gain_db``. The ratio is that of
+    pre-emphasised sound, so that rumble below the calls does not decide it.
 
     Args:
         waveform: Shape ``(samples,)``.
@@ -185,7 +191,7 @@ def view_of(
         drawn = np.roll(np.resize(drawn, n_samples), rng.integers(n_samples))
         low, high = augmentation.snr_db
         snr_db = rng.integers(low, high + 1)
-        power, of_noise = np.square(view).sum(), np.square(drawn).sum()
+        power, of_noise = (np.square(_preemphasised(x)).sum() for x in (view, drawn))
         if of_noise > 0 and power > 0:
             view = view + drawn * np.sqrt(power / of_noise * 10 ** (-snr_db / 10))
     low, high = augmentation.gain_db

