@@ -666,7 +666,7 @@ def test_a_picture_of_every_window_or_of_detections(two_files, models, tmp_path)
     common = ("--model_path", models("binary"), "--input_file", two_files / "a.wav")
     assert predict_here(*common, "--output_dir", tmp_path / "log") == 0
     probabilities = [w.prob for w in log_of(tmp_path / "log").windows]
-    threshold = sorted(probabilities)[1]
+    threshold = sum(sorted(probabilities)[:2]) / 2  # another batch size may round otherwise
     names = [["noise", "target"][p >= threshold] for p in probabilities]
     assert sorted(names) == ["noise", "target", "target"]
     common = (*common, "--threshold", repr(threshold), "--batch_size", "2")
