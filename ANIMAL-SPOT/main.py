@@ -63,7 +63,14 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         log.warning("stopped at once; the last checkpoint is kept")
         return 130
-    except (CorpusError, TrainingError, PretrainedWeightsError, ValueError, OSError) as error:
+    except (
+        CorpusError,
+        TrainingError,
+        PretrainedWeightsError,
+        ValueError,
+        OSError,
+        ImportError,
+    ) as error:
         log.error("%s", one_line(error))
         return 1
     except RuntimeError as error:
@@ -103,6 +110,9 @@ def run(config: TrainConfig) -> None:
         log.warning("%s", warning)
     if config.unused:
         log.warning("--backbone %s has no use for %s", config.backbone, ", ".join(config.unused))
+    config.encoder_opts  # noqa: B018 - refuses a name that timm does not know
+    if config.distill is not None and not Path(config.distill).is_file():
+        raise ValueError(f"--distill {config.distill} does not exist or is not a file")
     if config.backbone == "birdnet" and folders["checkpoint"] is not None:
         log.info("no checkpoints are kept, it takes seconds: after an interruption start again")
 
@@ -254,6 +264,7 @@ def _make_loaders(
     shares: np.ndarray | None,
 ) -> dict[str, DataLoader]:
     n_train = len(corpus.samples["train"])
+    n_train += min(n_train, len(corpus.unlabelled))
     if n_train < config.batch_size:
         log.warning(
             "only %d training clips: they make one batch, smaller than --batch_size %d",

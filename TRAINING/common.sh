@@ -8,8 +8,8 @@ ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # Puts into noise_flags what mixes background sounds into training clips. NOISE_CLASS names their
 # class, by default noise if there are clips called noise-*; NOISE_CLASS= (empty) leaves that out.
 set_noise_flags() {
-    if [[ -z "${NOISE_CLASS+set}" ]] &&
-        [[ -n "$(find -L "${DATA_DIR:-.}" -name 'noise-*.wav' -print -quit 2>/dev/null)" ]]; then
+    if [[ -z "${NOISE_CLASS+set}" && -d "${DATA_DIR:-}" ]] &&
+        [[ -n "$(find -L "$DATA_DIR" -name 'noise-*.[wW][aA][vV]' -print -quit 2>/dev/null)" ]]; then
         NOISE_CLASS=noise
     fi
     noise_flags=()

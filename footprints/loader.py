@@ -119,7 +119,11 @@ class CropLoader:
         """Return single ``(photo uint8, label)``; file names are shuffled by the seed."""
         import tensorflow as tf
 
-        read = [self._read_folder(folder, shuffle_seed) for folder in self._folders]
+        # Seeds of their own, or crop and photo of one print would come together.
+        read = [
+            self._read_folder(folder, None if shuffle_seed is None else shuffle_seed + (i << 20))
+            for i, folder in enumerate(self._folders)
+        ]
         photos = read[0]
         if len(read) > 1 and shuffle_seed is None:
             photos = photos.concatenate(read[1])

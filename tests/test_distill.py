@@ -17,6 +17,7 @@ from test_main_run import SMALL, TAPES, folders
 from data.audiodataset import EpochSampler
 from data.batch_augment import BatchAugmentation
 from data.corpus import CorpusError, load_corpus
+from data.labels import tape_of
 from data.unlabelled import UNLABELLED, add_unlabelled
 from utils.distillation import DistillationLoss, DistillationTargets, teach
 from utils.losses import TrainingLoss
@@ -147,6 +148,22 @@ def test_recordings_are_cut_and_clips_of_the_corpus_stay_out(corpus, unlabelled)
     }
     assert {p.rsplit("/", 1)[1] for p in loaded.excluded} == {"broken.wav", "empty.wav"}
     assert len({s.digest for s in loaded.unlabelled}) == len(loaded.unlabelled)
+
+
+def test_recordings_named_like_held_back_tapes_stay_out(corpus, tmp_path):
+    loaded = load_corpus(corpus)
+    tapes = {
+        part: {tape_of(s.name).split("_")[1] for s in loaded.samples[part]}
+        for part in ("train", "val", "test")
+    }
+    held_back = sorted(tapes["val"] | tapes["test"])
+    heard = sorted(tapes["train"])[0]
+    names = [f"sea_{tape.lower()}_part2.wav" for tape in held_back]
+    for name in [*names, f"{heard}.wav", f"x{held_back[0]}9.wav"]:
+        sf.write(tmp_path / name, tone(900, 0.2, RATE), RATE)
+    add_unlabelled(loaded, tmp_path, 0.5)
+    assert {s.name for s in loaded.unlabelled} == {f"{heard}.wav", f"x{held_back[0]}9.wav"}
+    assert set(loaded.excluded) == {str(tmp_path / name) for name in names}
 
 
 def test_a_window_sounds_like_its_part_of_the_recording(tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy as np
 from data.audiodataset import Sample
 from data.corpus import Corpus, CorpusError
 from data.inspection import SILENCE_PEAK
+from data.labels import ClipNameError, tape_of
 from data.recordings import Recording, RecordingError, file_digest, find_recordings
 
 UNLABELLED = -1  # label of these samples
@@ -24,8 +27,9 @@ def add_unlabelled(
 
     A file no longer than a clip is one sample. A longer one is cut into windows of the clip length,
     one after the other; what is left at its end is one more if it is half a clip or longer. Files
-    that cannot be used come into ``corpus.excluded``. Files that are clips of the corpus are left
-    out: those of validation and test must stay unheard.
+    that cannot be used come into ``corpus.excluded``. Validation and test must stay unheard: files
+    that are clips of the corpus are left out, and so is, with a reason in ``corpus.excluded``, what
+    holds the name of a tape of validation or test in its own.
 
     Args:
         corpus: Gets the samples.
@@ -42,6 +46,7 @@ def add_unlabelled(
     if not folder.is_dir():
         raise CorpusError(f"--unlabelled_dir {folder} does not exist or is not a folder")
     known = {sample.digest for samples in corpus.samples.values() for sample in samples}
+    held_back = _names_of_tapes([*corpus.samples["val"], *corpus.samples["test"]])
     n_known = 0
     try:
         paths = find_recordings([str(folder)])
@@ -56,6 +61,8 @@ def add_unlabelled(
             continue
         if digest in known:
             n_known += 1
+        elif tape := held_back.search(path.stem):
+            corpus.excluded[str(path)] = f"named like tape {tape[0]} of validation or test"
         elif exclude_silent and peak < SILENCE_PEAK:
             corpus.excluded[str(path)] = f"silent: peak {peak:.2g} of full scale"
         else:
@@ -67,6 +74,17 @@ def add_unlabelled(
             f"({n_known} are clips of the data folder)"
         )
     return n_known
+
+
+def _names_of_tapes(samples: Iterable[Sample]) -> re.Pattern[str]:
+    """Return what finds the tape of one of these clips in a name, as a word of its own."""
+    tapes = set()
+    for sample in samples:
+        with contextlib.suppress(ClipNameError):  # of a split that was made by hand
+            tapes.add(tape_of(sample.name).partition("_")[2])  # without the year
+    longest_first = sorted(map(re.escape, tapes), key=len, reverse=True)
+    words = "|".join(longest_first) or "(?!)"
+    return re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])", re.IGNORECASE)
 
 
 def _inspect(path: Path) -> tuple[int, int, float]:
