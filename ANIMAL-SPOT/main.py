@@ -64,12 +64,8 @@ def main(argv: list[str] | None = None) -> int:
         log.warning("stopped at once; the last checkpoint is kept")
         return 130
     except (
-        CorpusError,
-        TrainingError,
-        PretrainedWeightsError,
-        ValueError,
-        OSError,
-        ImportError,
+        *(CorpusError, TrainingError, PretrainedWeightsError, ValueError, OSError),
+        ImportError,  # of an engine that is installed but broken
     ) as error:
         log.error("%s", one_line(error))
         return 1
@@ -388,6 +384,10 @@ def _make_trainer(
         log.info("the last layer alone is trained in the first %d epochs", config.freeze_epochs)
         if not config.pretrained:
             log.warning("--freeze_epochs without --pretrained keeps a random network")
+    if config.freeze_batch_norm and not any(
+        isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in model.modules()
+    ):
+        log.warning("--freeze_batch_norm does nothing: this network has no batch normalisation")
     early_stopping = EarlyStopping(
         config.in_validations(config.early_stopping_patience_epochs),
         "min" if config.val_metric == "loss" else "max",
