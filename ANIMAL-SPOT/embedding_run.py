@@ -100,6 +100,7 @@ def train_on_embeddings(
             pipeline.config,
             "none",
             "fp32",
+            {"head": {"hidden": head.hidden, "l2": head.l2}},
         )
         finish_training(config, corpus, trained, results, scored, summary, folders["model"])
     finally:

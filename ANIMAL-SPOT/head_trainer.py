@@ -90,20 +90,47 @@ def fit_head(
     Returns:
         ``encoder`` and ``classifier``, float32.
     """
+    return _fit_standardised(
+        _standardised(train), train.labels, n_classes, head, encoder_opts, seed
+    )
+
+
+@dataclass(frozen=True)
+class _Standardised:
+    """Embeddings with mean 0 and deviation 1, in the space that they span; float64."""
+
+    mean: Tensor
+    std: Tensor
+    basis: Tensor
+    inputs: Tensor
+
+
+def _standardised(train: Embedded) -> _Standardised:
     x = train.embeddings.double()
     std = x.std(0, correction=0)
     mean, std = x.mean(0), torch.where(std > 0, std, 1.0)
     with one_thread():
-        basis, inputs = _own_space((x - mean) / std)
-        fitted = _fit(inputs, train.labels, n_classes, head, seed)
+        return _Standardised(mean, std, *_own_space((x - mean) / std))
+
+
+def _fit_standardised(
+    x: _Standardised,
+    labels: Tensor,
+    n_classes: int,
+    head: Head,
+    encoder_opts: dict[str, Any],
+    seed: int,
+) -> nn.Sequential:
+    with one_thread():
+        fitted = _fit(x.inputs, labels, n_classes, head, seed)
     encoder = build_encoder("birdnet", encoder_opts | {"hidden": head.hidden})
     model = build_model(encoder, Classifier(encoder.out_channels, "avg", n_classes))
-    encoder.mean.copy_(mean)
-    encoder.std.copy_(std)
+    encoder.mean.copy_(x.mean)
+    encoder.std.copy_(x.std)
     with torch.no_grad():
         for layer, found in zip(_linear_layers(model), fitted, strict=True):
-            first = layer.in_features == len(std)
-            layer.weight.copy_(found.weight @ basis if first else found.weight)
+            first = layer.in_features == len(x.std)
+            layer.weight.copy_(found.weight @ x.basis if first else found.weight)
             layer.bias.copy_(found.bias)
     return model.eval()
 
@@ -205,9 +232,9 @@ def choose_head(
         metric: ``accuracy``, ``macro_accuracy`` or ``loss``; of equal ones the less lossy wins.
         seed: See ``fit_head``.
     """
-    best = None
+    best, standardised = None, _standardised(train)
     for head in heads:
-        model = fit_head(train, n_classes, head, encoder_opts, seed)
+        model = _fit_standardised(standardised, train.labels, n_classes, head, encoder_opts, seed)
         result = judge(model, val, "val", n_classes)
         value = -result.loss if metric == "loss" else result.value_of(metric)
         log.info(

@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         log.warning("stopped; start again to go on")
         return 130
-    except (CorpusError, ValueError, OSError) as error:
+    except (CorpusError, ValueError, OSError, ImportError) as error:
         log.error("%s", one_line(error))
         return 1
     finally:

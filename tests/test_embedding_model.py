@@ -147,6 +147,8 @@ def test_birdnet_is_known(birdnet):  # noqa: F811 - a fixture
     assert info.sha256 == BIRDNET_SHA256
     assert (info.name, info.dim, info.n_samples) == ("BirdNET 2.4", 1024, 144_000)
     assert (info.sample_rate, info.band) == (48_000, (0, 15_000))
+    last = EmbeddingModel(birdnet, output="Identity").info
+    assert (last.name, last.sample_rate, last.dim) == ("BirdNET 2.4", 48_000, 6522)
     with pytest.raises(EmbeddingModelError, match=r"BirdNET 2\.4 listens at 48000 Hz"):
         EmbeddingModel(birdnet, sample_rate=32_000)
 

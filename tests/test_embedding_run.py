@@ -23,6 +23,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from test_main_run import ROOT, TAPES, folders, run_main
 
 from data.audio_io import read_waveform
+from head_trainer import L2_GRID, L2_GRID_HIDDEN
 from models.embedding_model import EmbeddingModel
 from utils.config import TrainConfig, parse_config
 from utils.ensemble_file import load_ensemble
@@ -96,6 +97,9 @@ def test_results_are_those_of_the_saved_network(run):
     np.testing.assert_array_equal(found, confusion_matrix(labels, p.argmax(1), labels=range(3)))
     assert run.results["partitions"]["test"]["macro_accuracy"] == 1.0, "tones are easily told apart"
     assert run.results["precision"] == "fp32"
+    hidden = torch.load(run.model, weights_only=True)["encoderOpts"]["hidden"]
+    assert run.results["head"]["hidden"] == hidden
+    assert run.results["head"]["l2"] in L2_GRID + L2_GRID_HIDDEN
     assert set(run.results["calibration"]["partitions"]) == {"val", "test"}
 
 

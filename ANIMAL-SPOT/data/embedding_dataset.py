@@ -80,8 +80,17 @@ class ClipEmbedder:
             waveform = view_of(self._read(sample), n_samples, augmentation, rng, waveforms)
             return self._pipeline.embed(waveform)
 
+        def noise_stretch(sample: Sample) -> np.ndarray:
+            """Keep as much of a recording as a view has, from a random place."""
+            waveform = self._read(sample)
+            excess = len(waveform) - n_samples
+            if excess <= 0:
+                return waveform
+            start = int(clip_generator(seed, number, sample.name).integers(excess + 1))
+            return waveform[start : start + n_samples].copy()
+
         with ThreadPoolExecutor(n_cores()) as pool:
-            waveforms = list(pool.map(self._read, [noise[i] for i in chosen]))
+            waveforms = list(pool.map(noise_stretch, [noise[i] for i in chosen]))
             return np.stack(list(pool.map(embed_view, samples)))
 
     def _embed_one(self, sample: Sample) -> np.ndarray:

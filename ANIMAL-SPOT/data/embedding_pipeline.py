@@ -20,7 +20,9 @@ class EmbeddingPipeline:
     """Clip or window to one embedding, as ``SpectrogramPipeline`` to a spectrogram.
 
     The embedding model hears windows of one length, ``W``. A clip is cut to ``sequence_len`` about
-    its centre if it is longer. What is left, or a window of a recording, becomes windows so:
+    its centre if it is longer; if it is shorter and ``sequence_len`` is longer than ``W``, it gets
+    zeros around it up to that length, and so does a recording that is shorter than a window of it.
+    What comes of that becomes windows so:
 
     * up to ``W`` long: one window, the sound in its middle, zeros around it;
     * longer: windows from its start at every ``W / 2``, and one that ends with it if the others
@@ -74,7 +76,17 @@ class EmbeddingPipeline:
         excess = len(waveform) - n_samples
         if excess > 0:
             waveform = waveform[excess // 2 : excess // 2 + n_samples]
-        return self.embed(waveform)
+        return self.embed(self.filled(waveform, n_samples))
+
+    def filled(self, samples: np.ndarray, n_samples: int) -> np.ndarray:
+        """Put zeros around sound that is shorter than ``n_samples``, where these exceed a window.
+
+        Up to a window ``embed`` does that itself.
+        """
+        missing = n_samples - len(samples)
+        if missing <= 0 or n_samples <= self.model.info.n_samples:
+            return samples
+        return np.pad(samples, (missing // 2, missing - missing // 2))
 
     def embed(self, samples: np.ndarray) -> np.ndarray:
         """Embed sound of any length, by the rule above; returns ``(dim,)``, float32."""
@@ -129,6 +141,7 @@ class EmbeddingFeatures:
         """
         grid, model = self._grid, self._pipeline.model
         n = model.info.n_samples
+        samples = self._pipeline.filled(samples, grid.length)
         length = min(grid.length, len(samples))
         inside = np.array(window_starts(length, n))
         starts = np.arange(n_windows)[:, None] * grid.hop + inside

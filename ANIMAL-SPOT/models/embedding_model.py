@@ -214,7 +214,6 @@ class _TfliteFile:
             content = bytes(patched)
         self._content = content
         self._chosen = chosen
-        self.is_birdnet = self.is_birdnet and chosen == birdnet
 
     def runner(self) -> _Runner:
         """Return a further copy."""

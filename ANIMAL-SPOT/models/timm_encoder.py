@@ -28,10 +28,7 @@ try:
     import timm
     from timm.layers import Conv2dSame
 except ImportError as error:
-    raise ValueError(
-        f"this network needs the package timm ({error}): pip install timm, or choose --backbone "
-        "resnet or convnext"
-    ) from error
+    raise ImportError(f"this network needs the package timm ({error}): pip install timm") from error
 
 LITE0 = "efficientnet_lite0"
 LEAST_SIDE = 32  # frames or bins, by which most networks divide; a smaller input is filled up

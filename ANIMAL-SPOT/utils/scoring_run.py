@@ -50,7 +50,7 @@ def run_to_status(log: logging.Logger, run: Callable[[], None], *, debug: bool) 
     except KeyboardInterrupt:
         log.warning("stopped; nothing was written")
         return 130
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         log.error("%s", one_line(error))
         log.debug("where it came from", exc_info=True)
         return 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Trained:
         signal: Signal path.
         normalization: See ``ModelFile``.
         precision: Arithmetic of the training.
+        chosen: What the training itself chose, for ``results.json``.
     """
 
     model: nn.Sequential
@@ -48,6 +49,7 @@ class Trained:
     signal: SignalConfig
     normalization: str
     precision: str
+    chosen: Mapping[str, Any] = field(default_factory=dict)
 
 
 def recipe_of(config: TrainConfig) -> dict[str, Any]:
@@ -115,6 +117,7 @@ def finish_training(
             "model": FILE_NAME,
             "settings": as_dict(config),
             "precision": trained.precision,
+            **trained.chosen,
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
             "classes": corpus.classes,
             "clips": {name: len(samples) for name, samples in corpus.samples.items()},
