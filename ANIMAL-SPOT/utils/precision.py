@@ -28,8 +28,9 @@ class Precision:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """Layout of images: the 16-bit kernels are fastest with channels last."""
-        return torch.channels_last if self.is_mixed else torch.contiguous_format
+        """Layout of images: 16-bit kernels, and all of a CPU, are fastest with channels last."""
+        is_faster = self.is_mixed or self.device.type == "cpu"
+        return torch.channels_last if is_faster else torch.contiguous_format
 
     def autocast(self) -> contextlib.AbstractContextManager:
         """Return the context for a forward pass."""

@@ -64,6 +64,9 @@ published: --preset published_resnet18
 + 120 epochs: --max_train_epochs 120
 + logit adjustment: --logit_adjustment 1
 recommended: --preset recommended --noise_from_class {noise}
+transfer: --preset transfer --noise_from_class {noise}
+few_clips: --preset few_clips --noise_from_class {noise}
+few_clips, no altered copies: --preset few_clips --embedding_views 0
 recommended, time shift: --preset recommended --noise_from_class {noise} --time_shift
 recommended, mixup: --preset recommended --noise_from_class {noise} --mixup_alpha 0.2
 recommended, SpecAugment: --preset recommended --noise_from_class {noise} --spec_augment
