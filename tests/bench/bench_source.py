@@ -5,10 +5,10 @@
 
 Many archives hold calls that their authors denoised. In a recording as it was made, the power of a
 band is spread over time as noise is: its 40th percentile lies 10 dB above its 5th (exponential
-distribution: 10 log10(log 0.6 / log 0.95)). Denoising leaves holes, which widen that. ``DIR`` gets links to
-the clips and a stored split: test has the calls whose median spread over the bands is under
-``--limit`` dB, training and validation have those above it, but none of a tape that is in test.
-Clips of the class noise are dealt by tape as always.
+distribution: 10 log10(log 0.6 / log 0.95)). Denoising leaves holes, which widen that. ``DIR`` gets
+links to the clips and a stored split: test has the calls whose median spread over the bands is
+under ``--limit`` dB, training and validation have those above it, but none of a tape that is in
+test. Clips of the class noise are dealt by tape as always.
 """
 
 from __future__ import annotations
