@@ -1,7 +1,8 @@
 # Sourced by the train_*.sh scripts: finds Python and the data, makes the output folders.
 #
 # From the environment: DATA_DIR, OUTPUT_DIR, NUM_WORKERS, EPOCHS, CACHE_DIR, PRETRAINED_WEIGHTS,
-# NOISE_CLASS, and RESUME, the folder of an interrupted run to go on with.
+# NOISE_CLASS, and RESUME, the folder of an interrupted run to go on with. train_ensemble.sh tells
+# the others with MEMBER_DIR what folder to train into, new or not.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
@@ -18,10 +19,8 @@ set_noise_flags() {
     fi
 }
 
-# start_training NAME FLAG...: train into <OUTPUT_DIR>/NAME_<time>. EPOCHS wins over a preset.
-start_training() {
-    local name="$1"
-    shift
+# Ends with one line if DATA_DIR is not the folder of the clips.
+require_data() {
     if [[ -z "${DATA_DIR:-}" ]]; then
         echo "DATA_DIR is not set. Name the folder of your clips:" >&2
         echo "    DATA_DIR=/path/to/clips bash $0" >&2
@@ -33,24 +32,46 @@ start_training() {
         echo "DATA_DIR $DATA_DIR does not exist or is not a folder" >&2
         exit 1
     fi
-    local run python="python3" candidate
+}
+
+# Prints the Python to use: that of the project's environment if there is one.
+find_python() {
+    local candidate
     for candidate in "$ROOT/.venv/bin/python" "$ROOT/venv/bin/python"; do
         if [[ -x "$candidate" ]]; then
-            python="$candidate"
-            break
+            echo "$candidate"
+            return
         fi
     done
-    if [[ -n "${RESUME:-}" ]]; then
+    echo python3
+}
+
+# new_run NAME: prints <OUTPUT_DIR>/NAME_<time>, a folder that is not there yet.
+new_run() {
+    local run
+    run="${OUTPUT_DIR:-$ROOT/outputs}/${1}_$(date +%Y-%m-%d_%H-%M)"
+    if [[ -e "$run" ]]; then # a second run in this minute
+        run="${run}-$(date +%S)-$$"
+    fi
+    echo "$run"
+}
+
+# start_training NAME FLAG...: train into <OUTPUT_DIR>/NAME_<time>. EPOCHS wins over a preset.
+start_training() {
+    local name="$1"
+    shift
+    require_data
+    local run
+    if [[ -n "${MEMBER_DIR:-}" ]]; then
+        run="$MEMBER_DIR"
+    elif [[ -n "${RESUME:-}" ]]; then
         run="$RESUME"
         if [[ ! -d "$run/checkpoints" ]]; then
             echo "RESUME $run is not the folder of a run: it has no checkpoints" >&2
             exit 1
         fi
     else
-        run="${OUTPUT_DIR:-$ROOT/outputs}/${name}_$(date +%Y-%m-%d_%H-%M)"
-        if [[ -e "$run" ]]; then # a second run in this minute
-            run="${run}-$(date +%S)-$$"
-        fi
+        run="$(new_run "$name")"
     fi
     local arguments=(
         --data_dir "$DATA_DIR"
@@ -67,9 +88,9 @@ start_training() {
         arguments+=(--cache_dir "$CACHE_DIR")
     fi
     local status=0
-    "$python" "$ROOT/ANIMAL-SPOT/main.py" "${arguments[@]}" "$@" || status=$?
+    "$(find_python)" "$ROOT/ANIMAL-SPOT/main.py" "${arguments[@]}" "$@" || status=$?
     if ((status)); then
-        if [[ -n "$(ls -A "$run/checkpoints" 2>/dev/null)" ]]; then
+        if [[ -z "${MEMBER_DIR:-}" && -n "$(ls -A "$run/checkpoints" 2>/dev/null)" ]]; then
             echo "to go on with this run: RESUME='$run' and the same command" >&2
         fi
         return "$status"

@@ -15,7 +15,7 @@ from test_main_run import TAPES
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = (
     *("train_resnet18", "train_convnext_pretrained", "train_convnext", "train_transfer"),
-    "train_few_clips",
+    *("train_few_clips", "train_ensemble"),
 )
 TINY = (
     *("--sr", "16000", "--n_fft", "256", "--hop_length", "160", "--n_freq_bins", "32"),
@@ -90,6 +90,53 @@ def test_interrupted_script_run_is_gone_on_with(tmp_path, environment):
     wrong = run_script("train_resnet18", cwd=tmp_path, env=environment | {"RESUME": "clips"})
     assert wrong.returncode == 1
     assert "RESUME clips is not the folder of a run" in wrong.stderr
+
+
+def test_ensemble_script_trains_all_members_and_goes_on(tmp_path, environment):
+    make_corpus(tmp_path / "clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
+    environment |= {"DATA_DIR": "clips", "OUTPUT_DIR": "out", "EPOCHS": "1"}
+    environment |= {"MEMBERS": "resnet18", "SEEDS": "0 5"}
+    broken = run_script("train_ensemble", "--no_such_flag", cwd=tmp_path, env=environment)
+    assert broken.returncode == 1
+    assert broken.stderr.splitlines()[-1].startswith("to go on with all networks: RESUME='out/")
+    assert "and the same command" not in "".join(broken.stderr.splitlines()[:-1])
+
+    result = run_script("train_ensemble", *TINY, cwd=tmp_path, env=environment)
+    assert result.returncode == 0, result.stderr
+    (run,) = (tmp_path / "out").iterdir()
+    names = ["ensemble.pk", "resnet18_0", "resnet18_5"]
+    assert sorted(p.name for p in run.iterdir()) == names
+    assert re.search(r"^average .*%", result.stdout, re.MULTILINE)
+    assert "seed 5" in (run / "resnet18_5" / "logs" / "TRAIN.log").read_text()
+
+    # As if it had been killed while the second network was written.
+    first = (run / "resnet18_0" / "model" / "ANIMAL-SPOT.pk").stat().st_mtime_ns
+    for name in ("ensemble.pk", "resnet18_5/model/results.json"):
+        (run / name).unlink()
+    environment |= {"RESUME": f"out/{run.name}"}
+    again = run_script("train_ensemble", *TINY, cwd=tmp_path, env=environment)
+    assert again.returncode == 0, again.stderr
+    assert sorted(p.name for p in run.iterdir()) == names
+    assert (run / "resnet18_5" / "model" / "results.json").is_file()
+    assert (run / "resnet18_0" / "model" / "ANIMAL-SPOT.pk").stat().st_mtime_ns == first
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"MEMBERS": "resnet"}, "MEMBERS names resnet, but there is no script train_resnet.sh"),
+        ({"MEMBERS": "transfer", "SEEDS": "3"}, "MEMBERS and SEEDS give 1 x 1 networks"),
+        ({"RESUME": "nowhere"}, "RESUME nowhere does not exist"),
+    ],
+)
+def test_ensemble_script_refuses_in_one_line(wrong, said, tmp_path, environment):
+    (tmp_path / "clips").mkdir()
+    environment |= {"DATA_DIR": "clips", "OUTPUT_DIR": "out", **wrong}
+    result = run_script("train_ensemble", cwd=tmp_path, env=environment)
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert said in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_recommended_script_does_without_a_noise_class(tmp_path, environment):
