@@ -1,11 +1,13 @@
 """tests/bench/bench_source.py: what it measures and how it deals the clips."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
+import torch
 
 from data.splits import leaking_tapes, load_split
 
@@ -54,10 +56,6 @@ def test_clips_with_holes_are_trained_on_and_plain_noise_is_judged(tmp_path):
 
 
 def test_spread_of_noise_is_that_of_the_exponential_distribution():
-    import importlib.util
-
-    import torch
-
     before = list(sys.path)
     spec = importlib.util.spec_from_file_location("bench_source", BENCH)
     module = importlib.util.module_from_spec(spec)
