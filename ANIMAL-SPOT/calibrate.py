@@ -69,13 +69,7 @@ def run(args: argparse.Namespace) -> None:
     """
     import dataclasses
 
-    from utils.clip_scores import (
-        EVALUATED,
-        fit_calibration,
-        score_clips,
-        split_warnings,
-        stored_corpus,
-    )
+    from utils.clip_scores import fit_calibration, score_corpus, stored_corpus
     from utils.ensemble_file import load_ensemble, save_ensemble
     from utils.model_file import save_model
     from utils.plots import reliability_figure
@@ -85,19 +79,7 @@ def run(args: argparse.Namespace) -> None:
     require_new_file(output, "--output")
     ensemble = load_ensemble(args.model)
     corpus = stored_corpus(args.data_dir, ensemble.classes, args.num_workers)
-    for warning in split_warnings(ensemble, corpus):
-        log.warning("%s", warning)
-    scores = {
-        name: score_clips(
-            ensemble,
-            corpus.samples[name],
-            device_of(args),
-            args.num_workers,
-            args.embedding_model,
-        )
-        for name in EVALUATED
-        if corpus.samples[name]
-    }
+    scores = score_corpus(ensemble, corpus, device_of(args), args.num_workers, args.embedding_model)
     scored = {name: (part.logits_of(ensemble), part.labels) for name, part in scores.items()}
     calibration, report = fit_calibration(scored, ensemble[0].names, args.calibration_precision)
     if len(ensemble) == 1:

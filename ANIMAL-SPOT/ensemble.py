@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
         ValueError: If something given cannot be used.
         OSError: If something cannot be read or written.
     """
-    from utils.clip_scores import EVALUATED, score_clips, split_warnings, stored_corpus
+    from utils.clip_scores import score_corpus, stored_corpus
     from utils.ensemble_file import Ensemble, load_members, save_ensemble
 
     require_new_file(args.output, "--output")
@@ -85,19 +85,7 @@ def run(args: argparse.Namespace) -> None:
     # A temperature or thresholds of an average that was taken apart would mean nothing here.
     ensemble = Ensemble(loaded.members, loaded.names)
     corpus = stored_corpus(args.data_dir, ensemble.classes, args.num_workers)
-    for warning in split_warnings(ensemble, corpus):
-        log.warning("%s", warning)
-    scores = {
-        name: score_clips(
-            ensemble,
-            corpus.samples[name],
-            device_of(args),
-            args.num_workers,
-            args.embedding_model,
-        )
-        for name in EVALUATED
-        if corpus.samples[name]
-    }
+    scores = score_corpus(ensemble, corpus, device_of(args), args.num_workers, args.embedding_model)
     print("\n".join(table_lines(ensemble, scores)))
     save_ensemble(ensemble, args.output)
     log.info("written: %s, for --model_path of predict.py", args.output)

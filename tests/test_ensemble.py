@@ -164,6 +164,13 @@ def test_model_of_another_split_is_named(made, tmp_path, capsys):
     assert "may include its own training clips" in warning
 
 
+def test_embedding_model_without_use_is_mentioned(made, tmp_path, capsys):
+    models = (made.resnet, made.convnext, "--embedding_model", tmp_path / "some.tflite")
+    assert ensemble_here(*models, "--data_dir", made.data, "--output", tmp_path / "e.pk") == 0
+    (warning,) = messages(capsys.readouterr().err, "W")
+    assert "--embedding_model is not used" in warning
+
+
 def test_fingerprint_is_of_names_alone(tmp_path):
     classes = {name: TAPES for name in CLASSES}
     one, other = (load_corpus(make_corpus(tmp_path / n, classes)).samples for n in ("a", "b"))

@@ -213,6 +213,15 @@ def test_a_rate_below_the_highest_frequency_is_only_mentioned(rate, models, tmp_
         assert "2000 Hz" in warning
 
 
+def test_embedding_model_without_use_is_mentioned(models, tmp_path, capsys):
+    path = write_sound(tmp_path / "a.wav", 1)
+    arguments = ("--input_file", path, "--output_dir", tmp_path / "out")
+    options = ("--embedding_model", tmp_path / "some.tflite")
+    assert predict_here("--model_path", models("binary"), *arguments, *options) == 0
+    (warning,) = messages(capsys.readouterr().err, "W")
+    assert "--embedding_model is not used" in warning
+
+
 # -- what cannot start ----------------------------------------------------------------------------
 
 

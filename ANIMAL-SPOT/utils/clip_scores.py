@@ -29,7 +29,7 @@ from utils.calibration import (
 from utils.ensemble_file import Ensemble
 from utils.hardware import n_cores
 from utils.model_file import ModelFile
-from utils.pipelines import evaluation_loader, pipeline_of_model
+from utils.pipelines import evaluation_loader, pipeline_of_model, say_if_unused
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +135,27 @@ def split_warnings(ensemble: Ensemble, corpus: Corpus) -> list[str]:
                 "its own training clips"
             )
     return warnings
+
+
+def score_corpus(
+    ensemble: Ensemble,
+    corpus: Corpus,
+    device: torch.device,
+    n_workers: int,
+    embedding_models: Sequence[Path] = (),
+) -> dict[str, Scores]:
+    """Compute the networks on the held-back parts that have clips; warn of what flatters them.
+
+    Arguments and errors are those of ``score_clips``.
+    """
+    for warning in split_warnings(ensemble, corpus):
+        log.warning("%s", warning)
+    say_if_unused(embedding_models, ensemble)
+    return {
+        name: score_clips(ensemble, corpus.samples[name], device, n_workers, embedding_models)
+        for name in EVALUATED
+        if corpus.samples[name]
+    }
 
 
 def score_clips(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -17,6 +18,8 @@ from utils.config import TrainConfig
 from utils.hardware import n_cores
 from utils.model_file import ModelFile
 from utils.precision import Precision, choose_precision
+
+log = logging.getLogger(__name__)
 
 Pipeline = SpectrogramPipeline | EmbeddingPipeline
 
@@ -51,6 +54,12 @@ def pipeline_of_model(content: ModelFile, embedding_models: Sequence[Path] = ())
     if content.backbone != "birdnet":
         return SpectrogramPipeline(content.signal)
     return EmbeddingPipeline(find_embedding_model(content.encoder_opts, embedding_models))
+
+
+def say_if_unused(embedding_models: Sequence[Path | str], models: Iterable[ModelFile]) -> None:
+    """Log a warning if embedding models were named and no network was trained on embeddings."""
+    if embedding_models and all(model.backbone != "birdnet" for model in models):
+        log.warning("--embedding_model is not used: no model here was trained on embeddings")
 
 
 def training_precision(config: TrainConfig) -> Precision:
