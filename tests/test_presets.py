@@ -43,7 +43,8 @@ def settings(*argv: str) -> dict:
 def test_shipped_presets_are_all_understood():
     names = sorted(p.name for p in FOLDER.iterdir())
     assert names == [
-        *("few_clips", "published_convnext", "published_resnet18", "recommended", "transfer"),
+        *("few_clips", "from_scratch", "published_convnext", "published_resnet18"),
+        *("recommended", "transfer"),
     ]
     for name in names:
         assert parse_config(["--preset", name]) != TrainConfig()
@@ -94,13 +95,36 @@ def test_negative_switches_neither_show_nor_take_part_in_abbreviations():
         pytest.param("augmentation=1", r"line 1: unrecognized arguments: 1", id="switch"),
         pytest.param("pitch_range=1", r"line 1: .*expected 2 arguments", id="too-few"),
         pytest.param("lr 1e-3", r"line 1: 'lr 1e-3' is not of the form key=value", id="no-equals"),
-        pytest.param("preset=recommended", r"line 1: there is no setting preset", id="nested"),
+        pytest.param(
+            "preset=recomended",
+            r"my preset, line 1: there is no preset .* recomended; .*; did you mean recommended",
+            id="no-base",
+        ),
         pytest.param("data_dir=/*USER-SPECIFIC*/", r"line 1: put your own", id="placeholder"),
     ],
 )
 def test_bad_line_is_named_with_file_and_number(preset, text, message):
     with pytest.raises(PresetError, match=message):
         read_preset(preset(text), build_parser())
+
+
+def test_preset_builds_on_another(preset):
+    own = preset(
+        "lr=1e-3\npretrained=false\nfreeze_batch_norm=false\nfreeze_epochs=0\npreset=transfer\n"
+    )
+    assert settings("--preset", own) == settings(
+        *("--preset", "transfer", "--lr", "1e-3", "--freeze_epochs", "0"),
+        *("--no_pretrained", "--no_freeze_batch_norm"),
+    )
+    assert settings("--preset", own) != settings("--preset", "transfer")
+
+
+def test_preset_that_builds_on_itself(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text(f"lr=1\npreset={two}\n")
+    two.write_text(f"preset={tmp_path}/../{tmp_path.name}/one\n")
+    with pytest.raises(PresetError, match=r"two, line 1: the preset .*one builds on this one"):
+        read_preset(str(one), build_parser())
 
 
 def test_preset_that_is_not_there(capsys, tmp_path):

@@ -1,7 +1,8 @@
 """Presets: settings with a name, in small files of ``key=value`` lines; standard library only.
 
 A preset is read by the rules of a config file (``utils.starter``). The keys are the long flags of
-``main.py``; flags on the command line win.
+``main.py``; flags on the command line win. ``preset=NAME`` takes the settings of another preset,
+over which the other lines win.
 """
 
 from __future__ import annotations
@@ -51,24 +52,43 @@ def read_preset(name: str, parser: argparse.ArgumentParser) -> dict[str, Any]:
         PresetError: If there is no such preset, or a line of it cannot be used; file and line are
             named, and for an unknown key those that look like it.
     """
-    path = preset_path(name)
+    return _read(preset_path(name), parser, ())
+
+
+def _read(path: Path, parser: argparse.ArgumentParser, within: tuple[Path, ...]) -> dict[str, Any]:
+    """Read a preset on which those of ``within`` build; other arguments as of ``read_preset``."""
     flags = {
         flag[2:]: action
         for action in parser._actions
         for flag in action.option_strings
         if flag.startswith("--") and action.dest not in ("help", "preset")
     }
+    within = (*within, path.resolve())
+    base: dict[str, Any] = {}
     values: dict[str, Any] = {}
     number = 0
     try:
         for number, key, value in config_lines(path.read_text(encoding="utf-8-sig")):
+            if key == "preset":
+                try:
+                    other = preset_path(value)
+                except PresetError as error:
+                    raise ConfigFileError(f"line {number}: {error}") from error
+                if other.resolve() in within:
+                    raise ConfigFileError(f"line {number}: the preset {value} builds on this one")
+                base = _read(other, parser, within)
+                continue
             if key not in flags:
                 raise ConfigFileError(
                     f"line {number}: there is no setting {key}{_nearest(key, list(flags))}"
                 )
-            several = [key] if flags[key].nargs not in (None, 0) else []
-            arguments = arguments_of({key: value}, list_keys=several)
             dest = flags[key].dest
+            if value == "false":
+                if flags[key].nargs == 0:
+                    values[dest] = flags[key].default
+                continue
+            several = [key] if flags[key].nargs not in (None, 0) else []
+            arguments = arguments_of({key: "" if value == "true" else value}, list_keys=several)
             values[dest] = getattr(_parse_quietly(parser, arguments), dest)
     except argparse.ArgumentError as error:
         raise PresetError(f"{path}, line {number}: {error}") from error
@@ -76,7 +96,7 @@ def read_preset(name: str, parser: argparse.ArgumentParser) -> dict[str, Any]:
         raise PresetError(f"{path}, {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise PresetError(f"the preset {path} cannot be read: {error}") from error
-    return values
+    return base | values
 
 
 def preset_text(values: dict[str, Any], parser: argparse.ArgumentParser, title: str) -> str:

@@ -81,11 +81,12 @@ def read_config(text: str) -> dict[str, str]:
     Raises:
         ConfigFileError: If a line has no ``=``, or a placeholder was left in.
     """
-    return {key: value for _, key, value in config_lines(text)}
+    lines = config_lines(text)
+    return {k: "" if value == "true" else value for _, k, value in lines if value != "false"}
 
 
 def config_lines(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yield line number, key and value of the lines that count; see ``read_config``.
+    """Yield line number, key and value of the lines that say something.
 
     Raises:
         ConfigFileError: If a line has no ``=``, or a placeholder was left in.
@@ -98,8 +99,7 @@ def config_lines(text: str) -> Iterator[tuple[int, str, str]]:
             raise ConfigFileError(f"line {number}: {line.strip()!r} is not of the form key=value")
         if PLACEHOLDER in value:
             raise ConfigFileError(f"line {number}: put your own folder in the place of {value}")
-        if value != "false":
-            yield number, key, "" if value == "true" else value
+        yield number, key, value
 
 
 def arguments_of(

@@ -63,12 +63,17 @@ published: --preset published_resnet18
 + noise from class: --noise_from_class {noise} --noise_probability 0.75
 + 120 epochs: --max_train_epochs 120
 + logit adjustment: --logit_adjustment 1
++ EfficientNet-Lite0 from ImageNet weights: --backbone efficientnet_lite0 --pretrained
+    --freeze_epochs 3 --backbone_lr_factor 0.3 --freeze_batch_norm --logit_adjustment 0
+    --max_train_epochs 40
++ still milder pitch and stretch: --pitch_range 0.9 1.12 --stretch_range 0.9 1.12
 recommended: --preset recommended --noise_from_class {noise}
-transfer: --preset transfer --noise_from_class {noise}
-few_clips: --preset few_clips --noise_from_class {noise}
-few_clips, no altered copies: --preset few_clips --embedding_views 0
-recommended, time shift: --preset recommended --noise_from_class {noise} --time_shift
+recommended, no noise mixing: --preset recommended
+recommended, no random filter: --preset recommended --noise_from_class {noise} --random_filter 0
+recommended, logit adjustment: --preset recommended --noise_from_class {noise} --logit_adjustment 1
+recommended, 80 epochs: --preset recommended --noise_from_class {noise} --max_train_epochs 80
 recommended, mixup: --preset recommended --noise_from_class {noise} --mixup_alpha 0.2
+recommended, time shift: --preset recommended --noise_from_class {noise} --time_shift
 recommended, SpecAugment: --preset recommended --noise_from_class {noise} --spec_augment
 recommended, weight average: --preset recommended --noise_from_class {noise} --ema_decay 0.99
 recommended, weighted sampling: --preset recommended --noise_from_class {noise} --weighted_sampling
@@ -81,6 +86,10 @@ recommended, effective class weights: --preset recommended --noise_from_class {n
 recommended, focal loss: --preset recommended --noise_from_class {noise} --loss focal
 recommended, PCEN: --preset recommended --noise_from_class {noise} --no_min_max_norm
     --per_channel_normalization
+from_scratch: --preset from_scratch --noise_from_class {noise}
+transfer: --preset transfer --noise_from_class {noise}
+few_clips: --preset few_clips --noise_from_class {noise}
+few_clips, no altered copies: --preset few_clips --embedding_views 0
 """
 
 
