@@ -15,7 +15,7 @@ from test_main_run import TAPES
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = (
     *("train_resnet18", "train_convnext_pretrained", "train_convnext", "train_transfer"),
-    *("train_few_clips", "train_ensemble"),
+    *("train_few_clips", "train_ensemble", "train_recommended", "train_from_scratch"),
 )
 TINY = (
     *("--sr", "16000", "--n_fft", "256", "--hop_length", "160", "--n_freq_bins", "32"),
@@ -139,19 +139,27 @@ def test_ensemble_script_refuses_in_one_line(wrong, said, tmp_path, environment)
     assert not (tmp_path / "out").exists()
 
 
-def test_recommended_script_does_without_a_noise_class(tmp_path, environment):
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        ("train_recommended", "EfficientNet-Lite0, ImageNet weights"),
+        ("train_from_scratch", "ResNet-18 (max_pool 1), random start"),
+    ],
+)
+def test_script_does_without_a_noise_class(name, network, tmp_path, environment):
     make_corpus(tmp_path / "clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
     result = run_script(
-        "train_recommended",
+        name,
         *TINY,
         cwd=tmp_path,
         env=environment | {"DATA_DIR": "clips", "OUTPUT_DIR": "out", "EPOCHS": "1"},
     )
     assert result.returncode == 0, result.stderr
     assert "0 noise clips" in result.stderr
+    assert f"network: {network}" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["train_convnext_pretrained", "train_transfer"])
+@pytest.mark.parametrize("name", ["train_convnext_pretrained", "train_recommended"])
 def test_pretrained_script_takes_local_weights(name, tmp_path, environment):
     make_corpus(tmp_path / "clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
     result = run_script(

@@ -234,12 +234,12 @@ class Lowest:
     [
         TrainConfig(),
         parse_config(["--preset", "recommended", "--noise_from_class", "noise"]),
-        parse_config(["--preset", "transfer"]),
+        parse_config(["--preset", "from_scratch"]),
         parse_config(
             ["--weighted_sampling", "--balance_tapes", "--sampling_strategy", "effective_num"]
         ),
     ],
-    ids=["defaults", "recommended", "transfer", "weighted"],
+    ids=["defaults", "recommended", "from_scratch", "weighted"],
 )
 def test_whatever_is_drawn_is_a_valid_setting(draw, base):
     drawn = suggest(draw, base)
