@@ -28,7 +28,7 @@ from models.engines import (
 )
 from predictor import MARGIN, Detector
 from utils.model_file import ModelFile, calibrated_network
-from utils.pipelines import pipeline_of_model, say_if_unused
+from utils.pipelines import pipeline_of_model
 from utils.predict_config import PredictConfig
 from utils.result_writers import decide_windows
 
@@ -59,7 +59,6 @@ def build_detectors(
     Raises:
         ValueError: If an engine or precision cannot be had.
     """
-    say_if_unused(config.embedding_model, models)
     by_signal: dict[object, WindowFeatures | EmbeddingFeatures] = {}
     detectors = []
     for model, grid in zip(models, grids, strict=True):

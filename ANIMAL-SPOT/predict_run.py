@@ -30,6 +30,7 @@ from utils.files import remove_leftovers, require_writable_folder, sole_process
 from utils.interrupt import Interrupted, StopRequest
 from utils.logging import close_log, log_to_file, start_log
 from utils.model_file import ModelFile
+from utils.pipelines import warn_of_unused_embedding_model
 from utils.predict_config import PredictConfig
 from utils.prediction_journal import Completed, Journal
 from utils.progress import SoundProgress
@@ -135,6 +136,7 @@ def load_models(config: PredictConfig) -> Ensemble:
         OSError: If one does not exist.
     """
     models = load_members([Path(p) for p in config.model_path], torchscript=config.jit_load)
+    warn_of_unused_embedding_model(config.embedding_model, models)
     if config.checkpoint_path is not None and len(models) > 1:
         raise ValueError(
             f"--checkpoint_path holds one network, and {config.model_path[0]} {len(models)}"

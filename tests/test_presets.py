@@ -47,7 +47,7 @@ def test_shipped_presets_are_all_understood():
         *("recommended", "transfer"),
     ]
     for name in names:
-        assert parse_config(["--preset", name]) != TrainConfig()
+        assert settings("--preset", name) != settings()
 
 
 @pytest.mark.parametrize("name", BEFORE)
@@ -100,6 +100,10 @@ def test_negative_switches_neither_show_nor_take_part_in_abbreviations():
             r"my preset, line 1: there is no preset .* recomended; .*; did you mean recommended",
             id="no-base",
         ),
+        pytest.param("preset=", r"line 1: preset= names none", id="empty-base"),
+        pytest.param(
+            "preset=transfer\npreset=few_clips", r"line 2: .* build on one other", id="two-bases"
+        ),
         pytest.param("data_dir=/*USER-SPECIFIC*/", r"line 1: put your own", id="placeholder"),
     ],
 )
@@ -110,13 +114,20 @@ def test_bad_line_is_named_with_file_and_number(preset, text, message):
 
 def test_preset_builds_on_another(preset):
     own = preset(
-        "lr=1e-3\npretrained=false\nfreeze_batch_norm=false\nfreeze_epochs=0\npreset=transfer\n"
+        "lr=1e-3\npretrained=false\nno_freeze_batch_norm=true\nfreeze_epochs=false\n"
+        "preset=transfer\nno_augmentation=false\n"
     )
-    assert settings("--preset", own) == settings(
+    wanted = settings(
         *("--preset", "transfer", "--lr", "1e-3", "--freeze_epochs", "0"),
         *("--no_pretrained", "--no_freeze_batch_norm"),
     )
-    assert settings("--preset", own) != settings("--preset", "transfer")
+    assert settings("--preset", own) == wanted
+    assert wanted["augmentation"]
+    assert wanted["pitch_range"] == settings("--preset", "transfer")["pitch_range"]
+    # A preset that builds on that one, named as in a shell, from the folder of the file.
+    again = Path(own).with_name("again")
+    again.write_text('batch_size=2\npreset="my preset"\n')
+    assert settings("--preset", str(again)) == wanted | {"batch_size": 2}
 
 
 def test_preset_that_builds_on_itself(tmp_path):

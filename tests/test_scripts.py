@@ -159,7 +159,9 @@ def test_script_does_without_a_noise_class(name, network, tmp_path, environment)
     assert f"network: {network}" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["train_convnext_pretrained", "train_recommended"])
+@pytest.mark.parametrize(
+    "name", ["train_convnext_pretrained", "train_transfer", "train_recommended"]
+)
 def test_pretrained_script_takes_local_weights(name, tmp_path, environment):
     make_corpus(tmp_path / "clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
     result = run_script(

@@ -29,7 +29,7 @@ from utils.calibration import (
 from utils.ensemble_file import Ensemble
 from utils.hardware import n_cores
 from utils.model_file import ModelFile
-from utils.pipelines import evaluation_loader, pipeline_of_model, say_if_unused
+from utils.pipelines import evaluation_loader, pipeline_of_model, warn_of_unused_embedding_model
 
 log = logging.getLogger(__name__)
 
@@ -146,11 +146,23 @@ def score_corpus(
 ) -> dict[str, Scores]:
     """Compute the networks on the held-back parts that have clips; warn of what flatters them.
 
-    Arguments and errors are those of ``score_clips``.
+    Args:
+        ensemble: The networks.
+        corpus: Clips by their stored split.
+        device: Where to compute.
+        n_workers: Processes that load clips, at most one a core.
+        embedding_models: See ``pipeline_of_model``.
+
+    Returns:
+        What the networks say of each part that has clips.
+
+    Raises:
+        ValueError: See ``score_clips``.
+        ClipError: If a clip cannot be read.
     """
     for warning in split_warnings(ensemble, corpus):
         log.warning("%s", warning)
-    say_if_unused(embedding_models, ensemble)
+    warn_of_unused_embedding_model(embedding_models, ensemble)
     return {
         name: score_clips(ensemble, corpus.samples[name], device, n_workers, embedding_models)
         for name in EVALUATED

@@ -20,7 +20,7 @@ from utils.calibration import log_mean, log_softmax
 from utils.clip_scores import score_clips, split_warnings
 from utils.ensemble_file import load_members
 from utils.losses import TrainingLoss
-from utils.pipelines import say_if_unused
+from utils.pipelines import warn_of_unused_embedding_model
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def teach(
         )
     for warning in split_warnings(ensemble, corpus):
         log.warning("teacher: %s; what the student learns from it then flatters too", warning)
-    say_if_unused(embedding_models, ensemble)
+    warn_of_unused_embedding_model(embedding_models, ensemble)
     labelled = corpus.samples["train"]
     samples = [*labelled, *corpus.unlabelled]
     scores = score_clips(ensemble, samples, device, n_workers, embedding_models)

@@ -56,7 +56,9 @@ def pipeline_of_model(content: ModelFile, embedding_models: Sequence[Path] = ())
     return EmbeddingPipeline(find_embedding_model(content.encoder_opts, embedding_models))
 
 
-def say_if_unused(embedding_models: Sequence[Path | str], models: Iterable[ModelFile]) -> None:
+def warn_of_unused_embedding_model(
+    embedding_models: Sequence[Path | str], models: Iterable[ModelFile]
+) -> None:
     """Log a warning if embedding models were named and no network was trained on embeddings."""
     if embedding_models and all(model.backbone != "birdnet" for model in models):
         log.warning("--embedding_model is not used: no model here was trained on embeddings")

@@ -2,7 +2,7 @@
 
 A preset is read by the rules of a config file (``utils.starter``). The keys are the long flags of
 ``main.py``; flags on the command line win. ``preset=NAME`` takes the settings of another preset,
-over which the other lines win.
+over which the other lines win; ``false`` then sets a setting back to what it is without a preset.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def read_preset(name: str, parser: argparse.ArgumentParser) -> dict[str, Any]:
 
 
 def _read(path: Path, parser: argparse.ArgumentParser, within: tuple[Path, ...]) -> dict[str, Any]:
-    """Read a preset on which those of ``within`` build; other arguments as of ``read_preset``."""
+    """Read a preset on which those of ``within`` build."""
     flags = {
         flag[2:]: action
         for action in parser._actions
@@ -64,19 +64,15 @@ def _read(path: Path, parser: argparse.ArgumentParser, within: tuple[Path, ...])
         if flag.startswith("--") and action.dest not in ("help", "preset")
     }
     within = (*within, path.resolve())
-    base: dict[str, Any] = {}
+    base: dict[str, Any] | None = None
     values: dict[str, Any] = {}
     number = 0
     try:
         for number, key, value in config_lines(path.read_text(encoding="utf-8-sig")):
             if key == "preset":
-                try:
-                    other = preset_path(value)
-                except PresetError as error:
-                    raise ConfigFileError(f"line {number}: {error}") from error
-                if other.resolve() in within:
-                    raise ConfigFileError(f"line {number}: the preset {value} builds on this one")
-                base = _read(other, parser, within)
+                if base is not None:
+                    raise ConfigFileError(f"line {number}: a preset can build on one other only")
+                base = _read(_base_path(value, path, within, number), parser, within)
                 continue
             if key not in flags:
                 raise ConfigFileError(
@@ -84,7 +80,7 @@ def _read(path: Path, parser: argparse.ArgumentParser, within: tuple[Path, ...])
                 )
             dest = flags[key].dest
             if value == "false":
-                if flags[key].nargs == 0:
+                if flags[key].help != argparse.SUPPRESS:  # else it takes nothing away: --no_...
                     values[dest] = flags[key].default
                 continue
             several = [key] if flags[key].nargs not in (None, 0) else []
@@ -96,7 +92,22 @@ def _read(path: Path, parser: argparse.ArgumentParser, within: tuple[Path, ...])
         raise PresetError(f"{path}, {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise PresetError(f"the preset {path} cannot be read: {error}") from error
-    return base | values
+    return (base or {}) | values
+
+
+def _base_path(value: str, path: Path, within: tuple[Path, ...], number: int) -> Path:
+    """Return the preset that a line of the preset ``path`` names: also a file beside that."""
+    if not value:
+        raise ConfigFileError(f"line {number}: preset= names none")
+    _, name = arguments_of({"preset": value})
+    try:
+        beside = path.parent / name
+        found = beside if beside.is_file() else preset_path(name)
+    except PresetError as error:
+        raise ConfigFileError(f"line {number}: {error}") from error
+    if found.resolve() in within:
+        raise ConfigFileError(f"line {number}: the preset {name} builds on this one")
+    return found
 
 
 def preset_text(values: dict[str, Any], parser: argparse.ArgumentParser, title: str) -> str:

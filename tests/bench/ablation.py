@@ -49,7 +49,8 @@ from utils.model_file import FILE_NAME, ModelFile, calibrated_network, load_mode
 from utils.pipelines import Pipeline, pipeline_of_model  # noqa: E402
 
 # NAME: flags of main.py. "+ NAME" adds its flags to those of the row before it. A line that starts
-# with a blank goes on with the one before.
+# with a blank goes on with the one before. from_scratch adds logit adjustment to the row before it,
+# recommended a milder pitch and stretch.
 ROWS = """
 published: --preset published_resnet18
 + 32 kHz, mel, 3 s: --sr 32000 --sequence_len 3000 --n_fft 1024 --hop_length 500
@@ -62,11 +63,10 @@ published: --preset published_resnet18
 + random filter: --random_filter 3
 + noise from class: --noise_from_class {noise} --noise_probability 0.75
 + 120 epochs: --max_train_epochs 120
-+ logit adjustment: --logit_adjustment 1
+from_scratch: --preset from_scratch --noise_from_class {noise}
 + EfficientNet-Lite0 from ImageNet weights: --backbone efficientnet_lite0 --pretrained
     --freeze_epochs 3 --backbone_lr_factor 0.3 --freeze_batch_norm --logit_adjustment 0
-    --max_train_epochs 40
-+ still milder pitch and stretch: --pitch_range 0.9 1.12 --stretch_range 0.9 1.12
+    --max_train_epochs 40 --early_stopping_patience_epochs 40
 recommended: --preset recommended --noise_from_class {noise}
 recommended, no noise mixing: --preset recommended
 recommended, no random filter: --preset recommended --noise_from_class {noise} --random_filter 0
@@ -86,8 +86,6 @@ recommended, effective class weights: --preset recommended --noise_from_class {n
 recommended, focal loss: --preset recommended --noise_from_class {noise} --loss focal
 recommended, PCEN: --preset recommended --noise_from_class {noise} --no_min_max_norm
     --per_channel_normalization
-from_scratch: --preset from_scratch --noise_from_class {noise}
-transfer: --preset transfer --noise_from_class {noise}
 few_clips: --preset few_clips --noise_from_class {noise}
 few_clips, no altered copies: --preset few_clips --embedding_views 0
 """
