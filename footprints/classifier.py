@@ -22,6 +22,7 @@ from footprints.calibration import calibrated
 from footprints.errors import UserError
 from footprints.photos import photo_from_array
 from footprints.scales import DEFAULT_SCALES, are_scales, mean_over_scales, scales_of
+from footprints.views import COUNTS, mean_over_views, views_of_model
 
 METADATA_NAME = "footprints.json"  # in the archive at the end of a .tflite file
 METADATA_KEY = "footprints"  # in the properties of an .onnx file
@@ -44,6 +45,7 @@ class Classifier:
         threshold: Least probability of an answer, chosen on validation, or None.
         image_size: Side of the model's input in pixels.
         scales: ``("crop",)``, or ``("crop", "photo")`` if it was trained on whole photos too.
+        views: How many views of each picture it answers by, see ``footprints.views``.
         metadata: Everything that the file says of itself.
 
     Raises:
@@ -56,6 +58,7 @@ class Classifier:
         self.classes: list[str] = list(self.metadata["classes"])
         self.temperature = float(self.metadata.get("temperature") or 1.0)
         self.scales = scales_of(self.metadata)
+        self.views = views_of_model(self.metadata)
         threshold = self.metadata.get("threshold")
         self.threshold = None if threshold is None else float(threshold)
         open_run = {".keras": _keras_run, ".tflite": _tflite_run, ".onnx": _onnx_run}
@@ -73,8 +76,8 @@ class Classifier:
     ) -> np.ndarray:
         """Return calibrated probabilities of pictures.
 
-        A model of two scales looks at each crop and at its whole photo; the answer is the mean of
-        the two, which is then calibrated.
+        A model of two scales looks at each crop and at its whole photo, and one of several views
+        at these mirrored and turned a little; the answer is the mean, which is then calibrated.
 
         Args:
             rgb_arrays: Crops, each ``(height, width, 3)`` uint8 RGB, 0 to 255, of any size: others
@@ -113,7 +116,9 @@ class Classifier:
         return rgb if rgb.shape[:2] == (side, side) else crops.whole(rgb, side)
 
     def _batch(self, pictures: list[np.ndarray]) -> np.ndarray:
-        return np.asarray(self._run(np.stack(pictures).astype(np.float32)), dtype=np.float64)
+        return mean_over_views(
+            lambda seen: self._run(seen.astype(np.float32)), np.stack(pictures), self.views
+        )
 
 
 def read_model_metadata(path: str | Path) -> dict[str, Any]:
@@ -147,7 +152,10 @@ def read_model_metadata(path: str | Path) -> dict[str, Any]:
             f"{path}: does not say what its classes are; use a file of footprints.train or "
             "footprints.export"
         )
-    if not are_scales(metadata.get("scales", list(DEFAULT_SCALES))):
+    if (
+        not are_scales(metadata.get("scales", list(DEFAULT_SCALES)))
+        or views_of_model(metadata) not in COUNTS
+    ):
         raise UserError(f"{path}: was made by a newer release of footprints; update this one")
     return metadata
 

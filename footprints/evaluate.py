@@ -15,6 +15,7 @@ import numpy as np
 from footprints import files, metrics
 from footprints.errors import UserError, run
 from footprints.scales import scales_of
+from footprints.views import mean_over_views
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
 
     saved = load_model(args.model)
     loader = CropLoader(prepared, args.split, in_memory=False)
-    raw, labels = predict_once(saved.model, loader, args.batch_size)
+    raw, labels = predict_once(saved.model, loader, args.batch_size, saved.views)
     scores = score(raw, labels, saved.classes, saved.temperature, seed=args.seed)
     scores = {
         "model": str(args.model),
@@ -77,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         "data_dir": str(args.data_dir),
         "split": args.split,
         "scales": list(saved.scales),
+        "views": saved.views,
         "note": _NOTES[args.split],
         "threshold": saved.threshold,
         **scores,
@@ -92,16 +94,19 @@ _NOTES = {
 }
 
 
-def predict_once(model: Any, loader: Any, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+def predict_once(
+    model: Any, loader: Any, batch_size: int, views: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """Return uncalibrated probabilities and true classes, both from one pass in file order.
 
     Args:
         model: Keras model.
         loader: ``footprints.loader.CropLoader``.
         batch_size: Pictures at a time.
+        views: How many views of each, see ``footprints.views``.
 
     Returns:
-        ``(photos, classes)``, the mean over the scales of each photo, and ``(photos,)``, in the
+        ``(photos, classes)``, the mean over a photo's views and scales, and ``(photos,)``, in the
         order of ``loader.paths``.
 
     Raises:
@@ -113,7 +118,8 @@ def predict_once(model: Any, loader: Any, batch_size: int) -> tuple[np.ndarray, 
     probabilities, labels = [], []
     try:
         for photos, classes in loader.batches(batch_size):
-            probabilities.append(model.predict_on_batch(photos))
+            said = mean_over_views(model.predict_on_batch, photos.numpy(), views)
+            probabilities.append(said)
             labels.append(classes.numpy())
     except tf.errors.OpError:
         loader.check()  # names the file

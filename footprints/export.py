@@ -186,6 +186,7 @@ def _facts(
         "threshold": classifier.threshold,
         "image_size": side,
         "scales": list(classifier.scales),
+        "views": classifier.views,
         "settings": metadata.get("settings"),
         "backbone": metadata.get("backbone"),
         "stage": metadata.get("stage"),

@@ -30,6 +30,7 @@ from footprints import files
 from footprints.calibration import calibrated
 from footprints.errors import UserError
 from footprints.scales import DEFAULT_SCALES, are_scales, scales_of
+from footprints.views import COUNTS, views_of_model
 
 if TYPE_CHECKING:
     import keras
@@ -180,8 +181,9 @@ class SavedModel:
     """A model of ours with what is needed to use it.
 
     ``temperature`` and ``threshold`` belong to the calibrated probabilities of ``predict``;
-    ``settings`` are those of ``prepare``; ``scales`` are the pictures of a photo whose mean
-    probabilities are its answer; ``metadata`` is everything that the file says.
+    ``settings`` are those of ``prepare``; ``scales`` are the pictures of a photo, and ``views`` the
+    number of views of each, whose mean probabilities are its answer; ``metadata`` is everything
+    that the file says.
     """
 
     model: keras.Model
@@ -193,13 +195,14 @@ class SavedModel:
     image_size: int
     settings: Mapping[str, Any]
     scales: tuple[str, ...]
+    views: int
     metadata: Mapping[str, Any]
 
     def predict(self, photos: np.ndarray, batch_size: int = 32) -> np.ndarray:
         """Return calibrated probabilities ``(n, classes)`` of pictures ``(n, size, size, 3)``.
 
-        They are RGB, 0..255, of any number type. Each is answered by itself; for the mean over
-        the scales of a photo see ``footprints.classifier``.
+        They are RGB, 0..255, of any number type. Each is answered by itself, as it is; for the mean
+        over scales and views of a photo see ``footprints.classifier``.
         """
         if not len(photos):
             return np.zeros((0, len(self.classes)))
@@ -217,6 +220,7 @@ def save_model(
     threshold: float | None = None,
     settings: Mapping[str, Any] | None = None,
     scales: Sequence[str] = DEFAULT_SCALES,
+    views: int = 1,
     extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model without optimizer, compressed (DEFLATE), whole or not at all.
@@ -230,6 +234,7 @@ def save_model(
         threshold: Least calibrated probability of an answer; None if it could not be chosen.
         settings: How ``prepare`` cut the crops.
         scales: Which pictures of a photo it was trained on, see ``footprints.scales``.
+        views: How many views of each it answers by, see ``footprints.views``.
         extra: Further facts for the reader, such as scores; must be fit for JSON.
 
     Raises:
@@ -252,6 +257,7 @@ def save_model(
         "threshold": None if threshold is None else float(threshold),
         "settings": dict(settings or {}),
         "scales": list(scales),
+        "views": views,
         "keras_version": keras.__version__,
     }
     # A new model of the same layers is not compiled: neither optimizer nor loss is stored.
@@ -293,7 +299,11 @@ def read_metadata(path: Path) -> dict[str, Any]:
         raise UserError(f"{strange} (damaged)") from error
     if not isinstance(facts, dict) or not _is_sound(facts):
         raise UserError(f"{strange} (a Keras model without class names)")
-    if facts["format"] > _FORMAT or not are_scales(facts.get("scales", list(DEFAULT_SCALES))):
+    if (
+        facts["format"] > _FORMAT
+        or not are_scales(facts.get("scales", list(DEFAULT_SCALES)))
+        or views_of_model(facts) not in COUNTS
+    ):
         raise UserError(f"{path}: was made by a newer release of footprints; update this one")
     return facts
 
@@ -343,6 +353,7 @@ def load_model(path: Path) -> SavedModel:
         image_size=facts["image_size"],
         settings=facts.get("settings") or {},
         scales=scales_of(facts),
+        views=views_of_model(facts),
         metadata=facts,
     )
 

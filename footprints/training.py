@@ -23,6 +23,7 @@ from footprints.train_state import (
     optimizer_arrays,
     restore_optimizer,
 )
+from footprints.views import mean_over_views
 
 if TYPE_CHECKING:
     import keras
@@ -105,9 +106,17 @@ class _Features:
         return self._per_photo(self.net.predict(self._val.view(0), batch_size=256, verbose=0))
 
 
-def predict_batches(model: keras.Model, loader: CropLoader, batch_size: int = 64) -> np.ndarray:
-    """Return uncalibrated probabilities ``(photos, classes)`` in the loader's order."""
-    batches = [model.predict_on_batch(x) for x, _ in loader.batches(batch_size)]
+def predict_batches(
+    model: keras.Model, loader: CropLoader, batch_size: int = 64, views: int = 1
+) -> np.ndarray:
+    """Return uncalibrated probabilities ``(photos, classes)`` in the loader's order.
+
+    Those of several views (see ``footprints.views``) are their mean.
+    """
+    batches = [
+        mean_over_views(model.predict_on_batch, x.numpy(), views)
+        for x, _ in loader.batches(batch_size)
+    ]
     return loader.per_photo(np.concatenate(batches))
 
 
