@@ -195,7 +195,8 @@ def _facts(
         else f"upright RGB crops, float32, 0 to 255, shape (batch, {side}, {side}, 3)",
         "output": "softmax probabilities p in the order of the classes, not calibrated; "
         "calibrated: softmax(log(p) / temperature)"
-        + (", p being the mean over the crop and the whole photo" if several else ""),
+        + (", p being the mean over the crop and the whole photo" if several else "")
+        + (f", and over {classifier.views} views of each" if classifier.views > 1 else ""),
         "source": source.name,
         "source_sha256": sha256_of(source),
     }
