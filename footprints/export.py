@@ -178,7 +178,8 @@ def _facts(
 ) -> dict[str, Any]:
     """Everything that a program needs to use the file."""
     side = classifier.image_size
-    several = len(classifier.scales) > 1
+    means = ["the crop and the whole photo"] if len(classifier.scales) > 1 else []
+    means += [f"{classifier.views} views of each picture"] if classifier.views > 1 else []
     return {
         "format": name,
         "classes": classifier.classes,
@@ -195,8 +196,7 @@ def _facts(
         else f"upright RGB crops, float32, 0 to 255, shape (batch, {side}, {side}, 3)",
         "output": "softmax probabilities p in the order of the classes, not calibrated; "
         "calibrated: softmax(log(p) / temperature)"
-        + (", p being the mean over the crop and the whole photo" if several else "")
-        + (f", and over {classifier.views} views of each" if classifier.views > 1 else ""),
+        + (f", p being the mean over {' and '.join(means)}" if means else ""),
         "source": source.name,
         "source_sha256": sha256_of(source),
     }

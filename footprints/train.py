@@ -103,7 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
         choices=COUNTS,
         default=1,
         help="the finished model answers by the mean over so many views of each picture: 2: also "
-        "mirrored; 8: also turned and nearer; better, and as many times slower (default: 1)",
+        "mirrored; 8: also turned and nearer; often better, and as many times slower (default: 1)",
     )
     add(
         "--resume",

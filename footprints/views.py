@@ -1,7 +1,7 @@
 """Views: the same picture mirrored, turned a little and nearer, as training shows it.
 
 A print lies in the mud as it lies, so a network should say the same of all views of it. The mean of
-what it says of several is a better answer, for as many times the work.
+what it says of several is often a better answer, for as many times the work.
 """
 
 from __future__ import annotations

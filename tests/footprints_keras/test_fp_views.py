@@ -15,7 +15,7 @@ from fd_helpers import TEMPERATURE, pictures, save, write_model
 from fk_helpers import REAL, even, make_prepared
 from PIL import Image
 
-from footprints import evaluate, predict, train
+from footprints import evaluate, export, predict, train
 from footprints.classifier import Classifier, read_model_metadata
 from footprints.errors import UserError
 from footprints.views import mean_over_views, views
@@ -168,6 +168,14 @@ def test_prediction_takes_all_views(of_views, tmp_path):
     said = {one["class"]: one["probability"] for one in result["top"]}
     best = classifier.classes[int(wanted[0].argmax())]
     assert said[best] == pytest.approx(wanted[0].max(), abs=1e-3)
+
+
+def test_exported_files_say_what_to_average(of_views):
+    facts = export._facts({}, Classifier(of_views), "onnx", of_views)
+    assert facts["views"] == 8
+    assert facts["output"].endswith(
+        "softmax(log(p) / temperature), p being the mean over 8 views of each picture"
+    )
 
 
 def test_views_of_a_later_release_are_refused(tmp_path, of_views):
