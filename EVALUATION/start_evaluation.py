@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Evaluate with the settings of a config file: ``python EVALUATION/start_evaluation.py CONFIG``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Predict with the settings of a config file: ``python PREDICTION/start_prediction.py CONFIG``."""
 
 from __future__ import annotations

@@ -1,8 +1,14 @@
+#!/usr/bin/env bash
 # Sourced by the train_*.sh scripts: finds Python and the data, makes the output folders.
 #
 # From the environment: DATA_DIR, OUTPUT_DIR, NUM_WORKERS, EPOCHS, CACHE_DIR, PRETRAINED_WEIGHTS,
 # NOISE_CLASS, and RESUME, the folder of an interrupted run to go on with. train_ensemble.sh tells
 # the others with MEMBER_DIR what folder to train into, new or not.
+
+if [[ "${BASH_SOURCE[0]}" == "$0" ]]; then
+    echo "common.sh is a part of the train_*.sh scripts; start one of those" >&2
+    exit 2
+fi
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 

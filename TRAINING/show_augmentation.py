@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Draw a clip under each augmentation: ``python TRAINING/show_augmentation.py --output FILE``.
 
 Each picture is made by the code that training uses, with its range narrowed to one value so that

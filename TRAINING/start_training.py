@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Train with the settings of a config file: ``python TRAINING/start_training.py CONFIG``."""
 
 from __future__ import annotations

@@ -218,3 +218,51 @@ def test_synthesise_says_what_it_cannot_write(tmp_path):
     )
     assert result.returncode == 1
     assert "cannot write" in result.stderr
+
+
+STARTED = (
+    *sorted(
+        str(p.relative_to(ROOT)) for p in (*ROOT.glob("TRAINING/*.sh"), *ROOT.glob("*/*_demo.sh"))
+    ),
+    *("TRAINING/start_training.py", "PREDICTION/start_prediction.py"),
+    *("EVALUATION/start_evaluation.py", "TRAINING/show_augmentation.py", ".ci/run"),
+)
+
+
+@pytest.mark.parametrize("name", dict.fromkeys(STARTED))
+def test_what_is_started_may_be_executed(name):
+    """The mode of the files here and, where there is git, of those that are checked in."""
+    path = ROOT / name
+    assert os.access(path, os.X_OK), f"chmod +x {name}"
+    program = "python3" if name.endswith(".py") else "bash"
+    assert path.read_text().splitlines()[0] == f"#!/usr/bin/env {program}"
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-s", "--", name], capture_output=True, text=True, cwd=ROOT
+        ).stdout
+    except FileNotFoundError:
+        listed = ""
+    if listed:  # empty in an unpacked archive
+        assert listed.startswith("100755 "), f"git update-index --chmod=+x {name}"
+
+
+def test_every_script_is_looked_at():
+    scripts = {
+        str(p.relative_to(ROOT))
+        for folder in ("TRAINING", "PREDICTION", "EVALUATION")
+        for p in (ROOT / folder).rglob("*.sh")
+    }
+    assert scripts <= set(STARTED)
+    assert len(scripts) >= 13
+
+
+@pytest.mark.parametrize(
+    ("command", "cwd"),
+    [("./train_resnet18.sh", "TRAINING"), ("./TRAINING/train_convnext_pretrained.sh", ".")],
+)
+def test_scripts_run_as_typed(command, cwd, environment):
+    result = subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT / cwd, env=environment, timeout=60
+    )
+    assert result.returncode == 1
+    assert "DATA_DIR is not set" in result.stderr
