@@ -37,6 +37,10 @@ MARGIN = 0.02  # most that a probability of a faster arithmetic may be off
 _BLOCK_S = 20.0  # of sound that is read at a time
 _STRETCH_S = 60.0  # most sound that one batch of features is cut from
 _PATIENCE_S = 1.0  # that windows wait for others to fill their batch
+_NOT_FINITE = (
+    "the network's answer is not a finite number: are the samples far too large, or is the model "
+    "file damaged?"
+)
 _SPOOL_BYTES = 16 * 2**20  # of results kept in memory before they go to a temporary file
 
 
@@ -276,6 +280,10 @@ def undecided(probabilities: np.ndarray, threshold: float | np.ndarray) -> np.nd
     return rivals | (np.abs(first - threshold) <= MARGIN)
 
 
+def _is_finite(vectors: np.ndarray | None, rows: slice) -> bool:
+    return vectors is None or bool(np.isfinite(vectors[rows]).all())
+
+
 class Predictor:
     """Classifies the windows of recordings; several detectors' probabilities are averaged.
 
@@ -353,8 +361,10 @@ class Predictor:
                 for item in items:
                     self._check()
                     if isinstance(item, _End):
+                        reason = outcome.reason or item.reason
                         for name, value in vars(item).items():
                             setattr(outcome, name, value)
+                        outcome.reason = reason
                         outcome.ended = True
                     else:
                         part = _Part(outcome, item)
@@ -424,6 +434,8 @@ class Predictor:
             outcome, rows = part.outcome, slice(row, row + len(part))
             row += len(part)
             outcome.n_open -= len(part)
+            if not (np.isfinite(probabilities[rows]).all() and _is_finite(vectors, rows)):
+                outcome.reason = outcome.reason or _NOT_FINITE
             if outcome.reason:
                 continue
             if outcome.probabilities is None:

@@ -15,6 +15,7 @@ from data.recordings import Recording
 from data.signal_config import SignalConfig
 from data.window_features import WindowFeatures
 from data.windows import WindowGrid
+from detectors import _correction_if_close
 from predictor import MARGIN, ArraySpool, Detector, Predictor, undecided
 
 
@@ -356,3 +357,88 @@ def test_spooled_rows_come_back(tmp_path, n):
             np.testing.assert_array_equal(np.concatenate(found), rows)
     spool.close()
     assert list(tmp_path.iterdir()) == []
+
+
+# -- numbers that are none ------------------------------------------------------------------------
+
+
+class BrokenAbove(MeanEngine):
+    """Answers NaN to a window whose loudest part is above a limit."""
+
+    def __init__(self, limit, **options):
+        super().__init__(**options)
+        self.limit = limit
+
+    def infer(self, features):
+        logits, embedding = super().infer(features)
+        logits[embedding[:, 1] > self.limit] = np.nan
+        return logits, embedding
+
+
+@pytest.mark.parametrize("n_readers", [0, 2])
+def test_a_recording_without_finite_answers_fails_alone(files, plain, n_readers, tmp_path):
+    loud = tmp_path / "loud.wav"
+    sf.write(loud, 40 * np.random.default_rng(0).standard_normal(40_000), 16000, subtype="FLOAT")
+    (outcome,) = Predictor([detector()], n_readers=0, keep_embeddings=True).run([loud])
+    peaks = np.concatenate(list(outcome.embeddings.batches(99)))[:, 1]
+    limit = float(peaks.min()) - 1e-6
+    outcomes = [Predictor([detector()], n_readers=0, keep_embeddings=True).run(files)]
+    highest = max(
+        float(rows[:, 1].max())
+        for o in outcomes[0]
+        if not o.reason
+        for rows in o.embeddings.batches(99)
+    )
+    assert highest < limit, "the good recordings are as loud as the bad one"
+
+    found = run([*files[:3], loud, *files[3:]], [detector(BrokenAbove(limit))], n_readers)
+    assert "not a finite number" in found.pop("loud.wav")
+    assert found.keys() == plain.keys()
+    for name, wanted in plain.items():
+        if isinstance(wanted, str):
+            assert found[name] == wanted
+        else:
+            np.testing.assert_allclose(found[name], wanted, rtol=0, atol=1e-6)
+
+
+class TableEngine:
+    """Gives the rows of a table, which the windows are the numbers of."""
+
+    name, batch_size, n_parallel = "table", 4, 1
+
+    def __init__(self, logits):
+        self.logits = np.float32(logits)
+
+    def infer(self, features):
+        rows = self.logits[features.flatten().long().numpy()]
+        return rows, rows
+
+
+@pytest.mark.parametrize(
+    ("broken", "agrees"),
+    [
+        pytest.param("neither", True, id="all-finite"),
+        pytest.param("both", True, id="a-window-that-has-no-answer-in-fp32-either"),
+        pytest.param("other", False, id="an-answer-that-only-fp32-has"),
+        pytest.param("apart", False, id="too-far-apart"),
+    ],
+)
+def test_arithmetics_are_compared_on_finite_answers(broken, agrees, caplog):
+    rng = np.random.default_rng(0)
+    exact = rng.normal(size=(12, 3))
+    other = exact.copy()
+    if broken == "both":
+        exact[5] = other[5] = np.nan
+    elif broken == "other":
+        other[5] = np.inf
+    elif broken == "apart":
+        other += rng.normal(size=other.shape)
+    numbers = torch.arange(12.0)[:, None]
+    with caplog.at_level("INFO", "detectors"):
+        correction = _correction_if_close(TableEngine(other), TableEngine(exact), numbers)
+    if agrees:
+        np.testing.assert_allclose(correction, 0, atol=1e-6)
+        assert f"on {11 if broken == 'both' else 12} sampled windows within 0.0000" in caplog.text
+    else:
+        assert correction is None
+        assert "fp32 is used instead" in caplog.text
