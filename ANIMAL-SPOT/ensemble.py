@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
 import argparse
 import logging
 import sys

@@ -6,6 +6,7 @@ coloured by the recording ("tape") it is in. Clips follow the naming rule of rea
 
 from __future__ import annotations
 
+import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
 import argparse
 import sys
 from dataclasses import dataclass

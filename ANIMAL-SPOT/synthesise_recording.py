@@ -6,6 +6,7 @@ that a model trained on that corpus can be tried on sound that it has not heard.
 
 from __future__ import annotations
 
+import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
 import argparse
 import sys
 from dataclasses import dataclass

@@ -7,12 +7,17 @@ the effect can be seen.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+# As main.py finds them; a script beside that folder has to say where it is.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "ANIMAL-SPOT"))
+import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
+
 import argparse
 import io
 import logging
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,9 +25,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
-
-# As main.py finds them; a script beside that folder has to say where it is.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "ANIMAL-SPOT"))
 
 from data.audio_io import ClipError, read_waveform
 from data.augment import Augmentation, augment

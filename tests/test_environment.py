@@ -1,0 +1,118 @@
+"""A Python without the packages: one line, or the project's own environment."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from utils import environment
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAMS = sorted(
+    str(path.relative_to(ROOT))
+    for folder in ("ANIMAL-SPOT", "TRAINING")
+    for path in (ROOT / folder).glob("*.py")
+    if "__main__" in path.read_text()
+)
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory) -> Path:
+    """A Python without any package."""
+    folder = tmp_path_factory.mktemp("bare") / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    return folder / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory) -> Path:
+    """The programs without a .venv beside them."""
+    root = tmp_path_factory.mktemp("copy") / "my programs"
+    for folder in ("ANIMAL-SPOT", "TRAINING", "PREDICTION", "EVALUATION"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+def test_all_programs_are_looked_at():
+    assert {"ANIMAL-SPOT/main.py", "ANIMAL-SPOT/tune.py", "TRAINING/start_training.py"} <= set(
+        PROGRAMS
+    )
+
+
+@pytest.mark.parametrize(
+    "program", [name for name in PROGRAMS if not name.endswith("start_training.py")]
+)
+def test_without_packages_one_line_says_what_to_type(program, copy, bare_python):
+    result = subprocess.run(
+        [bare_python, copy / program, "--seed", "1"], capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"{bare_python} has no numpy, torch, torchvision and ")
+    assert f"type make in {copy}" in line
+    assert "requirements/sound.txt" in line
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "starter",
+    ["TRAINING/start_training.py", "PREDICTION/start_prediction.py"],
+)
+def test_starter_without_packages_says_the_same(starter, copy, bare_python, tmp_path):
+    (tmp_path / "config").write_text("debug=true\n")
+    result = subprocess.run(
+        [bare_python, copy / starter, tmp_path / "config"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 1
+    assert "has no numpy" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+def test_the_projects_own_environment_is_used(copy, bare_python, tmp_path):
+    """A stand-in for the Python there writes down how it was called."""
+    root = tmp_path / "root"
+    shutil.copytree(copy, root)
+    python = root / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit 7\n')
+    python.chmod(0o755)
+    program = root / "ANIMAL-SPOT" / "main.py"
+    result = subprocess.run(
+        [bare_python, "-W", "ignore", program, "--data_dir", "a b"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 7
+    assert result.stdout.splitlines() == ["-W", "ignore", str(program), "--data_dir", "a b"]
+    assert result.stderr == ""
+
+
+def test_an_environment_that_runs_already_is_no_way_out(tmp_path):
+    python = environment.python_of(tmp_path / ".venv")
+    assert environment.other_python(tmp_path / "elsewhere", tmp_path) is None
+    python.parent.mkdir(parents=True)
+    python.touch()
+    assert environment.other_python(tmp_path / "elsewhere", tmp_path) == python
+    assert environment.other_python(tmp_path / ".venv", tmp_path) is None
+
+
+def test_an_old_python_is_named():
+    line = environment.advice([], (3, 8, 10), Path("/here"))
+    assert "is Python 3.8, 3.10 to 3.13 is needed" in line
+    assert "type make in /here" in line
+
+
+def test_on_windows_the_commands_are_windows_own(monkeypatch):
+    monkeypatch.setattr(environment.os, "name", "nt")
+    line = environment.advice(["numpy"], (3, 11), ROOT)
+    assert "python -m venv" in line
+    assert "Scripts/python.exe" in line
+    assert "make" not in line.split(";", 1)[1]
