@@ -1,4 +1,7 @@
-"""Train the classifier on prepared crops: ``python -m footprints.train --stage oat|real|all``.
+"""Train the classifier: ``python -m footprints.train --stage oat|real|all``.
+
+Without ``--data_dir`` the photos are looked for where this project keeps them, and prepared first
+(``footprints.missing_steps``).
 
 Stage oat teaches a new head on the OpenAnimalTracks crops, the backbone stays as it is. Stage real
 starts from that model with a new head for its own classes: first the head alone, then with it the
@@ -19,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from footprints import files
-from footprints.errors import UserError, run
+from footprints import files, missing_steps
+from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.scales import DEFAULT_SCALES
 from footprints.views import COUNTS
 
@@ -44,13 +47,39 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of this step's flags."""
     parser = argparse.ArgumentParser(
         prog="python -m footprints.train",
-        description="Train the classifier on crops made by footprints.prepare.",
-        epilog="A training that was stopped, in whatever way, goes on with the same command.",
+        description="Train the classifier. Photos that are not prepared yet are prepared first, "
+        "and stage real has stage oat trained first, if there are OpenAnimalTracks photos.",
+        epilog="A training that was stopped, in whatever way, goes on with the same command. "
+        "Folders are looked for from the current one on.",
     )
     add = parser.add_argument
     add("--stage", choices=[*STAGES, "all"], required=True, help="what to train; all: oat, real")
-    add("--data_dir", type=Path, required=True, help="output folder of footprints.prepare")
-    add("--output_dir", type=Path, required=True, help="models, histories, curves, logs")
+    add(
+        "--data_dir",
+        type=Path,
+        help="output folder of footprints.prepare; with this flag and neither of the next two, "
+        f"nothing is prepared (default: {missing_steps.PREPARED}, filled where need be)",
+    )
+    add(
+        "--output_dir",
+        type=Path,
+        default=missing_steps.MODELS,
+        help="models, histories, curves, logs (default: %(default)s)",
+    )
+    for stage, what in (("real", "your photos in <class>/"), ("oat", "OpenAnimalTracks photos")):
+        add(
+            f"--{stage}_dir",
+            type=Path,
+            metavar="DIR",
+            help=f"{what}, prepared into --data_dir if they are not (default: "
+            f"{missing_steps.PHOTOS[stage]})",
+        )
+    add(
+        "--detector",
+        metavar="FILE|none",
+        help="of prepare, if photos are to be prepared (default: "
+        f"{missing_steps.DETECTOR} if it is there, else none: centre crops)",
+    )
     add(
         "--weights",
         metavar="imagenet|none|FILE",
@@ -118,15 +147,24 @@ def main(argv: list[str] | None = None) -> int:
     """Train one stage or both.
 
     Raises:
-        UserError: If data, weights or an unfinished training in the output folder do not fit.
+        UserError: If there are no data, or data, weights or an unfinished training in the output
+            folder do not fit.
     """
     args = build_parser().parse_args(argv)
+    _check_output(args.output_dir)
+    stages = STAGES if args.stage == "all" else (args.stage,)
+    status = 0
+    if args.data_dir is None or args.real_dir or args.oat_dir:
+        places = _places(args)
+        missing_steps.refuse_absent(places, stages)
+        stages = _with_oat(stages, places, args)
+        status = missing_steps.prepare(places, stages, _say)
+        if status not in (0, STATUS_SOME_FAILED):
+            return status
+        args.data_dir = places.prepared
     from footprints.prepared import open_set
 
-    stages = STAGES if args.stage == "all" else (args.stage,)
     sets = {stage: open_set(args.data_dir / stage, ("train", "val")) for stage in stages}
-    if args.output_dir.exists() and not args.output_dir.is_dir():
-        raise UserError(f"{args.output_dir}: is a file; give a folder as --output_dir")
     args.output_dir.mkdir(parents=True, exist_ok=True)
     for stage in stages:
         try:
@@ -134,7 +172,47 @@ def main(argv: list[str] | None = None) -> int:
         except KeyboardInterrupt:
             _say(f"{stage}: stopped; finished epochs are kept in {args.output_dir / 'resume'}")
             raise
-    return 0
+    return status
+
+
+def _check_output(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file; give a folder as --output_dir")
+
+
+def _places(args: argparse.Namespace) -> missing_steps.Places:
+    detector = args.detector
+    if detector is None:
+        there = missing_steps.DETECTOR.is_file()
+        detector = str(missing_steps.DETECTOR) if there else "none"
+    return missing_steps.Places(
+        {stage: getattr(args, f"{stage}_dir") or missing_steps.PHOTOS[stage] for stage in STAGES},
+        args.data_dir or missing_steps.PREPARED,
+        detector,
+    )
+
+
+def _with_oat(
+    stages: tuple[str, ...], places: missing_steps.Places, args: argparse.Namespace
+) -> tuple[str, ...]:
+    """Put stage oat first where stage real needs its model and there is none."""
+    if stages != ("real",) or (args.weights or "").endswith(".keras"):
+        return stages
+    output = args.output_dir
+    if (output / MODEL_FILES["oat"]).is_file():
+        return stages
+    begun = (output / MODEL_FILES["real"], output / "resume" / "real" / "stage.json")
+    is_begun = args.resume and any(path.is_file() for path in begun)
+    if places.has("oat") and not is_begun:
+        _say(f"real: starts from stage oat, which is trained first ({output / MODEL_FILES['oat']})")
+        return ("oat", "real")
+    args.weights = args.weights or DEFAULT_WEIGHTS
+    if not is_begun:
+        _say(
+            f"real: no OpenAnimalTracks photos in {places.photos['oat']}, so there is no stage "
+            f"oat; starts from {args.weights} alone"
+        )
+    return stages
 
 
 def phases_of(stage: str, args: argparse.Namespace) -> list[Phase]:

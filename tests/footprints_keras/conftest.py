@@ -11,6 +11,7 @@ import pytest
 for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
     os.environ[name] = "1"
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
+sys.path.append(str(Path(__file__).parents[1] / "footprints"))  # for its helpers
 
 from fk_helpers import OAT, REAL, even, make_prepared  # noqa: E402 - after the paths
 

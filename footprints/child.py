@@ -1,0 +1,72 @@
+"""A step in a process of its own: PyTorch (detection) and TensorFlow (Keras) crash in one.
+
+The process finds this package wherever it is started from, looks for no modules in the current
+folder, and ends when its parent does, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from footprints.errors import run
+
+_START = (
+    "import sys; sys.path[:] = [sys.argv.pop(1), *filter(None, sys.path)]; "
+    "from footprints.child import main; sys.exit(main())"
+)
+_SECONDS_TO_END = 10.0
+
+
+def run_step(step: str, flags: Sequence[object]) -> int:
+    """Run ``footprints.<step>`` to its end; what it says goes to this process's screen.
+
+    Args:
+        step: Name of a module with a ``main``.
+        flags: Of its command line.
+
+    Returns:
+        Its exit status; 1 where a signal ended it.
+    """
+    root = str(Path(__file__).resolve().parent.parent)
+    sys.stdout.flush()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _START, root, step, *map(str, flags)], stdin=subprocess.PIPE
+    )
+    try:
+        status = process.wait()
+    except BaseException:  # Ctrl-C reaches both; let it put its things in order
+        process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_SECONDS_TO_END)
+        process.kill()
+        raise
+    finally:
+        process.stdin.close()
+    return status if status >= 0 else 1
+
+
+def main() -> int:
+    """Be that process: run the step that the first argument names."""
+    step = importlib.import_module(f"footprints.{sys.argv.pop(1)}")
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    return run(step.main)
+
+
+def _end_with_parent() -> None:
+    """Wait until the parent's end of the pipe is closed; then stop as at Ctrl-C."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    if hasattr(signal, "pthread_kill"):  # so that a main thread that waits wakes up
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    else:
+        import _thread
+
+        _thread.interrupt_main()
