@@ -5,9 +5,11 @@ are imported when they are first used, and must not be used in one process: Tens
 there end in a crash. ``python -m footprints.predict`` keeps them apart by itself.
 """
 
-from __future__ import annotations
+from footprints.guard import guard_start
 
-from typing import Any
+guard_start()
+
+from typing import Any  # noqa: E402 - not before the current folder has left the search path
 
 __all__ = ["Classifier", "YoloInference"]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.files import write_json
-from footprints.folders import FiledPhoto, list_photos, printable
+from footprints.folders import FiledPhoto, list_photos
 from footprints.photos import TRAITS, PhotoFacts, inspect_photo
 from footprints.progress import available_cores, progress
 from footprints.similarity import (
@@ -25,6 +25,7 @@ from footprints.similarity import (
     near_duplicate_groups,
     photo_hash,
 )
+from footprints.text import printable
 
 _SHOWN = 10  # of each kind on screen; the JSON file has all
 

@@ -22,8 +22,8 @@ from typing import Any
 
 from footprints.crop_worker import CropMaker, Job, Result
 from footprints.errors import UserError
-from footprints.folders import printable
 from footprints.settings import Settings
+from footprints.text import printable
 
 __all__ = ["CropPool", "Job", "Result"]
 

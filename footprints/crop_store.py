@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from footprints.errors import UserError
-from footprints.files import write_bytes
-from footprints.folders import printable
+from footprints.files import refuse_links, write_bytes
+from footprints.text import printable
 
 _OUR_NAME = re.compile(r"[A-Za-z0-9._-]{1,40}_[0-9a-f]{16}\.png|\.unfinished-.*")
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9-]+")
@@ -29,10 +29,11 @@ class CropStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.incoming = folder / "incoming"
-        refuse_links(folder, self.incoming)
+        refuse_links(self.incoming, folder.parent)
         self.incoming.mkdir(parents=True, exist_ok=True)
         with os.scandir(folder) as entries:
-            refuse_links(*(Path(entry.path) for entry in entries if entry.is_symlink()))
+            for entry in entries:
+                refuse_links(folder / entry.name, folder)
         self._run = secrets.token_hex(4)
         self.clear_incoming()
 
@@ -123,22 +124,9 @@ def lay_out(folder: Path, wanted: Mapping[str, Path], folders: list[str]) -> Non
                     place.rmdir()
 
 
-def refuse_links(*folders: Path) -> None:
-    """Refuse folders that are links, before something is written through them.
-
-    Raises:
-        UserError: Naming the first link.
-    """
-    for folder in folders:
-        if folder.is_symlink():
-            raise UserError(
-                f"{printable(folder)}: is a link; prepare writes only into real folders"
-            )
-
-
 def _present(folder: Path) -> list[str]:
     """List the crops that lie in ``<part>/<class>/`` of a set's folder."""
-    refuse_links(folder)
+    refuse_links(folder, folder.parent)
     found = []
     for part in _subfolders(folder):
         for place in _subfolders(part):
@@ -156,7 +144,7 @@ def _subfolders(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
-        refuse_links(path)
+        refuse_links(path, folder)
         if path.is_dir():
             yield path
 

@@ -13,7 +13,7 @@ import numpy as np
 from footprints.boxes import Detection
 from footprints.crops import Crop
 from footprints.files import write_bytes, write_json, write_text
-from footprints.folders import printable
+from footprints.text import printable
 
 CROPS = "crops"  # folder below the output folder
 _COLUMNS = (

@@ -25,8 +25,8 @@ from footprints import crops
 from footprints.classifier import METADATA_KEY, METADATA_NAME, Classifier, read_model_metadata
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.files import sha256_of, write_bytes, write_json
-from footprints.folders import printable
 from footprints.photos import PhotoError, find_photos, load_photo
+from footprints.text import printable
 
 
 @dataclass(frozen=True)

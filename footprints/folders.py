@@ -1,8 +1,7 @@
-"""Photos sorted into folders: which class, which part of the data; and names fit for a screen."""
+"""Photos sorted into folders: which class, which part of the data."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import Literal
 
 from footprints.errors import UserError
 from footprints.photos import PHOTO_SUFFIXES, walk
+from footprints.text import printable
 
 SPLITS = ("train", "val", "test")
 Layout = Literal["splits", "classes"]
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -88,12 +87,3 @@ def list_photos(folder: Path) -> Listing:
         photos.append(FiledPhoto(path, source, label, split))
     present = splits if layout == "splits" else ()
     return Listing(layout, tuple(photos), present, dict(sorted(ignored.items())))
-
-
-def printable(name: str | Path) -> str:
-    r"""Return a file name that any screen and any UTF-8 file takes.
-
-    Bytes that are not UTF-8 and control characters become escapes, as ``\udcff`` or ``\n``;
-    all other names stay as they are.
-    """
-    return _UNPRINTABLE.sub(lambda c: c[0].encode("unicode_escape").decode(), str(name))

@@ -9,12 +9,12 @@ import json
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from footprints.errors import UserError
-from footprints.folders import printable
+from footprints.crop_store import crop_key
+from footprints.typed import as_flag, as_number, as_numbers, as_text, as_whole, json_object
 
 MANIFEST_COLUMNS = (
     "crop",
@@ -35,6 +35,7 @@ MANIFEST_COLUMNS = (
 SCALE_COLUMN = "scale"  # added where photos have pictures of several scales
 LEFT_OUT_COLUMNS = ("source", "reason")
 _SYNC_SECONDS = 5.0
+_MOST_PIXELS = 10**9  # a side
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,54 @@ class CropRecord:
     height: int | None = None
 
 
+def record_of(line: str | bytes) -> CropRecord:
+    """Read a line of the journal.
+
+    Raises:
+        ValueError: If it is no record of a crop that could be.
+    """
+    entry = json_object(line)
+    if not entry.keys() <= {one.name for one in fields(CropRecord)}:
+        raise ValueError("has keys that no record has")
+    get = entry.get
+    known = CropRecord(
+        set_name=as_text(get("set_name"), "oat|real"),
+        source=as_text(get("source")),
+        size=as_whole(get("size"), 0),
+        mtime_ns=as_whole(get("mtime_ns")),
+        recipe=as_text(get("recipe"), _hexadecimal(16)),
+        reason=None if get("reason") is None else as_text(get("reason")),
+    )
+    if known.reason is not None:
+        return known
+    sha256 = as_text(get("sha256"), _hexadecimal(64))
+    if get("key") != crop_key(sha256, known.recipe):
+        raise ValueError("the key is not that of such a crop")
+    confidence = get("confidence")
+    box = as_numbers(get("box_xyxy"), 4, -_MOST_PIXELS, _MOST_PIXELS)
+    return replace(
+        known,
+        sha256=sha256,
+        phash=as_text(get("phash"), _hexadecimal(16)),
+        key=get("key"),
+        crop_bytes=as_whole(get("crop_bytes"), 1),
+        box_xyxy=(box[0], box[1], box[2], box[3]),
+        confidence=None if confidence is None else as_number(confidence, 0, 1),
+        fallback=as_flag(get("fallback", False)),
+        width=as_whole(get("width"), 1, _MOST_PIXELS),
+        height=as_whole(get("height"), 1, _MOST_PIXELS),
+    )
+
+
+def _hexadecimal(digits: int) -> str:
+    return f"[0-9a-f]{{{digits}}}"
+
+
 class Journal:
     """All crops that were ever made in a folder; one JSON object a line, only appended to.
 
-    A line that was cut off by a kill or a power cut is passed over, its crop is made again. While
-    a process has the journal open, others cannot open it.
-
-    Raises:
-        UserError: If another process has it open.
+    A line that was cut off by a kill or a power cut, or that says what cannot be, is passed over,
+    and its crop is made again. To be used in a folder that this process has for itself.
     """
 
     def __init__(self, path: Path) -> None:
@@ -92,17 +133,11 @@ class Journal:
         self._sizes: set[tuple[int, str]] = set()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(path, "a+b")  # noqa: SIM115 - closed by close()
-        if not _lock(self._file):
-            self._file.close()
-            raise UserError(f"{printable(path)}: another prepare is at work in this folder")
         self._file.seek(0)
         content = self._file.read()
         for line in content.splitlines():
-            with contextlib.suppress(ValueError, TypeError):
-                entry = json.loads(line)
-                if entry.get("box_xyxy") is not None:
-                    entry["box_xyxy"] = tuple(entry["box_xyxy"])
-                self._remember(CropRecord(**entry))
+            with contextlib.suppress(ValueError):
+                self._remember(record_of(line))
         if content and not content.endswith(b"\n"):
             self._file.write(b"\n")
         self._synced = time.monotonic()
@@ -169,18 +204,3 @@ def read_manifest(path: Path) -> list[dict[str, str]]:
     """Return the rows of a manifest, or of ``left_out.csv``, as written."""
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Keep other processes out until the file is closed; False if another one is in."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a network drive without locks
-        return True
-    return True

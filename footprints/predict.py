@@ -34,11 +34,11 @@ from footprints.classifier import BATCH, Classifier, read_model_metadata
 from footprints.crop_pool import CropPool, Job, Result
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.files import sha256_of, write_bytes, write_json, write_text
-from footprints.folders import printable
 from footprints.photos import PhotoError, find_photos, load_photo
 from footprints.progress import progress
 from footprints.scales import scales_of
 from footprints.settings import Settings
+from footprints.text import printable
 
 RESULTS = "predictions.json"
 PICTURES = "annotated"

@@ -14,10 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from footprints import settings as crop_settings
-from footprints.crop_store import CropStore, refuse_links
+from footprints.crop_store import CropStore
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
-from footprints.files import remove_leftovers, sha256_of, write_json
-from footprints.folders import printable
+from footprints.files import output_folder, refuse_links, sha256_of, write_json
 from footprints.manifest import Journal
 from footprints.prepare_sets import (
     SET_NAMES,
@@ -35,6 +34,7 @@ from footprints.progress import available_cores, progress
 from footprints.scales import DEFAULT_SCALES, SCALES
 from footprints.settings import Settings
 from footprints.similarity import DEFAULT_MAX_DISTANCE, HASH_BITS
+from footprints.text import printable
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -125,9 +125,10 @@ def main(argv: list[str] | None = None) -> int:
     division = Division(args.val_fraction, args.test_fraction, args.seed, args.max_distance)
     listings = {name: list_set(name, folder) for name, folder in folders.items()}
 
-    args.output_dir.mkdir(parents=True, exist_ok=True)
-    with Journal(args.output_dir / "crops" / "journal.jsonl") as journal:
-        remove_leftovers(args.output_dir)
+    with (
+        output_folder(args.output_dir, "crops", *SET_NAMES),
+        Journal(args.output_dir / "crops" / "journal.jsonl") as journal,
+    ):
         store = CropStore(args.output_dir / "crops")
         sets = []
         for name, listing in listings.items():
@@ -201,7 +202,8 @@ def _check_folders(output: Path, inputs: list[Path]) -> None:
                 f"{printable(output)}: the output folder and {printable(folder)} lie in each "
                 "other; choose an --output_dir beside the photos"
             )
-    refuse_links(*(output / name for name in ("crops", *SET_NAMES)))
+    for name in ("crops", *SET_NAMES):
+        refuse_links(output / name, output)
     if not (output / "crops" / "journal.jsonl").is_file():
         for name in ("crops", *SET_NAMES):
             if (output / name).is_dir() and any((output / name).iterdir()):

@@ -14,10 +14,11 @@ from typing import Any
 from footprints.crop_store import CropStore, crop_key
 from footprints.crop_worker import Job, Result
 from footprints.errors import UserError
-from footprints.folders import FiledPhoto, Listing, list_photos, printable
+from footprints.folders import FiledPhoto, Listing, list_photos
 from footprints.manifest import CropRecord, Journal
 from footprints.photos import PhotoError, load_photo, read_file
 from footprints.settings import Settings
+from footprints.text import printable
 
 SET_NAMES = ("oat", "real")
 _CROP_RULES = 1  # raise it when crops of the same settings come to look different

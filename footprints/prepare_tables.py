@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from footprints.crop_store import CropStore, crop_name, lay_out, pending_changes, refuse_links
+from footprints.crop_store import CropStore, crop_name, lay_out, pending_changes
 from footprints.errors import UserError
-from footprints.files import write_text
-from footprints.folders import SPLITS, printable
+from footprints.files import refuse_links, write_text
+from footprints.folders import SPLITS
 from footprints.manifest import (
     LEFT_OUT_COLUMNS,
     MANIFEST_COLUMNS,
@@ -25,6 +25,7 @@ from footprints.prepare_sets import DataSet
 from footprints.scales import folder_of
 from footprints.similarity import near_duplicate_groups
 from footprints.splits import grouped_split
+from footprints.text import printable
 
 _SHOWN = 10  # photos named on screen; all are in the tables
 
@@ -58,7 +59,7 @@ def finish(
         UserError: If no photo can be used, a part would be empty, or files of others lie where
             crops belong.
     """
-    refuse_links(folder)
+    refuse_links(folder, folder.parent)
     folder.mkdir(exist_ok=True)
     bad = [item for item in dataset.items if item.reason]
     left_out = [(printable(item.photo.source), item.reason) for item in bad]

@@ -134,7 +134,7 @@ def make_corpus(folder: Path, n_per_class: int = 30, seed: int = 0) -> bool:
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: is not an empty folder; choose another --output_dir")
     write_json(record, request | {"complete": False})
-    remove_leftovers(folder)
+    remove_leftovers(folder, *(path.name for path in folder.iterdir() if path.is_dir()))
     truth = []
     for photo, boxes, (height, width) in _written(folder, plan(n_per_class, seed)):
         if photo.form == "detector":

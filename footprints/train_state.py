@@ -96,7 +96,7 @@ class StageFolder:
         """
         path = self.folder / "stage.json"
         if path.is_file():
-            files.remove_leftovers(self.folder)
+            files.remove_leftovers(self.folder.parent, self.folder.name)
             compare_settings(_read_json(path), settings, f"{self.folder}: unfinished training")
             return True
         self.clear()

@@ -39,8 +39,9 @@ from set_helpers import (
 
 from footprints import crop_pool
 from footprints.errors import UserError
+from footprints.files import output_folder
 from footprints.folders import printable
-from footprints.manifest import MANIFEST_COLUMNS, Journal
+from footprints.manifest import MANIFEST_COLUMNS
 from footprints.prepare import main
 from footprints.settings import Settings
 
@@ -437,6 +438,35 @@ def test_kill_at_any_write_leaves_nothing_half(function: str, tmp_path: Path, mo
             break
 
 
+def _planted(record: dict, **changes) -> str:
+    return json.dumps({**record, **changes}) + "\n"
+
+
+def test_a_planted_journal_brings_no_foreign_picture(tmp_path: Path, real: Path) -> None:
+    """A key that is a path linked a picture from anywhere into the training set."""
+    out = tmp_path / "out"
+    prepare(out, real)
+    first = crops_of(out / "real")
+    foreign = write_photo(tmp_path / "foreign.png", 5)
+    journal = out / "crops" / "journal.jsonl"
+    records = [json.loads(line) for line in journal.read_text().splitlines()]
+    size = foreign.stat().st_size
+    journal.write_text(
+        "".join(
+            _planted(record, key=key, crop_bytes=size)
+            for record in records
+            for key in ("../..", str(foreign.with_suffix("")), "../../foreign", "0" * 32, None, 7)
+        )
+        + _planted(records[0], box_xyxy=[0, 0, 1e400, 1])
+        + _planted(records[0], width="wide")
+        + "[1]\n7\nnull\n"
+        + "[" * 100_000
+        + "\n"
+    )
+    assert prepare(out, real) == 0
+    assert crops_of(out / "real") == first
+
+
 def test_torn_journal_is_read(tmp_path: Path, real: Path) -> None:
     out = tmp_path / "out"
     prepare(out, real)
@@ -463,12 +493,12 @@ def test_where_links_fail_crops_are_copied(tmp_path: Path, real: Path, monkeypat
 
 
 def test_second_prepare_in_the_same_folder_is_refused(tmp_path: Path, real: Path) -> None:
-    with Journal(tmp_path / "out" / "crops" / "journal.jsonl"):
+    with output_folder(tmp_path / "out"):
         done = run_step(
             "prepare", "--real_dir", real, "--output_dir", tmp_path / "out", "--detector", "none"
         )
     assert done.returncode == 1
-    assert "another prepare is at work" in done.stderr
+    assert "another process is at work" in done.stderr
 
 
 def test_nothing_usable_is_one_line(tmp_path: Path) -> None:
