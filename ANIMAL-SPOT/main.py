@@ -167,7 +167,7 @@ def train(
     model = build_model(encoder, Classifier(**classifier_opts)).to(device)
     n_parameters = sum(p.numel() for p in model.parameters())
     log.info("network: %s, %s parameters", _network_name(config), f"{n_parameters:,}")
-    log.debug("%s", model)
+    log.debug("%s", model, extra={"lines": True})
 
     trainer = _make_trainer(
         config,

@@ -617,7 +617,7 @@ def test_a_stopped_run_goes_on_where_it_was(number, status, many, tmp_path, caps
 def test_what_a_kill_may_leave_is_removed(models, tmp_path):
     output = tmp_path / "out"
     output.mkdir()
-    (output / ".a_predict_output.log.123.0123abcd.tmp").write_text("half")
+    (output / ".a_predict_output.log.99999999.0123abcd.tmp").write_text("half")
     (output / "mine.tmp").write_text("not ours")
     path = write_sound(tmp_path / "a.wav", 0.3)
     status = predict_here(

@@ -1,21 +1,28 @@
-"""Files that are either whole or absent, and folders that are checked before they are needed."""
+"""Files that are whole or absent, folders that are checked before use, locks, safe paths."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import re
 import secrets
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
-
-log = logging.getLogger(__name__)
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
+    import msvcrt
+
+WAIT_S = 0.2  # between two looks at a lock that another process holds
+TEMPORARY = re.compile(r"\..+\.(\d+)\.[0-9a-f]{8}\.tmp")
+
+log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -46,23 +53,6 @@ def write_text_atomic(path: Path, text: str) -> None:
         file.write(text.encode("utf-8", errors="surrogateescape"))
 
 
-@contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Let one process at a time into the block, by a lock on a file that is then removed.
-
-    The lock ends with its process, however that ends. On Windows, which lacks it, all enter.
-    """
-    if fcntl is None:
-        yield
-        return
-    with open(path, "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
 def require_writable_folder(path: Path, purpose: str) -> None:
     """Create a folder if need be and prove that a file can be written into it.
 
@@ -71,7 +61,7 @@ def require_writable_folder(path: Path, purpose: str) -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".writable.{os.getpid()}.{secrets.token_hex(4)}"
+        probe = path / f".writable.{os.getpid()}.{secrets.token_hex(4)}.tmp"
         with open(probe, "wb") as file:
             file.write(b"\0" * 4096)
         probe.unlink()
@@ -84,28 +74,217 @@ def require_writable_folder(path: Path, purpose: str) -> None:
 def sole_process(path: Path, purpose: str) -> Iterator[None]:
     """Hold a lock on a file while the block runs; it ends with the process, however that ends.
 
+    What killed programs left half written in the file's folder is removed first.
+
+    Args:
+        path: The lock's file; it stays.
+        purpose: What another process that holds it is doing, as in ``training in this folder``.
+
     Raises:
-        OSError: If another process holds it; ``purpose`` says what for.
+        OSError: If another process holds it, or the file cannot be made.
     """
-    with open(path, "ab") as file:
-        if fcntl is not None:
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(path))
+        except BlockingIOError as error:
+            raise OSError(f"another process is {purpose}; wait for it or end it{error}") from error
+        remove_leftovers(path.parent)
+        yield
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Let one process at a time into the block, by a lock on a file that is then removed.
+
+    The lock ends with its process, however that ends.
+
+    Raises:
+        OSError: If the file cannot be made.
+    """
+    with contextlib.ExitStack() as held:
+        waits = False
+        while True:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.enter_context(locked(path, remove=True))
+                break
             except BlockingIOError as error:
-                raise OSError(f"another process is {purpose}; wait for it or end it") from error
-            except OSError as error:  # some network drives have no locks
-                log.warning(
-                    "%s cannot be locked (%s): see that only one process uses it", path, error
-                )
+                if not waits:
+                    log.info("waiting for another process, which holds %s; end it%s", path, error)
+                waits = True
+                time.sleep(WAIT_S)
         yield
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files of ``atomic_path`` that a killed program left in a folder.
+    """Remove temporary files of this module that a killed program left in a folder.
 
-    Only for a folder that no other process writes to.
+    Those of a running program stay.
     """
-    pattern = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp")
     for path in folder.iterdir():
-        if pattern.fullmatch(path.name):
-            path.unlink(missing_ok=True)
+        found = TEMPORARY.fullmatch(path.name)
+        if found and (os.name == "nt" or not _is_running(int(found[1]))):
+            _unlink(path)  # which Windows refuses while it is open
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, remove: bool = False) -> Iterator[None]:
+    """Lock a file while the block runs, or fail at once; for those that know what to do then.
+
+    Args:
+        path: The lock's file.
+        remove: Whether it is removed at the end.
+
+    Raises:
+        BlockingIOError: If another process holds it; its text is empty, or continues a sentence
+            with how to end that.
+        OSError: If the file cannot be made.
+    """
+    descriptor = _open_lock(path)
+    try:
+        has_locks = _lock(descriptor)
+        owner = path.with_name(f"{path.name}.owner")
+        with contextlib.nullcontext() if has_locks else _owned(owner):
+            if not _is_at(descriptor, path):  # removed by its last owner in the meantime
+                raise BlockingIOError("")
+            _held.add(descriptor)
+            try:
+                yield
+            finally:
+                if remove:
+                    _unlink(path)
+    finally:
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+def path_inside(folder: Path, name: str) -> Path:
+    """Return the path of a name that was read from a file, if it stays inside a folder.
+
+    Args:
+        folder: The folder that it must stay in.
+        name: A path relative to the folder.
+
+    Raises:
+        ValueError: If it is no text, is absolute, has a ``..``, or leaves the folder by a link.
+    """
+    given = Path(name) if isinstance(name, str) and "\0" not in name else None
+    if given is None or given.anchor or not given.parts or ".." in given.parts:
+        raise ValueError(f"{name!r} is not a name of a file inside {folder}")
+    path = folder / given
+    try:
+        is_inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a link to itself
+        is_inside = False
+    if not is_inside:
+        raise ValueError(f"{name!r} leads out of {folder} by a symbolic link")
+    return path
+
+
+def refuse_links(path: Path, below: Path) -> None:
+    """Make sure that what is written to a path stays where it seems to be.
+
+    Args:
+        path: A path below the folder, which need not be there yet.
+        below: The folder, which may itself be a link.
+
+    Raises:
+        OSError: If the path or a folder between the two is a symbolic link.
+        ValueError: If the path is not below the folder.
+    """
+    place = below
+    for part in path.relative_to(below).parts:
+        place = place / part
+        if place.is_symlink():
+            raise OSError(
+                f"{place} is a symbolic link, through which nothing is written: remove the link or "
+                "choose another folder"
+            )
+
+
+# --- locks: of the system where it has them, else a file that names its process ----------------
+
+
+def _open_lock(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        return os.open(path, flags, 0o666)
+    except OSError as error:
+        if path.is_symlink():
+            raise OSError(f"{path} is a symbolic link; remove it") from error
+        raise
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file; return False where files cannot be locked, as on some network drives.
+
+    Raises:
+        BlockingIOError: If another process holds it.
+    """
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    except OSError as error:
+        if isinstance(error, BlockingIOError) or error.errno in (errno.EACCES, errno.EDEADLK):
+            raise BlockingIOError("") from error
+        return False
+    return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.contextmanager
+def _owned(path: Path) -> Iterator[None]:
+    """Own a file that names this process; for drives without locks.
+
+    Raises:
+        BlockingIOError: If another process owns it, which runs, or may run on another computer.
+    """
+    me = f"{os.getpid()} {socket.gethostname()}"
+    with contextlib.suppress(OSError, ValueError):
+        pid, host = path.read_text(encoding="utf-8").split(" ", 1)
+        if host == socket.gethostname() and not _is_running(int(pid)):
+            path.unlink()
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(me)
+    except FileExistsError as error:
+        raise BlockingIOError(f", or remove {path} if there is none") from error
+    try:
+        yield
+    finally:
+        _unlink(path)
+
+
+def _unlink(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _is_running(pid: int) -> bool:
+    if os.name == "nt":  # where asking so would end it
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _leave_locks_to_parent() -> None:
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+_held: set[int] = set()  # locked files, which processes made by fork must not keep locked
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_locks_to_parent)

@@ -11,11 +11,33 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from utils.text import printable, printable_lines
+
 PACKAGES = (
     *("data", "models", "utils", "trainer", "predictor", "detectors", "folds"),
     *("embedding_run", "head_trainer"),
 )
 FORMAT = "%(asctime)s|%(levelname).1s|%(message)s"
+
+
+class Formatter(logging.Formatter):
+    """Shows what names of files and classes hold, and never lets it act on the terminal.
+
+    A line end in them is shown too; ``extra={"lines": True}`` is for messages of several lines.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(FORMAT, datefmt="%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of logging
+        """Return the line of a message, without a traceback."""
+        show = printable_lines if getattr(record, "lines", False) else printable
+        record.message = show(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: tuple) -> str:  # noqa: N802 - of logging
+        """Return the lines of a traceback."""
+        return printable_lines(super().formatException(ei))
 
 
 class _TerminalHandler(logging.Handler):
@@ -35,7 +57,7 @@ def start_log(name: str, *, debug: bool = False) -> logging.Logger:
     atexit.register(gc.freeze)
     logging.raiseExceptions = False  # a full disk is named by what fails, not by each message
     handler = _TerminalHandler()
-    handler.setFormatter(logging.Formatter(FORMAT, datefmt="%H:%M:%S"))
+    handler.setFormatter(Formatter())
     logging.getLogger().addHandler(handler)
     for package in (name, *PACKAGES):
         logging.getLogger(package).setLevel(logging.DEBUG if debug else logging.INFO)
@@ -51,7 +73,7 @@ def log_to_file(path: Path, *, append: bool) -> None:
     handler = logging.FileHandler(
         path, mode="a" if append else "w", encoding="utf-8", errors="backslashreplace"
     )
-    handler.setFormatter(logging.Formatter(FORMAT, datefmt="%H:%M:%S"))
+    handler.setFormatter(Formatter())
     logging.getLogger().addHandler(handler)
 
 
