@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
 import logging
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -216,10 +217,11 @@ def run_prefix(n_classes: int) -> str:
 
 def _check_folders(config: TrainConfig) -> dict[str, Path | None]:
     """Create the output folders and prove that they can be written, before anything long starts."""
-    if config.data_dir is None:
-        raise ValueError("--data_dir is needed: the folder of the labelled clips")
-    if config.model_dir is None:
-        raise ValueError("--model_dir is needed: the folder that the model is saved in")
+    needed = {"data": "the folder of the labelled clips", "model": "the folder of the new model"}
+    missing = {name: use for name, use in needed.items() if getattr(config, f"{name}_dir") is None}
+    if missing:
+        said = "; ".join(f"--{name}_dir is needed: {use}" for name, use in missing.items())
+        raise ValueError(f"{said}{demo_offer() if 'data' in missing else ''}")
     folders: dict[str, Path | None] = {"data": Path(config.data_dir).resolve()}
     if not folders["data"].is_dir():
         raise CorpusError(f"the data folder {config.data_dir} does not exist or is not a folder")
@@ -231,6 +233,20 @@ def _check_folders(config: TrainConfig) -> dict[str, Path | None]:
         if folders[name] is not None:
             require_writable_folder(folders[name], f"the {name} folder")
     return folders
+
+
+def demo_offer() -> str:
+    """Return what to type for a first try without clips of one's own."""
+    here = Path.cwd()
+    program = Path(__file__).with_name("synthesise_corpus.py")
+    paths = [
+        p.relative_to(here) if here in p.parents else p for p in (Path(sys.executable), program)
+    ]
+    command = shlex.join([*map(str, paths), "--output_dir", "demo/data"])
+    return (
+        f". To try it with made-up calls, type {command} and then your command again with "
+        "--data_dir demo/data --model_dir demo/model"
+    )
 
 
 def _find_unlabelled(config: TrainConfig, corpus: Corpus) -> None:

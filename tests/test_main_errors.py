@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,23 @@ def test_missing_data_folder(tmp_path):
 
 def test_data_folder_not_given(tmp_path):
     assert "--data_dir is needed" in one_error(main_here(*folders(tmp_path)))
+
+
+def test_with_nothing_but_the_network_all_that_is_missing_is_said_and_a_corpus_offered(
+    tmp_path, monkeypatch
+):
+    """What is offered is typed, and then the command runs as far as the first epoch."""
+    monkeypatch.chdir(tmp_path)
+    line = one_error(main_here("--backbone", "resnet"))
+    assert "--data_dir is needed" in line
+    assert "--model_dir is needed" in line
+    command = re.search(r"type (.* --output_dir demo/data) and then", line)[1]
+    flags = re.search(r"again with (.*)$", line)[1].split()
+    subprocess.run(
+        [*shlex.split(command), "--clips", "8"], check=True, timeout=120, capture_output=True
+    )
+    result = main_here("--backbone", "resnet", *flags, "--max_train_epochs", "0", *SMALL)
+    assert result.returncode == 0, result.stderr
 
 
 def test_model_folder_not_given(corpus):
