@@ -22,6 +22,7 @@ from typing import Any
 
 from footprints.crop_worker import CropMaker, Job, Result
 from footprints.errors import UserError
+from footprints.guard import without_current_folder
 from footprints.settings import Settings
 from footprints.text import printable
 
@@ -29,7 +30,11 @@ __all__ = ["CropPool", "Job", "Result"]
 
 _AHEAD = 4  # jobs a process that may be given out or waiting to be fetched
 _SECONDS_TO_END = 5.0
-_WORK = "import sys; from footprints.crop_worker import main; sys.exit(main())"
+# With -c the current folder comes first in the search path, until our own takes its place.
+_WORK = (
+    "import sys; sys.path[:] = sys.argv[1:]; "
+    "from footprints.crop_worker import main; sys.exit(main())"
+)
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -141,12 +146,13 @@ class _Worker:
 
     def __init__(self, detector: Path | None, settings: Settings) -> None:
         environment = dict(os.environ)
-        environment.update(dict.fromkeys(_ONE_THREAD, "1"))
+        environment.update(dict.fromkeys(_ONE_THREAD, "1"), PYTHONSAFEPATH="1")
+        given = environment.pop("PYTHONPATH", "")
+        if absolute := [place for place in given.split(os.pathsep) if os.path.isabs(place)]:
+            environment["PYTHONPATH"] = os.pathsep.join(absolute)
         root = str(Path(__file__).resolve().parent.parent)
-        paths = [root, *filter(None, [environment.get("PYTHONPATH")])]
-        environment["PYTHONPATH"] = os.pathsep.join(paths)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _WORK],
+            [sys.executable, "-c", _WORK, root, *without_current_folder(sys.path, given)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
@@ -191,6 +197,10 @@ class _Worker:
         try:
             answer = pickle.load(self._process.stdout)
         except (EOFError, pickle.UnpicklingError, OSError, ValueError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_SECONDS_TO_END)
+            if self._process.poll() is None:  # it sends nothing that we understand
+                self._process.kill()
             status = self._process.wait()
             cause = "it was killed, perhaps for want of memory" if status < 0 else "see above"
             raise UserError(
