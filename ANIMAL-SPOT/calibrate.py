@@ -71,18 +71,20 @@ def run(args: argparse.Namespace) -> None:
     import dataclasses
 
     from utils.clip_scores import fit_calibration, score_corpus, stored_corpus
-    from utils.ensemble_file import load_ensemble, save_ensemble
+    from utils.ensemble_file import load_members, save_ensemble
     from utils.model_file import save_model
     from utils.plots import reliability_figure
     from utils.results import write_results
 
     output = args.output or args.model.with_name(f"{args.model.stem}_calibrated.pk")
     require_new_file(output, "--output")
-    ensemble = load_ensemble(args.model)
+    ensemble = load_members([args.model], noise_class=args.noise_class)
     corpus = stored_corpus(args.data_dir, ensemble.classes, args.num_workers)
     scores = score_corpus(ensemble, corpus, device_of(args), args.num_workers, args.embedding_model)
     scored = {name: (part.logits_of(ensemble), part.labels) for name, part in scores.items()}
-    calibration, report = fit_calibration(scored, ensemble[0].names, args.calibration_precision)
+    calibration, report = fit_calibration(
+        scored, ensemble[0].names, args.calibration_precision, ensemble.noise_class
+    )
     if len(ensemble) == 1:
         single = dataclasses.replace(ensemble[0], calibration=calibration)
         save_model(single, output)

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
     from utils.ensemble_file import Ensemble, load_members, save_ensemble
 
     require_new_file(args.output, "--output")
-    loaded = load_members(args.models)
+    loaded = load_members(args.models, noise_class=args.noise_class)
     if len(loaded) < 2:
         raise ValueError(f"{args.models[0]} alone is no ensemble: name two models or more")
     # A temperature or thresholds of an average that was taken apart would mean nothing here.

@@ -138,15 +138,14 @@ def evaluate_file(
         OSError: If something cannot be read or written.
     """
     from utils.annotation_tables import audacity_lines, raven_lines
-    from utils.annotations import add_noise_rows, noise_name
+    from utils.annotations import add_noise_rows
     from utils.files import write_text_atomic
     from utils.result_readers import read_result
 
-    result = read_result(path)
+    result = with_noise_class(read_result(path), config.noise_class)
     rows: Sequence[Annotation] = detect(result, config)(thresholds)
-    noise = noise_name(result.names)
-    if config.noise_in_anno and noise is not None:
-        rows = list(add_noise_rows(rows, result.duration_s, noise))
+    if config.noise_in_anno and result.noise_class is not None:
+        rows = list(add_noise_rows(rows, result.duration_s, result.noise_class))
     if config.format in ("raven", "both"):
         lines: Iterable[str] = raven_lines(
             rows, result.f_min, result.f_max, legacy=config.legacy_header
@@ -157,6 +156,18 @@ def evaluate_file(
             output_dir / f"{path.name}{AUDACITY_ENDING}", "".join(audacity_lines(rows))
         )
     return result, len(rows)
+
+
+def with_noise_class(result: Result, wanted: str | None) -> Result:
+    """Settle which class of a result is background: as wanted, as it says, else called noise.
+
+    Raises:
+        ValueError: If what is wanted is no class of it.
+    """
+    from utils.noise_class import noise_class_of
+
+    noise = noise_class_of(wanted or result.noise_class, result.names)
+    return dataclasses.replace(result, noise_class=noise)
 
 
 def detect(result: Result, config: EvaluateConfig) -> Callable[[Thresholds], Sequence[Annotation]]:
@@ -171,6 +182,7 @@ def detect(result: Result, config: EvaluateConfig) -> Callable[[Thresholds], Seq
             result.score,
             result.names,
             thresholds,
+            noise=result.noise_class,
             skip_empty=True,
         )
         if not config.use_probability_priority:
@@ -213,7 +225,7 @@ def score(evaluated: dict[Path, str], config: EvaluateConfig, thresholds: Thresh
                 names = ", ".join(other.name for other in tables if tables[other] == candidates)
                 raise ValueError(f"{candidates[0]} would be the truth of several results: {names}")
             truth = read_table(candidates[0], config.truth_column)
-            result = read_result(path)
+            result = with_noise_class(read_result(path), config.noise_class)
             known.update(result.classes)
             scores[_result_stem(path)] = score_recording(
                 result,

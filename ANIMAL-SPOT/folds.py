@@ -24,6 +24,7 @@ from utils.files import require_writable_folder, sole_process, write_text_atomic
 from utils.hardware import n_cores
 from utils.metrics import ConfusionMatrix, most_confused
 from utils.model_file import FILE_NAME, calibrated_network, load_model
+from utils.noise_class import no_noise_warning, noise_class_of
 from utils.pipelines import Pipeline, evaluation_loader
 from utils.precision import Precision
 from utils.results import write_results
@@ -93,6 +94,7 @@ def cross_validate(
         n_processes=max(1, min(config.num_workers, n_cores())),
     )
     report_excluded(pool.excluded, folders["log"])
+    noise_class = noise_class_of(config.noise_class, names_by_index(pool.classes))
     with sole_process(folders["model"] / ".folds.lock", "training folds in this model folder"):
         results = run_folds(config, pool, folders, pipeline, precision, train)
     content = {
@@ -100,6 +102,8 @@ def cross_validate(
         "precision": precision.name,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "classes": pool.classes,
+        "noise_class": noise_class,
+        "warnings": [] if noise_class else [no_noise_warning(names_by_index(pool.classes))],
         "excluded_files": len(pool.excluded),
         **summarise(results, pool, config.seed),
     }

@@ -39,6 +39,7 @@ from utils.hardware import n_cores
 from utils.interrupt import Interrupted
 from utils.logging import close_log, log_to_file, start_log
 from utils.losses import TrainingLoss
+from utils.noise_class import no_noise_warning, noise_class_of
 from utils.optimizers import build_optimizer, build_scheduler
 from utils.pipelines import Pipeline, pipeline_of_config, training_precision
 from utils.precision import Precision
@@ -145,6 +146,11 @@ def train(
     resumable = folders["checkpoint"] is not None and not config.start_scratch
     names = names_by_index(corpus.classes)
     log.info("%d classes: %s", len(names), ", ".join(names))
+    noise_class = noise_class_of(config.noise_class, names)
+    if noise_class is None:
+        log.warning("%s", no_noise_warning(names))
+    else:
+        log.info("noise class: %s", noise_class)
 
     seed_everything(config.seed)
     if isinstance(pipeline, EmbeddingPipeline):

@@ -30,6 +30,7 @@ from utils.files import remove_leftovers, require_writable_folder, sole_process
 from utils.interrupt import Interrupted, StopRequest
 from utils.logging import close_log, log_to_file, start_log
 from utils.model_file import ModelFile
+from utils.noise_class import no_noise_warning, noise_name
 from utils.pipelines import warn_of_unused_embedding_model
 from utils.predict_config import PredictConfig
 from utils.prediction_journal import Completed, Journal
@@ -93,6 +94,10 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
             f"--visualize draws spectrograms, and {models.called[0]} hears embeddings; leave it out"
         )
     log.info("%d recordings; classes: %s", len(paths), ", ".join(settings.names))
+    if models.noise_class is None:
+        log.warning("%s", no_noise_warning(settings.names, of=models.called[0]))
+    elif models.noise_class != noise_name(settings.names):
+        log.info("noise class: %s", models.noise_class)
     log.debug("settings: %s", config)
     for path in paths:
         log.debug("input: %s", path)
@@ -104,6 +109,7 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
         hop=settings.hop,
         threshold=config.threshold,
         names=settings.names,
+        noise_class=models.noise_class,
         class_thresholds=settings.class_thresholds,
         debug=config.debug,
     )
@@ -135,7 +141,11 @@ def load_models(config: PredictConfig) -> Ensemble:
         ValueError: If one cannot be read, or their classes differ.
         OSError: If one does not exist.
     """
-    models = load_members([Path(p) for p in config.model_path], torchscript=config.jit_load)
+    models = load_members(
+        [Path(p) for p in config.model_path],
+        torchscript=config.jit_load,
+        noise_class=config.noise_class,
+    )
     warn_of_unused_embedding_model(config.embedding_model, models)
     if config.checkpoint_path is not None and len(models) > 1:
         raise ValueError(
@@ -436,6 +446,8 @@ def _run_key(config: PredictConfig, header: RunHeader) -> str:
     of_header = dataclasses.asdict(dataclasses.replace(header, model_path=""))
     if not header.class_thresholds:
         del of_header["class_thresholds"]  # as before there were any: results stay complete
+    if header.noise_class == noise_name(header.names):
+        del of_header["noise_class"]
     content = {
         "version": 1,
         "models": [file_digest(Path(path)) for path in files],

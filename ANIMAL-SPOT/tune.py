@@ -121,10 +121,12 @@ def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float 
     from data.folds import assign_folds, warn_of_weak_folds
     from utils.config import FREE_TO_CHANGE, as_dict
     from utils.files import require_writable_folder
+    from utils.noise_class import noise_class_of
     from utils.tune_study import TuneStudy
 
     require_writable_folder(output_dir, "the output folder")
     pool = _pool_without_test(config)
+    noise_class_of(config.noise_class, list(pool.classes))
     warn_of_weak_folds(pool, assign_folds(pool.clips, config.folds, config.seed))
     logging.getLogger("data.folds").setLevel(logging.ERROR)  # it has been said once
     digests = "".join(pool.samples[clip.path].digest for clip in pool.clips)

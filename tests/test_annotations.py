@@ -33,6 +33,7 @@ def rows(annotations) -> list[tuple]:
 def label(probabilities, names, thresholds=None, **kwargs) -> list[Window]:
     winner, score = decide(np.array(probabilities, dtype=float))
     times = np.arange(len(probabilities)) * 1.0
+    kwargs = {"noise": next((n for n in names if n in ("noise", "Noise")), None)} | kwargs
     return list(
         label_windows(times, times + 1, winner, score, names, thresholds or Thresholds(), **kwargs)
     )

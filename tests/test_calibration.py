@@ -210,17 +210,17 @@ def test_class_thresholds_by_hand():
         ]
     )
     labels = np.array([0, 0, 1, 2, 2])
-    found = class_thresholds(p, labels, ["A", "B", "noise"], 0.9)
+    found = class_thresholds(p, labels, ["A", "B", "noise"], 0.9, "noise")
     assert found == {
         "A": {"threshold": 0.7, "precision": 1.0, "recall": 1.0, "clips": 2},
         "B": {"threshold": None, "precision": None, "recall": None, "clips": 1},
     }
-    assert class_thresholds(p, labels, ["A", "B", "noise"], 0.6)["A"]["threshold"] == 0.5
+    assert class_thresholds(p, labels, ["A", "B", "noise"], 0.6, "noise")["A"]["threshold"] == 0.5
 
 
 def test_of_two_classes_the_target_gets_a_threshold():
     p = np.array([[0.9, 0.1], [0.7, 0.3], [0.6, 0.4], [0.2, 0.8]])
-    found = class_thresholds(p, np.array([0, 1, 0, 1]), ["other", "target"], 0.6)
+    found = class_thresholds(p, np.array([0, 1, 0, 1]), ["other", "target"], 0.6, None)
     assert list(found) == ["target"]
     assert found["target"]["threshold"] == 0.3
     assert found["target"]["precision"] == pytest.approx(2 / 3)
@@ -229,7 +229,7 @@ def test_of_two_classes_the_target_gets_a_threshold():
 
 def test_report_says_what_cannot_be_found():
     logits = np.array([[3.0, 0, 0], [2.0, 0, 0], [0, 0, 4.0]])
-    calibration, report = calibrate(logits, np.array([0, 0, 2]), ["A", "B", "noise"], 0.9)
+    calibration, report = calibrate(logits, np.array([0, 0, 2]), ["A", "B", "noise"], 0.9, "noise")
     report["partitions"] = {}
     lines, warnings = report_lines(report)
     assert calibration.temperature == 1.0

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-NOISE = "noise"
 _MS = 3  # decimals of a time in seconds
 
 
@@ -54,16 +53,6 @@ class Thresholds:
         return self.by_class.get(name, self.default)
 
 
-def is_noise_name(name: str) -> bool:
-    """Tell whether a class is that of noise, in whatever case it is written."""
-    return name.lower() == NOISE
-
-
-def noise_name(names: Iterable[str]) -> str | None:
-    """Return the name of the noise class as it is written; None without one."""
-    return next((name for name in names if is_noise_name(name)), None)
-
-
 def decide(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the most probable class of each window; the first one if several are.
 
@@ -88,6 +77,7 @@ def label_windows(
     names: Sequence[str],
     thresholds: Thresholds,
     *,
+    noise: str | None,
     skip_empty: bool = False,
 ) -> Iterator[Window]:
     """Apply the thresholds.
@@ -103,11 +93,12 @@ def label_windows(
         score: Probability.
         names: Classes in index order.
         thresholds: Least probabilities.
+        noise: The class that is no call; None: there is none.
         skip_empty: Leave out windows without a class that was found, except noise.
     """
-    label, probability, found = _labels(winner, score, names, thresholds)
-    noise = np.array([is_noise_name(name) for name in names])
-    columns = (start_s, end_s, label, probability, found, found & noise[label])
+    label, probability, found = _labels(winner, score, names, thresholds, noise)
+    of_noise = np.array([name == noise for name in names])
+    columns = (start_s, end_s, label, probability, found, found & of_noise[label])
     if skip_empty:
         columns = tuple(column[found] for column in columns)
     lists = (column.tolist() for column in columns)
@@ -117,20 +108,24 @@ def label_windows(
 
 
 def _labels(
-    winner: np.ndarray, score: np.ndarray, names: Sequence[str], thresholds: Thresholds
+    winner: np.ndarray,
+    score: np.ndarray,
+    names: Sequence[str],
+    thresholds: Thresholds,
+    noise: str | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return class index, its probability, and whether it counts, for each window."""
     limits = np.array([thresholds.of(name) for name in names])
     if len(names) > 2:
         return winner, score, score >= limits[winner]
-    if is_noise_name(names[1]):
+    if names[1] == noise:
         label = np.where(1 - score >= limits[0], 0, 1)
     else:
         label = np.where(score >= limits[1], 1, 0)
     probability = np.where(label == 1, score, 1 - score)
     # Of two classes one is always said; only a threshold of its own, or noise, can refuse it.
     needed = [
-        thresholds.of(name) if is_noise_name(name) else thresholds.by_class.get(name, 0.0)
+        thresholds.of(name) if name == noise else thresholds.by_class.get(name, 0.0)
         for name in names
     ]
     return label, probability, probability >= np.array(needed)[label]
@@ -233,7 +228,7 @@ def _join(rows: Iterable[Annotation], merge_gap: float) -> list[Annotation]:
 
 
 def add_noise_rows(
-    annotations: Iterable[Annotation], duration_s: float, name: str = NOISE
+    annotations: Iterable[Annotation], duration_s: float, name: str
 ) -> Iterator[Annotation]:
     """Fill everything between annotations with rows of noise, without a score.
 

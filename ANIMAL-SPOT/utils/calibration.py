@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.annotations import decide, is_noise_name
+from utils.annotations import decide
 
 N_BINS = 15
 TEMPERATURES = (0.1, 10.0)  # that are looked through
@@ -209,7 +209,11 @@ def precision_threshold(scores: np.ndarray, right: np.ndarray, precision: float)
 
 
 def class_thresholds(
-    probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str], precision: float
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    precision: float,
+    noise: str | None,
 ) -> dict[str, dict[str, Any]]:
     """Find for each class the lowest threshold that reaches a precision.
 
@@ -222,6 +226,7 @@ def class_thresholds(
         labels: Class index of each clip.
         names: Classes in index order.
         precision: Wanted share of the detections that are right.
+        noise: The class that is no call, or None.
 
     Returns:
         For each class ``threshold`` (None: the precision cannot be reached), ``precision`` and
@@ -231,7 +236,7 @@ def class_thresholds(
     found = {}
     for index, name in enumerate(names):
         taken = np.full(len(labels), index == 1) if len(names) == 2 else winner == index
-        if is_noise_name(name) or (len(names) == 2 and index == 0):
+        if name == noise or (len(names) == 2 and index == 0):
             continue
         is_it = labels == index
         threshold = precision_threshold(score[taken], is_it[taken], precision)
@@ -245,7 +250,11 @@ def class_thresholds(
 
 
 def calibrate(
-    logits: np.ndarray, labels: np.ndarray, names: Sequence[str], precision: float
+    logits: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    precision: float,
+    noise: str | None,
 ) -> tuple[Calibration, dict[str, Any]]:
     """Fit temperature and thresholds on validation clips.
 
@@ -254,6 +263,7 @@ def calibrate(
         labels: Class index of each clip.
         names: Classes in index order.
         precision: That the thresholds shall reach.
+        noise: The class that is no call, or None.
 
     Returns:
         What the model file keeps, and a report: ``temperature``, ``wrong_clips``, ``precision``
@@ -261,7 +271,7 @@ def calibrate(
     """
     temperature = fit_temperature(logits, labels)
     probabilities = np.exp(log_softmax(logits, temperature))
-    rows = class_thresholds(probabilities, labels, names, precision)
+    rows = class_thresholds(probabilities, labels, names, precision, noise)
     reached = {n: row["threshold"] for n, row in rows.items() if row["threshold"] is not None}
     report = {
         "temperature": temperature,

@@ -64,7 +64,10 @@ class Scores:
 
 
 def fit_calibration(
-    scored: Mapping[str, tuple[np.ndarray, np.ndarray]], names: Sequence[str], precision: float
+    scored: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    names: Sequence[str],
+    precision: float,
+    noise: str | None,
 ) -> tuple[Calibration, dict[str, Any]]:
     """Calibrate on validation, judge it there and on test, and say what came of it.
 
@@ -73,11 +76,12 @@ def fit_calibration(
             clips.
         names: Classes in index order.
         precision: That the thresholds shall reach.
+        noise: The class that is no call, or None.
 
     Returns:
         What the model file keeps, and what ``results.json`` says.
     """
-    calibration, report = calibrate(*scored["val"], names, precision)
+    calibration, report = calibrate(*scored["val"], names, precision, noise)
     report["partitions"] = {
         name: before_and_after(logits, labels, calibration.temperature)
         for name, (logits, labels) in scored.items()

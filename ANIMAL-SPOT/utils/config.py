@@ -198,6 +198,9 @@ class TrainConfig:
     random_filter: float = option(
         0.0, "augmentation also filters clips at random, by some dB, like another hydrophone"
     )
+    noise_class: str | None = option(
+        None, "class that is no call, but background; none: the one called noise", metavar="NAME"
+    )
     noise_from_class: str | None = option(
         None, "mix in training clips of this class as noise, such as noise"
     )

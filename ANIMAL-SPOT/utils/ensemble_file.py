@@ -15,6 +15,7 @@ from typing import Any, overload
 from utils.calibration import Calibration
 from utils.checkpoints import UnreadableFileError, load_tensors, save_tensors
 from utils.model_file import ModelFile, dictionary_of, load_torchscript, model_of
+from utils.noise_class import noise_class_of
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,11 @@ class Ensemble(Sequence[ModelFile]):
         """Class name to index."""
         return self.members[0].classes
 
+    @property
+    def noise_class(self) -> str | None:
+        """The class that is no call; None: all are calls."""
+        return self.members[0].noise_class
+
 
 def save_ensemble(ensemble: Ensemble, path: Path) -> None:
     """Write all members into one file.
@@ -70,6 +76,7 @@ def save_ensemble(ensemble: Ensemble, path: Path) -> None:
             MEMBERS: [dictionary_of(member) for member in ensemble],
             "names": list(ensemble.names),
             "classes": ensemble.classes,
+            "noise_class": ensemble.noise_class,
             **ensemble.calibration.entries(),
         },
         path,
@@ -109,13 +116,20 @@ def load_ensemble(path: Path, *, torchscript: bool = False) -> Ensemble:
     return Ensemble(members, names, calibration)
 
 
-def load_members(paths: Sequence[Path], *, torchscript: bool = False) -> Ensemble:
+def load_members(
+    paths: Sequence[Path], *, torchscript: bool = False, noise_class: str | None = None
+) -> Ensemble:
     """Read several files into one ensemble; ensembles among them are taken apart.
 
     Several files have no calibration of their average, whatever theirs is.
 
+    Args:
+        paths: The files.
+        torchscript: They are TorchScript archives.
+        noise_class: The class that is no call; None: what the files say.
+
     Raises:
-        ValueError: If one cannot be read, or their classes differ.
+        ValueError: If one cannot be read, or their classes differ, or the noise class is none.
         OSError: If one does not exist.
     """
     loaded = [load_ensemble(path, torchscript=torchscript) for path in paths]
@@ -125,12 +139,22 @@ def load_members(paths: Sequence[Path], *, torchscript: bool = False) -> Ensembl
         several = len(ensemble) > 1
         called += [f"{path} ({name})" if several else str(path) for name in ensemble.names]
         names += [f"{short}: {name}" if several else short for name in ensemble.names]
+    if noise_class is not None:
+        _set_noise_class(members, called, noise_class)
     require_same_classes(members, called)
+    require_same_noise_class(members, called)
     if len(loaded) == 1:
         return replace(loaded[0], called=called)
     for path, ensemble in zip(paths, loaded, strict=True):
         _say_what_is_left_out(ensemble, path)
     return Ensemble(members, names, called=called)
+
+
+def _set_noise_class(members: Sequence[ModelFile], names: Sequence[str], wanted: str) -> None:
+    for member, name in zip(members, names, strict=True):
+        before, member.noise_class = member.noise_class, noise_class_of(wanted, member.names)
+        if before not in (None, member.noise_class):
+            log.warning("--noise_class %s: for %s it was %s", wanted, name, before)
 
 
 def _say_what_is_left_out(ensemble: Ensemble, path: Path) -> None:
@@ -165,6 +189,20 @@ def require_same_classes(members: Sequence[ModelFile], names: Sequence[str]) -> 
             raise ValueError(
                 f"{name} has {n_outputs} outputs and {len(member.classes)} class names; "
                 "2 or more are needed, as many of both"
+            )
+
+
+def require_same_noise_class(members: Sequence[ModelFile], names: Sequence[str]) -> None:
+    """Check that the networks mean the same by a detection.
+
+    Raises:
+        ValueError: If their noise classes differ.
+    """
+    for member, name in zip(members, names, strict=True):
+        if member.noise_class != members[0].noise_class:
+            raise ValueError(
+                f"the noise class of {name} is {member.noise_class or 'none'}, that of {names[0]} "
+                f"{members[0].noise_class or 'none'}; settle it with --noise_class"
             )
 
 

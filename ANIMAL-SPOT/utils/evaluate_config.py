@@ -42,6 +42,12 @@ class EvaluateConfig:
         default=None,
         metavar="NAME=VALUE",
     )
+    noise_class: str | None = option(
+        None,
+        "class that is no call, but background; none: what the result says, else the one called "
+        "noise",
+        metavar="NAME",
+    )
     noise_in_anno: bool = _switch_option(False, "write rows of noise too")
     use_probability_priority: bool = _switch_option(
         False, "where classes overlap the more probable one wins, instead of the earlier one"

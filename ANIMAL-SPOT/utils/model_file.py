@@ -26,10 +26,12 @@ from models.classifier import Classifier
 from models.factory import backbone_of, build_encoder, build_model
 from utils.calibration import Calibration
 from utils.checkpoints import UnreadableFileError, load_tensors, save_tensors, torch_file
+from utils.noise_class import noise_name
 
 FILE_NAME = "ANIMAL-SPOT.pk"
 DEFAULT_CLASSES = {"noise": 0, "target": 1}
 REQUIRED = ("encoderOpts", "classifierOpts", "dataOpts", "encoderState", "classifierState")
+NOT_SAID: Any = object()  # the file of an earlier version: the class called noise, if there is one
 
 
 @dataclass
@@ -48,6 +50,7 @@ class ModelFile:
             files of the original, which does not store it.
         extra: Further keys: ``seed``, ``metrics`` and ``split``.
         calibration: Temperature and thresholds, if it was calibrated.
+        noise_class: The class that is no call; None: all are calls.
     """
 
     model: nn.Sequential
@@ -60,6 +63,11 @@ class ModelFile:
     normalization: str | None = None
     extra: dict[str, Any] | None = None
     calibration: Calibration = field(default_factory=Calibration)
+    noise_class: str | None = NOT_SAID
+
+    def __post_init__(self) -> None:
+        if self.noise_class is NOT_SAID:
+            self.noise_class = noise_name(self.names)
 
     @property
     def names(self) -> list[str]:
@@ -104,6 +112,7 @@ def dictionary_of(content: ModelFile) -> dict[str, Any]:
         "backbone": content.backbone,
         "normalization": content.normalization,
         "sequence_len_ms": content.sequence_len_ms,
+        "noise_class": content.noise_class,
         **(content.extra or {}),
         **content.calibration.entries(),
     }
@@ -157,6 +166,9 @@ def model_of(content: Any, path: Path | str) -> ModelFile:
             raise ValueError("normalization is pcen, but dataOpts holds no pcen")
         classes = dict(content.get("classes") or DEFAULT_CLASSES)
         calibration = Calibration.from_entries(content, list(classes))
+        noise_class = content.get("noise_class", NOT_SAID)
+        if noise_class not in (NOT_SAID, None, *classes):
+            raise ValueError(f"its noise class {noise_class!r} is none of its classes")
     except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise UnreadableFileError(
             f"the parts of {path} do not fit together: {str(error).splitlines()[0]}"
@@ -172,6 +184,7 @@ def model_of(content: Any, path: Path | str) -> ModelFile:
         normalization=normalization,
         extra={k: content[k] for k in ("seed", "metrics", "split") if k in content},
         calibration=calibration,
+        noise_class=noise_class,
     )
 
 
@@ -197,7 +210,16 @@ def load_torchscript(path: Path) -> ModelFile:
     if not path.exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     texts = dict.fromkeys(
-        ("dataOpts", "encoderOpts", "classifierOpts", "classes", "transforms", "calibration"), ""
+        (
+            "dataOpts",
+            "encoderOpts",
+            "classifierOpts",
+            "classes",
+            "transforms",
+            "calibration",
+            "noise_class",
+        ),
+        "",
     )
     try:
         with warnings.catch_warnings():
@@ -215,6 +237,8 @@ def load_torchscript(path: Path) -> ModelFile:
     normalised = re.search(r"min_max\s*:\s*(True|False)", signal_texts.get("normalize", ""))
     length = re.search(r"size_ms\s*:\s*(\d+)", signal_texts.get("seg_size", ""))
     state = traced.state_dict()
+    if not texts["noise_class"]:
+        del options["noise_class"]
     content = {
         **options,
         **dict(options["calibration"]),
@@ -261,6 +285,7 @@ def save_torchscript(content: ModelFile, path: Path) -> None:
             "classifierState": str(content.model.classifier.state_dict()),
             "transforms": str(_transform_texts(content)),
             "classes": str(content.classes),
+            "noise_class": repr(content.noise_class),
         }
         if calibration := content.calibration.entries():
             extra_files["calibration"] = str(calibration)

@@ -117,6 +117,12 @@ class PredictConfig:
         default=None,
         metavar="FILE",
     )
+    noise_class: str | None = option(
+        None,
+        "class that is no call, but background; none: what the model file says, else the one "
+        "called noise",
+        metavar="NAME",
+    )
     threshold_given: bool = False  # no flag of its own
 
     def __post_init__(self) -> None:

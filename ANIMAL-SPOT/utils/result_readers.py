@@ -19,6 +19,7 @@ from utils.annotations import decide
 # Columns of csv and parquet before those of the classes.
 COLUMNS = ("file", "start_s", "end_s", "pred", "pred_class", "prob", "fmin_hz", "fmax_hz")
 CLASS_PREFIX = "p_"
+NOISE_COLUMN = "noise_class"  # only where that is not the class called noise
 
 _NUMBER = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?"
 _RECORD = re.compile(r"[^|]{0,40}\|(?:I|INFO)\|(.*)\n?\Z")
@@ -50,6 +51,7 @@ class Result:
         f_max: Upper end of the band in Hz.
         sequence_len: Length of a window in seconds.
         hop: Seconds between windows.
+        noise_class: Class that is no call, as the result says; None: the one called noise.
     """
 
     file: str
@@ -63,6 +65,7 @@ class Result:
     f_max: float
     sequence_len: float
     hop: float
+    noise_class: str | None = None
 
     @property
     def names(self) -> list[str]:
@@ -119,6 +122,7 @@ def _read_log(path: Path) -> Result:
         f_max=header["f_max"],
         sequence_len=header["sequence_len"],
         hop=header["hop"],
+        noise_class=header.get("noise_class"),
     )
 
 
@@ -142,6 +146,8 @@ def _log_header(path: Path, lines: Iterable[str]) -> tuple[dict[str, Any], str]:
                 _refuse(path, f"line {number}: dataOpts has no {error}")
         elif message.startswith("class distribution:"):
             header["classes"] = _checked_classes(path, _literal_dict(path, number, message))
+        elif message.startswith("noise class:"):
+            header["noise_class"] = message.partition(":")[2].strip()
         elif message.startswith("prediction length"):
             extent = _EXTENT.match(message)
             if extent is None:
@@ -205,25 +211,37 @@ def _read_csv(path: Path) -> Result:
         header = next(rows, [])
         numbers = _number_columns(path, header)
         recordings: set[str] = set()
-        values = itertools.chain.from_iterable(_csv_rows(path, rows, header, numbers, recordings))
+        noise: set[str] = set()
+        values = itertools.chain.from_iterable(
+            _csv_rows(path, rows, header, numbers, recordings, noise)
+        )
         try:
             table = np.fromiter(values, dtype=np.float64)
         except csv.Error as error:
             _refuse(path, f"line {rows.line_num} is broken ({error})")
     columns = table.reshape(-1, len(numbers)).T
-    return _from_columns(path, recordings, dict(zip(numbers, columns, strict=True)))
+    found = dict(zip(numbers, columns, strict=True))
+    return _from_columns(path, recordings, found, min(noise, default=None))
 
 
 def _csv_rows(
-    path: Path, rows: Any, header: list[str], numbers: list[str], recordings: set[str]
+    path: Path,
+    rows: Any,
+    header: list[str],
+    numbers: list[str],
+    recordings: set[str],
+    noise: set[str],
 ) -> Iterator[list[float]]:
-    """Yield the numbers of each row and collect the names of recordings."""
+    """Yield the numbers of each row and collect the names of recordings and noise class."""
     wanted = [header.index(name) for name in numbers]
     file = header.index("file")
+    noise_column = header.index(NOISE_COLUMN) if NOISE_COLUMN in header else None
     for row in rows:
         if len(row) != len(header):
             _refuse(path, f"line {rows.line_num} is cut off or has other columns")
         recordings.add(row[file])
+        if noise_column is not None:
+            noise.add(row[noise_column])
         try:
             yield [float(row[i]) for i in wanted]
         except ValueError as error:
@@ -240,11 +258,12 @@ def _read_parquet(path: Path) -> Result:
         with pyarrow.parquet.ParquetFile(path) as file:
             numbers = _number_columns(path, file.schema_arrow.names)
             table = file.read(columns=["file", *numbers])
+            noise = (file.schema_arrow.metadata or {}).get(NOISE_COLUMN.encode())
         recordings = set(table["file"].unique().to_pylist())
         columns = {name: table[name].to_numpy().astype(np.float64) for name in numbers}
     except pyarrow.lib.ArrowException as error:
         _refuse(path, f"is not a complete parquet file ({str(error).splitlines()[0]})")
-    return _from_columns(path, recordings, columns)
+    return _from_columns(path, recordings, columns, noise.decode() if noise else None)
 
 
 def _number_columns(path: Path, header: Sequence[str]) -> list[str]:
@@ -259,7 +278,9 @@ def _number_columns(path: Path, header: Sequence[str]) -> list[str]:
     return needed + probabilities
 
 
-def _from_columns(path: Path, recordings: set[str], columns: dict[str, np.ndarray]) -> Result:
+def _from_columns(
+    path: Path, recordings: set[str], columns: dict[str, np.ndarray], noise: str | None
+) -> Result:
     """Make a result of the columns that ``_number_columns`` names."""
     if len(recordings) != 1:
         _refuse(path, f"holds {len(recordings)} recordings" if recordings else "holds no window")
@@ -282,6 +303,7 @@ def _from_columns(path: Path, recordings: set[str], columns: dict[str, np.ndarra
         f_max=_whole(f_max[0]),
         sequence_len=round(float(end[0] - start[0]), 3),
         hop=round(float(start[1] - start[0] if len(start) > 1 else end[0] - start[0]), 3),
+        noise_class=noise,
     )
 
 

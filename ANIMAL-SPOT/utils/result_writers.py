@@ -22,6 +22,7 @@ from utils.annotations import (
     label_windows,
     merge_windows,
 )
+from utils.noise_class import noise_name
 
 SUFFIXES = {
     "log": "_predict_output.log",
@@ -45,6 +46,7 @@ class RunHeader:
         hop: Seconds between window starts.
         threshold: Least probability of a detection.
         names: Classes in index order.
+        noise_class: The one that is no call; None: all are calls.
         class_thresholds: Those of single classes, of a calibrated model.
         debug: Whether logs hold the samples of each window.
     """
@@ -56,8 +58,14 @@ class RunHeader:
     hop: float
     threshold: float
     names: tuple[str, ...]
+    noise_class: str | None
     class_thresholds: dict[str, float] = field(default_factory=dict)
     debug: bool = False
+
+    @property
+    def unusual_noise_class(self) -> str | None:
+        """The noise class, if it is not called noise: then results have to say it."""
+        return None if self.noise_class == noise_name(self.names) else self.noise_class
 
     @property
     def limits(self) -> float | np.ndarray:
@@ -115,7 +123,11 @@ def _windows(batches: Iterable[WindowBatch], header: RunHeader) -> Iterator[Wind
     for batch in batches:
         winner, score = decide(batch.probabilities.astype(np.float64))
         times = np.asarray(batch.start_s), np.asarray(batch.end_s)
-        yield from label_windows(*times, winner, score, header.names, thresholds, skip_empty=True)
+        yield from label_windows(
+            *(*times, winner, score, header.names, thresholds),
+            noise=header.noise_class,
+            skip_empty=True,
+        )
 
 
 def log_lines(
@@ -143,6 +155,7 @@ def log_lines(
         f"{opts['fmax']}[Hz]",
         f"class distribution: {classes}",
         f"normalization: {kind}",
+        *([f"noise class: {header.unusual_noise_class}"] if header.unusual_noise_class else []),
         f"size of the file(samples)={n_samples}",
         f"size of hop(samples)={hop_samples}",
         f"stop time={max(1, n_samples // hop_samples)}",
@@ -178,7 +191,8 @@ def csv_lines(batches: Iterable[WindowBatch], header: RunHeader, input_path: Pat
     """Return the lines of the table of all windows."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_columns(header))
+    noise = [header.unusual_noise_class] if header.unusual_noise_class else []
+    writer.writerow(_columns(header) + ["noise_class"] * len(noise))
     opts = header.data_opts
     for batch in batches:
         found, winner, score = (
@@ -188,7 +202,7 @@ def csv_lines(batches: Iterable[WindowBatch], header: RunHeader, input_path: Pat
         writer.writerows(
             [
                 *(str(input_path), start, end, int(found[i]), header.names[winner[i]], score[i]),
-                *(opts["fmin"], opts["fmax"], *probabilities[i]),
+                *(opts["fmin"], opts["fmax"], *probabilities[i], *noise),
             ]
             for i, (start, end) in enumerate(zip(batch.start_s, batch.end_s, strict=True))
         )
@@ -221,6 +235,8 @@ def write_parquet(
         "hop": str(header.hop),
         "threshold": str(header.threshold),
     }
+    if header.unusual_noise_class:
+        metadata["noise_class"] = header.unusual_noise_class
     if header.class_thresholds:
         metadata["class_thresholds"] = json.dumps(header.class_thresholds)
     schema = pa.schema(list(zip(_columns(header), types, strict=True)), metadata=metadata)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from utils.annotations import Annotation, Thresholds, is_noise_name, label_windows
+from utils.annotations import Annotation, Thresholds, label_windows
 from utils.event_scores import (
     BACKGROUND,
     SWEEP,
@@ -30,6 +30,7 @@ from utils.event_scores import (
     window_truth,
 )
 from utils.files import atomic_path, write_text_atomic
+from utils.noise_class import is_background
 from utils.result_readers import Result
 
 if TYPE_CHECKING:
@@ -98,25 +99,26 @@ def score_recording(
 ) -> Scores:
     """Score what was found in one recording.
 
-    Events called noise are background. If ``target`` is all that a model knows, every other event
-    is one.
+    Events of the noise class, or called noise, are background. If ``target`` is all that a model
+    knows, every other event is one.
 
     Args:
-        result: Windows of the recording.
+        result: Windows of the recording, its noise class settled.
         truth: Events of the recording.
         detect: Returns the annotations at given thresholds.
         thresholds: Those that were chosen.
         iou_threshold: Least overlap of a hit.
     """
-    sounds = [name for name in result.names if not is_noise_name(name)]
-    truth = [row for row in truth if not is_noise_name(row.name)]
+    sounds = [name for name in result.names if name != result.noise_class]
+    truth = [r for r in truth if r.name in sounds or not is_background(r.name, result.noise_class)]
     if sounds == [TARGET]:
         truth = [row._replace(name=TARGET) for row in truth]
     names = list(dict.fromkeys([*sounds, *sorted({row.name for row in truth})]))
     found = detect(thresholds)
     index = {name: i for i, name in enumerate(names)} | {None: len(names)}
     labels = label_windows(
-        result.start_s, result.end_s, result.winner, result.score, result.names, thresholds
+        *(result.start_s, result.end_s, result.winner, result.score, result.names, thresholds),
+        noise=result.noise_class,
     )
     windows = confusion_of(
         window_truth(result.start_s, result.end_s, truth, names),

