@@ -13,7 +13,7 @@ import pickle
 import signal
 import sys
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -23,7 +23,7 @@ from footprints.boxes import Box, Detection
 from footprints.crops import best_crop_of, centre_crop_of, whole, whole_crop_of
 from footprints.errors import UserError
 from footprints.files import write_bytes
-from footprints.photos import PhotoError, decode_photo, read_file
+from footprints.photos import PhotoError, decode_photo, note_on, read_file
 from footprints.settings import Settings
 from footprints.similarity import photo_hash
 
@@ -68,6 +68,7 @@ class Result:
         rgb: The crop ``(size, size, 3)`` uint8, unless it was written.
         photo_rgb: The whole photo, the same, if it was asked for.
         reason: Why the photo could not be used, or None; if set, the rest is not.
+        note: What a user should know of a photo that was used, or None.
     """
 
     job: Job
@@ -83,6 +84,7 @@ class Result:
     rgb: np.ndarray | None = field(default=None, repr=False, compare=False)
     photo_rgb: np.ndarray | None = field(default=None, repr=False, compare=False)
     reason: str | None = None
+    note: str | None = None
 
 
 class CropMaker:
@@ -118,9 +120,9 @@ class CropMaker:
         try:
             data = read_file(job.source)
             digest = hashlib.sha256(data).hexdigest()
-            photo = decode_photo(data)
+            photo, note = decode_photo(data), note_on(data)
             del data
-            return self._make(job, digest, photo)
+            return replace(self._make(job, digest, photo), note=note)
         except PhotoError as error:
             return Result(job, digest, reason=error.reason)
         except MemoryError:

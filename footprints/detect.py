@@ -23,6 +23,7 @@ import PIL.Image
 from footprints.boxes import Detection, Ranking, make_detections
 from footprints.crops import Crop, centre_crop_of, crop_of
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
+from footprints.folders import printable
 from footprints.settings import Settings, add_flags, settings_from
 
 if TYPE_CHECKING:
@@ -325,10 +326,14 @@ def _detect_one(
     path: Path, detector: YoloInference, report: DetectReport, args: argparse.Namespace
 ) -> None:
     """Find prints in a photo, and cut them out if there is a folder for the crops."""
-    from footprints.photos import PhotoError, load_photo
+    from footprints.photos import PhotoError, decode_photo, note_on, read_file
+    from footprints.progress import warn
 
     try:
-        rgb = load_photo(path)
+        data = read_file(path)
+        rgb = decode_photo(data)
+        if note := note_on(data):
+            warn(f"{printable(path)}: {note}")
     except PhotoError as error:
         report.failed(path, error.reason)
         return

@@ -2,7 +2,8 @@
 
 Content decides the format, not the name. A picture is given whole or refused: damage to JPEG is
 found as ``footprints.jpeg`` says, to PNG by its checksums. Other formats carry no such checks; of
-them what their decoder notices is found.
+them what their decoder notices is found, and PNG, GIF and AVIF must go on to their end. Where
+another picture follows the first (``footprints.picture_ends``), the first is used.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from footprints.jpeg import decode_strictly
+from footprints.picture_ends import has_end, is_followed_by_another
 
 MIN_SIDE = 16  # pixels; anything smaller is an icon
 _SMALL_SIDE = 64  # pixels; hardly enough for a print
@@ -102,6 +104,7 @@ TRAITS = {
     "1 bit": "black and white only",
     "grey": "no colours",
     "several pictures": "the first is used",
+    "joined": "another picture follows in the file, as if two were joined; the first is used",
     "small": "the shorter side has less than 64 pixels",
     "one colour": "nothing can be seen",
 }
@@ -165,6 +168,11 @@ def load_photo(path: Path) -> np.ndarray:
     return decode_photo(read_file(path))
 
 
+def note_on(data: bytes) -> str | None:
+    """Return what a user should know of a photo that ``decode_photo`` takes, or None."""
+    return TRAITS["joined"] if is_followed_by_another(data, str(_open(data).format)) else None
+
+
 def describe_photo(path: Path) -> PhotoFacts:
     """Say what a photo is and whether ``load_photo`` takes it; nothing is raised."""
     return inspect_photo(path)[0]
@@ -187,6 +195,8 @@ def inspect_photo(path: Path) -> tuple[PhotoFacts, np.ndarray | None]:
         width, height = image.size  # as stored, until the photo is upright
         known.update(width=width, height=height, orientation=orientation, traits=traits)
         rgb = _decode(image, data)
+        if is_followed_by_another(data, str(image.format)):
+            known["traits"] += ("joined",)
     except PhotoError as error:
         return PhotoFacts(**known, problem=error.reason), None
     height, width = rgb.shape[:2]
@@ -283,6 +293,8 @@ def _decode(image: Image.Image, data: bytes) -> np.ndarray:
                     check = Image.open(io.BytesIO(data), formats=["PNG"])
                 check.verify()  # the checksums of all chunks; the object is spent afterwards
             image.load()
+            if not has_end(data, str(image.format)):
+                raise PhotoError("cut short: the end of the file is missing")
             rgb = _upright(_to_rgb(image), _orientation(image)[0])
     except PhotoError:
         raise
@@ -348,8 +360,20 @@ def _orientation(image: Image.Image) -> tuple[int, bool]:
     except Exception:  # decoders of foreign bytes raise almost anything
         return 1, True
     if value in range(1, 9):
-        return int(value), bool(image.info.get("exif")) and not len(tags)
+        return int(value), not len(tags) and not _is_empty_exif(image.info.get("exif") or b"")
     return 1, value != 0
+
+
+def _is_empty_exif(block: bytes) -> bool:
+    """Tell whether an EXIF block holds nothing: no directory, or one without entries."""
+    block = block.removeprefix(b"Exif\0\0")
+    if not any(block):
+        return True
+    order = {b"II*\0": "little", b"MM\0*": "big"}.get(block[:4])
+    if order is None:
+        return False
+    start = int.from_bytes(block[4:8], order)
+    return start == 0 or block[start : start + 2] == bytes(2)
 
 
 def _refuse_series(image: Image.Image) -> None:
@@ -394,7 +418,9 @@ def _reason_for_unknown(data: bytes, error: Exception) -> str:
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
         return "HEIC photo; save it as JPEG"
-    if data[4:8] == b"ftyp" and data[8:12] != b"avif":
+    if data[4:12] == b"ftypavif":
+        return "damaged or cut short"
+    if data[4:8] == b"ftyp":
         return "a film, not a photo"
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
         return "a web page under a photo's name; download the photo itself"

@@ -35,7 +35,7 @@ from footprints.crop_pool import CropPool, Job, Result
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.files import sha256_of, write_bytes, write_json, write_text
 from footprints.photos import PhotoError, find_photos, load_photo
-from footprints.progress import progress
+from footprints.progress import progress, warn
 from footprints.scales import scales_of
 from footprints.settings import Settings
 from footprints.text import printable
@@ -204,6 +204,8 @@ def _named(
         if result.reason is not None:
             yield Failure(name, result.reason)
             continue
+        if result.note:
+            warn(f"{name}: {result.note}")
         answer, certain, ranking = rank(next(rows), classifier.classes, top_k, threshold)
         yield Answer(
             source=result.job.source,

@@ -17,6 +17,7 @@ from footprints.errors import UserError
 from footprints.folders import FiledPhoto, Listing, list_photos
 from footprints.manifest import CropRecord, Journal
 from footprints.photos import PhotoError, load_photo, read_file
+from footprints.progress import warn
 from footprints.settings import Settings
 from footprints.text import printable
 
@@ -209,6 +210,8 @@ def note_result(
         journal: Knows them from then on.
     """
     item.reason = result.reason
+    if result.note:
+        warn(f"{dataset.name}: {printable(item.photo.source)}: {result.note}")
     for scale, target in targets.items():
         recipe = dataset.recipes[scale]
         record = CropRecord(

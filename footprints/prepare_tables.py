@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from footprints.manifest import (
     csv_text,
 )
 from footprints.prepare_sets import DataSet
+from footprints.progress import warn
 from footprints.scales import folder_of
 from footprints.similarity import near_duplicate_groups
 from footprints.splits import grouped_split
@@ -146,10 +146,10 @@ def _check_parts(dataset: DataSet, splits: list[str], parts: list[str]) -> None:
                 f"{len(parts)} photos or more that do not look alike"
             )
         for label in sorted(classes - there[part]):
-            _warn(f"{dataset.name}: class {label} has no photo in {part}")
+            warn(f"{dataset.name}: class {label} has no photo in {part}")
     filed = {item.photo.label for item in dataset.items if item.photo.label}
     for label in sorted(filed - classes):
-        _warn(f"{dataset.name}: class {label} has no usable photo and is left out")
+        warn(f"{dataset.name}: class {label} has no usable photo and is left out")
 
 
 def _report(
@@ -182,7 +182,7 @@ def _report(
     for digest, labels in labels_of.items():
         if len(labels) > 1:
             same = [i.photo.source for i in usable if i.record.sha256 == digest]
-            _warn(f"{name}: the same photo in several classes: {_names(same)}")
+            warn(f"{name}: the same photo in several classes: {_names(same)}")
     if left_out:
         print(f"{name}: {len(left_out)} of {len(dataset.items)} photos left out:")
         for source, reason in left_out[:_SHOWN]:
@@ -207,7 +207,7 @@ def _report_across(dataset: DataSet, splits: list[str], groups: list[str]) -> No
             text = f"{dataset.name}: {kind} in several parts, {len(across)} times, as "
             text += _names(members[across[0]])
             if kind == "the same photo":
-                _warn(text)
+                warn(text)
             else:
                 print(text)
 
@@ -224,7 +224,7 @@ def report_shared(sets: list[DataSet], max_distance: int) -> None:
         members[number].append(f"{name}: {item.photo.source}")
     shared = [number for number, both in names.items() if len(both) > 1]
     if shared:
-        _warn(
+        warn(
             f"photos of one data set look like photos of the other, {len(shared)} times, as "
             f"{_names(members[shared[0]])}"
         )
@@ -234,10 +234,6 @@ def _names(sources: Iterable[str], shown: int = 3) -> str:
     names = [printable(source) for source in sources]
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
-
-
-def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 def _write_if_new(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""How far a long step is: a bar on a terminal, a line now and then elsewhere."""
+"""How far a long step is: a bar on a terminal, a line now and then elsewhere; and warnings."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def progress(items: Iterable[T], total: int, label: str, unit: str = "photo") ->
         elif now - last >= SECONDS_BETWEEN_LINES:
             last = now
             print(f"{label}: {number} of {total} {unit}s", file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning on standard error."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 def available_cores() -> int:

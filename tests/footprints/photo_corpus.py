@@ -207,8 +207,14 @@ def _broken_exif(kind: str) -> bytes:
         "offset": b"Exif\0\0MM\0*\xff\xff\xff\xf0" + bytes(20),
         "noise": b"Exif\0\0" + bytes(range(7, 107)),
         "orientation": exif(99).tobytes(),
+        "empty": Image.Exif().tobytes(),
+        "no directory": b"Exif\0\0II*\0\0\0\0\0",
     }[kind]
     return encoded(marker(), exif=content)
+
+
+def _joined(format_name: str) -> bytes:
+    return encoded(marker(), format_name) + encoded(noisy(), format_name)
 
 
 def _bytes(data: Callable[[], bytes] | bytes) -> Callable[[Path], object]:
@@ -343,6 +349,12 @@ SOUND = (
         None,
         ("damaged EXIF",),
     ),
+    Kind("exif empty.jpg", _bytes(lambda: _broken_exif("empty"))),
+    Kind("exif without directory.jpg", _bytes(lambda: _broken_exif("no directory"))),
+    *(
+        Kind(f"joined.{suffix}", _bytes(lambda n=name: _joined(n)), None, ("joined",))
+        for suffix, name in (("jpg", "JPEG"), ("png", "PNG"), ("bmp", "BMP"), ("tif", "TIFF"))
+    ),
     Kind("filling.jpg", _bytes(encoded(marker())[:-2] + bytes(9) + b"\xff\xd9")),
     Kind("trailer.jpg", _bytes(encoded(marker()) + b"SEFT" + bytes(500))),
     Kind("preview.tif", _bytes(_tiff_with_preview)),
@@ -373,6 +385,8 @@ BROKEN = (
     Kind("cut.tif", _bytes(lambda: encoded(noisy(), "TIFF")[:-2000]), "cut short"),
     Kind("cut.bmp", _bytes(lambda: encoded(noisy(), "BMP")[:-2000]), "cut short"),
     Kind("cut.gif", _bytes(lambda: encoded(noisy(), "GIF")[:2000]), "cut short"),
+    Kind("cut at its end.png", _bytes(_PNG[:-1]), "end of the file is missing"),
+    Kind("cut at its end.gif", _bytes(lambda: encoded(noisy(), "GIF")[:-1]), "end of the file"),
     Kind("text.jpg", _bytes(b"Field notes: otter, left bank.\n"), "text"),
     Kind("page.jpg", _bytes(b"\n<!DOCTYPE html><html>404</html>"), "web page"),
     Kind("drawing.jpg", _bytes(b"<?xml version='1.0'?><svg/>"), "XML or a drawing"),
