@@ -79,6 +79,7 @@ def run(args: argparse.Namespace) -> None:
     output = args.output or args.model.with_name(f"{args.model.stem}_calibrated.pk")
     require_new_file(output, "--output")
     ensemble = load_members([args.model], noise_class=args.noise_class)
+    ensemble.hear_channel(args.channel)
     corpus = stored_corpus(args.data_dir, ensemble.classes, args.num_workers)
     scores = score_corpus(ensemble, corpus, device_of(args), args.num_workers, args.embedding_model)
     scored = {name: (part.logits_of(ensemble), part.labels) for name, part in scores.items()}

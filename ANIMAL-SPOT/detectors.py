@@ -27,6 +27,7 @@ from models.engines import (
     probabilities_of,
 )
 from predictor import MARGIN, Detector
+from utils.channel_choice import MIX
 from utils.model_file import ModelFile, calibrated_network
 from utils.pipelines import pipeline_of_model
 from utils.predict_config import PredictConfig
@@ -108,14 +109,14 @@ def _engines(
 
     if precision == "int8":
         n = max(_N_CALIBRATION, 2 * (config.batch_size or 0))
-        sample = sample_windows(paths, features, grid, 2 * n)
+        sample = sample_windows(paths, features, grid, 2 * n, signal.channel)
         calibration, others = (None, None) if sample is None else (sample[::2], sample[1::2])
         engine = build(precision, calibration=calibration)
         _report_agreement(engine, build("fp32"), others, threshold)
         return engine, None
     if precision == "fp32" or config.precision != "auto":
         return build(precision), None
-    sample = sample_windows(paths, features, grid, _N_CHECKED)
+    sample = sample_windows(paths, features, grid, _N_CHECKED, signal.channel)
     # OpenVINO fills batches up, and there are seldom several open windows in one.
     single = {"batch_size": 1} if engine_name == "openvino" else {}
     fast, exact = build(precision), build("fp32", **single)
@@ -126,7 +127,11 @@ def _engines(
 
 
 def sample_windows(
-    paths: Sequence[Path], features: WindowFeatures, grid: WindowGrid, n: int
+    paths: Sequence[Path],
+    features: WindowFeatures,
+    grid: WindowGrid,
+    n: int,
+    channel: str = MIX,
 ) -> torch.Tensor | None:
     """Return ``n`` windows spread over all recordings; fewer if some cannot be read, or None."""
     windows = []
@@ -138,6 +143,7 @@ def sample_windows(
                 position,
                 grid.length / grid.sample_rate,
                 grid.sample_rate,
+                channel,
             )
         except (RecordingError, OSError):
             continue  # reported when its turn comes

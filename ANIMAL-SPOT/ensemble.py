@@ -85,6 +85,7 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.models[0]} alone is no ensemble: name two models or more")
     # A temperature or thresholds of an average that was taken apart would mean nothing here.
     ensemble = Ensemble(loaded.members, loaded.names)
+    ensemble.hear_channel(args.channel)
     corpus = stored_corpus(args.data_dir, ensemble.classes, args.num_workers)
     scores = score_corpus(ensemble, corpus, device_of(args), args.num_workers, args.embedding_model)
     print("\n".join(table_lines(ensemble, scores)))

@@ -93,6 +93,7 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
         raise ValueError(
             f"--visualize draws spectrograms, and {models.called[0]} hears embeddings; leave it out"
         )
+    _choose_channel(config, models)
     log.info("%d recordings; classes: %s", len(paths), ", ".join(settings.names))
     if models.noise_class is None:
         log.warning("%s", no_noise_warning(settings.names, of=models.called[0]))
@@ -253,6 +254,26 @@ def choose_settings(config: PredictConfig, models: Ensemble) -> Settings:
     return Settings(sequence_len, hop, names, _class_thresholds(config, models))
 
 
+def _choose_channel(config: PredictConfig, models: Ensemble) -> None:
+    """Let all networks hear the wanted channel, else the one that they were trained on.
+
+    Raises:
+        ValueError: If that is not the same for all of them.
+    """
+    trained_on = sorted({model.signal.channel for model in models})
+    if config.channel is None and len(trained_on) > 1:
+        raise ValueError(
+            f"the models were trained on channel {' and '.join(trained_on)}; choose with --channel"
+        )
+    if config.channel is not None and trained_on != [config.channel]:
+        log.info(
+            "--channel %s is heard; the model was trained on %s",
+            config.channel,
+            " and ".join(trained_on),
+        )
+    models.hear_channel(config.channel)
+
+
 def _class_thresholds(config: PredictConfig, models: Ensemble) -> dict[str, float]:
     """Return the thresholds of a calibrated model file that no flag takes the place of."""
     thresholds = dict(models.calibration.thresholds)
@@ -324,6 +345,7 @@ class Run:
             n_readers=self.config.num_workers,
             threshold=self.header.limits,
             temperature=self.models.calibration.temperature,
+            channel=self.models[0].signal.channel,
             check=self.stop.check,
             **options,
         )
@@ -333,6 +355,8 @@ def _predict_to_screen(run: Run, paths: Sequence[Path]) -> int:
     failed = 0
     grid = run.grid_of(run.models[0])
     for outcome in run.predictor(paths).run(paths):
+        for warning in outcome.warnings:
+            log.warning("%s: %s", outcome.path, warning)
         if outcome.reason:
             failed += 1
             log.error("%s: %s", outcome.path, outcome.reason)
@@ -390,6 +414,8 @@ def _predict_to_folder(run: Run, paths: Sequence[Path], output_dir: Path) -> int
             progress.start(todo)
         try:
             for outcome in predictor.run(todo) if predictor else ():
+                for warning in outcome.warnings:
+                    log.warning("%s: %s", outcome.path, warning)
                 if not outcome.reason:
                     entries[outcome.path] = results.write(outcome, stems[outcome.path])
                 else:

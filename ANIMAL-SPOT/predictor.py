@@ -29,6 +29,7 @@ from data.window_features import WindowFeatures
 from data.windows import WindowCutter, WindowGrid
 from models.engines import Engine, infer_all, probabilities_of
 from utils.calibration import tempered
+from utils.channel_choice import MIX
 from utils.errors import is_memory_error
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,8 @@ class Outcome:
         rate: Its own sampling rate, Hz.
         state: Size and times of the file.
         digest: Hash of its bytes.
+        channel: Number of the channel that was heard; 1 for the mix.
+        warnings: What is probably not as it was meant.
         n_windows: Windows classified.
         seconds: From the first window read to the last one classified.
     """
@@ -86,6 +89,8 @@ class Outcome:
     rate: int = 0
     state: list[int] = field(default_factory=list)
     digest: str = ""
+    channel: int = 1
+    warnings: tuple[str, ...] = ()
     n_windows: int = 0
     seconds: float = 0.0
     started: float = 0.0
@@ -185,6 +190,8 @@ class _End:
     rate: int = 0
     state: list[int] = field(default_factory=list)
     digest: str = ""
+    channel: int = 1
+    warnings: tuple[str, ...] = ()
     reason: str = ""
 
 
@@ -299,6 +306,7 @@ class Predictor:
         temperature: Of the average, or None.
         threshold: Of a detection, or that of each class ``(classes,)``; windows that rounding could
             carry across it are computed again where a detector can do so exactly.
+        channel: What is heard of recordings with several, see ``data.channels``.
         on_windows: Called for each batch of a recording with the outcome, the number of its first
             window, the first detector's inputs and the probabilities.
         on_progress: Called with seconds of sound whenever windows were classified.
@@ -314,6 +322,7 @@ class Predictor:
         keep_embeddings: bool = False,
         temperature: float | None = None,
         threshold: float | np.ndarray | None = None,
+        channel: str = MIX,
         on_windows: Callable[[Outcome, int, Tensor, np.ndarray], None] | None = None,
         on_progress: Callable[[float], None] = lambda seconds: None,
         check: Callable[[], None] = lambda: None,
@@ -326,6 +335,7 @@ class Predictor:
         self._keep_embeddings = keep_embeddings
         self._temperature = temperature
         self._threshold = threshold
+        self._channel = channel
         self._on_windows = on_windows
         self._on_progress = on_progress
         self._check = check
@@ -502,7 +512,7 @@ class Predictor:
     def _windows_of(self, path: Path) -> Iterator[list[Tensor] | _End]:
         detectors = self.detectors
         state = file_state(path)
-        with Recording(path) as recording:
+        with Recording(path, self._channel) as recording:
             rate = recording.rate
             lowest = min(detector.f_min for detector in detectors)
             if rate <= 2 * lowest:
@@ -542,4 +552,8 @@ class Predictor:
             digest = file_digest(path)
             if file_state(path) != state:
                 raise RecordingError("changed while it was read")
-            yield _End(recording.duration_s, n_samples, rate, state, digest)
+            yield _End(
+                *(recording.duration_s, n_samples, rate, state, digest),
+                channel=recording.channel,
+                warnings=tuple(recording.problems()),
+            )

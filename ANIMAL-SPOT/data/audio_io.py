@@ -14,6 +14,9 @@ import soxr
 import torch
 from torch import Tensor
 
+from data.channels import ChannelError, pick
+from utils.channel_choice import MIX
+
 RESAMPLER = "soxr-HQ"  # part of the key of cached features: a change makes old ones invalid
 
 
@@ -22,25 +25,33 @@ class ClipError(ValueError):
 
 
 def read_waveform(
-    path: str | os.PathLike[str], sample_rate: int, span: tuple[int, int] | None = None
+    path: str | os.PathLike[str],
+    sample_rate: int,
+    span: tuple[int, int] | None = None,
+    channel: str = MIX,
 ) -> Tensor:
     """Read a sound file, or a part of it, as mono at the wanted rate.
 
-    Channels are averaged; resampling is soxr's high-quality band-limited interpolation.
+    Resampling is soxr's high-quality band-limited interpolation.
 
     Args:
         path: The file.
         sample_rate: Wanted rate, Hz.
         span: First sample and number of samples, at the rate of the file; None: all.
+        channel: ``mix`` averages all, see ``data.channels``.
 
     Returns:
         Shape ``(1, floor(samples * sample_rate / rate of the file))``, full scale 1.
 
     Raises:
-        ClipError: If the file cannot be decoded or is empty.
+        ClipError: If the file cannot be decoded, is empty or has no such channel.
     """
     samples, rate = decode(path, span)
-    return torch.from_numpy(resample(mix_down(samples), rate, sample_rate))[None]
+    try:
+        heard = pick(samples, channel)
+    except ChannelError as error:
+        raise ClipError(str(error)) from error
+    return torch.from_numpy(resample(heard, rate, sample_rate))[None]
 
 
 def decode(
@@ -68,11 +79,6 @@ def decode(
     if len(samples) == 0:
         raise ClipError("empty: no samples")
     return samples, rate
-
-
-def mix_down(samples: np.ndarray) -> np.ndarray:
-    """Average channels: ``(samples, channel)`` to ``(samples,)``."""
-    return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
 
 
 def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:

@@ -59,7 +59,8 @@ class BandReader:
         band = self._cache.get(digest) if self._cache else None
         if band is None:
             try:
-                waveform = read_waveform(path, self._pipeline.config.sr, span)
+                config = self._pipeline.config
+                waveform = read_waveform(path, config.sr, span, config.channel)
             except (ClipError, OSError) as error:
                 raise ClipError(f"{path} could be read before, but not now: {error}") from error
             power = self._pipeline.power(waveform)

@@ -106,7 +106,8 @@ class ClipEmbedder:
 
     def _read(self, sample: Sample) -> np.ndarray:
         try:
-            return read_waveform(sample.path, self._pipeline.config.sr, sample.span)[0].numpy()
+            config = self._pipeline.config
+            return read_waveform(sample.path, config.sr, sample.span, config.channel)[0].numpy()
         except (ClipError, OSError) as error:
             raise ClipError(f"{sample.path} could be read before, but not now: {error}") from error
 

@@ -12,6 +12,7 @@ from data.augment import Augmentation
 from data.signal_config import SignalConfig
 from data.windows import WindowGrid
 from models.embedding_model import EmbeddingModel
+from utils.channel_choice import MIX
 
 _SHIFT = 0.25  # of a window: how far a view may be moved in time
 
@@ -30,6 +31,7 @@ class EmbeddingPipeline:
 
     Args:
         model: The embedding model.
+        channel: What is heard of a file with several, see ``data.channels``.
 
     Attributes:
         model: The embedding model.
@@ -37,7 +39,7 @@ class EmbeddingPipeline:
         memory: Embeddings of this process, by length in samples, then by content of the clip.
     """
 
-    def __init__(self, model: EmbeddingModel) -> None:
+    def __init__(self, model: EmbeddingModel, channel: str = MIX) -> None:
         self.model = model
         self.memory: dict[int, dict[str, np.ndarray]] = {}
         info = model.info
@@ -50,6 +52,7 @@ class EmbeddingPipeline:
             n_fft=2,
             hop_length=1,
             n_freq_bins=info.dim,
+            channel=channel,
         )
 
     def warnings(self) -> list[str]:
@@ -59,12 +62,15 @@ class EmbeddingPipeline:
     def settings(self, sequence_len_ms: float) -> dict[str, object]:
         """Return what the embedding of a clip depends on, besides the clip."""
         info = self.model.info
-        return {
+        settings = {
             "model": info.sha256,
             "output": info.output,
             "sr": info.sample_rate,
             "n_samples": self.n_clip_samples(sequence_len_ms),
         }
+        if self.config.channel != MIX:
+            settings["channel"] = self.config.channel
+        return settings
 
     def n_clip_samples(self, sequence_len_ms: float) -> int:
         """Return how many samples of a clip are heard."""

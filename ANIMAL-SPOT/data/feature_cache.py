@@ -20,6 +20,7 @@ import numpy as np
 
 from data.audio_io import RESAMPLER
 from data.pipeline import LEVEL_STEP_DB, LOWEST_LEVEL_DB, PowerBand, SpectrogramPipeline
+from utils.channel_choice import MIX
 from utils.files import atomic_path
 
 FORMAT_VERSION = 1
@@ -97,6 +98,8 @@ class FeatureCache(_FileCache):
             "hop_length": config.hop_length,
             "band": pipeline.band_limits(for_pitch_shift=for_pitch_shift),
         }
+        if config.channel != MIX:
+            settings["channel"] = config.channel
         super().__init__(folder, settings)
 
     def get(self, clip_digest: str) -> PowerBand | None:

@@ -12,7 +12,9 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from data.audio_io import missing_bytes, mix_down, n_resampled, resample
+from data.audio_io import missing_bytes, n_resampled, resample
+from data.channels import ChannelError, ChannelLevels, pick, require
+from utils.channel_choice import LOUDEST, MIX
 
 SUFFIXES = frozenset(
     f".{name}"
@@ -25,6 +27,7 @@ LIST_SUFFIXES = frozenset({".txt", ".lst"})
 RESERVED_STEMS = frozenset({"all_recordings"})  # what tables of a whole run are called after
 _LONGEST_STEM = 150  # bytes; suffixes come to it, and file systems allow 255
 _READ_BYTES = 2**20
+_LOUDEST_BLOCK = 2**18  # samples of each channel that are read at a time to find the loudest
 _MP3_BYTES_PER_S = 16_000  # 128 kbit/s: a guess, since counting means decoding
 _MP3_REACH_S = 600  # seeking in mp3 means decoding up to there
 
@@ -163,16 +166,20 @@ class Recording:
 
     Args:
         path: A file that libsndfile reads.
+        channel: ``mix`` averages all, see ``data.channels``. For ``loudest`` a file with several
+            is read twice.
 
     Attributes:
         rate: Samples a second.
+        n_channels: Channels of the file.
         n_frames: Samples of each channel, as the file promises.
+        levels: What the channels hold, as far as it was read.
 
     Raises:
-        RecordingError: If it is no such file, truncated or empty.
+        RecordingError: If it is no such file, truncated, empty or has no such channel.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, channel: str = MIX) -> None:
         self.path = path
         try:
             if path.is_dir():
@@ -197,6 +204,36 @@ class Recording:
         if self.n_frames == 0:
             self._file.close()
             raise RecordingError("empty: no samples")
+        self.n_channels: int = self._file.channels
+        self.levels = ChannelLevels.none(self.n_channels)
+        self._channel = channel
+        try:
+            require(channel, self.n_channels)
+            if channel == LOUDEST:
+                self._channel = str(self._loudest()) if self.n_channels > 1 else MIX
+        except ChannelError as error:
+            self._file.close()
+            raise RecordingError(str(error)) from error
+        except RecordingError:
+            self._file.close()
+            raise
+
+    @property
+    def channel(self) -> int:
+        """Number of the channel that is heard, from 1; 1 for the mix."""
+        return 1 if self._channel == MIX else int(self._channel)
+
+    def _loudest(self) -> int:
+        """Read the file once; return the number of its loudest channel."""
+        levels = ChannelLevels.none(self.n_channels)
+        for block in self._blocks(_LOUDEST_BLOCK):
+            levels.add(block)
+        self._file.seek(0)
+        return levels.loudest + 1
+
+    def problems(self) -> list[str]:
+        """Say what is probably not as it was meant, as far as the file was read."""
+        return self.levels.problems(self.rate) if self._channel == MIX else []
 
     def __enter__(self) -> Recording:
         return self
@@ -221,11 +258,18 @@ class Recording:
             raise RecordingError(f"damaged: {_reason(error)}") from error
 
     def blocks(self, n_samples: int) -> Iterator[np.ndarray]:
-        """Read on, averaging channels: float32 arrays ``(samples,)``, the last one shorter.
+        """Read on what is heard: float32 arrays ``(samples,)``, the last one shorter.
 
         Raises:
             RecordingError: If the file cannot be decoded to its end, or holds NaN or infinity.
         """
+        for block in self._blocks(n_samples):
+            if self.n_channels > 1:
+                self.levels.add(block)
+            yield pick(block, self._channel)
+
+    def _blocks(self, n_samples: int) -> Iterator[np.ndarray]:
+        """Read on: arrays ``(samples, channel)``."""
         n_read = 0
         while True:
             try:
@@ -236,7 +280,6 @@ class Recording:
                 ) from error
             if len(block) == 0:
                 break
-            block = mix_down(block)
             if not np.isfinite(block).all():
                 raise RecordingError("damaged: holds samples that are not a number or infinite")
             n_read += len(block)
@@ -249,7 +292,9 @@ class Recording:
         self.n_frames = n_read
 
 
-def excerpt(path: Path, position: float, seconds: float, sample_rate: int) -> np.ndarray:
+def excerpt(
+    path: Path, position: float, seconds: float, sample_rate: int, channel: str = MIX
+) -> np.ndarray:
     """Read a part of a recording, mono, at a rate.
 
     Args:
@@ -257,6 +302,7 @@ def excerpt(path: Path, position: float, seconds: float, sample_rate: int) -> np
         position: Where the part lies: 0 at the start, 1 at the end.
         seconds: Length; less if the recording is shorter.
         sample_rate: Hz.
+        channel: What is heard; ``loudest`` is the loudest one of the part.
 
     Raises:
         RecordingError: If it cannot be read.
@@ -267,8 +313,11 @@ def excerpt(path: Path, position: float, seconds: float, sample_rate: int) -> np
         if path.suffix.lower() == ".mp3":
             reach = min(reach, _MP3_REACH_S * recording.rate)
         recording.seek(int(position * max(0, reach - wanted)))
-        block = next(recording.blocks(wanted), np.empty(0, np.float32))
-        return resample(block, recording.rate, sample_rate)
+        block = next(recording._blocks(wanted), np.empty((0, recording.n_channels), np.float32))
+        try:
+            return resample(pick(block, channel), recording.rate, sample_rate)
+        except ChannelError as error:
+            raise RecordingError(str(error)) from error
 
 
 def _for_libsndfile(path: Path) -> str | bytes:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from utils import channel_choice
+
 FreqCompression = Literal["linear", "mel", "mfcc"]
 Normalization = Literal["db_range", "min_max", "pcen"]
 
@@ -45,8 +47,9 @@ class Pcen:
 class SignalConfig:
     """Signal path from waveform to network input.
 
-    The names and the order of all but the last two are those of ``dataOpts`` in a model file.
+    The names and the order of all but the last three are those of ``dataOpts`` in a model file.
     ``pcen`` is there too where it is not None; it takes the place of dB and their range.
+    ``channel``, which says what is heard of a file with several, is there where it is not ``mix``.
     """
 
     sr: int = 44100  # Hz
@@ -61,8 +64,11 @@ class SignalConfig:
     ref_level_db: float = 20
     min_max_norm: bool = False
     pcen: Pcen | None = None
+    channel: str = channel_choice.MIX
 
     def __post_init__(self) -> None:
+        if channel_choice.checked(self.channel) != self.channel:
+            raise ValueError(f"channel must be mix, loudest or a number, got {self.channel!r}")
         if self.freq_compression not in get_args(FreqCompression):
             choices = ", ".join(get_args(FreqCompression))
             raise ValueError(
@@ -121,6 +127,8 @@ class SignalConfig:
         del options["min_max_norm"]
         if self.pcen is None:
             del options["pcen"]
+        if self.channel == channel_choice.MIX:
+            del options["channel"]
         return options
 
     @classmethod

@@ -45,6 +45,7 @@ def raven_lines(
     annotations: Iterable[Annotation],
     low_hz: float,
     high_hz: float,
+    channel: int = 1,
     *,
     legacy: bool = False,
 ) -> Iterator[str]:
@@ -54,6 +55,7 @@ def raven_lines(
         annotations: Rows; a score that is NaN is left empty.
         low_hz: Lower end of every box.
         high_hz: Upper end of every box.
+        channel: Number of the channel of every box.
         legacy: Header, view and numbers byte by byte as the original program wrote them.
     """
     yield "\t".join(LEGACY_HEADER if legacy else RAVEN_HEADER) + "\n"
@@ -66,7 +68,7 @@ def raven_lines(
         else:
             score = "" if math.isnan(row.score) else f"{row.score:.4f}"
             yield (
-                f"{number}\tSpectrogram 1\t1\t{row.begin_s:.3f}\t{row.end_s:.3f}"
+                f"{number}\tSpectrogram 1\t{channel}\t{row.begin_s:.3f}\t{row.end_s:.3f}"
                 f"\t{float(low_hz)}\t{float(high_hz)}\t{row.name}\t{score}\n"
             )
 

@@ -13,6 +13,7 @@ from data.pipeline import PITCH_FACTORS, SpectrogramPipeline
 from data.signal_config import Pcen, SignalConfig
 from models.factory import BACKBONES, TIMM_PREFIX, is_timm
 from models.pretrained import IMAGENET_MEAN, IMAGENET_STD
+from utils import channel_choice
 from utils.class_balance import STRATEGIES
 from utils.losses import CLASS_WEIGHTINGS
 from utils.options import option, parser_of, refuse_out_of_range
@@ -292,6 +293,7 @@ class TrainConfig:
         "settings by name, from TRAINING/presets, or a file of key=value lines; flags win over "
         "it, and --no_<switch> takes a switch of it away",
     )
+    channel: str = option(channel_choice.MIX, channel_choice.HELP, metavar="WHICH")
 
     def __post_init__(self) -> None:
         at_least = {
@@ -315,6 +317,7 @@ class TrainConfig:
             "embedding_views": 0,
         }
         refuse_out_of_range(self, at_least)
+        object.__setattr__(self, "channel", channel_choice.checked(self.channel))
         if self.seed >= 2**63:
             raise ValueError(f"--seed must be below 2^63, got {self.seed}")
         if self.lr <= 0:

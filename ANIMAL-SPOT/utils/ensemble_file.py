@@ -54,6 +54,11 @@ class Ensemble(Sequence[ModelFile]):
     def __iter__(self) -> Iterator[ModelFile]:
         return iter(self.members)
 
+    def hear_channel(self, channel: str | None) -> None:
+        """Let all networks hear another channel than in training; None changes nothing."""
+        for member in self.members if channel is not None else ():
+            member.signal = replace(member.signal, channel=channel)
+
     @property
     def classes(self) -> dict[str, int]:
         """Class name to index."""

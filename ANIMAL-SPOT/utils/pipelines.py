@@ -36,7 +36,8 @@ def pipeline_of_config(config: TrainConfig) -> Pipeline:
     return EmbeddingPipeline(
         open_embedding_model(
             path, output=config.embedding_output, sample_rate=config.embedding_rate
-        )
+        ),
+        config.channel,
     )
 
 
@@ -53,7 +54,8 @@ def pipeline_of_model(content: ModelFile, embedding_models: Sequence[Path] = ())
     """
     if content.backbone != "birdnet":
         return SpectrogramPipeline(content.signal)
-    return EmbeddingPipeline(find_embedding_model(content.encoder_opts, embedding_models))
+    model = find_embedding_model(content.encoder_opts, embedding_models)
+    return EmbeddingPipeline(model, content.signal.channel)
 
 
 def warn_of_unused_embedding_model(

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass, fields
 from typing import Any
 
+from utils import channel_choice
 from utils.options import option, parser_of, refuse_out_of_range
 
 FORMATS = ("log", "csv", "raven", "audacity", "parquet")
@@ -123,10 +124,15 @@ class PredictConfig:
         "called noise",
         metavar="NAME",
     )
+    channel: str | None = option(
+        None, f"{channel_choice.HELP}; none: as the model was trained", metavar="WHICH"
+    )
     threshold_given: bool = False  # no flag of its own
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self, {"batch_size": 1, "num_workers": 0, "threshold": 0})
+        if self.channel is not None:
+            object.__setattr__(self, "channel", channel_choice.checked(self.channel))
         if self.threshold > 1:
             raise ValueError(f"--threshold is a probability, at most 1, got {self.threshold}")
         for name in ("sequence_len", "hop"):

@@ -31,6 +31,8 @@ class Completed:
         seconds: Time it took.
         files: Name and size of each result.
         annotations: ``[begin_s, end_s, class, score]`` of each joined detection.
+        channel: Number of the channel that was heard; 1 for the mix.
+        warnings: What is probably not as it was meant.
     """
 
     path: str
@@ -44,6 +46,8 @@ class Completed:
     seconds: float
     files: dict[str, int]
     annotations: list[list[Any]] = field(default_factory=list)
+    channel: int = 1
+    warnings: list[str] = field(default_factory=list)
 
 
 class Journal:

@@ -98,6 +98,8 @@ class ResultFolder:
             seconds=round(outcome.seconds, 3),
             files=files,
             annotations=[list(row) for row in rows],
+            channel=outcome.channel,
+            warnings=list(outcome.warnings),
         )
         self._journal.add(entry)
         return entry
@@ -117,7 +119,7 @@ class ResultFolder:
         elif kind == "csv":
             _write_lines(path, csv_lines(batches, header, outcome.path))
         else:
-            _write_lines(path, table_lines(kind, rows, header))
+            _write_lines(path, table_lines(kind, rows, header, outcome.channel))
 
 
 def write_run_tables(
@@ -151,7 +153,7 @@ def write_run_tables(
             status = "complete before" if path in skipped else "complete"
             yield [
                 *(str(path), status, round(entry.duration_s, 3), entry.n_windows, sum(counts)),
-                *(*counts, entry.seconds, entry.stem, ""),
+                *(*counts, entry.seconds, entry.stem, "; ".join(entry.warnings)),
             ]
 
     _write_table(folder / SUMMARY, summary())
@@ -175,7 +177,8 @@ def _combined_lines(done: Sequence[tuple[Path, Completed]], header: RunHeader) -
         for begin, end, name, score in entry.annotations:
             number += 1
             yield (
-                f"{number}\tSpectrogram 1\t1\t{offset + begin:.3f}\t{offset + end:.3f}\t{low}\t"
+                f"{number}\tSpectrogram 1\t{entry.channel}\t"
+                f"{offset + begin:.3f}\t{offset + end:.3f}\t{low}\t"
                 f"{high}\t{entry.path}\t{begin:.3f}\t{os.path.basename(entry.path)}\t{name}\t"
                 f"{score:.4f}\n"
             )

@@ -288,12 +288,21 @@ def write_latent_parquet(
             writer.write_batch(pa.record_batch(columns, schema=schema))
 
 
-def table_lines(kind: str, annotations: Iterable[Annotation], header: RunHeader) -> Iterator[str]:
-    """Return the lines of a ``raven`` or ``audacity`` file."""
+def table_lines(
+    kind: str, annotations: Iterable[Annotation], header: RunHeader, channel: int = 1
+) -> Iterator[str]:
+    """Return the lines of a ``raven`` or ``audacity`` file.
+
+    Args:
+        kind: Which of the two.
+        annotations: Rows.
+        header: What the results of the run have in common.
+        channel: Number of the channel that was heard; 1 for the mix.
+    """
     if kind == "audacity":
         return audacity_lines(annotations)
     opts = header.data_opts
-    return raven_lines(annotations, opts["fmin"], opts["fmax"])
+    return raven_lines(annotations, opts["fmin"], opts["fmax"], channel)
 
 
 def _plain(path: Path | str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils import channel_choice
 from utils.errors import is_memory_error, one_line
 from utils.files import require_writable_folder
 from utils.logging import close_log, start_log
@@ -35,6 +36,11 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
         "the class called noise",
     )
     parser.add_argument(
+        "--channel",
+        metavar="WHICH",
+        help=f"{channel_choice.HELP} (default: as each model was trained)",
+    )
+    parser.add_argument(
         "--num_workers", type=int, default=4, help="processes that load clips, at most one a core"
     )
     parser.add_argument("--no_cuda", dest="cuda", action="store_false", help="stay on the CPU")
@@ -45,6 +51,11 @@ def check_common_flags(parser: argparse.ArgumentParser, args: argparse.Namespace
     """End the program with status 2 if one of them is wrong."""
     if args.num_workers < 0:
         parser.error(f"--num_workers must be at least 0, got {args.num_workers}")
+    if args.channel is not None:
+        try:
+            args.channel = channel_choice.checked(args.channel)
+        except ValueError as error:
+            parser.error(str(error))
 
 
 def run_to_status(log: logging.Logger, run: Callable[[], None], *, debug: bool) -> int:
