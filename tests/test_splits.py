@@ -13,6 +13,7 @@ from data.labels import Clip
 from data.splits import (
     PARTITIONS,
     Split,
+    distance_warning,
     leaking_tapes,
     load_split,
     save_split,
@@ -342,3 +343,36 @@ def test_table_treats_a_class_called_all_like_any_other():
     split = Split((clip("all", "T1"), clip("B", "T2")), (clip("B", "T3"),), (clip("B", "T4"),))
     row = next(line for line in split_table(split, ["all", "B"]) if line.startswith("all"))
     assert row.split()[1:3] == ["1", "(1)"]
+
+
+# -- far from what is wanted --------------------------------------------------------------------
+
+
+def test_a_split_near_the_wanted_shares_is_not_warned_of():
+    clips = clips_of({f"T{i}": {"A": 5, "B": 3} for i in range(20)})
+    assert distance_warning(split_by_tape(clips)) is None
+    assert distance_warning(Split((), (), ())) is None
+
+
+def test_a_class_that_no_division_brings_near_is_named_with_its_largest_tape():
+    table = {"T1": {"A": 200}, "T2": {"A": 5}, "T3": {"A": 5}, "T4": {"B": 1}, "T5": {"B": 1}}
+    warning = distance_warning(split_by_tape(clips_of(table)))
+    assert "far from 70/15/15 %" in warning
+    assert "A 95/2/2 (of 210 clips on 3 tapes, 200 on 2020_T1), all clips 95/2/3" in warning
+    assert "further tapes" in warning
+    assert "B " not in warning, "the table says that it has two tapes only"
+
+
+def test_a_stored_split_is_warned_of_only_where_a_new_one_would_be_nearer():
+    clips = clips_of({f"T{i}": {"A": 10} for i in range(10)} | {"U": {"B": 10}})
+    starving = Split(
+        tuple(c for c in clips if c.tape in ("2020_T0", "2020_U")),
+        tuple(c for c in clips if c.tape in ("2020_T1", "2020_T2", "2020_T3", "2020_T4")),
+        tuple(c for c in clips if c.tape[-1] in "56789"),
+    )
+    warning = distance_warning(starving, stored=True)
+    assert "A 10/40/50 (new 70/20/10)" in warning or "A 10/40/50 (new 70/10/20)" in warning
+    assert "delete the files train, val and test" in warning
+    forced = split_by_tape(clips_of({"T1": {"A": 200}, "T2": {"A": 5}, "T3": {"A": 5}}))
+    assert distance_warning(forced) is not None
+    assert distance_warning(forced, stored=True) is None

@@ -23,6 +23,7 @@ from data.labels import (
 from data.splits import (
     PARTITIONS,
     Split,
+    distance_warning,
     leaking_tapes,
     load_split,
     save_split,
@@ -125,6 +126,9 @@ def load_corpus(
         split = split_by_tape([clip for clip in clips if clip.path in infos], seed)
     for line in split_table(split, classes):
         log.info("%s", line)
+    far = distance_warning(split, stored=stored)
+    if far is not None:
+        log.warning("%s", far)
     _check_partitions(split, classes, excluded, stored=stored)
     _audit(split, infos, strict=stored and strict_split)
     if not stored and not _store_split(split, data_dir, seed):

@@ -10,26 +10,25 @@ import csv
 import io
 import math
 import ntpath
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from data.division import divide
 from data.labels import Clip, ClipNameError, class_name_of, tape_of
 from utils.files import write_text_atomic
 
 PARTITIONS = ("train", "val", "test")
 FRACTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}
 
-# What a class missing from a partition costs, times the number of classes: more than all
-# deviations from the wanted shares together, which are below 2 a class. Training needs every class;
+# What a class costs that is missing from a partition, see ``divide``. Training needs every class;
 # test comes before val, so that a class with two tapes is measured on a tape that chose nothing.
 _MISSING_COST = np.array([1000.0, 3.0, 3.3])
-_TOTAL_SHARE_WEIGHT = 0.5
-_MOST_RESTARTS = 300
-_RESTART_WORK = 20_000  # tapes looked at in all restarts together
+_FAR = 0.15 + 1e-9  # share of clips in another partition than wanted
+_WORTH_A_NEW_SPLIT = 0.1  # less of that share in a new split
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,12 @@ def split_by_tape(
 ) -> Split:
     """Assign whole tapes to partitions, over all classes at once.
 
-    Each class is to reach every partition, then to hold the wanted share of its clips in each.
-    A tape is placed where its rarest class lacks most (iterative stratification: Sechidis,
-    Tsoumakas & Vlahavas 2011), then single moves and swaps of tapes remove what can be removed.
+    Each class is to reach every partition, and as nearly as that allows to have the wanted share
+    of its clips in each; ``data.division`` says how that is measured and found.
 
     Args:
         clips: Each with a tape. Their order does not matter.
-        seed: Same seed and clips, same split.
+        seed: Same seed and clips, same split; another may find another that is as good.
         fractions: Wanted share of the clips for each partition; the shares sum to 1.
 
     Raises:
@@ -77,120 +75,11 @@ def split_by_tape(
     for clip in clips:
         counts[tape_index[clip.tape], class_index[clip.class_name]] += 1
 
-    rng = np.random.default_rng(seed)
-    best, best_cost = None, math.inf
-    inevitable = _inevitable_cost(counts)
-    for _ in range(min(_MOST_RESTARTS, 1 + _RESTART_WORK // len(tapes))):
-        assignment = _improve(counts, _assign_greedily(counts, shares, rng), shares)
-        cost = _cost(counts, assignment, shares)
-        if cost < best_cost - 1e-9:
-            best, best_cost = assignment, cost
-        if best_cost < inevitable + _MISSING_COST.min() * len(class_names):
-            break  # every class is where it can be; the first such split of a seed is taken
-    partition_of = {tape: PARTITIONS[best[i]] for tape, i in tape_index.items()}
+    parts = divide(counts, shares, _MISSING_COST, seed)
+    partition_of = {tape: PARTITIONS[parts[i]] for tape, i in tape_index.items()}
     return Split(
         **{name: tuple(c for c in clips if partition_of[c.tape] == name) for name in PARTITIONS}
     )
-
-
-def _inevitable_cost(counts: np.ndarray) -> float:
-    """Return what is missing whatever is done, since a class has fewer tapes than partitions."""
-    n_tapes = (counts > 0).sum(0)
-    cheapest_first = np.sort(_MISSING_COST)
-    missing = [cheapest_first[: max(0, len(_MISSING_COST) - n)].sum() for n in n_tapes]
-    return float(sum(missing)) * counts.shape[1]
-
-
-def _assign_greedily(
-    counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Place tapes one by one, those of the class with the fewest tapes first."""
-    n_tapes, n_classes = counts.shape
-    assignment = np.full(n_tapes, -1)
-    wanted = shares[:, None] * counts.sum(0)
-    holds = np.zeros((len(shares), n_classes))
-    order = rng.permutation(n_tapes)
-    for c in np.argsort((counts > 0).sum(0), kind="stable"):
-        for t in order[(counts[order, c] > 0) & (assignment[order] < 0)]:
-            lack = (wanted[:, c] - holds[:, c]) / counts[:, c].sum()
-            empty = _MISSING_COST * (holds[:, c] == 0)
-            p = int(np.argmax(lack + empty + 1e-6 * (wanted - holds).sum(1)))
-            assignment[t] = p
-            holds[p] += counts[t]
-    return assignment
-
-
-def _holdings(counts: np.ndarray, assignment: np.ndarray, n_partitions: int) -> np.ndarray:
-    holds = np.zeros((n_partitions, counts.shape[1]))
-    np.add.at(holds, assignment, counts)
-    return holds
-
-
-def _partition_cost(
-    holds: np.ndarray, share: float, class_totals: np.ndarray, missing: float
-) -> np.ndarray:
-    """Cost of one partition that holds ``holds`` (..., classes): shape (...)."""
-    deviation = np.abs(holds / class_totals - share).sum(-1)
-    total = np.abs(holds.sum(-1) / class_totals.sum() - share)
-    missing = missing * holds.shape[-1]
-    return deviation + _TOTAL_SHARE_WEIGHT * total + missing * (holds == 0).sum(-1)
-
-
-def _cost(counts: np.ndarray, assignment: np.ndarray, shares: np.ndarray) -> float:
-    totals = counts.sum(0)
-    holds = _holdings(counts, assignment, len(shares))
-    return sum(
-        float(_partition_cost(holds[p], shares[p], totals, _MISSING_COST[p]))
-        for p in range(len(shares))
-    )
-
-
-def _improve(counts: np.ndarray, assignment: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Move, and where a class is missing swap, tapes while that lowers the cost."""
-    assignment = assignment.copy()
-    while True:
-        gain, changes = _best_change(counts, assignment, shares)
-        if gain < 1e-9:
-            return assignment
-        for tape, partition in changes:
-            assignment[tape] = partition
-
-
-def _best_change(
-    counts: np.ndarray, assignment: np.ndarray, shares: np.ndarray
-) -> tuple[float, list[tuple[int, int]]]:
-    """Return how much the best move or swap saves, and the new places of its tapes."""
-    totals = counts.sum(0)
-    holds = _holdings(counts, assignment, len(shares))
-
-    def cost(p: int, held: np.ndarray) -> np.ndarray:
-        return _partition_cost(held, shares[p], totals, _MISSING_COST[p])
-
-    best_gain, best_changes = 0.0, []
-    for source in range(len(shares)):
-        for target in range(len(shares)):
-            tapes = np.flatnonzero(assignment == source)
-            if source == target or not len(tapes):
-                continue
-            before = cost(source, holds[source]) + cost(target, holds[target])
-            moved = counts[tapes]
-            after = cost(source, holds[source] - moved) + cost(target, holds[target] + moved)
-            i = int(np.argmin(after))
-            if before - after[i] > best_gain + 1e-12:
-                best_gain, best_changes = before - after[i], [(tapes[i], target)]
-            # Swapping is tried only for tapes that bring a class which the target lacks.
-            brings = (moved[:, holds[target] == 0] > 0).any(1)
-            others = np.flatnonzero(assignment == target)
-            for t in tapes[brings] if len(others) else []:
-                difference = counts[t] - counts[others]
-                after = cost(source, holds[source] - difference) + cost(
-                    target, holds[target] + difference
-                )
-                i = int(np.argmin(after))
-                if before - after[i] > best_gain + 1e-12:
-                    best_gain = before - after[i]
-                    best_changes = [(t, target), (others[i], source)]
-    return best_gain, best_changes
 
 
 def leaking_tapes(split: Split) -> dict[str, list[str]]:
@@ -229,6 +118,86 @@ def split_table(split: Split, class_names: Iterable[str]) -> list[str]:
             note = f"   none in {' and '.join(missing)}: {why}"
         lines.append(f"{name or 'all':<{width}} " + "".join(f"{cell:>22}" for cell in cells) + note)
     return lines
+
+
+def distance_warning(split: Split, *, stored: bool = False) -> str | None:
+    """Say which classes are far from the wanted shares, and what would bring them nearer.
+
+    A class of three or more tapes is far if more than 15 % of its clips lie in another partition
+    than wanted; of one with fewer the table says it. The same goes for all clips together.
+
+    Args:
+        split: The split.
+        stored: Whether it was made before. Then it is said only where a new one would be nearer.
+
+    Returns:
+        The warning; None if nothing is far.
+    """
+    clips = [clip for name in PARTITIONS for clip in split[name]]
+    far = _far_classes(split)
+    total = _percentages(split, None)
+    if not clips or (not far and _misplaced(split, None) <= _FAR):
+        return None
+    wanted = "/".join(f"{100 * FRACTIONS[p]:.0f}" for p in PARTITIONS)
+    text = f"the split is far from {wanted} % (train/val/test): "
+    if stored:
+        if any(clip.tape is None for clip in clips):
+            return None
+        new = split_by_tape(sorted(set(clips)))
+        gain = {name: _misplaced(split, name) - _misplaced(new, name) for name in [*far, None]}
+        if max(gain.values()) < _WORTH_A_NEW_SPLIT:
+            return None
+        better = [f"{n} {_percentages(split, n)} (new {_percentages(new, n)})" for n in far]
+        return (
+            f"{text}{_some([*better, f'all clips {total} (new {_percentages(new, None)})'])}; it "
+            "is used as it is stored; delete the files train, val and test for a new one"
+        )
+    found = []
+    for name in far:
+        sizes = Counter(clip.tape for clip in clips if clip.class_name == name)
+        (tape, largest), n = sizes.most_common(1)[0], sum(sizes.values())
+        found.append(
+            f"{name} {_percentages(split, name)} (of {n} clips on {len(sizes)} tapes, "
+            f"{largest} on {tape})"
+        )
+    return (
+        f"{text}{_some([*found, f'all clips {total}'])}; no division of whole tapes that was found "
+        "is nearer: add clips from further tapes (recordings), or leave out clips of the largest"
+    )
+
+
+def _far_classes(split: Split) -> list[str]:
+    """Return the classes that are far from the wanted shares, the farthest first."""
+    tapes: dict[str, set[str | None]] = defaultdict(set)
+    for partition in PARTITIONS:
+        for clip in split[partition]:
+            tapes[clip.class_name].add(clip.tape)
+    names = [name for name in sorted(tapes) if len(tapes[name]) >= len(PARTITIONS)]
+    far = {name: _misplaced(split, name) for name in names}
+    return sorted((name for name in names if far[name] > _FAR), key=lambda name: -far[name])
+
+
+def _shares(split: Split, class_name: str | None) -> list[float]:
+    """Return the share of a class's clips, or of all, in each partition."""
+    n = [sum(class_name in (None, c.class_name) for c in split[p]) for p in PARTITIONS]
+    return [count / max(1, sum(n)) for count in n]
+
+
+def _misplaced(split: Split, class_name: str | None) -> float:
+    """Return which share of a class's clips, or of all, is in another partition than wanted."""
+    wanted = (FRACTIONS[p] for p in PARTITIONS)
+    return sum(abs(a - b) for a, b in zip(_shares(split, class_name), wanted, strict=True)) / 2
+
+
+def _percentages(split: Split, class_name: str | None) -> str:
+    return "/".join(f"{100 * share:.0f}" for share in _shares(split, class_name))
+
+
+def _some(items: Sequence[str], most: int = 6) -> str:
+    """Join what is said of classes and, last, of all clips; of many classes the first ones."""
+    left_out = len(items) - most
+    shown = items if left_out <= 0 else [*items[: most - 1], f"{left_out} more", items[-1]]
+    return ", ".join(shown)
 
 
 def split_exists(data_dir: Path) -> bool:
