@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -26,7 +26,7 @@ from PIL import Image
 
 from footprints.detector_data import LabelledPhoto, read_data_yaml, read_pseudo_labels
 from footprints.errors import UserError
-from footprints.train_detector import UNFINISHED, main
+from footprints.train_detector import main
 
 
 def texture(seed: int, side: int = 96) -> Image.Image:
@@ -383,7 +383,7 @@ print(words, len(content) > 1000)
         "footprints-detector-",
         "footprints-yolo-",
         "/tmp",
-        ".work-",
+        ".unfinished-",
         str(folder),
         "github.com",
     ]
@@ -410,11 +410,12 @@ print("same")
     assert run_code(code, out / "detector.pt", out / "detector.onnx").strip() == "same"
 
 
-def test_a_training_that_was_killed_can_go_on(tmp_path) -> None:
+def test_a_training_that_was_killed_goes_on(tmp_path) -> None:
+    """After its last whole epoch, with the same command; two at once are refused."""
     data = write_detector_data(tmp_path / "data", {"train": 4, "val": 2})
     before = listing_of(tmp_path / "data")
     out = tmp_path / "out"
-    given = ["--data", data, "--imgsz", 64, "--batch", 4, "--output_dir", out]
+    given = ["--data", data, "--imgsz", 64, "--batch", 4, "--output_dir", out, "--epochs", 5]
     command = [sys.executable, "-m", "footprints.train_detector", *map(str, given)]
     environment = {
         **os.environ,
@@ -422,27 +423,42 @@ def test_a_training_that_was_killed_can_go_on(tmp_path) -> None:
         "OMP_NUM_THREADS": "1",
         "TMPDIR": str(tmp_path),
     }
+    state = out / "resume_detector" / "state.json"
     with open(tmp_path / "log", "w") as log:
         run = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         deadline = time.monotonic() + 500
-        while not (out / UNFINISHED).exists():
+        while not state.exists():
             assert run.poll() is None, (tmp_path / "log").read_text()[-2000:]
             assert time.monotonic() < deadline
-            time.sleep(0.1)
+            time.sleep(0.02)
+        run.send_signal(signal.SIGSTOP)
+        with pytest.raises(UserError, match="another process is at work in this folder"):
+            main([str(word) for word in given])
     finally:
         run.kill()
         run.wait()
-    start = shutil.copyfile(out / UNFINISHED, tmp_path / "start.pt")
-    done = run_step(
-        "train_detector", *given, "--epochs", 1, "--weights", start, "--precision", "bf16"
-    )
+    assert len(list(out.glob(".unfinished-*"))) == 1, "its copy of the photos"
+    kept = json.loads(state.read_text())["epochs"]
+    assert 1 <= kept < 5
+    with pytest.raises(UserError, match=r"seed was 0, is now 1\); give the same, or another"):
+        main([*map(str, given), "--seed", "1"])
+    assert state.exists()
+
+    done = run_step("train_detector", *given)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "Transferred" in done.stdout  # Ultralytics: the weights were taken over
+    assert f"going on after epoch {kept} of 5" in done.stdout
+    shown = [line for line in done.stdout.splitlines() if line.startswith("epoch ")]
+    assert [line.split(":")[0].split(",")[0] for line in shown] == [
+        f"epoch {n} of 5" for n in range(kept + 1, 6)
+    ]
+    assert all("loss " in line and "mAP50 " in line for line in shown)
+    assert len(done.stdout.splitlines()) == 4 + len(shown), "Ultralytics' lines are shown"
+    with open(out / "training.csv", newline="") as file:
+        assert [row["epoch"].strip() for row in csv.DictReader(file)] == list("12345")
     scores = json.loads((out / "scores.json").read_text())
     assert (scores["part"], scores["photos"]) == ("val", 2)
-    assert scores["training"]["weights"] == "start.pt"
-    assert scores["training"]["precision"] == "bf16"
+    assert scores["training"]["epochs_run"] == 5
     assert {path.name for path in out.iterdir()} == {
         "detector.pt",
         "left_out.csv",
@@ -450,6 +466,34 @@ def test_a_training_that_was_killed_can_go_on(tmp_path) -> None:
         "training.csv",
     }
     assert listing_of(tmp_path / "data") == before
+
+
+def test_a_finished_detector_is_not_replaced_unasked(trained, tmp_path) -> None:
+    folder, _, _ = trained
+    out = folder / "out"
+    finished = listing_of(out)
+    given = [
+        *("--data", folder / "data" / "data.yaml", "--imgsz", 64, "--batch", 4, "--epochs", 1),
+        *("--pseudo_labels", folder / "boxes.csv", "--pseudo_photos", folder / "real"),
+        *("--exclude", folder / "exclude.txt", "--output_dir", out),
+    ]
+    given = [str(word) for word in given]
+    assert main(given) == 3
+    with pytest.raises(UserError, match=r"detector\.pt: was trained with other settings"):
+        main([*given, "--mosaic", "0"])
+    assert {name: content for name, (_, content) in listing_of(out).items()} == {
+        name: content for name, (_, content) in finished.items()
+    }
+    done = run_step(
+        *("train_detector", *given, "--no-resume", "--verbose"),
+        *("--weights", out / "detector.pt", "--precision", "bf16", "--epochs", 1),
+        *("--output_dir", tmp_path / "again"),
+    )
+    assert done.returncode == 3, done.stderr[-3000:]
+    assert "Transferred" in done.stdout  # Ultralytics: the weights were taken over
+    scores = json.loads((tmp_path / "again" / "scores.json").read_text())
+    assert scores["training"]["weights"] == "detector.pt"
+    assert scores["training"]["precision"] == "bf16"
 
 
 def test_bf16_is_used_by_the_layers_and_by_nothing_else() -> None:

@@ -1,0 +1,48 @@
+"""Types of flags for argparse: bounded numbers, paths that are not empty."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+
+def some_path(text: str) -> Path:
+    """Return a path; an empty one, which would mean the current folder, is refused."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; name a file or a folder (. is the current one)")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError("has a NUL character in it")
+    return Path(text)
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Return a type of whole numbers within bounds, both included."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must lie from {low} to {high}, not {text}")
+        return value
+
+    return read
+
+
+def number(low: float, high: float, *, low_is_in: bool = True) -> Callable[[str], float]:
+    """Return a type of finite numbers within bounds; ``high`` included, ``low`` if so said."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
+        if math.isnan(value) or not low <= value <= high or (value == low and not low_is_in):
+            above = "from" if low_is_in else "above"
+            raise argparse.ArgumentTypeError(f"must lie {above} {low:g} to {high:g}, not {text}")
+        return value
+
+    return read
