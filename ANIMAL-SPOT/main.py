@@ -174,7 +174,7 @@ def train(
     model = build_model(encoder, Classifier(**classifier_opts)).to(device)
     n_parameters = sum(p.numel() for p in model.parameters())
     log.info("network: %s, %s parameters", _network_name(config), f"{n_parameters:,}")
-    log.debug("%s", model, extra={"lines": True})
+    log.debug("%s", model, extra={"lines": True, "file_only": True})
 
     trainer = _make_trainer(
         config,

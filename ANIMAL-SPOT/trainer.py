@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from utils.checkpoints import CheckpointFolder, UnreadableFileError
 from utils.early_stopping import EarlyStopping
+from utils.epoch_progress import EpochProgress
 from utils.interrupt import Interrupted, StopRequest
 from utils.metrics import ConfusionMatrix
 from utils.phase_result import Phase, PhaseResult
@@ -182,11 +183,16 @@ class Trainer:
             TrainingError: If the loss is no longer a number.
             OSError: If a checkpoint cannot be written.
         """
+        progress = EpochProgress()
         with self._stop:
             for epoch in range(self.start_epoch, max_epochs):
                 if self.early_stopping.should_stop:
                     break
-                self._fit_epoch(epoch, train_loader, val_loader, last=epoch == max_epochs - 1)
+                started = time.perf_counter()
+                last = epoch == max_epochs - 1
+                results = self._fit_epoch(epoch, train_loader, val_loader, last=last)
+                seconds = time.perf_counter() - started
+                log.info("%s", progress.line(epoch, max_epochs, seconds, *results))
                 if self.early_stopping.should_stop:
                     log.info(
                         "stopped early: no better %s in the last %d validations",
@@ -197,12 +203,13 @@ class Trainer:
 
     def _fit_epoch(
         self, epoch: int, train_loader: DataLoader, val_loader: DataLoader, *, last: bool
-    ) -> None:
-        result, progress = self._train_epoch(train_loader, epoch)
+    ) -> tuple[PhaseResult, ...]:
+        """Train, and validate if it is time; return what came of either."""
+        trained, progress = self._train_epoch(train_loader, epoch)
         validates = epoch % self.epochs_per_eval == 0 or last
-        self._report(result, epoch, with_figures=validates)
+        self._report(trained, epoch, with_figures=validates)
         if not validates:
-            return
+            return (trained,)
         try:
             result = self.evaluate(val_loader, "val", epoch, model=self._candidate)
         except Interrupted:
@@ -218,6 +225,7 @@ class Trainer:
         self.early_stopping.step(value)
         self._save(epoch)
         self._report(result, epoch, with_figures=True, dataset=val_loader.dataset)
+        return trained, result
 
     def _train_epoch(self, loader: DataLoader, epoch: int) -> tuple[PhaseResult, _Progress]:
         """Train one epoch, or what an interrupted run left of it."""

@@ -6,4 +6,4 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-start_training convnext --debug --preset published_convnext "$@"
+start_training convnext --preset published_convnext "$@"

@@ -8,5 +8,5 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 set_weights_flags
-start_training convnext_pretrained --debug --preset published_convnext --pretrained \
+start_training convnext_pretrained --preset published_convnext --pretrained \
     ${weights_flags[@]+"${weights_flags[@]}"} "$@"

@@ -11,4 +11,4 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 set_noise_flags
-start_training few_clips --debug --preset few_clips ${noise_flags[@]+"${noise_flags[@]}"} "$@"
+start_training few_clips --preset few_clips ${noise_flags[@]+"${noise_flags[@]}"} "$@"

@@ -11,4 +11,4 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 set_noise_flags
-start_training from_scratch --debug --preset from_scratch ${noise_flags[@]+"${noise_flags[@]}"} "$@"
+start_training from_scratch --preset from_scratch ${noise_flags[@]+"${noise_flags[@]}"} "$@"

@@ -15,5 +15,5 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 set_noise_flags
 set_weights_flags
-start_training recommended --debug --preset recommended ${noise_flags[@]+"${noise_flags[@]}"} \
+start_training recommended --preset recommended ${noise_flags[@]+"${noise_flags[@]}"} \
     ${weights_flags[@]+"${weights_flags[@]}"} "$@"

@@ -5,4 +5,4 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-start_training resnet18 --debug --preset published_resnet18 "$@"
+start_training resnet18 --preset published_resnet18 "$@"

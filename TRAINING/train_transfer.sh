@@ -14,5 +14,5 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 set_noise_flags
 set_weights_flags
-start_training transfer --debug --preset transfer ${noise_flags[@]+"${noise_flags[@]}"} \
+start_training transfer --preset transfer ${noise_flags[@]+"${noise_flags[@]}"} \
     ${weights_flags[@]+"${weights_flags[@]}"} "$@"

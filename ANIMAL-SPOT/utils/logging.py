@@ -1,4 +1,7 @@
-"""The log: ``<HH:MM:SS>|<level letter>|<message>`` on standard error and in a file."""
+"""The log: ``<HH:MM:SS>|<level letter>|<message>`` on standard error and in a file.
+
+``extra={"file_only": True}`` keeps a long message off the screen.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +47,8 @@ class _TerminalHandler(logging.Handler):
     """Writes to standard error without tearing a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "file_only", False):
+            return
         with contextlib.suppress(BrokenPipeError):  # nobody reads any more; the file still does
             tqdm.write(self.format(record), file=sys.stderr)
 
