@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 
-STARTER = Path(__file__).resolve().parent.parent / "ANIMAL-SPOT" / "utils" / "starter.py"
+# As main.py finds them; a script beside that folder has to say where it is.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "ANIMAL-SPOT"))
+
+from utils.starter import start
 
 
 def main(argv: list[str] | None = None) -> int:
     """Start evaluation; return the exit status."""
-    spec = importlib.util.spec_from_file_location("starter", STARTER)
-    starter = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(starter)
-    return starter.start("evaluate.py", sys.argv[1:] if argv is None else argv)
+    return start("evaluate.py", sys.argv[1:] if argv is None else argv)
 
 
 if __name__ == "__main__":

@@ -4,24 +4,24 @@
 # and DEMO_DIR (default: demo), where recording and results go.
 set -euo pipefail
 
-ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+source "$(dirname -- "${BASH_SOURCE[0]}")/../TRAINING/common.sh"
+
 DEMO_DIR="${DEMO_DIR:-$ROOT/demo}"
-PYTHON="$ROOT/.venv/bin/python"
-[[ -x "$PYTHON" ]] || PYTHON=python3
+protect_paths DEMO_DIR MODEL
 if [[ -z "${MODEL:-}" ]]; then
     for run in "${OUTPUT_DIR:-$ROOT/outputs}"/demo_*; do # in the order of their times
         [[ -f "$run/model/ANIMAL-SPOT.pk" ]] && MODEL="$run/model/ANIMAL-SPOT.pk"
     done
 fi
 if [[ -z "${MODEL:-}" ]]; then
-    echo "no model of the demo in ${OUTPUT_DIR:-$ROOT/outputs}; train one: bash TRAINING/train_demo.sh" >&2
-    exit 1
+    fail "no model of the demo in ${OUTPUT_DIR:-$ROOT/outputs}; train one: $(quoted "$ROOT/TRAINING/train_demo.sh")"
 fi
 
-"$PYTHON" "$ROOT/ANIMAL-SPOT/synthesise_recording.py" --output_dir "$DEMO_DIR/recordings"
-"$PYTHON" "$ROOT/ANIMAL-SPOT/predict.py" --model_path "$MODEL" \
+python="$(find_python)"
+run "$python" "$ROOT/ANIMAL-SPOT/synthesise_recording.py" --output_dir "$DEMO_DIR/recordings"
+run "$python" "$ROOT/ANIMAL-SPOT/predict.py" --model_path "$MODEL" \
     --input_file "$DEMO_DIR/recordings" --output_dir "$DEMO_DIR/predictions" --hop 0.2
-"$PYTHON" "$ROOT/ANIMAL-SPOT/evaluate.py" --prediction_dir "$DEMO_DIR/predictions" \
+run "$python" "$ROOT/ANIMAL-SPOT/evaluate.py" --prediction_dir "$DEMO_DIR/predictions" \
     --output_dir "$DEMO_DIR/annotations" --truth_dir "$DEMO_DIR/recordings" --threshold 0.6
 echo
 echo "Raven table: $DEMO_DIR/annotations/recording1_predict_output.log.annotation.result.txt"

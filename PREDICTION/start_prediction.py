@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 
-STARTER = Path(__file__).resolve().parent.parent / "ANIMAL-SPOT" / "utils" / "starter.py"
+# As main.py finds them; a script beside that folder has to say where it is.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "ANIMAL-SPOT"))
+
+from utils.starter import start
+
 # Flags that take several values, and those that take several paths.
 LIST_KEYS = frozenset({"format", "export"})
 PATH_LIST_KEYS = frozenset({"model_path", "input_file", "embedding_model"})
@@ -15,10 +18,7 @@ PATH_LIST_KEYS = frozenset({"model_path", "input_file", "embedding_model"})
 
 def main(argv: list[str] | None = None) -> int:
     """Start prediction; return the exit status."""
-    spec = importlib.util.spec_from_file_location("starter", STARTER)
-    starter = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(starter)
-    return starter.start(
+    return start(
         "predict.py",
         sys.argv[1:] if argv is None else argv,
         list_keys=LIST_KEYS,

@@ -1,27 +1,54 @@
 #!/usr/bin/env bash
-# Sourced by the train_*.sh scripts: finds Python and the data, makes the output folders.
+# Sourced by the scripts here and in PREDICTION: finds Python and the data, makes the output
+# folders, runs programs.
 #
 # From the environment: DATA_DIR, OUTPUT_DIR, NUM_WORKERS, EPOCHS, CACHE_DIR, PRETRAINED_WEIGHTS,
 # NOISE_CLASS, and RESUME, the folder of an interrupted run to go on with. train_ensemble.sh tells
 # the others with MEMBER_DIR what folder to train into, new or not.
 
 if [[ "${BASH_SOURCE[0]}" == "$0" ]]; then
-    echo "common.sh is a part of the train_*.sh scripts; start one of those" >&2
+    echo "common.sh is a part of the other scripts; start one of those" >&2
     exit 2
 fi
 
-ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+ROOT="$(CDPATH= cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
+# Programs, and the processes that they start, look for no modules in the current folder.
+export PYTHONSAFEPATH=1
+
+# fail LINE: end with one line.
+fail() {
+    printf '%s\n' "$1" >&2
+    exit 1
+}
+
+# quoted TEXT: print a text so that it may be typed into a shell.
+quoted() {
+    local quote="'\\''"
+    printf "'%s'" "${1//\'/$quote}"
+}
+
+# protect_paths NAME...: put ./ before paths that begin with -, which programs take for options.
+protect_paths() {
+    local name
+    for name in "$@"; do
+        if [[ "${!name:-}" == -* ]]; then
+            printf -v "$name" '%s' "./${!name}"
+        fi
+    done
+}
+
+protect_paths DATA_DIR OUTPUT_DIR CACHE_DIR PRETRAINED_WEIGHTS RESUME MEMBER_DIR
 
 # Puts into noise_flags what mixes background sounds into training clips. NOISE_CLASS names their
 # class, by default noise if there are clips called noise-*; NOISE_CLASS= (empty) leaves that out.
 set_noise_flags() {
     if [[ -z "${NOISE_CLASS+set}" && -d "${DATA_DIR:-}" ]] &&
-        [[ -n "$(find -L "$DATA_DIR" -name 'noise-*.[wW][aA][vV]' -print -quit 2>/dev/null)" ]]; then
+        [[ -n "$(find -L "$DATA_DIR/" -name 'noise-*.[wW][aA][vV]' -print -quit 2>/dev/null)" ]]; then
         NOISE_CLASS=noise
     fi
     noise_flags=()
     if [[ -n "${NOISE_CLASS:-}" ]]; then
-        noise_flags=(--noise_from_class "$NOISE_CLASS")
+        noise_flags=("--noise_from_class=$NOISE_CLASS")
     fi
 }
 
@@ -36,28 +63,69 @@ set_weights_flags() {
 # Ends with one line if DATA_DIR is not the folder of the clips.
 require_data() {
     if [[ -z "${DATA_DIR:-}" ]]; then
-        echo "DATA_DIR is not set. Name the folder of your clips:" >&2
-        echo "    DATA_DIR=/path/to/clips bash $0" >&2
-        echo "or try the synthetic corpus first:" >&2
-        echo "    make -C '$ROOT' demo-data && DATA_DIR='$ROOT/demo/data' bash $0" >&2
-        exit 1
+        fail "DATA_DIR is not set; type DATA_DIR=/path/to/clips $(quoted "$0"), or to try it with made-up \
+calls: make -C $(quoted "$ROOT") demo-data && DATA_DIR=$(quoted "$ROOT/demo/data") $(quoted "$0")"
     fi
     if [[ ! -d "$DATA_DIR" ]]; then
-        echo "DATA_DIR $DATA_DIR does not exist or is not a folder" >&2
-        exit 1
+        fail "DATA_DIR $DATA_DIR does not exist or is not a folder"
     fi
 }
 
-# Prints the Python to use: that of the project's environment if there is one.
+# Prints the Python to use: that of the project's environment if there is one. Programs say
+# themselves what to do where it lacks their packages.
 find_python() {
     local candidate
-    for candidate in "$ROOT/.venv/bin/python" "$ROOT/venv/bin/python"; do
+    for candidate in "$ROOT"/{.venv,venv}/{bin/python,Scripts/python.exe}; do
         if [[ -x "$candidate" ]]; then
             echo "$candidate"
             return
         fi
     done
+    if ! command -v python3 >/dev/null; then
+        fail "no Python was found: install Python 3.10 to 3.13, then type make in $ROOT"
+    fi
     echo python3
+}
+
+# run COMMAND...: run a program and return its status. A request to stop (Ctrl-C, kill, the
+# terminal was closed) is handed on to it, once; where this script is killed, Linux ends it.
+run() {
+    local status=0 asked=0 signal child
+    local -a with=()
+    if setpriv --pdeathsig TERM -- true 2>/dev/null; then
+        with=(setpriv --pdeathsig TERM --)
+    fi
+    set -m # in a process group of its own: what is typed in the terminal does not reach it twice
+    ${with[@]+"${with[@]}"} "$@" </dev/null &
+    child=$!
+    set +m
+    for signal in INT:130 TERM:143 HUP:129; do
+        trap "asked=${signal#*:}; kill -${signal%:*} $child 2>/dev/null || true" "${signal%:*}"
+    done
+    # Ctrl-Z stops both, fg wakes both.
+    trap "kill -STOP -$child; kill -STOP \$\$; kill -CONT -$child || true" TSTP
+    while kill -0 "$child" 2>/dev/null; do # a signal ends the waiting, not the program
+        wait "$child" || true
+    done
+    wait "$child" || status=$?
+    trap - INT TERM HUP TSTP
+    if ((status == 0)); then
+        status=$asked
+    fi
+    return "$status"
+}
+
+# print_tensorboard LABEL FOLDER: print the command that shows how a training went.
+print_tensorboard() {
+    local python program
+    python="$(find_python)"
+    program="${python%/*}/tensorboard"
+    if [[ "$python" == */* && -x "$program" ]]; then
+        program="$(quoted "$program")"
+    else
+        program="$(quoted "$python") -m tensorboard.main"
+    fi
+    echo "$1 $program --logdir $(quoted "$2")"
 }
 
 # new_run NAME: prints <OUTPUT_DIR>/NAME_<time>, a folder that is not there yet.
@@ -81,8 +149,7 @@ start_training() {
     elif [[ -n "${RESUME:-}" ]]; then
         run="$RESUME"
         if [[ ! -d "$run/checkpoints" ]]; then
-            echo "RESUME $run is not the folder of a run: it has no checkpoints" >&2
-            exit 1
+            fail "RESUME $run is not the folder of a run: it has no checkpoints"
         fi
     else
         run="$(new_run "$name")"
@@ -101,11 +168,12 @@ start_training() {
     if [[ -n "${CACHE_DIR:-}" ]]; then
         arguments+=(--cache_dir "$CACHE_DIR")
     fi
-    local status=0
-    "$(find_python)" "$ROOT/ANIMAL-SPOT/main.py" "${arguments[@]}" "$@" || status=$?
+    local status=0 python
+    python="$(find_python)" || exit 1
+    run "$python" "$ROOT/ANIMAL-SPOT/main.py" "${arguments[@]}" "$@" || status=$?
     if ((status)); then
         if [[ -z "${MEMBER_DIR:-}" && -n "$(ls -A "$run/checkpoints" 2>/dev/null)" ]]; then
-            echo "to go on with this run: RESUME='$run' and the same command" >&2
+            echo "to go on with this run: RESUME=$(quoted "$run") and the same command" >&2
         fi
         return "$status"
     fi
@@ -113,5 +181,5 @@ start_training() {
     echo "model:              $run/model/ANIMAL-SPOT.pk"
     echo "log:                $run/logs/TRAIN.log"
     echo "accuracy per class: $run/model/results.json, table in the log"
-    echo "TensorBoard:        tensorboard --logdir '$run/summaries'"
+    print_tensorboard "TensorBoard:       " "$run/summaries"
 }

@@ -2,31 +2,37 @@
 # Some minutes: draw prints, train a detector and both stages on them, name new photos.
 # What it learns in that time is little; it shows that everything works and where results are.
 #
-#     bash TRAINING/footprints_demo.sh
+#     ./TRAINING/footprints_demo.sh
 #
 # From the environment: DEMO_DIR (default: demo/footprints here), N_PER_CLASS (default: 20 drawn
 # photos of a class), DETECTOR_EPOCHS and EPOCHS. A second run only does what is missing.
 set -euo pipefail
 
-ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-DEMO_DIR="${DEMO_DIR:-$ROOT/demo/footprints}"
-EPOCHS="${EPOCHS:-12}"
-PYTHON="$ROOT/.venv/bin/python"
-[[ -x "$PYTHON" ]] || PYTHON=python3
-export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
+source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
-"$PYTHON" -m footprints.synthesise --output_dir "$DEMO_DIR/drawn" --n_per_class "${N_PER_CLASS:-20}"
+DEMO_DIR="${DEMO_DIR:-$ROOT/demo/footprints}"
+protect_paths DEMO_DIR
+EPOCHS="${EPOCHS:-12}"
+python="$(find_python)"
+
+step() {
+    local name="$1"
+    shift
+    run "$python" "$ROOT/TRAINING/run_module.py" "footprints.$name" "$@"
+}
+
+step synthesise --output_dir "$DEMO_DIR/drawn" --n_per_class "${N_PER_CLASS:-20}"
 if [[ ! -f "$DEMO_DIR/detector/detector.pt" ]]; then
-    "$PYTHON" -m footprints.train_detector --data "$DEMO_DIR/drawn/detector/data.yaml" \
+    step train_detector --data "$DEMO_DIR/drawn/detector/data.yaml" \
         --weights "$ROOT/TRAINING/yolo_small.yaml" --imgsz 160 --batch 8 --threads 1 --lr 0.006 --mosaic 0 \
         --epochs "${DETECTOR_EPOCHS:-25}" --output_dir "$DEMO_DIR/detector"
 fi
 OAT_DIR="$DEMO_DIR/drawn/oat" REAL_DIR="$DEMO_DIR/drawn/real" WEIGHTS=none IMAGE_SIZE=96 \
     DETECTOR="$DEMO_DIR/detector/detector.pt" OUTPUT_DIR="$DEMO_DIR/trained" \
-    bash "$ROOT/TRAINING/train_footprints.sh" --epochs_oat "$EPOCHS" --head_epochs "$EPOCHS" \
+    run bash "$ROOT/TRAINING/train_footprints.sh" --epochs_oat "$EPOCHS" --head_epochs "$EPOCHS" \
     --unfreeze 0 --cached_views 4
 # After so little training nothing is sure; without a threshold it says what it thinks all the same.
-"$PYTHON" -m footprints.predict "$DEMO_DIR/drawn/photos" --annotate --threshold 0 \
+step predict "$DEMO_DIR/drawn/photos" --annotate --threshold 0 \
     --model "$DEMO_DIR/trained/models/mobilenet_real.keras" \
     --detector "$DEMO_DIR/detector/detector.pt" --output_dir "$DEMO_DIR/predictions"
 echo

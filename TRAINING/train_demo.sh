@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A few minutes on a laptop: ResNet-18 on the synthetic corpus of `make demo-data`.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 NUM_WORKERS="${NUM_WORKERS:-2}" start_training demo --max_train_epochs "${EPOCHS:-16}" \
     --backbone resnet --resnet 18 \

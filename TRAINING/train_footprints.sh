@@ -2,7 +2,7 @@
 # Train the footprint classifier: look the photos over, crop them, train both stages, score them.
 #
 #     OAT_DIR=/path/to/OpenAnimalTracks REAL_DIR=/path/to/photos DETECTOR=/path/to/detector.pt \
-#         bash TRAINING/train_footprints.sh [further flags of footprints.train]
+#         ./TRAINING/train_footprints.sh [further flags of footprints.train]
 #
 # From the environment:
 #   OAT_DIR     OpenAnimalTracks: [cropped_imgs/]{train,val}/<class>/; stage one is trained on it
@@ -16,18 +16,11 @@
 #   IMAGE_SIZE  side of the crops in pixels, default 224
 set -euo pipefail
 
-ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+
 OUTPUT_DIR="${OUTPUT_DIR:-$ROOT/outputs/footprints}"
-
-PYTHON=python3
-for candidate in "$ROOT/.venv/bin/python" "$ROOT/venv/bin/python"; do
-    if [[ -x "$candidate" ]]; then
-        PYTHON="$candidate"
-        break
-    fi
-done
-export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
-
+protect_paths OAT_DIR REAL_DIR DETECTOR WEIGHTS OUTPUT_DIR
+python="$(find_python)"
 some_left_out=0
 
 # step NAME FLAG...: run a step; status 3 says that some photos could not be used, and the rest goes on.
@@ -36,7 +29,7 @@ step() {
     shift
     echo
     echo "== $name"
-    "$PYTHON" -m "footprints.$name" "$@" || status=$?
+    run "$python" "$ROOT/TRAINING/run_module.py" "footprints.$name" "$@" || status=$?
     if ((status == 3)); then
         some_left_out=1
     elif ((status)); then
@@ -45,16 +38,13 @@ step() {
 }
 
 if [[ -z "${OAT_DIR:-}" && -z "${REAL_DIR:-}" ]]; then
-    echo "neither OAT_DIR nor REAL_DIR is set. Name the folders of your photos:" >&2
-    echo "    OAT_DIR=/path/to/OpenAnimalTracks REAL_DIR=/path/to/photos bash $0" >&2
-    echo "or try drawn prints first:" >&2
-    echo "    bash '$ROOT/TRAINING/footprints_demo.sh'" >&2
-    exit 1
+    fail "neither OAT_DIR nor REAL_DIR is set; type OAT_DIR=/path/to/OpenAnimalTracks \
+REAL_DIR=/path/to/photos $(quoted "$0"), or to try it with drawn prints: \
+$(quoted "$ROOT/TRAINING/footprints_demo.sh")"
 fi
 for name in OAT_DIR REAL_DIR; do
     if [[ -n "${!name:-}" && ! -d "${!name}" ]]; then
-        echo "$name ${!name} does not exist or is not a folder" >&2
-        exit 1
+        fail "$name ${!name} does not exist or is not a folder"
     fi
 done
 
@@ -94,7 +84,7 @@ for set in oat real; do
         continue
     fi
     split=val
-    if [[ -n "$(find "$OUTPUT_DIR/prepared/$set/test" -name '*.png' -print -quit 2>/dev/null)" ]]; then
+    if [[ -n "$(find "$OUTPUT_DIR/prepared/$set/test/" -name '*.png' -print -quit 2>/dev/null)" ]]; then
         split=test
     fi
     step evaluate --model "$model" --data_dir "$OUTPUT_DIR/prepared/$set" --split "$split" \
@@ -108,7 +98,7 @@ for set in ${scored[@]+"${scored[@]}"}; do
     echo "model of $set:  $OUTPUT_DIR/models/mobilenet_$set.keras"
     echo "scores of $set: $OUTPUT_DIR/scores_$set/scores.json, confusion.png"
 done
-echo "TensorBoard:       tensorboard --logdir '$OUTPUT_DIR/models/logs'"
+print_tensorboard "TensorBoard:      " "$OUTPUT_DIR/models/logs"
 if ((some_left_out)); then
     exit 3
 fi

@@ -26,6 +26,9 @@ def guard_start() -> None:
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _leave)  # until errors.run has its own
+    from footprints.environment import use_environment
+
+    use_environment()
 
 
 def without_current_folder(path: list[str], given: str) -> list[str]:

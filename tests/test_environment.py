@@ -16,7 +16,7 @@ PROGRAMS = sorted(
     str(path.relative_to(ROOT))
     for folder in ("ANIMAL-SPOT", "TRAINING")
     for path in (ROOT / folder).glob("*.py")
-    if "__main__" in path.read_text()
+    if "__main__" in path.read_text() and path.name != "run_module.py"
 )
 
 
@@ -32,7 +32,7 @@ def bare_python(tmp_path_factory) -> Path:
 def copy(tmp_path_factory) -> Path:
     """The programs without a .venv beside them."""
     root = tmp_path_factory.mktemp("copy") / "my programs"
-    for folder in ("ANIMAL-SPOT", "TRAINING", "PREDICTION", "EVALUATION"):
+    for folder in ("ANIMAL-SPOT", "footprints", "TRAINING", "PREDICTION", "EVALUATION"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return root
 
@@ -56,6 +56,28 @@ def test_without_packages_one_line_says_what_to_type(program, copy, bare_python)
     assert f"type make in {copy}" in line
     assert "requirements/sound.txt" in line
     assert result.stdout == ""
+
+
+STEPS = sorted(
+    path.stem for path in (ROOT / "footprints").glob("*.py") if "__main__" in path.read_text()
+)
+
+
+@pytest.mark.parametrize("how", ["-m", "TRAINING/run_module.py"])
+@pytest.mark.parametrize("step", STEPS)
+def test_without_packages_a_step_of_footprints_says_the_same(step, how, copy, bare_python):
+    result = subprocess.run(
+        [bare_python, how, f"footprints.{step}", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=copy,
+        timeout=60,
+    )
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"{bare_python} has no numpy, PIL, ")
+    assert f"type make in {copy}" in line
+    assert "requirements/footprints.txt" in line
 
 
 @pytest.mark.parametrize(
@@ -83,16 +105,18 @@ def test_the_projects_own_environment_is_used(copy, bare_python, tmp_path):
     python.parent.mkdir(parents=True)
     python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit 7\n')
     python.chmod(0o755)
-    program = root / "ANIMAL-SPOT" / "main.py"
-    result = subprocess.run(
-        [bare_python, "-W", "ignore", program, "--data_dir", "a b"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert result.returncode == 7
-    assert result.stdout.splitlines() == ["-W", "ignore", str(program), "--data_dir", "a b"]
-    assert result.stderr == ""
+    for program in ([str(root / "ANIMAL-SPOT" / "main.py")], ["-m", "footprints.train"]):
+        arguments = ["-W", "ignore", *program]
+        result = subprocess.run(
+            [bare_python, *arguments, "--data_dir", "a b"],
+            capture_output=True,
+            text=True,
+            cwd=root,
+            timeout=60,
+        )
+        assert result.returncode == 7
+        assert result.stdout.splitlines() == [*arguments, "--data_dir", "a b"]
+        assert result.stderr == ""
 
 
 def test_an_environment_that_runs_already_is_no_way_out(tmp_path):

@@ -3,10 +3,10 @@
 import importlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -37,18 +37,28 @@ def start(config: Path, starter: Path = STARTER, **kwargs) -> subprocess.Complet
     )
 
 
+STUB = (
+    "import json, sys, pathlib\n"
+    "pathlib.Path(__file__).with_suffix('.json').write_text(json.dumps(sys.argv[1:]))\n"
+    "sys.exit(7)\n"
+)
+
+
 @pytest.fixture
 def stub(tmp_path):
-    """Programs in the place of ours that write down their arguments and exit with 7."""
-    source = tmp_path / "source with blank"
-    source.mkdir()
-    for program in ("main.py", "predict.py", "evaluate.py"):
-        (source / program).write_text(
-            "import json, sys, pathlib\n"
-            "pathlib.Path(__file__).with_suffix('.json').write_text(json.dumps(sys.argv[1:]))\n"
-            "sys.exit(7)\n"
+    """A copy of the starters, with programs that write down their arguments and exit with 7."""
+    root = tmp_path / "copy with blank"
+    for folder in ("TRAINING", "PREDICTION", "EVALUATION", "ANIMAL-SPOT/utils"):
+        shutil.copytree(
+            ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "*.png")
         )
-    return source
+    for program in ("main.py", "predict.py", "evaluate.py"):
+        (root / "ANIMAL-SPOT" / program).write_text(STUB)
+    return root
+
+
+def copied(starter: Path, root: Path) -> Path:
+    return root / starter.relative_to(ROOT)
 
 
 @pytest.mark.parametrize(
@@ -133,21 +143,96 @@ def test_flags_of_several_values_are_those_of_the_program(module, lists):
 @pytest.mark.parametrize(("starter", "program"), STARTERS)
 def test_status_and_arguments_are_passed_on(starter, program, stub, tmp_path):
     config = tmp_path / "config"
-    config.write_text(
-        f"src_dir={stub}\ninput_file={tmp_path}/a  b; exit 0\nmin_max_norm=true\nresume=false\n"
-    )
-    result = start(config, starter)
+    config.write_text(f"input_file={tmp_path}/a  b; exit 0\nmin_max_norm=true\nresume=false\n")
+    result = start(config, copied(starter, stub))
     assert result.returncode == 7, result.stderr
-    assert (stub / program).with_suffix(".json").read_text() == (
+    assert (stub / "ANIMAL-SPOT" / program).with_suffix(".json").read_text() == (
         f'["--input_file", "{tmp_path}/a  b; exit 0", "--min_max_norm"]'
     )
 
 
 def test_evaluation_passes_thresholds_of_classes_on_as_they_are(stub, tmp_path):
     config = tmp_path / "config"
-    config.write_text(f"src_dir={stub}\nclass_threshold=K1=0.8 big whale=0.6\n")
-    assert start(config, Path(start_evaluation.__file__)).returncode == 7
-    assert (stub / "evaluate.json").read_text() == '["--class_threshold", "K1=0.8 big whale=0.6"]'
+    config.write_text("class_threshold=K1=0.8 big whale=0.6\n")
+    assert start(config, copied(Path(start_evaluation.__file__), stub)).returncode == 7
+    assert (stub / "ANIMAL-SPOT" / "evaluate.json").read_text() == (
+        '["--class_threshold", "K1=0.8 big whale=0.6"]'
+    )
+
+
+@pytest.mark.parametrize(("starter", "program"), STARTERS)
+def test_no_other_copy_of_a_program_is_run(starter, program, stub, tmp_path):
+    """Configs of the original name the folder of its program, which is not there or another."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / program).write_text("raise SystemExit(9)\n")
+    for given, warned in ((other, True), (tmp_path / "none", True), (stub / "ANIMAL-SPOT", False)):
+        config = tmp_path / "config"
+        config.write_text(f"src_dir={given}\ndebug=true\n")
+        result = start(config, copied(starter, stub))
+        assert result.returncode == 7, result.stderr
+        warnings = [line for line in result.stderr.splitlines() if " WARNING - " in line]
+        assert len(warnings) == warned
+        assert all(f"src_dir {given} is not read" in line for line in warnings)
+
+
+@pytest.mark.parametrize(
+    ("key", "arguments"),
+    [
+        ("data_dir=-clips", ["--data_dir=-clips"]),
+        ("model_path=-model.pk", ["--model_path", "./-model.pk"]),
+        ("lr=-1", ["--lr=-1"]),
+        ("gain=-6 2", ["--gain", "-6", "2"]),
+    ],
+)
+def test_a_value_that_begins_with_a_dash_is_no_flag(key, arguments):
+    settings = read_config(key)
+    assert arguments == arguments_of(settings, list_keys=["gain"], path_list_keys=["model_path"])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        r"\\server\share\my clips",
+        r'"\\server\share\my clips"',
+        r"'\\server\share\my clips'",
+    ],
+)
+def test_a_network_path_of_windows_keeps_its_backslashes(value, monkeypatch):
+    monkeypatch.setattr(os, "name", "nt")
+    path = r"\\server\share\my clips"
+    assert arguments_of({"data_dir": value}) == ["--data_dir", path]
+    assert arguments_of({"model_path": value}, path_list_keys=["model_path"]) == [
+        *("--model_path", path)
+    ]
+
+
+def test_two_quoted_paths_of_windows(monkeypatch):
+    monkeypatch.setattr(os, "name", "nt")
+    value = r'"\\server\a b.pk" "C:\c d.pk"'
+    assert arguments_of({"model_path": value}, path_list_keys=["model_path"]) == [
+        *("--model_path", r"\\server\a b.pk", r"C:\c d.pk")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"debug=true\ndata_dir=/a\0b\n", "line 2 holds a NUL character; save the file as UTF-8"),
+        ("debug=true\n".encode("utf-16"), "is no UTF-8 text"),
+        ("debug=true\n".encode("utf-16-le"), "line 1 holds a NUL character"),
+        ("data_dir=/h\xfctte\n".encode("cp1252"), "is no UTF-8 text"),
+    ],
+    ids=["nul", "utf-16", "utf-16-without-mark", "cp1252"],
+)
+@pytest.mark.parametrize(("starter", "program"), STARTERS)
+def test_a_config_that_is_no_text_is_one_line(content, said, starter, program, tmp_path):
+    (tmp_path / "config").write_bytes(content)
+    result = start(tmp_path / "config", starter)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert said in line
+    assert str(tmp_path / "config") in line
 
 
 @pytest.mark.parametrize(("starter", "program"), STARTERS)
@@ -230,27 +315,56 @@ def test_wrong_call(arguments, message, tmp_path):
     assert message in result.stderr
 
 
-def test_wrong_source_folder(tmp_path):
-    (tmp_path / "config").write_text(f"src_dir={tmp_path}\n")
-    result = start(tmp_path / "config")
-    assert result.returncode == 1
-    assert "holds no main.py" in result.stderr
+SLEEPER = """\
+import os, signal, sys, time
+def stop(number, _):
+    print("got", int(number), flush=True)
+    sys.exit(128 + number)
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, stop)
+print("ready", os.getpid(), flush=True)
+time.sleep(60)
+"""
 
 
-def test_ctrl_c_is_left_to_the_program(tmp_path):
-    (tmp_path / "main.py").write_text(
-        "import time, sys\nprint('ready', flush=True)\n"
-        "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    sys.exit(130)\n"
-    )
-    (tmp_path / "config").write_text(f"src_dir={tmp_path}\n")
-    process = subprocess.Popen(
-        [sys.executable, str(STARTER), str(tmp_path / "config")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    assert process.stdout.readline() == b"ready\n"
-    time.sleep(0.2)
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(timeout=20) == 130
-    process.stdout.close()
+@pytest.fixture
+def sleeping(stub, tmp_path):
+    """Start a starter whose program sleeps; return it and the number of the program's process."""
+    started = []
+
+    def run(starter: Path, program: str) -> tuple[subprocess.Popen, int]:
+        (stub / "ANIMAL-SPOT" / program).write_text(SLEEPER)
+        (tmp_path / "config").write_text("debug=true\n")
+        process = subprocess.Popen(
+            [sys.executable, str(copied(starter, stub)), str(tmp_path / "config")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            text=True,
+        )
+        started.append(process)
+        return process, int(process.stdout.readline().split()[1])
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("to_group", [True, False], ids=["terminal", "starter-alone"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(("starter", "program"), STARTERS)
+def test_a_signal_reaches_the_program_once(starter, program, number, to_group, sleeping):
+    process, _ = sleeping(starter, program)
+    (os.killpg if to_group else os.kill)(process.pid, number)
+    assert process.wait(timeout=20) == 128 + number
+    assert process.stdout.read() == f"got {int(number)}\n"
+
+
+def test_a_killed_starter_leaves_nothing_running(sleeping):
+    process, program = sleeping(STARTER, "main.py")
+    process.kill()
+    process.wait(timeout=20)
+    with pytest.raises(ProcessLookupError):
+        os.kill(program, 0)

@@ -17,6 +17,8 @@ import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from utils.text import printable
+
 SOURCE = Path(__file__).resolve().parent.parent
 PLACEHOLDER = "USER-SPECIFIC"
 
@@ -34,7 +36,9 @@ def start(
     list_keys: Collection[str] = (),
     path_list_keys: Collection[str] = (),
 ) -> int:
-    """Run a program with a config file as its command line.
+    """Run a program of this folder with a config file as its command line.
+
+    ``src_dir``, with which configs of the original name the program's folder, counts no longer.
 
     Args:
         program: File name of the program, such as ``main.py``.
@@ -55,21 +59,25 @@ def start(
     path = Path(argv[0])
     try:
         settings = read_config(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        log.error("the config file %s cannot be read: %s", path, error)
+    except UnicodeDecodeError:
+        log.error("the config file %s is no UTF-8 text; save it as that", printable(str(path)))
         return 1
     except ConfigFileError as error:
-        log.error("%s, %s", path, error)
+        log.error("%s, %s", printable(str(path)), printable(str(error)))
         return 1
-    source = _expand(settings.get("src_dir", "")) or str(SOURCE)
-    file = Path(source) / program
-    if not file.is_file():
-        log.error("src_dir %s holds no %s; leave src_dir out to use this copy", source, program)
+    except (OSError, ValueError) as error:
+        log.error("the config file %s cannot be read: %s", printable(str(path)), printable(str(error)))
         return 1
+    given = settings.get("src_dir")
+    if given and os.path.realpath(_expand(given)) != str(SOURCE):  # a folder's main.py might be anything
+        log.warning(
+            "src_dir %s is not read: this copy of the program runs, %s; take the line out",
+            *(printable(given), SOURCE),
+        )
     arguments = arguments_of(settings, list_keys=list_keys, path_list_keys=path_list_keys)
-    command = [sys.executable, "-W", "ignore::UserWarning", str(file), *arguments]
+    command = [sys.executable, "-W", "ignore::UserWarning", str(SOURCE / program), *arguments]
     log.info("settings: %s", settings)
-    log.info("command: %s", shlex.join(command))
+    log.info("command: %s", printable(shlex.join(command)))
     return run(command)
 
 
@@ -89,9 +97,13 @@ def config_lines(text: str) -> Iterator[tuple[int, str, str]]:
     """Yield line number, key and value of the lines that say something.
 
     Raises:
-        ConfigFileError: If a line has no ``=``, or a placeholder was left in.
+        ConfigFileError: If a line has no ``=`` or holds a NUL, or a placeholder was left in.
     """
     for number, line in enumerate(text.splitlines(), 1):
+        if "\0" in line:
+            raise ConfigFileError(
+                f"line {number} holds a NUL character; save the file as UTF-8 text"
+            )
         if not line.strip() or line[0] in "# ":
             continue
         key, equals, value = (part.strip() for part in line.partition("="))
@@ -118,19 +130,24 @@ def arguments_of(
     for key, value in settings.items():
         if key == "src_dir":
             continue
-        arguments.append(f"--{key}")
         if key in list_keys or key in path_list_keys:
-            arguments += _split(value, at_blanks=key in list_keys)
-        elif value:
-            arguments.append(_expand(value))
+            values = _split(value, at_blanks=key in list_keys)
+            if key in path_list_keys:  # a name that begins with - is no flag
+                values = [f"./{path}" if path.startswith("-") else path for path in values]
+            arguments += [f"--{key}", *values]
+        elif not value:
+            arguments.append(f"--{key}")
+        elif value.startswith("-"):
+            arguments.append(f"--{key}={_expand(value)}")
+        else:
+            arguments += [f"--{key}", _expand(value)]
     return arguments
 
 
 def _split(value: str, *, at_blanks: bool) -> list[str]:
     if "'" in value or '"' in value:
         with contextlib.suppress(ValueError):  # a lone quote belongs to the name
-            parts = shlex.split(value, posix=os.name != "nt")
-            return [_expand_names(part.strip("\"'")) for part in parts]
+            return [_expand_names(word) for word in _words(value)]
     parts = re.split(r"[\s,]+", value) if at_blanks else [value]
     return [_expand(part) for part in parts if part]
 
@@ -139,8 +156,22 @@ def _expand(value: str) -> str:
     quoting = "\"'" if os.name == "nt" else "\"'\\"
     if any(character in value for character in quoting):
         with contextlib.suppress(ValueError):
-            value = " ".join(shlex.split(value, posix=True))
+            value = " ".join(_words(value))
     return _expand_names(value)
+
+
+def _words(value: str) -> list[str]:
+    """Split a value as a shell does; on Windows a backslash is a part of a path.
+
+    Raises:
+        ValueError: If a quote is not closed.
+    """
+    words = shlex.shlex(value, posix=True)
+    words.whitespace_split = True
+    words.commenters = ""
+    if os.name == "nt":
+        words.escape = ""
+    return list(words)
 
 
 def _expand_names(value: str) -> str:
@@ -148,17 +179,16 @@ def _expand_names(value: str) -> str:
 
 
 def run(command: list[str]) -> int:
-    """Run a program and return its exit status; Ctrl-C and SIGTERM are left to it."""
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Become a program, so that signals to this process reach it; return its exit status.
+
+    On Windows, where no process can do that, run it; Ctrl-C there reaches both.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.name != "nt":
+        os.execv(command[0], command)
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # what it does is for the program
     try:
-        prepare = _default_interrupt if os.name != "nt" else None
-        child = subprocess.Popen(command, preexec_fn=prepare)
-        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-        status = child.wait()
+        return subprocess.run(command, check=False).returncode
     finally:
         signal.signal(signal.SIGINT, previous)
-    return status if status >= 0 else 128 - status
-
-
-def _default_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -104,7 +104,7 @@ def stand_in(tmp_path):
             timeout=60,
         )
         lines = calls.read_text().splitlines() if calls.exists() else []
-        return done, [line.removeprefix("-m footprints.") for line in lines]
+        return done, [re.sub(r"^\S+/run_module.py footprints\.", "", line) for line in lines]
 
     return run
 
