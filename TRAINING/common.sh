@@ -12,8 +12,6 @@ if [[ "${BASH_SOURCE[0]}" == "$0" ]]; then
 fi
 
 ROOT="$(CDPATH= cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
-# Programs, and the processes that they start, look for no modules in the current folder.
-export PYTHONSAFEPATH=1
 
 # fail LINE: end with one line.
 fail() {
