@@ -40,14 +40,24 @@ protect_paths DATA_DIR OUTPUT_DIR CACHE_DIR PRETRAINED_WEIGHTS RESUME MEMBER_DIR
 # Puts into noise_flags what mixes background sounds into training clips. NOISE_CLASS names their
 # class, by default noise if there are clips called noise-*; NOISE_CLASS= (empty) leaves that out.
 set_noise_flags() {
-    if [[ -z "${NOISE_CLASS+set}" && -d "${DATA_DIR:-}" ]] &&
-        [[ -n "$(find -L "$DATA_DIR/" -name 'noise-*.[wW][aA][vV]' -print -quit 2>/dev/null)" ]]; then
-        NOISE_CLASS=noise
+    local mixed="${NOISE_CLASS:-}"
+    if [[ -z "${NOISE_CLASS+set}" && -d "${DATA_DIR:-}" ]] && has_noise_clips; then
+        mixed=noise
     fi
     noise_flags=()
-    if [[ -n "${NOISE_CLASS:-}" ]]; then
-        noise_flags=("--noise_from_class=$NOISE_CLASS")
+    if [[ -n "$mixed" ]]; then
+        noise_flags=("--noise_from_class=$mixed")
     fi
+}
+
+# Tells whether DATA_DIR holds clips called noise-*, in a format that clips have.
+has_noise_clips() {
+    local suffix
+    local -a suffixes=(-iname '*.wav')
+    for suffix in flac ogg oga opus mp3 aif aiff aifc au caf w64 rf64; do
+        suffixes+=(-o -iname "*.$suffix")
+    done
+    [[ -n "$(find -L "$DATA_DIR/" -name 'noise-*' \( "${suffixes[@]}" \) -print -quit 2>/dev/null)" ]]
 }
 
 # Puts into weights_flags where pretrained weights are, if PRETRAINED_WEIGHTS names a file.
@@ -160,6 +170,9 @@ start_training() {
         --summary_dir "$run/summaries"
         --num_workers "${NUM_WORKERS:-8}"
     )
+    if [[ -n "${NOISE_CLASS:-}" ]]; then
+        arguments+=("--noise_class=$NOISE_CLASS")
+    fi
     if [[ -n "${EPOCHS:-}" ]]; then
         arguments+=(--max_train_epochs "$EPOCHS")
     fi

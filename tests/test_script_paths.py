@@ -86,10 +86,36 @@ def test_training_takes_any_name_for_a_path(script, name, recorded):
         assert "--noise_from_class=noise" in call
 
 
-def test_a_noise_class_may_begin_with_a_dash(recorded):
+def noise_flags(call: list[str]) -> list[str]:
+    return sorted(flag for flag in call if flag.startswith("--noise"))
+
+
+@pytest.mark.parametrize("name", ["fond", "-x", "a b"])
+def test_the_noise_class_is_the_background_and_is_mixed_in(name, recorded):
+    """The published settings have no mixing, but the class is the background there too."""
     (recorded.here / "clips").mkdir()
-    (call,) = recorded("TRAINING/train_recommended.sh", DATA_DIR="clips", NOISE_CLASS="-x")
-    assert "--noise_from_class=-x" in call
+    variables = {"DATA_DIR": "clips", "NOISE_CLASS": name}
+    (call,) = recorded("TRAINING/train_recommended.sh", **variables)
+    assert noise_flags(call) == [f"--noise_class={name}", f"--noise_from_class={name}"]
+    (call,) = recorded("TRAINING/train_resnet18.sh", **variables)
+    assert noise_flags(call) == [f"--noise_class={name}"]
+
+
+@pytest.mark.parametrize(
+    ("file", "variables", "flags"),
+    [
+        pytest.param("noise-x_1.wav", {}, ["--noise_from_class=noise"], id="found"),
+        pytest.param("noise-x_1.FLAC", {}, ["--noise_from_class=noise"], id="found-in-flac"),
+        pytest.param("noise-x_1.wav", {"NOISE_CLASS": ""}, [], id="not-wanted"),
+        pytest.param("noise-notes.txt", {}, [], id="no-sound"),
+        pytest.param("Noise-x_1.wav", {}, [], id="another-class"),
+    ],
+)
+def test_noise_is_found_by_its_clips(file, variables, flags, recorded):
+    (recorded.here / "clips" / "below").mkdir(parents=True)
+    (recorded.here / "clips" / "below" / file).touch()
+    (call,) = recorded("TRAINING/train_recommended.sh", DATA_DIR="clips", **variables)
+    assert noise_flags(call) == flags
 
 
 @pytest.mark.parametrize("name", NAMES)
