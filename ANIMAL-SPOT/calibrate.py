@@ -13,7 +13,7 @@ from utils.scoring_run import (
     check_common_flags,
     device_of,
     require_new_file,
-    run_to_status,
+    score_to_status,
 )
 
 log = logging.getLogger("CALIBRATE")
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
             f"{args.calibration_precision}"
         )
     check_common_flags(parser, args)
-    return run_to_status(log, lambda: run(args), debug=args.debug)
+    return score_to_status(log, lambda: run(args), debug=args.debug)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from utils.scoring_run import (
     check_common_flags,
     device_of,
     require_new_file,
-    run_to_status,
+    score_to_status,
 )
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     check_common_flags(parser, args)
     if len({path.resolve() for path in args.models}) < len(args.models):
         parser.error("a model is named twice; each counts once")
-    return run_to_status(log, lambda: run(args), debug=args.debug)
+    return score_to_status(log, lambda: run(args), debug=args.debug)
 
 
 def run(args: argparse.Namespace) -> None:

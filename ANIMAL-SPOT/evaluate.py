@@ -31,19 +31,15 @@ OK, NOT_STARTED, SOME_FAILED = 0, 1, 3
 def main(argv: list[str] | None = None) -> int:
     """Run the program; return its exit status."""
     config = parse_config(argv)
-    from utils.logging import close_log, start_log
+    from utils.errors import run_to_status
 
-    start_log("EVALUATE", debug=config.debug)
-    try:
-        return run(config)
-    except KeyboardInterrupt:
-        log.warning("stopped; tables that were written are whole")
-        return 130
-    except (OSError, ValueError) as error:
-        log.error("%s", error)
-        return NOT_STARTED
-    finally:
-        close_log()
+    return run_to_status(
+        log,
+        lambda: run(config),
+        debug=config.debug,
+        at_once="tables that were written are whole",
+        out_of_memory="end other programs",
+    )
 
 
 def run(config: EvaluateConfig) -> int:

@@ -26,18 +26,16 @@ from embedding_run import train_on_embeddings
 from folds import cross_validate
 from models.classifier import Classifier
 from models.factory import build_encoder, build_model
-from models.pretrained import PretrainedWeightsError
-from trainer import Trainer, TrainingError
+from trainer import Trainer
 from utils.checkpoints import CheckpointFolder
 from utils.clip_scores import logits_of
 from utils.config import TrainConfig, parse_config, preset_line
 from utils.distillation import DistillationLoss, DistillationTargets, teach
 from utils.early_stopping import EarlyStopping
-from utils.errors import is_memory_error, one_line
+from utils.errors import run_to_status
 from utils.files import require_writable_folder
 from utils.hardware import n_cores
-from utils.interrupt import Interrupted
-from utils.logging import close_log, log_to_file, start_log
+from utils.logging import log_to_file
 from utils.losses import TrainingLoss
 from utils.noise_class import no_noise_warning, noise_class_of
 from utils.optimizers import build_optimizer, build_scheduler
@@ -53,41 +51,17 @@ log = logging.getLogger("TRAIN")
 def main(argv: list[str] | None = None) -> int:
     """Run the program; return its exit status."""
     config = parse_config(argv)
-    start_log("TRAIN", debug=config.debug)
-    try:
-        run(config)
-        return 0
-    except Interrupted as stop:
-        kept = ": checkpoint written; start again to go on" if config.checkpoint_dir else ""
-        if kept and config.start_scratch:
-            kept += ", without --start_from_scratch"
-        log.warning("stopped by %s%s", stop, kept)
-        return stop.status
-    except KeyboardInterrupt:
-        log.warning("stopped at once; the last checkpoint is kept")
-        return 130
-    except (
-        *(CorpusError, TrainingError, PretrainedWeightsError, ValueError, OSError),
-        ImportError,  # of an engine that is installed but broken
-    ) as error:
-        log.error("%s", one_line(error))
-        return 1
-    except RuntimeError as error:
-        if is_memory_error(error):
-            log.error(
-                "out of memory (%s): lower --batch_size, --sequence_len or --n_freq_bins",
-                one_line(error),
-            )
-            return 1
-        if "DataLoader worker" in str(error) and "killed" in str(error):
-            log.error(
-                "a loader process was killed, probably for want of memory: lower --num_workers "
-                "or --batch_size"
-            )
-            return 1
-        raise
-    finally:
-        close_log()
+    kept = "checkpoint written; start again to go on" if config.checkpoint_dir else ""
+    if kept and config.start_scratch:
+        kept += ", without --start_from_scratch"
+    return run_to_status(
+        log,
+        lambda: run(config),
+        debug=config.debug,
+        stopped=kept,
+        at_once="the last checkpoint is kept",
+        out_of_memory="lower --batch_size, --sequence_len or --n_freq_bins",
+    )
 
 
 def run(config: TrainConfig) -> None:

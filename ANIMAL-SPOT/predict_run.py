@@ -25,10 +25,10 @@ from predictor import Predictor
 from utils.calibration import Calibration
 from utils.checkpoints import load_tensors
 from utils.ensemble_file import Ensemble, load_members
-from utils.errors import is_memory_error, one_line
+from utils.errors import run_to_status
 from utils.files import remove_leftovers, require_writable_folder, sole_process
-from utils.interrupt import Interrupted, StopRequest
-from utils.logging import close_log, log_to_file, start_log
+from utils.interrupt import StopRequest
+from utils.logging import log_to_file
 from utils.model_file import ModelFile
 from utils.noise_class import no_noise_warning, noise_name
 from utils.pipelines import warn_of_unused_embedding_model
@@ -46,30 +46,18 @@ LOCK = ".prediction.lock"
 
 def predict(config: PredictConfig) -> int:
     """Run with these settings; return the exit status."""
-    start_log("PREDICT", debug=config.debug)
-    try:
-        with StopRequest() as stop:
-            return _run(config, stop)
-    except Interrupted as interruption:
-        log.warning(
-            "stopped by %s; recordings that are complete are kept, start again to go on",
-            interruption,
-        )
-        return interruption.status
-    except KeyboardInterrupt:
-        log.warning("stopped at once; recordings that are complete are kept")
-        return 130
-    except (ValueError, OSError, ImportError) as error:
-        log.error("%s", one_line(error))
-        log.debug("where it came from", exc_info=True)
-        return 1
-    except (RuntimeError, MemoryError) as error:
-        if not is_memory_error(error):
-            raise
-        log.error("out of memory (%s): lower --batch_size", one_line(error))
-        return 1
-    finally:
-        close_log()
+    return run_to_status(
+        log,
+        lambda: _run_until_stopped(config),
+        debug=config.debug,
+        stopped="recordings that are complete are kept, start again to go on",
+        at_once="recordings that are complete are kept",
+    )
+
+
+def _run_until_stopped(config: PredictConfig) -> int:
+    with StopRequest() as stop:
+        return _run(config, stop)
 
 
 def _run(config: PredictConfig, stop: StopRequest) -> int:

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
 import argparse
+import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
+
+from utils.errors import one_line, run_to_status
+
+log = logging.getLogger("CORPUS")
 
 RATE = 44100  # Hz
 CLIP_S = 1.2
@@ -132,13 +137,15 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.clips < 3 or args.tapes < 3:
         parser.error("--clips and --tapes must be at least 3")
+    return run_to_status(log, lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> None:
     try:
         counts = synthesise(args.output_dir, args.clips, args.tapes, args.seed)
-    except OSError as error:
-        print(f"cannot write {args.output_dir}: {error}", file=sys.stderr)
-        return 1
+    except (OSError, sf.LibsndfileError) as error:
+        raise OSError(f"cannot write {args.output_dir}: {one_line(error)}") from error
     print(f"{args.output_dir}: " + ", ".join(f"{name} {n}" for name, n in counts.items()))
-    return 0
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
 import argparse
+import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,10 @@ import soundfile as sf
 
 from synthesise_corpus import CALL_TYPES, RATE, call_waveform, sea_noise
 from utils.annotation_tables import RAVEN_HEADER
+from utils.errors import one_line, run_to_status
 from utils.files import atomic_path, write_text_atomic
+
+log = logging.getLogger("RECORDING")
 
 STEM = "recording1"
 FIRST_TAPE = 1_000_000  # far from the tapes of any corpus
@@ -143,15 +147,17 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"--calls_per_minute must be 0 to 60, got {args.calls_per_minute:g}")
     if args.seed < 0:
         parser.error(f"--seed must be at least 0, got {args.seed}")
+    return run_to_status(log, lambda: _run(args, parser))
+
+
+def _run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     try:
         n_calls = synthesise(args.output_dir, args.minutes, args.calls_per_minute, args.seed)
     except ValueError as error:
         parser.error(str(error))
     except (OSError, sf.LibsndfileError) as error:
-        print(f"cannot write {args.output_dir}: {error}", file=sys.stderr)
-        return 1
+        raise OSError(f"cannot write {args.output_dir}: {one_line(error)}") from error
     print(f"{args.output_dir / STEM}.wav: {args.minutes:g} minutes, {n_calls} calls")
-    return 0
 
 
 if __name__ == "__main__":

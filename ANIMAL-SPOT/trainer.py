@@ -19,6 +19,7 @@ from tqdm import tqdm
 from utils.checkpoints import CheckpointFolder, UnreadableFileError
 from utils.early_stopping import EarlyStopping
 from utils.epoch_progress import EpochProgress
+from utils.errors import RunError
 from utils.interrupt import Interrupted, StopRequest
 from utils.metrics import ConfusionMatrix
 from utils.phase_result import Phase, PhaseResult
@@ -43,7 +44,7 @@ BatchFunction = Callable[[Tensor, Tensor, int, int], tuple[Tensor, Tensor]]
 log = logging.getLogger(__name__)
 
 
-class TrainingError(RuntimeError):
+class TrainingError(RunError):
     """Training cannot go on; one line says why and what to try."""
 
 
@@ -179,7 +180,7 @@ class Trainer:
         """Train until the last epoch or until early stopping, then take the best network.
 
         Raises:
-            Interrupted: On Ctrl-C or SIGTERM, after a checkpoint was written.
+            Interrupted: On Ctrl-C, SIGTERM or SIGHUP, after a checkpoint was written.
             TrainingError: If the loss is no longer a number.
             OSError: If a checkpoint cannot be written.
         """
@@ -309,7 +310,7 @@ class Trainer:
             model: Network to look at; None: the one that is trained.
 
         Raises:
-            Interrupted: On Ctrl-C or SIGTERM.
+            Interrupted: On Ctrl-C, SIGTERM or SIGHUP.
             TrainingError: If the loss is not a number.
         """
         model = (model or self.model).eval()

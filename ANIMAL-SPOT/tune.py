@@ -62,11 +62,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"--trials must be at least 1, got {args.trials}")
     if args.timeout is not None and not 0 < args.timeout < math.inf:
         parser.error(f"--timeout must be above 0 seconds, got {args.timeout}")
-    from data.corpus import CorpusError
     from utils.config import parse_config
-    from utils.errors import one_line
-    from utils.interrupt import Interrupted
-    from utils.logging import close_log, start_log
+    from utils.errors import run_to_status
 
     config = parse_config(
         [
@@ -82,24 +79,22 @@ def main(argv: list[str] | None = None) -> int:
     ]
     if given:
         parser.error(f"{given[0]}: trials leave nothing there; only --output_dir is needed")
-    start_log("TUNE", debug=config.debug)
+    return run_to_status(
+        log,
+        lambda: _search_quietly(config, args.output_dir.resolve(), args.trials, args.timeout),
+        debug=config.debug,
+        stopped="start again to go on",
+        at_once="start again to go on",
+        out_of_memory="lower --batch_size, --sequence_len or --n_freq_bins",
+    )
+
+
+def _search_quietly(config: TrainConfig, *search_arguments: Any) -> int:
     if not config.debug:
         quiet = ("TRAIN", "trainer", "folds", "data", "embedding_run", "head_trainer")
         for name in (*quiet, "utils.training_results"):
             logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        return search(config, args.output_dir.resolve(), args.trials, args.timeout)
-    except Interrupted as stop:
-        log.warning("stopped by %s; start again to go on", stop)
-        return stop.status
-    except KeyboardInterrupt:
-        log.warning("stopped; start again to go on")
-        return 130
-    except (CorpusError, ValueError, OSError, ImportError) as error:
-        log.error("%s", one_line(error))
-        return 1
-    finally:
-        close_log()
+    return search(config, *search_arguments)
 
 
 def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float | None) -> int:
@@ -173,10 +168,9 @@ def _try(trial: optuna.Trial, study: TuneStudy, base: TrainConfig, pool: ClipPoo
     from optuna import TrialPruned
     from optuna.trial import TrialState
 
-    from trainer import TrainingError
     from utils.bootstrap import accuracies
     from utils.config import as_dict
-    from utils.errors import is_memory_error, one_line
+    from utils.errors import RunError, is_memory_error, one_line
     from utils.interrupt import Interrupted
     from utils.search_space import suggest
 
@@ -206,11 +200,9 @@ def _try(trial: optuna.Trial, study: TuneStudy, base: TrainConfig, pool: ClipPoo
     except (KeyboardInterrupt, Interrupted):
         study.repeat(trial.number)
         raise
-    except (TrainingError, ValueError, OSError, RuntimeError) as error:
+    except Exception as error:
         study.tell(trial, state=TrialState.FAIL)
-        if isinstance(error, RuntimeError) and not (
-            isinstance(error, TrainingError) or is_memory_error(error)
-        ):
+        if not (isinstance(error, (RunError, ValueError, OSError)) or is_memory_error(error)):
             raise
         log.error("trial %d failed: %s", trial.number, one_line(error))
     finally:

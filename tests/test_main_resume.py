@@ -108,7 +108,11 @@ def test_killed_run_ends_with_the_same_bits(corpus, unbroken, tmp_path, moment):
 
 @pytest.mark.parametrize(
     ("number", "status"),
-    [pytest.param(signal.SIGINT, 130, id="ctrl-c"), pytest.param(signal.SIGTERM, 143, id="term")],
+    [
+        pytest.param(signal.SIGINT, 130, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, 143, id="term"),
+        pytest.param(signal.SIGHUP, 129, id="closed-window"),
+    ],
 )
 def test_interrupted_run_writes_a_checkpoint_and_ends_with_the_same_bits(
     corpus, unbroken, tmp_path, number, status

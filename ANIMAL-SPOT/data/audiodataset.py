@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from data.audio_io import ClipError, read_waveform
 from data.augment import Augmentation, augment, clip_generator
 from data.feature_cache import FeatureCache
-from data.inspection import ignore_signals
 from data.pipeline import PowerBand, SpectrogramPipeline
+from utils.interrupt import leave_to_main_process
 
 _NOISE_MEMORY_BYTES = 256 * 2**20  # spectrograms of noise clips that each worker keeps
 
@@ -257,7 +257,7 @@ def end_workers(loader: DataLoader) -> None:
 
 
 def _start_worker(_worker: int) -> None:
-    ignore_signals()
+    leave_to_main_process()
     torch.set_num_threads(1)
     if hasattr(os, "nice"):
         # On a CPU the network's threads wait for each other, so a loader that takes the place of

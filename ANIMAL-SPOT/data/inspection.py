@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import signal
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from data.audio_io import ClipError, decode, missing_bytes, read_bytes
+from utils.interrupt import leave_to_main_process
 
 SILENCE_PEAK = 1e-3  # of full scale
 _CHUNK = 32  # clips handed to a process at a time
@@ -70,7 +70,7 @@ def inspect_clips(
     """
     full_paths = [data_dir / path for path in paths]
     if n_processes > 1 and len(paths) >= _POOL_FROM:
-        with ProcessPoolExecutor(n_processes, initializer=ignore_signals) as pool:
+        with ProcessPoolExecutor(n_processes, initializer=leave_to_main_process) as pool:
             results = list(pool.map(_inspect_or_reason, full_paths, chunksize=_CHUNK))
     else:
         results = [_inspect_or_reason(path) for path in full_paths]
@@ -91,9 +91,3 @@ def _inspect_or_reason(path: Path) -> ClipInfo | str:
         return inspect_clip(path)
     except ClipError as error:
         return str(error)
-
-
-def ignore_signals() -> None:
-    """Leave Ctrl-C and SIGTERM to the main process; for the start of worker processes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)

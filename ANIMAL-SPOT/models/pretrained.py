@@ -10,12 +10,13 @@ from urllib.error import URLError
 from torch import Tensor, nn
 
 from utils.checkpoints import UnreadableFileError, load_tensors
+from utils.errors import RunError
 
 # Mean and spread of grey ImageNet photos: the average over red, green and blue.
 IMAGENET_MEAN, IMAGENET_STD = 0.449, 0.226
 
 
-class PretrainedWeightsError(RuntimeError):
+class PretrainedWeightsError(RunError):
     """ImageNet weights that cannot be had; the message says what to fetch and which flag to use."""
 
 

@@ -1,7 +1,8 @@
 """A Python that has the packages of this program; standard library only.
 
 Programs import this module before any package. Where packages are missing they then go on in the
-Python of the folder ``.venv``, if there is one, or end with one line that says what to type.
+Python of the folder ``.venv``, if there is one, or end with one line that says what to type. Until
+a program begins to work, which is seconds later, Ctrl-C ends it with one line too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import sys
 from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+
+from utils.interrupt import end_in_one_line
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OLDEST = (3, 10)
@@ -84,4 +87,12 @@ def use_environment() -> None:
     os.execv(arguments[0], arguments)
 
 
+def is_program() -> bool:
+    """Tell whether Python was started with a program of this project, not with a test."""
+    started = getattr(sys.modules["__main__"], "__file__", None) or ""
+    return Path(started).resolve().parent in (ROOT / "ANIMAL-SPOT", ROOT / "TRAINING")
+
+
+if is_program():
+    end_in_one_line()
 use_environment()

@@ -1,9 +1,18 @@
-"""Ctrl-C and a request to terminate become a flag that the training loop looks at."""
+"""Ctrl-C and requests to end: a flag for a loop to look at, one line before there is a loop."""
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
+
+# What asks a program to end, where the system has it; SIGHUP and SIGBREAK: its window was closed.
+STOPS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if hasattr(signal, name)
+)
+INTERRUPTED = 128 + signal.SIGINT  # exit status
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the user's wish
@@ -15,15 +24,20 @@ class Interrupted(Exception):  # noqa: N818 - not an error: the user's wish
 
 
 class StopRequest:
-    """Notes SIGINT and SIGTERM inside a ``with`` block; a second one acts at once."""
+    """Notes ``STOPS`` inside a ``with`` block; a second one acts at once.
+
+    A program that was started with ``nohup`` goes on when its window is closed.
+    """
 
     def __init__(self) -> None:
         self._signal: int | None = None
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> StopRequest:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._note)
+        for number in STOPS:
+            ignored = signal.getsignal(number) == signal.SIG_IGN
+            if not (ignored and number == getattr(signal, "SIGHUP", None)):
+                self._previous[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -42,3 +56,27 @@ class StopRequest:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous.clear()
+
+
+def leave_to_main_process() -> None:
+    """Ignore all ``STOPS``; for the start of worker processes, which the main process ends."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def end_in_one_line() -> None:
+    """Let Ctrl-C end the program at once with one line; while packages are imported."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+
+
+def raise_again() -> None:
+    """Let Ctrl-C be a KeyboardInterrupt again, for a program that has begun to work."""
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    # An exception would be a traceback from the middle of a package.
+    os.write(2, b"stopped before it began\n")
+    os._exit(INTERRUPTED)

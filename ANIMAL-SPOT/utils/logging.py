@@ -29,8 +29,16 @@ class Formatter(logging.Formatter):
     A line end in them is shown too; ``extra={"lines": True}`` is for messages of several lines.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, tracebacks: bool = True) -> None:
         super().__init__(FORMAT, datefmt="%H:%M:%S")
+        self._tracebacks = tracebacks
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a message, and the lines of its traceback where they are wanted."""
+        if self._tracebacks:
+            return super().format(record)
+        short = logging.makeLogRecord(record.__dict__ | {"exc_info": None, "exc_text": None})
+        return super().format(short)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of logging
         """Return the line of a message, without a traceback."""
@@ -49,7 +57,7 @@ class _TerminalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "file_only", False):
             return
-        with contextlib.suppress(BrokenPipeError):  # nobody reads any more; the file still does
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it; a log file still does
             tqdm.write(self.format(record), file=sys.stderr)
 
 
@@ -62,7 +70,7 @@ def start_log(name: str, *, debug: bool = False) -> logging.Logger:
     atexit.register(gc.freeze)
     logging.raiseExceptions = False  # a full disk is named by what fails, not by each message
     handler = _TerminalHandler()
-    handler.setFormatter(Formatter())
+    handler.setFormatter(Formatter(tracebacks=debug))
     logging.getLogger().addHandler(handler)
     for package in (name, *PACKAGES):
         logging.getLogger(package).setLevel(logging.DEBUG if debug else logging.INFO)

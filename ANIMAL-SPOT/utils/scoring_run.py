@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils import channel_choice
-from utils.errors import is_memory_error, one_line
+from utils.errors import run_to_status
 from utils.files import require_writable_folder
-from utils.logging import close_log, start_log
 
 if TYPE_CHECKING:
     import torch
@@ -58,26 +57,15 @@ def check_common_flags(parser: argparse.ArgumentParser, args: argparse.Namespace
             parser.error(str(error))
 
 
-def run_to_status(log: logging.Logger, run: Callable[[], None], *, debug: bool) -> int:
+def score_to_status(log: logging.Logger, run: Callable[[], None], *, debug: bool) -> int:
     """Run and return the exit status; what went wrong is one line in the log."""
-    start_log(log.name, debug=debug)
-    try:
-        run()
-        return 0
-    except KeyboardInterrupt:
-        log.warning("stopped; nothing was written")
-        return 130
-    except (ValueError, OSError, ImportError) as error:
-        log.error("%s", one_line(error))
-        log.debug("where it came from", exc_info=True)
-        return 1
-    except (RuntimeError, MemoryError) as error:
-        if not is_memory_error(error):
-            raise
-        log.error("out of memory (%s): leave members out, or use --no_cuda", one_line(error))
-        return 1
-    finally:
-        close_log()
+    return run_to_status(
+        log,
+        run,
+        debug=debug,
+        at_once="nothing was written",
+        out_of_memory="leave members out, or use --no_cuda",
+    )
 
 
 def device_of(args: argparse.Namespace) -> torch.device:
