@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import contextlib
 import logging
 import os
 import shutil
@@ -23,8 +24,10 @@ import PIL.Image
 from footprints.boxes import Detection, Ranking, make_detections
 from footprints.crops import Crop, centre_crop_of, crop_of
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
-from footprints.folders import printable
+from footprints.files import output_folder
+from footprints.flags import some_path
 from footprints.settings import Settings, add_flags, settings_from
+from footprints.text import printable
 
 if TYPE_CHECKING:
     from footprints.detect_report import DetectReport
@@ -139,6 +142,7 @@ class _UltralyticsDetector:
     """A ``.pt`` network; the same calls as ``OnnxDetector``."""
 
     def __init__(self, path: Path, threads: int | None) -> None:
+        self._path = path
         self._model = load_yolo(path)
         import torch
         from ultralytics.utils import torch_utils
@@ -154,17 +158,25 @@ class _UltralyticsDetector:
         import cv2
 
         bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
-        result = self._model.predict(
-            bgr,
-            conf=conf_threshold,
-            iou=iou_threshold,
-            device=self._device,
-            verbose=False,
-            save=False,
-        )[0]
-        boxes = result.boxes.cpu().numpy()
-        names = [str(result.names[int(number)]) for number in boxes.cls]
-        return boxes.xyxy, boxes.conf, names
+        try:
+            result = self._model.predict(
+                bgr,
+                conf=conf_threshold,
+                iou=iou_threshold,
+                device=self._device,
+                verbose=False,
+                save=False,
+            )[0]
+            boxes = result.boxes.cpu().numpy()
+            names = [str(result.names[int(number)]) for number in boxes.cls]
+        except MemoryError:
+            raise
+        except Exception as error:  # of a network whose parts do not fit together
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise UserError(f"{self._path}: not a usable detector: {reason}") from None
+        is_box = np.isfinite(boxes.xyxy).all(axis=1) & np.isfinite(boxes.conf)
+        names = [name for name, good in zip(names, is_box, strict=True) if good]
+        return boxes.xyxy[is_box], boxes.conf[is_box], names
 
 
 def _as_photo(photo: str | Path | np.ndarray) -> np.ndarray:
@@ -261,7 +273,7 @@ def load_yolo(path: Path, log_level: int = logging.ERROR) -> Any:
         if "outside the supported" in reason:
             reason = "it asks for code that is not part of a YOLO network, and was not loaded"
         raise UserError(f"{path}: not a usable detector: {reason[:200]}") from None
-    if model.task != "detect":
+    if getattr(model, "task", None) != "detect":
         raise UserError(f"{path}: made for the task {model.task!r}; a detector is needed")
     return model
 
@@ -273,11 +285,11 @@ def build_parser() -> argparse.ArgumentParser:
         description="Find footprints in a photo, or in all photos of a folder, and cut them out.",
         epilog="Exit status: 0 all photos read, 3 some could not be read (listed), 1 failed.",
     )
-    parser.add_argument("source", type=Path, metavar="PHOTO|DIR")
-    parser.add_argument("--detector", type=Path, required=True, help=".pt or .onnx file")
+    parser.add_argument("source", type=some_path, metavar="PHOTO|DIR")
+    parser.add_argument("--detector", type=some_path, required=True, help=".pt or .onnx file")
     parser.add_argument(
         "--output_dir",
-        type=Path,
+        type=some_path,
         help="crops, detections.json and detections.csv are written here; without it, boxes are "
         "only listed on the screen",
     )
@@ -314,11 +326,14 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"{args.source}: no photos in this folder")
     detector = YoloInference.from_settings(args.detector, settings)
     report = DetectReport(root, args.output_dir)
-    try:
-        for path in progress(photos, len(photos), "detect"):
-            _detect_one(path, detector, report, args)
-    finally:  # also what was done before Ctrl-C
-        report.finish()
+    with contextlib.ExitStack() as held:
+        if args.output_dir is not None:
+            held.enter_context(output_folder(args.output_dir, CROPS))
+        try:
+            for path in progress(photos, len(photos), "detect"):
+                _detect_one(path, detector, report, args)
+        finally:  # also what was done before Ctrl-C
+            report.finish()
     return STATUS_SOME_FAILED if report.n_failed else 0
 
 

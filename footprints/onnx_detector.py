@@ -10,17 +10,24 @@ from __future__ import annotations
 
 import ast
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from footprints.boxes import suppress_overlaps
 from footprints.errors import UserError
+from footprints.typed import as_text, as_whole
 
 _GREY = 114  # of the border that YOLO networks are trained with
 _MOST_BOXES = 300
 _MOST_CANDIDATES = 30_000
+_SURE = 1.001  # the highest confidence, with rounding
+_MOST_PIXELS = 8192  # a side of the input
+_MOST_CLASSES = 10_000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -97,12 +104,14 @@ def read_output(
         raise ValueError(f"its output has the shape {output.shape}")
     if output.shape[2] == 6:
         rows = output[0][output[0, :, 4] > conf_threshold].astype(np.float64)
+        rows = rows[np.isfinite(rows).all(axis=1) & (rows[:, 4] <= _SURE)]
         rows = rows[np.argsort(-rows[:, 4], kind="stable")][:_MOST_BOXES]
         return rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64)
     if output.shape[1] < 5:
         raise ValueError(f"its output has the shape {output.shape}")
     confidences = output[0, 4:].max(axis=0)
-    sure = np.flatnonzero(confidences > conf_threshold)
+    is_box = np.isfinite(output[0, :4]).all(axis=0) & (confidences <= _SURE)
+    sure = np.flatnonzero((confidences > conf_threshold) & is_box)
     sure = sure[np.argsort(-confidences[sure], kind="stable")][:_MOST_CANDIDATES]
     found = output[0][:, sure].T.astype(np.float64)
     halves = found[:, 2:4] / 2
@@ -145,22 +154,45 @@ class OnnxDetector:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{path}: not a usable ONNX file: {reason}") from None
         self._path = path
+        try:
+            self._read_facts()
+        except (ValueError, TypeError, LookupError) as error:
+            raise UserError(f"{path}: not a YOLO detector: {error}") from None
+
+    def _read_facts(self) -> None:
+        """Take input and metadata from the file.
+
+        Raises:
+            ValueError: If they are not those of a YOLO detector.
+        """
         facts = self._session.get_modelmeta().custom_metadata_map
         inputs = self._session.get_inputs()
-        shape = inputs[0].shape
-        if facts.get("task", "detect") != "detect" or len(inputs) != 1 or len(shape) != 4:
-            raise UserError(f"{path}: not a YOLO detector; it has the input {shape}")
+        shape = inputs[0].shape if len(inputs) == 1 else None
+        if facts.get("task", "detect") != "detect" or shape is None or len(shape) != 4:
+            raise ValueError(f"it has the input {shape}")
+        if inputs[0].type not in ("tensor(float)", "tensor(float16)"):
+            raise ValueError(f"its input is a {inputs[0].type}")
         self._dtype = np.float16 if "float16" in inputs[0].type else np.float32
         self._input_name = inputs[0].name
-        image_size = _number_pair(facts.get("imgsz"))
         fixed = all(isinstance(length, int) for length in shape[2:])
-        self._stride = None if fixed else int(_literal(facts.get("stride"), 32))
-        self._input_shape = (shape[2], shape[3]) if fixed else image_size
-        if not isinstance(shape[0], str) and shape[0] != 1:
-            raise UserError(f"{path}: made for {shape[0]} photos at once; export it with batch=1")
+        sides = shape[2:] if fixed else _number_pair(facts.get("imgsz"))
+        height, width = (_named("its image size", as_whole, one, 32, _MOST_PIXELS) for one in sides)
+        self._input_shape = height, width
+        stride = _literal(facts.get("stride"), 32)
+        stride = _named("its stride", as_whole, stride, 1, min(height, width))
+        self._stride = None if fixed else stride
+        if isinstance(shape[0], int) and shape[0] != 1:
+            raise ValueError(f"made for {shape[0]} photos at once; export it with batch=1")
         names = _literal(facts.get("names"), {})
         names = dict(enumerate(names)) if isinstance(names, list) else names
-        self.class_names = {int(k): str(v) for k, v in names.items()} if names else {}
+        if not isinstance(names, dict) or len(names) > _MOST_CLASSES:
+            raise ValueError("its class names are no list")
+        self.class_names = {
+            _named("a class number", as_whole, key, 0, _MOST_CLASSES): _named(
+                "a class name", as_text, name, ".*", 1000
+            )
+            for key, name in names.items()
+        }
 
     def __call__(
         self, photo: np.ndarray, conf_threshold: float, iou_threshold: float
@@ -173,24 +205,37 @@ class OnnxDetector:
         """
         fit = letterbox_of(photo.shape, self._input_shape, self._stride)
         values = network_input(photo, fit).astype(self._dtype, copy=False)
-        output = self._session.run(None, {self._input_name: values})[0]
         try:
+            output = self._session.run(None, {self._input_name: values})[0]
+            if not isinstance(output, np.ndarray) or output.dtype.kind != "f":
+                raise ValueError("its output is no array of numbers")
             boxes, confidences, classes = read_output(output, conf_threshold, iou_threshold)
-        except ValueError as error:
-            raise UserError(f"{self._path}: not a YOLO detector: {error}") from None
+        except Exception as error:  # ONNX Runtime raises kinds of its own
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{self._path}: not a YOLO detector: {reason}") from None
         names = [self.class_names.get(int(number), str(number)) for number in classes]
         return boxes_in_photo(boxes, fit, photo.shape), confidences, names
 
 
 def _literal(text: str | None, otherwise: object) -> object:
     """Read a number, list or dictionary that was written as Python text."""
-    try:
-        return ast.literal_eval(text) if text else otherwise
-    except (ValueError, SyntaxError):
+    if not text:
         return otherwise
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        raise ValueError(f"its metadata cannot be read: {text[:60]!r}") from None
 
 
-def _number_pair(text: str | None) -> tuple[int, int]:
+def _number_pair(text: str | None) -> tuple[object, object]:
     value = _literal(text, 640)
-    pair = value if isinstance(value, (list, tuple)) and len(value) == 2 else (value, value)
-    return int(pair[0]), int(pair[1])
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        return value[0], value[1]
+    return value, value
+
+
+def _named(what: str, check: Callable[..., T], value: object, *bounds: object) -> T:
+    try:
+        return check(value, *bounds)
+    except ValueError as error:
+        raise ValueError(f"{what} {error}") from None

@@ -30,12 +30,14 @@ class Settings:
         for name in ("conf_threshold", "iou_threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
-        if self.image_size < 32:
-            raise ValueError(f"image_size must be at least 32, not {self.image_size}")
+        if not 32 <= self.image_size <= 2048:
+            raise ValueError(f"image_size must lie between 32 and 2048, not {self.image_size}")
         if not 0 <= self.margin <= 2:
             raise ValueError(f"margin must lie between 0 and 2, not {self.margin}")
-        if self.min_crop_side < 1:
-            raise ValueError(f"min_crop_side must be at least 1, not {self.min_crop_side}")
+        if not 1 <= self.min_crop_side <= 100_000:
+            raise ValueError(
+                f"min_crop_side must lie between 1 and 100000, not {self.min_crop_side}"
+            )
         if self.ranking not in ("confidence", "area_confidence"):
             raise ValueError(f"ranking must be confidence or area_confidence, not {self.ranking!r}")
 
