@@ -22,6 +22,7 @@ from utils.epoch_progress import EpochProgress
 from utils.errors import RunError
 from utils.interrupt import Interrupted, StopRequest
 from utils.metrics import ConfusionMatrix
+from utils.names import with_composed_names
 from utils.phase_result import Phase, PhaseResult
 from utils.precision import Precision
 from utils.seeding import generator_state, restore_generators
@@ -359,7 +360,7 @@ class Trainer:
         if found is None:
             return None
         content, path = found
-        if content.get("classes", self.classes) != self.classes:
+        if with_composed_names(content.get("classes", self.classes)) != self.classes:
             raise TrainingError(
                 f"{path} was trained on the classes {', '.join(content['classes'])}, the data "
                 f"folder has {', '.join(self.classes)}; use another --checkpoint_dir or "

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import clip_name, make_corpus
 
+import data.corpus
 from data.corpus import CorpusError, load_corpus, write_excluded_files
+from data.folds import load_pool
 from data.labels import Clip
 from data.splits import PARTITIONS, Split, save_split
 
@@ -213,6 +218,112 @@ def test_clip_that_is_in_no_partition_is_reported(folder, caplog):
     with caplog.at_level(logging.WARNING):
         load_corpus(folder)
     assert "1 clips are in no partition" in caplog.text
+
+
+# -- names ------------------------------------------------------------------------------------
+
+
+def test_one_species_in_two_unicode_forms_is_one_class(tmp_path, caplog):
+    """As in ``names/`` of the cases: folders and names from Windows and from a Mac."""
+    forms = [unicodedata.normalize(form, "Käuzchen") for form in ("NFC", "NFD")]
+    folder = make_corpus(tmp_path, {forms[0]: TAPES, "noise": TAPES, "Uhu": TAPES})
+    make_corpus(tmp_path, {forms[1]: [f"M{t}" for t in TAPES]}, seed=1)
+    corpus = load_corpus(folder)
+    assert list(corpus.classes) == [forms[0], "Uhu", "noise"]
+    assert sum(len(corpus.samples[p]) for p in PARTITIONS) == 32
+    assert all(s.path.is_file() for p in PARTITIONS for s in corpus.samples[p])
+    assert load_corpus(folder) == corpus, "from the stored split"
+    noise = load_corpus(folder, noise_from_class=forms[1]).noise
+    assert {Path(s.name).parts[0] for s in noise} == set(forms)
+
+
+def test_stored_split_of_another_unicode_form_finds_its_clips(tmp_path):
+    forms = [unicodedata.normalize(form, "Käuzchen") for form in ("NFC", "NFD")]
+    folder = make_corpus(tmp_path, {forms[0]: TAPES, "noise": TAPES, "Uhu": TAPES})
+    before = load_corpus(folder)
+    for path in sorted((folder / forms[0]).iterdir()):
+        path.rename(path.with_name(unicodedata.normalize("NFD", path.name)))
+    (folder / forms[0]).rename(folder / forms[1])
+    after = load_corpus(folder)
+    assert after.excluded == {}
+    assert {p: [s.digest for s in after.samples[p]] for p in PARTITIONS} == {
+        p: [s.digest for s in before.samples[p]] for p in PARTITIONS
+    }
+
+
+@pytest.mark.parametrize("other", ["a", "A ", " A"])
+def test_classes_that_differ_in_case_or_blanks_are_refused_with_both_folders(tmp_path, other):
+    make_corpus(tmp_path / "north", {"A": TAPES, "noise": TAPES})
+    make_corpus(tmp_path / "south", {other: TAPES})
+    for load in (load_corpus, load_pool):
+        with pytest.raises(CorpusError, match=r"differ only in case or blanks.*rename") as caught:
+            load(tmp_path)
+        assert "'A' (north/A/A-call_0" in str(caught.value)
+        assert f"{other!r} (south/{other}/{other}-call_0" in str(caught.value)
+    assert not (tmp_path / "train").exists()
+
+
+def test_class_with_a_dash_is_warned_of(tmp_path, caplog):
+    make_corpus(tmp_path, {"Roe-deer": TAPES, "Fox": TAPES, "noise": TAPES})
+    assert list(load_corpus(tmp_path).classes) == ["Fox", "Roe", "noise"]
+    assert "Roe-deer (8 clips): the class of these clips is Roe" in caplog.text
+
+
+def test_names_that_break_rules_are_left_out_with_their_reason(folder):
+    undecodable = os.fsdecode(b"A-call_9_2020_T\xff_0_300.wav")
+    bad = {
+        "A/A-call_9_2020_T1_900_300.wav": "ENDMS 300 lies before",
+        "A/A-call_9_2020_20240512_063000_0_300.wav": "TAPE is '20240512_063000'",
+        f"A/{undecodable}": "not UTF-8",
+    }
+    content = next((folder / "A").glob("*.wav")).read_bytes()
+    for path in bad:
+        (folder / path).write_bytes(content)
+    for _ in range(2):  # with a new split, and with the stored one
+        corpus = load_corpus(folder)
+        assert corpus.excluded.keys() == bad.keys()
+        assert all(text in corpus.excluded[path] for path, text in bad.items())
+        assert sum(len(corpus.samples[p]) for p in PARTITIONS) == 24
+
+
+def test_too_few_tapes_are_counted_for_each_class(tmp_path):
+    make_corpus(tmp_path, {"A": ["T1", "T1"], "B": ["T2", "T2"], "noise": ["T3", "T3"]})
+    with pytest.raises(CorpusError, match="validation") as caught:
+        load_corpus(tmp_path)
+    assert "A comes from 1 tape, B comes from 1 tape, noise comes from 1 tape" in str(caught.value)
+    assert "each class from at least 3 tapes" in str(caught.value)
+
+
+# -- a split elsewhere --------------------------------------------------------------------------
+
+
+def test_split_in_a_folder_of_its_own(folder, tmp_path):
+    own = tmp_path / "own"
+    corpus = load_corpus(folder, split_dir=own)
+    assert not [p for p in folder.rglob("*") if p.is_file() and p.suffix != ".wav"]
+    assert load_corpus(folder, split_dir=own, seed=5) == corpus
+    assert all(s.path.is_file() for p in PARTITIONS for s in corpus.samples[p])
+    load_corpus(folder, seed=5)  # another one in the data folder does not count
+    assert load_corpus(folder, split_dir=own) == corpus
+
+
+def test_data_folder_that_cannot_be_written_is_left_and_the_split_kept_elsewhere(
+    folder, tmp_path, monkeypatch, caplog
+):
+    real = data.corpus.exclusive
+
+    def refuse(path):
+        if path.parent == folder:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr("data.corpus.exclusive", refuse)
+    with pytest.raises(CorpusError, match=r"cannot be written into .*--split_dir"):
+        load_corpus(folder)
+    beside = tmp_path / "model" / "split"
+    corpus = load_corpus(folder, fallback_split_dirs=[beside])
+    assert f"it is kept in {beside}" in caplog.text
+    assert load_corpus(folder, fallback_split_dirs=[tmp_path / "none", beside], seed=9) == corpus
 
 
 # -- audit --------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 
 import pytest
 
@@ -70,6 +71,52 @@ def test_tape_is_year_and_tape_counted_from_the_end(path, expected):
 def test_name_without_tape_is_refused(path, match):
     with pytest.raises(ClipNameError, match=match):
         tape_of(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "match"),
+    [
+        pytest.param(
+            "Roe-x_1_2024_20240512_063000_0_300.wav",
+            r"TAPE is '20240512_063000' after the year 2024.*write '20240512-063000'",
+            id="date-and-time",
+        ),
+        pytest.param(
+            "st_1/Roe-x_1_2024_20240512_N_0_300.wav", "write '20240512-N'", id="date-and-letter"
+        ),
+        pytest.param(
+            "Roe-x_1_2024_SM4_A_07_0_300.wav", "write 'SM4-A-07'", id="recorder-in-three-parts"
+        ),
+    ],
+)
+def test_tape_that_holds_an_underscore_is_told_so(path, match):
+    with pytest.raises(ClipNameError, match=match):
+        tape_of(path)
+
+
+def test_end_before_start_is_refused_where_both_are_numbers():
+    with pytest.raises(ClipNameError, match="ENDMS 100 lies before STARTMS 300"):
+        parse_clip("A-x_1_2020_T_300_100.wav")
+    for name in ("A-x_1_2020_T_300_300.wav", "A-x_1_2020_T_late_100.wav", "A-_2020_T_9_10.wav"):
+        assert parse_clip(name).tape == "2020_T", name
+
+
+def test_bytes_that_are_no_text_are_refused_by_name():
+    for path in ("A-x_1_2020_T_0_1\udcff.wav", "\udcff/A-x_1_2020_T_0_1.wav"):
+        with pytest.raises(ClipNameError, match=r"not UTF-8.*rename"):
+            parse_clip(path)
+
+
+def test_class_and_tape_are_the_same_in_both_unicode_forms_but_the_path_stays():
+    for form in ("NFC", "NFD"):
+        path = unicodedata.normalize(form, "Käuzchen/Käuzchen-x_1_2020_höhle_0_1.wav")
+        clip = parse_clip(path)
+        assert clip.path == path
+        assert (clip.class_name, clip.tape) == ("K\u00e4uzchen", "2020_H\u00d6HLE")
+
+
+def test_blank_at_the_end_of_a_tape_makes_no_other_tape():
+    assert tape_of("A-x_1_2020_T1 _0_1.wav") == tape_of("A-x_1_2020_t1_0_1.wav")
 
 
 def test_parsed_clip_holds_path_class_and_tape():

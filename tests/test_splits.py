@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -376,3 +378,76 @@ def test_a_stored_split_is_warned_of_only_where_a_new_one_would_be_nearer():
     forced = split_by_tape(clips_of({"T1": {"A": 200}, "T2": {"A": 5}, "T3": {"A": 5}}))
     assert distance_warning(forced) is not None
     assert distance_warning(forced, stored=True) is None
+
+
+# -- kept elsewhere, written otherwise, attacked ------------------------------------------------
+
+
+def test_split_is_kept_in_a_folder_of_its_own(tmp_path, small_split):
+    save_split(small_split, tmp_path / "split")
+    assert load_split(tmp_path / "split") == (small_split, {})
+    assert (tmp_path / "split/B/deep/test.csv").is_file()
+
+
+@pytest.mark.parametrize("listed", ["NFC", "NFD"])
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+def test_lists_find_their_files_in_either_unicode_form(tmp_path, listed, on_disk):
+    folder = tmp_path / unicodedata.normalize(on_disk, "Käuze")
+    folder.mkdir()
+    (folder / "all.csv").write_text("Uhu-x_1_2020_T1_0_1.wav\n")
+    for partition in PARTITIONS:
+        line = unicodedata.normalize(listed, "Käuze/all.csv")
+        (tmp_path / partition).write_text(f"{line}\n", encoding="utf-8")
+    split, _ = load_split(tmp_path)
+    assert (tmp_path / split.train[0].path).parent == folder
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "match"),
+    [
+        pytest.param("train", b"../other/train.csv\n", "leads out", id="list-leads-out"),
+        pytest.param("train", b"A/../../x.csv\n", "leads out", id="list-leads-out-later"),
+        pytest.param("train", b"/etc/passwd\n", "leads out", id="absolute"),
+        pytest.param("train", b"A\0.csv\n", "no text", id="null-in-list"),
+        pytest.param("A/train.csv", b"RIFF\0\0\0\0WAVE", "no text", id="binary"),
+        pytest.param("A/train.csv", b"x" * 2**20, "larger than", id="huge"),
+    ],
+)
+def test_lists_that_are_none_are_refused_in_a_line(tmp_path, monkeypatch, place, content, match):
+    monkeypatch.setattr("data.splits._MOST_BYTES", 2**20 - 1)
+    (tmp_path / "A").mkdir()
+    for partition in PARTITIONS:
+        (tmp_path / partition).write_text("A/train.csv\n")
+    (tmp_path / "A/train.csv").write_text("A-x_1_2020_T1_0_1.wav\n")
+    (tmp_path / place).write_bytes(content)
+    with pytest.raises(ValueError, match=match) as caught:
+        load_split(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_rows_that_lead_out_name_what_lies_beside_their_list(tmp_path):
+    (tmp_path / "A").mkdir()
+    for partition in PARTITIONS:
+        (tmp_path / partition).write_text("A/all.csv\n")
+    (tmp_path / "A/all.csv").write_text("../../etc/A-x_1_2020_T1_0_1.wav\n../..\n")
+    split, skipped = load_split(tmp_path)
+    assert [c.path for c in split.train] == ["A/A-x_1_2020_T1_0_1.wav"]
+    assert list(skipped) == ["A/.."]
+
+
+def test_pipe_in_the_way_is_refused_and_not_waited_for(tmp_path, small_split):
+    make_folders(tmp_path, small_split)
+    os.mkfifo(tmp_path / "A/train.csv")
+    with pytest.raises(ValueError, match="in the way"):
+        save_split(small_split, tmp_path)
+
+
+def test_link_in_the_way_is_replaced_and_what_it_leads_to_stays(tmp_path, small_split):
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    make_folders(data, small_split)
+    elsewhere.write_text("A-x_1_2020_T1_0_1.wav\n")
+    for name in ("train", "A/train.csv"):
+        (data / name).symlink_to(elsewhere)
+    save_split(small_split, data)
+    assert elsewhere.read_text() == "A-x_1_2020_T1_0_1.wav\n"
+    assert load_split(data)[0] == small_split

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import errno
 import io
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data.audiodataset import Sample
+from data.class_names import divided_class_warnings, look_alike_error
 from data.inspection import ClipInfo, inspect_clips
 from data.labels import (
     Clip,
@@ -32,6 +35,9 @@ from data.splits import (
     split_table,
 )
 from utils.files import exclusive, write_text_atomic
+from utils.names import composed
+
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +75,13 @@ def load_corpus(
     strict_split: bool = False,
     seed: int = 0,
     n_processes: int = 1,
+    split_dir: Path | None = None,
+    fallback_split_dirs: Sequence[Path] = (),
 ) -> Corpus:
     """Find the clips below a folder, look into each, and load or make their split.
 
     Args:
-        data_dir: Folder of the clips; a new split is written there.
+        data_dir: Folder of the clips.
         num_classes: Number of classes that must be found; None takes what is found.
         noise_dir: Folder whose wav files are mixed into training clips.
         noise_from_class: Class whose training clips are mixed into training clips.
@@ -81,6 +89,9 @@ def load_corpus(
         strict_split: Refuse a stored split with a tape in two partitions.
         seed: Of a new split.
         n_processes: For looking into the clips.
+        split_dir: Folder of the split; None: the data folder.
+        fallback_split_dirs: Where a stored split is looked for if the data folder has none, and
+            the first is where a new one is written if the data folder cannot be written.
 
     Raises:
         CorpusError: If there is nothing to train on, or the classes are not as they should be.
@@ -90,29 +101,36 @@ def load_corpus(
         raise CorpusError(f"the data folder {data_dir} does not exist or is not a folder")
     paths = find_clip_paths(data_dir)
     excluded: dict[str, str] = {}
-    stored = split_exists(data_dir)
+    places = [split_dir] if split_dir is not None else [data_dir, *fallback_split_dirs]
+    place = next((p for p in places if split_exists(p)), None)
+    stored = place is not None
     if stored:
-        log.info("split: stored in %s", data_dir)
+        log.info("split: stored in %s", place)
         try:
-            split, unusable_rows = load_split(data_dir)
-        except (OSError, csv.Error) as error:
+            split, unusable_rows = load_split(place)
+        except (OSError, ValueError, csv.Error) as error:
             raise CorpusError(f"the stored split cannot be read: {error}") from error
+        split = _as_on_disk(split, paths)
         excluded |= unusable_rows
         wanted = sorted({clip.path for name in PARTITIONS for clip in split[name]})
-        class_names = {clip.class_name for name in PARTITIONS for clip in split[name]}
-        class_names |= _class_names(paths, excluded)
-        unlisted = len(set(paths) - set(wanted))
+        listed = [clip for name in PARTITIONS for clip in split[name]]
+        clips, badly_named = named_clips(set(paths) - set(wanted))
+        excluded |= badly_named
+        class_names = {clip.class_name for clip in listed} | _class_names(paths)
+        check_class_names([*listed, *clips])
+        unlisted = len(clips)
         if unlisted:
             log.warning(
                 "%d clips are in no partition of the stored split, so they are not used; delete "
                 "the files train, val and test in %s for a new split",
                 unlisted,
-                data_dir,
+                place,
             )
     else:
         clips, excluded = named_clips(paths)
         wanted = [clip.path for clip in clips]
         class_names = {clip.class_name for clip in clips}
+        check_class_names(clips)
     infos, reasons = inspect_clips(
         data_dir, wanted, exclude_silent=exclude_silent, n_processes=n_processes
     )
@@ -131,7 +149,7 @@ def load_corpus(
         log.warning("%s", far)
     _check_partitions(split, classes, excluded, stored=stored)
     _audit(split, infos, strict=stored and strict_split)
-    if not stored and not _store_split(split, data_dir, seed):
+    if not stored and not _store_split(split, places, seed):
         return load_corpus(  # another run has made the split meanwhile: all runs use the same
             data_dir,
             num_classes=num_classes,
@@ -141,6 +159,8 @@ def load_corpus(
             strict_split=strict_split,
             seed=seed,
             n_processes=n_processes,
+            split_dir=split_dir,
+            fallback_split_dirs=fallback_split_dirs,
         )
 
     samples = {
@@ -166,6 +186,19 @@ def named_clips(paths: Iterable[str]) -> tuple[list[Clip], dict[str, str]]:
         except ClipNameError as error:
             excluded[path] = f"badly named: {error}"
     return clips, excluded
+
+
+def check_class_names(clips: Sequence[Clip]) -> None:
+    """Warn of classes that are probably not meant.
+
+    Raises:
+        CorpusError: If two classes differ only in case or blanks.
+    """
+    error = look_alike_error(clips)
+    if error is not None:
+        raise CorpusError(error)
+    for warning in divided_class_warnings(clips):
+        log.warning("%s", warning)
 
 
 def nothing_usable(
@@ -196,28 +229,56 @@ def number_classes(class_names: Iterable[str], num_classes: int | None) -> dict[
     return classes
 
 
-def _class_names(paths: Iterable[str], excluded: dict[str, str]) -> set[str]:
-    """Return the classes that file names show, and note the names that show none."""
+def _as_on_disk(split: Split, paths: Sequence[str]) -> Split:
+    """Give clips the path that they have on disk, if that is another Unicode form of theirs."""
+    known = set(paths)
+    by_name = {composed(path): path for path in paths}
+
+    def on_disk(clip: Clip) -> Clip:
+        if clip.path in known:
+            return clip
+        return replace(clip, path=by_name.get(composed(clip.path), clip.path))
+
+    return Split(**{p: tuple(on_disk(clip) for clip in split[p]) for p in PARTITIONS})
+
+
+def _class_names(paths: Iterable[str]) -> set[str]:
+    """Return the classes that file names show."""
     names = set()
     for path in paths:
-        try:
+        with contextlib.suppress(ClipNameError):
             names.add(class_name_of(path))
-        except ClipNameError as error:
-            excluded[path] = f"badly named: {error}"
     return names
 
 
-def _store_split(split: Split, data_dir: Path, seed: int) -> bool:
-    """Write a new split; return whether it was written: not if there is one by now."""
-    with exclusive(data_dir / ".split.lock"):
-        if split_exists(data_dir):
-            return False
+def _store_split(split: Split, places: Sequence[Path], seed: int) -> bool:
+    """Write a new split; return whether it was written: not if there is one by now.
+
+    Args:
+        split: The split.
+        places: Folders to write it into: the first that can be written.
+        seed: That it was made with.
+    """
+    for place, following in zip(places, [*places[1:], None], strict=True):
         try:
-            save_split(split, data_dir)
+            place.mkdir(parents=True, exist_ok=True)
+            with exclusive(place / ".split.lock"):
+                if split_exists(place):
+                    return False
+                save_split(split, place)
         except ValueError as error:
             raise CorpusError(str(error)) from error
-    log.info("split: made with seed %d and stored in %s", seed, data_dir)
-    return True
+        except OSError as error:
+            if error.errno not in _READ_ONLY:
+                raise
+            why = f"the split cannot be written into {place}: {error.strerror}"
+            if following is None:
+                raise CorpusError(f"{why}; name another folder with --split_dir") from error
+            log.warning("%s; it is kept in %s", why, following)
+        else:
+            log.info("split: made with seed %d and stored in %s", seed, place)
+            return True
+    raise AssertionError("no place is left")
 
 
 def _check_partitions(
@@ -235,13 +296,26 @@ def _check_partitions(
             f"no usable training clip of class {', '.join(missing)}{because}; {cure} the class"
         )
     if not split.val:
-        n_tapes = len({clip.tape for name in PARTITIONS for clip in split[name]})
         raise CorpusError(
-            f"no clip is left for validation: the clips come from {n_tapes} tapes, and a tape is "
-            "never divided; clips from at least 3 tapes are needed"
+            "no clip is left for validation: a tape is never divided, and training needs one of "
+            f"each class; {_tapes_of_classes(split)}; cut clips of each class from at least 3 "
+            "tapes (recordings)"
         )
     if not split.test:
         log.warning("no clip is left for the test: the result will be validated, not tested")
+
+
+def _tapes_of_classes(split: Split, most: int = 8) -> str:
+    """Say how many tapes each class has, those with the fewest first."""
+    tapes: dict[str, set[str | None]] = defaultdict(set)
+    for partition in PARTITIONS:
+        for clip in split[partition]:
+            tapes[clip.class_name].add(clip.tape)
+    said = [
+        f"{name} comes from {len(found)} tape{'s' * (len(found) != 1)}"
+        for name, found in sorted(tapes.items(), key=lambda item: (len(item[1]), item[0]))
+    ]
+    return ", ".join(said[:most]) + (", ..." if len(said) > most else "")
 
 
 def _audit(split: Split, infos: Mapping[str, ClipInfo], *, strict: bool) -> None:

@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from data.audiodataset import Sample
-from data.corpus import Corpus, CorpusError, named_clips, nothing_usable, number_classes
+from data.corpus import (
+    Corpus,
+    CorpusError,
+    check_class_names,
+    named_clips,
+    nothing_usable,
+    number_classes,
+)
 from data.inspection import inspect_clips
 from data.labels import Clip, find_clip_paths
 from data.splits import PARTITIONS, Split
@@ -72,6 +79,7 @@ def load_pool(
     clips = sorted(clip for clip in clips if clip.path in infos)
     if not clips:
         raise nothing_usable(data_dir, paths, excluded)
+    check_class_names(clips)
     classes = number_classes({clip.class_name for clip in clips}, num_classes)
     samples = {
         c.path: Sample(data_dir / c.path, c.path, infos[c.path].digest, classes[c.class_name])

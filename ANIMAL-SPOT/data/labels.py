@@ -2,6 +2,7 @@
 
 A clip is called ``<CLASS>-<LABELINFO>_<ID>_<YEAR>_<TAPE>_<STARTMS>_<ENDMS>.wav``. Its class is the
 text before the first ``-``; its tape, the recording that it was cut from, is ``<YEAR>_<TAPE>``.
+Classes and tapes are in Unicode form NFC, paths as they are on disk.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from utils.names import composed
 
 FIRST_YEAR, LAST_YEAR = 1950, 2199
 NAME_RULE = "<CLASS>-<LABELINFO>_<ID>_<YEAR>_<TAPE>_<STARTMS>_<ENDMS>.wav"
@@ -40,12 +43,24 @@ def class_name_of(path: str) -> str:
     """Return the class named by a clip path.
 
     Raises:
-        ClipNameError: If the base name has no ``-`` or nothing before it.
+        ClipNameError: If the base name has no ``-`` or nothing before it, or the path holds bytes
+            that are not text.
     """
+    _require_text(path)
     name, dash, _ = PurePosixPath(path).name.partition("-")
-    if not dash or not name:
+    if not dash or not name.strip():
         raise ClipNameError(f"no class before a '-' in the name; expected {NAME_RULE}")
-    return name
+    return composed(name)
+
+
+def _require_text(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ClipNameError(
+            "the name, or that of its folder, holds bytes that are no letters (not UTF-8); "
+            "rename it"
+        ) from None
 
 
 def tape_of(path: str) -> str:
@@ -54,27 +69,64 @@ def tape_of(path: str) -> str:
     Fields are counted from the end of the whole path, so further ``_`` before them do no harm.
 
     Raises:
-        ClipNameError: If fields are missing or the year is not a number in 1950 to 2199.
+        ClipNameError: If fields are missing, the year is not a number in 1950 to 2199, or the path
+            holds bytes that are not text.
     """
+    _require_text(path)
     fields = re.sub("_{2,}", "_", path).split("_")
     if len(fields) < 4:
         raise ClipNameError(f"too few '_' fields in the name; expected {NAME_RULE}")
     year_text, tape = fields[-4], fields[-3]
-    try:
-        year = int(year_text)
-    except ValueError:
-        raise ClipNameError(f"the year field is {year_text!r}; expected {NAME_RULE}") from None
-    if not FIRST_YEAR <= year <= LAST_YEAR:
+    if not _is_year(year_text):
+        _refuse_divided_tape(path)
+        try:
+            year = int(year_text)
+        except ValueError:
+            raise ClipNameError(f"the year field is {year_text!r}; expected {NAME_RULE}") from None
         raise ClipNameError(f"year {year} is outside {FIRST_YEAR} to {LAST_YEAR}")
-    return f"{year_text}_{tape.upper()}"
+    return f"{year_text}_{composed(tape.strip().upper())}"
+
+
+def _is_year(text: str) -> bool:
+    try:
+        return FIRST_YEAR <= int(text) <= LAST_YEAR
+    except ValueError:
+        return False
+
+
+def _refuse_divided_tape(path: str) -> None:
+    """Say so where the year stands farther from the end, since TAPE holds a ``_``."""
+    fields = [field for field in PurePosixPath(path).name.split("_") if field]
+    for i in range(len(fields) - 5, 0, -1):
+        if len(fields[i]) == 4 and _is_year(fields[i]):
+            tape = "_".join(fields[i + 1 : -2])
+            raise ClipNameError(
+                f"TAPE is {tape!r} after the year {fields[i]}, but '_' divides the parts of the "
+                f"name, so TAPE must hold none: write {tape.replace('_', '-')!r}; expected "
+                f"{NAME_RULE}"
+            )
+
+
+def _require_order(path: str) -> None:
+    """Refuse a clip whose end lies before its start, where both are numbers."""
+    fields = PurePosixPath(path).stem.split("_")
+    try:
+        start_ms, end_ms = (float(field) for field in fields[-2:])
+    except ValueError:
+        return
+    if end_ms < start_ms:
+        raise ClipNameError(
+            f"ENDMS {fields[-1]} lies before STARTMS {fields[-2]}; expected {NAME_RULE}"
+        )
 
 
 def parse_clip(path: str) -> Clip:
     """Build a clip from its path relative to the data folder.
 
     Raises:
-        ClipNameError: If the name gives no class or no tape.
+        ClipNameError: If the name gives no class or no tape, or an end before the start.
     """
+    _require_order(path)
     return Clip(path=path, class_name=class_name_of(path), tape=tape_of(path))
 
 

@@ -10,6 +10,8 @@ import csv
 import io
 import math
 import ntpath
+import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ import numpy as np
 from data.division import divide
 from data.labels import Clip, ClipNameError, class_name_of, tape_of
 from utils.files import write_text_atomic
+from utils.names import composed
 
 PARTITIONS = ("train", "val", "test")
 FRACTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -27,6 +30,8 @@ FRACTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}
 # What a class costs that is missing from a partition, see ``divide``. Training needs every class;
 # test comes before val, so that a class with two tapes is measured on a tape that chose nothing.
 _MISSING_COST = np.array([1000.0, 3.0, 3.3])
+_CLIP_NAME = re.compile(r"[^/\\]-[^/\\]*_[^/\\]*\.\w{2,5}$")
+_MOST_BYTES = 64 * 2**20  # of a list of clips
 _FAR = 0.15 + 1e-9  # share of clips in another partition than wanted
 _WORTH_A_NEW_SPLIT = 0.1  # less of that share in a new split
 
@@ -200,22 +205,26 @@ def _some(items: Sequence[str], most: int = 6) -> str:
     return ", ".join(shown)
 
 
-def split_exists(data_dir: Path) -> bool:
+def split_exists(split_dir: Path) -> bool:
     """Tell whether all three list files are there."""
-    return all((data_dir / partition).is_file() for partition in PARTITIONS)
+    return all((split_dir / partition).is_file() for partition in PARTITIONS)
 
 
-def save_split(split: Split, data_dir: Path) -> None:
+def save_split(split: Split, split_dir: Path) -> None:
     """Write a split: first every CSV file, then the three list files that make it count.
+
+    Args:
+        split: The split.
+        split_dir: The data folder, or another, which gets folders of the same names.
 
     Raises:
         ValueError: If a CSV file in the way does not look like a part of a split.
         OSError: If a file cannot be written.
     """
     for partition in PARTITIONS:
-        if (data_dir / partition).is_dir():
+        if (split_dir / partition).is_dir():
             raise ValueError(
-                f"the folder {data_dir / partition} is in the way: the split needs a file of that "
+                f"the folder {split_dir / partition} is in the way: the split needs a file of that "
                 "name; rename the folder"
             )
     rows: dict[str, dict[str, list[str]]] = {}
@@ -227,7 +236,7 @@ def save_split(split: Split, data_dir: Path) -> None:
             (PurePosixPath(folder) / f"{partition}.csv").as_posix(): paths
             for folder, paths in by_folder.items()
         }
-    for csv_path in (data_dir / p for files in rows.values() for p in files):
+    for csv_path in (split_dir / p for files in rows.values() for p in files):
         if csv_path.exists() and not _looks_like_split_csv(csv_path):
             raise ValueError(
                 f"{csv_path} is in the way: the split wants to write its clips there, but the "
@@ -237,48 +246,55 @@ def save_split(split: Split, data_dir: Path) -> None:
         for csv_name, paths in files.items():
             buffer = io.StringIO(newline="")
             csv.writer(buffer).writerows([path] for path in paths)
-            write_text_atomic(data_dir / csv_name, buffer.getvalue())
+            (split_dir / csv_name).parent.mkdir(parents=True, exist_ok=True)
+            write_text_atomic(split_dir / csv_name, buffer.getvalue())
     for partition, files in rows.items():
         listed = (f"./{name}" if name[0] in "# " else name for name in files)
-        write_text_atomic(data_dir / partition, "".join(f"{name}\n" for name in listed))
+        write_text_atomic(split_dir / partition, "".join(f"{name}\n" for name in listed))
 
 
 def _looks_like_split_csv(path: Path) -> bool:
-    with open(path, newline="", encoding="utf-8", errors="replace") as file:
-        return all(
-            len(row) <= 1 and (not row or row[0].strip().lower().endswith(".wav"))
-            for row in csv.reader(file)
-        )
+    try:
+        rows = list(csv.reader(io.StringIO(_read_names(path), newline="")))
+    except (ValueError, csv.Error):
+        return False
+    return all(len(row) <= 1 and (not row or _CLIP_NAME.search(row[0].strip())) for row in rows)
 
 
-def load_split(data_dir: Path) -> tuple[Split, dict[str, str]]:
+def load_split(split_dir: Path) -> tuple[Split, dict[str, str]]:
     """Read a split from disk, as the original program wrote it or as ``save_split`` did.
 
-    The folder written in a row is ignored: a clip lies beside the CSV that lists it. A clip whose
+    The folder written in a row is ignored: a clip lies in the folder of the CSV that lists it,
+    or in the folder of that name in the data folder where the split is kept elsewhere. A clip whose
     name gives no tape is taken all the same, since its partition is known.
 
+    Args:
+        split_dir: The data folder, or the one that the split is kept in.
+
     Returns:
-        The split, and for each row that could not be used its path and the reason.
+        The split, its paths relative to the data folder, and for each row that could not be used
+        its path and the reason.
 
     Raises:
         FileNotFoundError: If a CSV file that a list file names is missing.
+        ValueError: If a file is no list of names, or names what lies outside of the folder.
     """
     skipped: dict[str, str] = {}
     partitions: dict[str, tuple[Clip, ...]] = {}
     for partition in PARTITIONS:
         clips: dict[str, Clip] = {}
-        for csv_name in _listed_csv_files(data_dir / partition):
-            csv_path = data_dir / csv_name
-            if not csv_path.is_file():
+        for csv_name in _listed_csv_files(split_dir / partition):
+            csv_path = _existing_file(split_dir, csv_name)
+            if csv_path is None:
                 raise FileNotFoundError(
-                    f"{data_dir / partition} names {csv_name}, which is missing; restore it, or "
-                    f"delete the files {', '.join(PARTITIONS)} in {data_dir} for a new split"
+                    f"{split_dir / partition} names {csv_name}, which is missing; restore it, or "
+                    f"delete the files {', '.join(PARTITIONS)} in {split_dir} for a new split"
                 )
-            folder = _relative_folder(csv_path, data_dir)
+            folder = csv_path.relative_to(split_dir).parent
             rows = csv.reader(io.StringIO(_read_names(csv_path), newline=""))
             names = [row[0].strip() for row in rows if row and row[0].strip()]
             for name in names:
-                path = (PurePosixPath(folder) / ntpath.basename(name)).as_posix()
+                path = (PurePosixPath(folder.as_posix()) / ntpath.basename(name)).as_posix()
                 try:
                     clips[path] = Clip(path, class_name_of(path), _tape_or_none(path))
                 except ClipNameError as error:
@@ -294,14 +310,44 @@ def _listed_csv_files(list_file: Path) -> list[str]:
 
 
 def _read_names(path: Path) -> str:
-    """Read a file of paths: UTF-8, with a mark at its start or without; other bytes are kept."""
-    return path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+    """Read a file of paths: UTF-8, with a mark at its start or without; other bytes are kept.
+
+    Raises:
+        ValueError: If it cannot be one.
+        OSError: If it cannot be read.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is no file")
+    with open(path, "rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if b"\0" in content or len(content) > _MOST_BYTES:
+        what = "is larger than 64 MiB" if len(content) > _MOST_BYTES else "holds no text"
+        raise ValueError(f"{path} {what}, so it is no list of clips")
+    return content.decode("utf-8-sig", errors="surrogateescape")
 
 
-def _relative_folder(csv_path: Path, data_dir: Path) -> str:
-    """Folder of a CSV relative to the data folder, or its full path if it lies elsewhere."""
-    folder = csv_path.parent
-    return (folder.relative_to(data_dir) if folder.is_relative_to(data_dir) else folder).as_posix()
+def _existing_file(folder: Path, name: str) -> Path | None:
+    """Find a listed file, also under another Unicode form of its name; None if there is none.
+
+    Raises:
+        ValueError: If the name leads out of the folder. Linked folders inside it do not count.
+    """
+    root = os.path.abspath(folder)
+    parts = Path(os.path.relpath(os.path.join(root, name), root)).parts
+    if parts[:1] == ("..",):
+        raise ValueError(f"{name!r} in the lists of {folder} leads out of that folder")
+    path = folder.joinpath(*parts)
+    if path.is_file():
+        return path
+    place = folder
+    for part in parts:
+        if not place.is_dir():
+            return None
+        alike = [n for n in sorted(os.listdir(place)) if composed(n) == composed(part)]
+        if not alike:
+            return None
+        place /= part if part in alike else alike[0]
+    return place if place.is_file() else None
 
 
 def _tape_or_none(path: str) -> str | None:

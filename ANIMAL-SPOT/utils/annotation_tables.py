@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from utils.annotations import Annotation
+from utils.names import composed
 
 RAVEN_HEADER = (
     "Selection",
@@ -140,7 +141,7 @@ def read_raven(path: Path, name_column: str | None = None) -> list[Annotation]:
         if not cells[name] or begin_s == end_s:
             log.warning("%s, line %d: left out, since it has no name or no duration", path, number)
             continue
-        row = Annotation(begin_s, end_s, cells[name], _score(value))
+        row = Annotation(begin_s, end_s, composed(cells[name]), _score(value))
         _check(path, number, row)
         same = str(number) if selection is None else cells[selection]
         rows.setdefault((same, cells[begin], cells[end], cells[name]), row)
@@ -167,7 +168,7 @@ def read_audacity(path: Path) -> list[Annotation]:
                 "Begin Time (s)) nor an Audacity label (begin, end and name between tabs)"
             )
         begin, end = (_number(path, number, cell) for cell in cells[:2])
-        row = Annotation(begin, end, cells[2], math.nan)
+        row = Annotation(begin, end, composed(cells[2]), math.nan)
         _check(path, number, row)
         rows.append(row)
     return sorted(rows)

@@ -16,6 +16,7 @@ from models.pretrained import IMAGENET_MEAN, IMAGENET_STD
 from utils import channel_choice
 from utils.class_balance import STRATEGIES
 from utils.losses import CLASS_WEIGHTINGS
+from utils.names import composed
 from utils.options import option, parser_of, refuse_out_of_range
 from utils.presets import PresetError, preset_path, read_preset
 
@@ -200,10 +201,13 @@ class TrainConfig:
         0.0, "augmentation also filters clips at random, by some dB, like another hydrophone"
     )
     noise_class: str | None = option(
-        None, "class that is no call, but background; none: the one called noise", metavar="NAME"
+        None,
+        "class that is no call, but background; none: the one called noise",
+        metavar="NAME",
+        type=composed,
     )
     noise_from_class: str | None = option(
-        None, "mix in training clips of this class as noise, such as noise"
+        None, "mix in training clips of this class as noise, such as noise", type=composed
     )
     noise_probability: float = option(1.0, "share of training clips that noise is mixed into")
     noise_snr: tuple[int, int] = option(

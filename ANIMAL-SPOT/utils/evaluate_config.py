@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from utils.names import composed
 from utils.options import option, parser_of, refuse_out_of_range
 
 _CLASS_THRESHOLD = re.compile(r"\s*(\S.*?)=(\d*\.?\d+)(?:[\s,]+|\Z)")
@@ -92,8 +93,9 @@ class EvaluateConfig:
                         f"--class_threshold must be NAME=VALUE, such as K1=0.8, got "
                         f"{text[position:]!r}"
                     )
-                thresholds[entry[1]] = float(entry[2])
-                if thresholds[entry[1]] > 1:
+                name = composed(entry[1])
+                thresholds[name] = float(entry[2])
+                if thresholds[name] > 1:
                     raise ValueError(f"--class_threshold is at most 1, got {entry[0].strip()}")
                 position = entry.end()
         return thresholds

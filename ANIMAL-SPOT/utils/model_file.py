@@ -14,7 +14,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from models.classifier import Classifier
 from models.factory import backbone_of, build_encoder, build_model
 from utils.calibration import Calibration
 from utils.checkpoints import UnreadableFileError, load_tensors, save_tensors, torch_file
+from utils.names import composed, with_composed_names
 from utils.noise_class import noise_name
 
 FILE_NAME = "ANIMAL-SPOT.pk"
@@ -66,6 +67,12 @@ class ModelFile:
     noise_class: str | None = NOT_SAID
 
     def __post_init__(self) -> None:
+        self.classes = with_composed_names(self.classes)
+        self.calibration = replace(
+            self.calibration, thresholds=with_composed_names(self.calibration.thresholds)
+        )
+        if self.noise_class not in (NOT_SAID, None, *self.classes):
+            self.noise_class = composed(self.noise_class)
         if self.noise_class is NOT_SAID:
             self.noise_class = noise_name(self.names)
 

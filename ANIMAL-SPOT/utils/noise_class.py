@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
+
+from utils.names import composed
 
 NOISE = "noise"  # what the class is called unless it is said otherwise
 # What else people call it; only offered, since a class of that name may be of calls.
@@ -56,7 +57,7 @@ def noise_class_of(wanted: str | None, names: Sequence[str]) -> str | None:
     if wanted is None:
         return noise_name(names)
     for name in names:
-        if _composed(name) == _composed(wanted):
+        if composed(name) == composed(wanted):
             return name
     raise ValueError(
         f"--noise_class {wanted}: there is no such class, only {', '.join(names) or 'none'}"
@@ -65,12 +66,12 @@ def noise_class_of(wanted: str | None, names: Sequence[str]) -> str | None:
 
 def is_background(name: str, noise_class: str | None) -> bool:
     """Tell whether an annotation means background: the noise class, or noise, in any case."""
-    return _composed(name).casefold() in (NOISE, _composed(noise_class or NOISE).casefold())
+    return composed(name).casefold() in (NOISE, composed(noise_class or NOISE).casefold())
 
 
 def names_like_noise(names: Iterable[str]) -> list[str]:
     """Return the classes whose names are usual words for background, in several languages."""
-    return [name for name in names if _composed(_spaced(name)).casefold() in USUAL_WORDS]
+    return [name for name in names if composed(_spaced(name)).casefold() in USUAL_WORDS]
 
 
 def no_noise_warning(names: Sequence[str], *, of: str = "the data") -> str:
@@ -89,10 +90,6 @@ def no_noise_warning(names: Sequence[str], *, of: str = "the data") -> str:
         ways = " or ".join(f"--noise_class {name!r}" for name in offered)
         return f"{text}. If {' or '.join(offered)} is background, say so: {ways}"
     return f"{text}. Add clips without calls, named noise-..., or say which class: --noise_class"
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
 
 
 def _spaced(name: str) -> str:

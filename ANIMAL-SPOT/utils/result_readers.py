@@ -8,13 +8,14 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
 from utils.annotations import decide
+from utils.names import composed, with_composed_names
 
 # Columns of csv and parquet before those of the classes.
 COLUMNS = ("file", "start_s", "end_s", "pred", "pred_class", "prob", "fmin_hz", "fmax_hz")
@@ -89,7 +90,8 @@ def read_result(path: Path) -> Result:
     result = readers.get(path.suffix.lower(), _read_log)(path)
     if (np.diff(result.start_s) < 0).any() or (result.end_s < result.start_s).any():
         _refuse(path, "windows are not in the order of time")
-    return result
+    noise = None if result.noise_class is None else composed(result.noise_class)
+    return replace(result, classes=with_composed_names(result.classes), noise_class=noise)
 
 
 def looks_like_log(path: Path) -> bool:

@@ -30,6 +30,7 @@ from utils.event_scores import (
     window_truth,
 )
 from utils.files import atomic_path, write_text_atomic
+from utils.names import refuse_look_alikes
 from utils.noise_class import is_background
 from utils.result_readers import Result
 
@@ -114,6 +115,7 @@ def score_recording(
     if sounds == [TARGET]:
         truth = [row._replace(name=TARGET) for row in truth]
     names = list(dict.fromkeys([*sounds, *sorted({row.name for row in truth})]))
+    refuse_look_alikes(names, "give the calls in the table the name that the class has")
     found = detect(thresholds)
     index = {name: i for i, name in enumerate(names)} | {None: len(names)}
     labels = label_windows(
