@@ -11,10 +11,26 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
+from utils.text import printable, printable_lines
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
+
+LONGEST_LABEL = 40  # characters
+
+
+def plot_label(name: str) -> str:
+    r"""Return the name of a class or a file as Matplotlib shows it: as it is, not as mathematics.
+
+    Of names over ``LONGEST_LABEL`` characters the middle is left out.
+    """
+    text = printable(name)
+    if len(text) > LONGEST_LABEL:
+        half = LONGEST_LABEL // 2
+        text = f"{text[:half]}…{text[-half:]}"
+    return text.replace("$", r"\$")
 
 
 def confusion_figure(
@@ -31,10 +47,11 @@ def confusion_figure(
     figure = Figure(figsize=(side + 1.0, side), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
+    labels = [plot_label(name) for name in names]
     image = axes.imshow(values, cmap="hot_r", vmin=0)
     figure.colorbar(image)
-    axes.set_xticks(range(len(names)), names, rotation=90)
-    axes.set_yticks(range(len(names)), names)
+    axes.set_xticks(range(len(names)), labels, rotation=90)
+    axes.set_yticks(range(len(names)), labels)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     if number_format is not None:
@@ -93,7 +110,9 @@ def reliability_figure(partitions: Mapping[str, Mapping[str, Any]]) -> Figure:
     for row, (partition, entry) in zip(grid, partitions.items(), strict=True):
         for axes, when in zip(row, ("before", "after"), strict=True):
             error = entry[when]["expected_calibration_error"]
-            axes.set_title(f"{partition}, {when}: expected calibration error {error:.1%}")
+            axes.set_title(
+                f"{partition}, {when}: expected calibration error {error:.1%}"
+            )
             for part in entry[when]["bins"]:
                 if not part["clips"]:
                     continue
@@ -137,7 +156,7 @@ def spectrogram_image(features: Tensor) -> np.ndarray:
 
 def caption(image: np.ndarray, text: str) -> np.ndarray:
     """Write lines of text under an image; a narrow image is widened so that they fit."""
-    lines = text.encode(errors="replace").decode().split("\n")
+    lines = printable_lines(text).split("\n")
     probe = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     width = max(image.shape[1], *(math.ceil(probe.textlength(line)) + 4 for line in lines))
     height = image.shape[0] + 13 * len(lines)

@@ -291,6 +291,8 @@ def _precision_recall_figure(curves: dict[str, dict[float, Counts]]) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    from utils.plots import plot_label
+
     figure = Figure(figsize=(7, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -299,9 +301,9 @@ def _precision_recall_figure(curves: dict[str, dict[float, Counts]]) -> Figure:
         points = [point for point in points if None not in point]
         best = best_threshold(curve)
         if best is None or not points:
-            axes.plot([], [], label=f"{name}: never right")
+            axes.plot([], [], label=f"{plot_label(name)}: never right")
             continue
-        label = f"{name}: F1 {best[1]:.2f} at {best[0]:g}"
+        label = f"{plot_label(name)}: F1 {best[1]:.2f} at {best[0]:g}"
         (line,) = axes.plot(*zip(*points, strict=True), marker=".", label=label)
         at_best = curve[best[0]]
         axes.plot(at_best.recall, at_best.precision, "o", ms=10, mfc="none", color=line.get_color())

@@ -1,26 +1,32 @@
-"""TensorBoard: what is written, under which tags."""
+"""TensorBoard: what is written, under which tags. None of it ever ends a training."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
 import re
 import socket
 import sys
 import time
 import types
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 # TensorBoard would import TensorFlow where it is installed, for nothing: seconds and gigabytes.
 sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
 
-from torch.utils.tensorboard import SummaryWriter  # noqa: E402
-from torch.utils.tensorboard.summary import hparams  # noqa: E402
+from torch.utils.tensorboard.summary import hparams, image, scalar  # noqa: E402
 
+from utils.errors import one_line  # noqa: E402
+from utils.event_file import EventFile  # noqa: E402
+from utils.files import path_inside  # noqa: E402
 from utils.phase_result import PhaseResult  # noqa: E402
 from utils.plots import (  # noqa: E402
     caption,
@@ -29,9 +35,15 @@ from utils.plots import (  # noqa: E402
     roc_figure,
     spectrogram_image,
 )
+from utils.text import printable  # noqa: E402
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 N_IMAGES_EACH = 2  # spectrograms of right clips, and of wrong ones
 FIGURE_SHARE = 0.01  # of the run's time, at most
+
+log = logging.getLogger(__name__)
 
 
 def new_run_name(parent: Path, prefix: str) -> str:
@@ -45,7 +57,7 @@ def new_run_name(parent: Path, prefix: str) -> str:
 
 
 class Summary:
-    """Writes one run.
+    """Writes one run; what cannot be drawn or written is a warning, once each.
 
     Args:
         parent: Folder of the runs.
@@ -53,15 +65,19 @@ class Summary:
         class_names: In index order.
         first_epoch: Epoch that the run starts or goes on with; later entries of the folder, from
             before an interruption, are hidden.
+
+    Raises:
+        ValueError: If the run's name, which may come from a checkpoint, leads out of ``parent``.
     """
 
     def __init__(
         self, parent: Path, run_name: str, class_names: list[str], first_epoch: int = 0
     ) -> None:
-        self.folder = parent / run_name
+        self.folder = path_inside(parent, run_name)
         self.run_name = run_name
-        self._class_names = [n.encode(errors="replace").decode() for n in class_names]
-        self._writer = SummaryWriter(str(self.folder), purge_step=first_epoch or None)
+        self._class_names = [printable(name) for name in class_names]
+        self._events = EventFile(self.folder, parent, first_epoch or None)
+        self._warned: set[str] = set()
         self._started = time.perf_counter()
         self._figure_seconds = self._last_drawing = 0.0
         self._drawn: set[str] = set()
@@ -102,15 +118,48 @@ class Summary:
         scalars[f"{phase}/time"] = result.seconds
         scalars[f"{phase}/data_loading_time"] = result.loading_seconds
         for tag, value in scalars.items():
-            self._writer.add_scalar(tag, value, epoch)
+            self._add_scalar(tag, value, epoch)
         if with_figures and self._may_draw(phase):
             begun = time.perf_counter()
-            self._add_figures(result, epoch)
+            with self._harmless("figures"):
+                self._add_figures(result, epoch)
             if dataset is not None:
-                self._add_spectrograms(result, epoch, dataset)
+                with self._harmless("spectrograms"):
+                    self._add_spectrograms(result, epoch, dataset)
             self._last_drawing = time.perf_counter() - begun
             self._figure_seconds += self._last_drawing
-        self._writer.flush()
+        self._flush()
+
+    def _add_scalar(self, tag: str, value: float, step: int) -> None:
+        self._events.add(scalar(tag, value), step)
+
+    def _add_figure(self, tag: str, figure: Figure, step: int) -> None:
+        canvas = FigureCanvasAgg(figure)
+        with warnings.catch_warnings():  # of characters that the font lacks, of labels without room
+            warnings.simplefilter("ignore", UserWarning)
+            canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+        self._events.add(image(tag, pixels, dataformats="HWC"), step)
+
+    def _flush(self) -> None:
+        with self._harmless("files"):
+            self._events.flush()
+
+    @contextlib.contextmanager
+    def _harmless(self, what: str) -> Iterator[None]:
+        """Turn an error into a warning, once for each kind of thing."""
+        try:
+            yield
+        except Exception as error:
+            if what not in self._warned:
+                log.warning(
+                    "TensorBoard's %s in %s are not complete (%s); the training goes on",
+                    what,
+                    self.folder,
+                    one_line(error),
+                )
+                log.debug("where it came from", exc_info=True)
+            self._warned.add(what)
 
     def _may_draw(self, phase: str) -> bool:
         """Allow the first figures of each phase, and later ones while there is time for them."""
@@ -124,9 +173,9 @@ class Summary:
         phase, names = result.phase, self._class_names
         if result.binary is not None:
             figure, auc = roc_figure(result.labels, result.confidences)
-            self._writer.add_figure(f"{phase}_roc/roc", figure, epoch)
+            self._add_figure(f"{phase}_roc/roc", figure, epoch)
             if not math.isnan(auc):
-                self._writer.add_scalar(f"{phase}/auc", auc, epoch)
+                self._add_scalar(f"{phase}/auc", auc, epoch)
             return
         raw = result.confusion.float()
         rows = raw.sum(1, keepdim=True)
@@ -137,7 +186,7 @@ class Summary:
             ("raw/cm_numbered", raw, "{:.0f}"),
         ):
             figure = confusion_figure(values, names, numbered)
-            self._writer.add_figure(f"{phase}_confusion_matrix_{tag}", figure, epoch)
+            self._add_figure(f"{phase}_confusion_matrix_{tag}", figure, epoch)
 
     def _add_spectrograms(self, result: PhaseResult, epoch: int, dataset: Any) -> None:
         """Show some right and some wrong clips, drawn by chance but the same for every epoch."""
@@ -155,10 +204,10 @@ class Summary:
                 used.add(tag)
                 index = int(result.indices[row])
                 features, _, _ = dataset[(epoch, index)]
-                name = Path(dataset.samples[index].name).name
+                name = printable(Path(dataset.samples[index].name).name)
                 text = f"{name}\n{true} as {predicted}, p {float(result.confidences[row]):.2f}"
-                image = caption(spectrogram_image(features), text)
-                self._writer.add_image(tag, image, epoch, dataformats="HWC")
+                picture = caption(spectrogram_image(features), text)
+                self._events.add(image(tag, picture, dataformats="HWC"), epoch)
                 if len(used) == N_IMAGES_EACH:
                     break
 
@@ -172,24 +221,26 @@ class Summary:
             for when in ("before", "after"):
                 for key in ("expected_calibration_error", "loss"):
                     tag = f"{name}_calibration/{key}_{when}"
-                    self._writer.add_scalar(tag, entry[when][key], 0)
-            figure = reliability_figure({name: entry})
-            self._writer.add_figure(f"{name}_calibration/reliability", figure, 0)
+                    self._add_scalar(tag, entry[when][key], 0)
+            with self._harmless("figures"):
+                figure = reliability_figure({name: entry})
+                self._add_figure(f"{name}_calibration/reliability", figure, 0)
 
     def add_hyper_parameters(self, settings: dict[str, Any], final: dict[str, float]) -> None:
         """Write the settings beside the final metrics, for TensorBoard's table of runs."""
         plain = {
-            k: v if isinstance(v, (int, float, str, bool)) else str(v) for k, v in settings.items()
+            k: v if isinstance(v, (int, float, bool)) else printable(str(v))
+            for k, v in settings.items()
         }
         present = {k: v for k, v in final.items() if not math.isnan(v)}
         for part in hparams(plain, {f"final/{k}": v for k, v in present.items()}):
-            self._writer.file_writer.add_summary(part)
+            self._events.add(part)
         for name, value in present.items():
-            self._writer.add_scalar(f"final/{name}", value, 0)
+            self._add_scalar(f"final/{name}", value, 0)
 
     def close(self) -> None:
-        """Flush and close the event file."""
-        self._writer.close()
+        """Write what is left to the event file."""
+        self._flush()
 
 
 def _plain_tag(tag: str) -> str:
