@@ -20,6 +20,7 @@ from data.folds import ClipPool, assign_folds, fold_split, load_pool, warn_of_we
 from data.labels import names_by_index
 from utils.bootstrap import N_DRAWS, accuracies, class_intervals, draw_tapes, middle
 from utils.config import FREE_TO_CHANGE, TrainConfig, as_dict
+from utils.errors import one_line
 from utils.files import require_writable_folder, sole_process, write_text_atomic
 from utils.hardware import n_cores
 from utils.metrics import ConfusionMatrix, most_confused
@@ -28,6 +29,7 @@ from utils.noise_class import no_noise_warning, noise_class_of
 from utils.pipelines import Pipeline, evaluation_loader
 from utils.precision import Precision
 from utils.results import write_results
+from utils.typed import ContentError, read_json, typed
 
 FOLDS_FILE = "folds.json"  # what a run that goes on must have in common with the one before
 # Complete folds hold probabilities, which calibration changes.
@@ -38,6 +40,16 @@ log = logging.getLogger(__name__)
 
 Folders = dict[str, Path | None]
 Train = Callable[[TrainConfig, Corpus, Folders, Pipeline, Precision], None]
+
+
+@dataclass(frozen=True)
+class _Predictions:
+    """What ``PREDICTIONS_FILE`` holds; see ``FoldResult``."""
+
+    clips: dict[str, int]
+    names: list[str]
+    labels: list[int]
+    probabilities: list[list[float]]
 
 
 @dataclass(frozen=True)
@@ -255,20 +267,24 @@ def clip_probabilities(
 
 def _complete_fold(folder: Path, fold: int, corpus: Corpus) -> FoldResult | None:
     """Read the result of a fold; None if it is not complete."""
+    path = folder / PREDICTIONS_FILE
     try:
-        content = json.loads((folder / PREDICTIONS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        said = typed(_Predictions, read_json(path), str(path))
+    except FileNotFoundError:
         return None
-    judged = [s.name for s in corpus.samples["test"]]
-    if content["names"] != judged or not (folder / FILE_NAME).is_file():
+    except (OSError, ContentError) as error:
+        log.warning("fold %d is trained again: %s", fold, one_line(error))
         return None
-    return FoldResult(
-        fold,
-        content["clips"],
-        content["names"],
-        content["labels"],
-        np.array(content["probabilities"]),
+    judged = corpus.samples["test"]
+    fits = (
+        said.names == [s.name for s in judged]
+        and said.labels == [s.label for s in judged]
+        and len(said.probabilities) == len(judged)
+        and all(len(row) == len(corpus.classes) for row in said.probabilities)
     )
+    if not fits or not (folder / FILE_NAME).is_file():
+        return None
+    return FoldResult(fold, said.clips, said.names, said.labels, np.array(said.probabilities))
 
 
 def _check_same_folds(
@@ -291,12 +307,12 @@ def _check_same_folds(
             predictions.unlink()
     elif path.is_file():
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            before = {}
+            before = typed(dict[str, Any], read_json(path), str(path))
+            old = typed(dict[str, Any], before.get("settings", {}), f"settings of {path}")
+        except ContentError:
+            before, old = {}, {}
         now = json.loads(text)
         if before != now:
-            old = before.get("settings", {})
             changed = [k for k in settings if old.get(k) != now["settings"][k]]
             what = f"other settings ({', '.join(changed)})" if changed else "other clips"
             raise ValueError(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 
 import numpy as np
 import pytest
@@ -168,3 +169,28 @@ def test_reader_names_a_clip_that_has_gone(tmp_path):
     reader = BandReader(pipeline_of(), None, for_pitch_shift=False)
     with pytest.raises(ValueError, match=r"gone\.wav could be read before"):
         reader.read(tmp_path / "gone.wav", "digest")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda b: b.__class__(b.values[:, 1:], 1, b.n_stft_bins, b.median), id="bins"),
+        pytest.param(lambda b: b.__class__(b.values[:0], b.first_bin, 129, b.median), id="empty"),
+        pytest.param(lambda b: b.__class__(b.values, b.first_bin, 7, b.median), id="spectrum"),
+        pytest.param(lambda b: b.__class__(b.values, b.first_bin, b.n_stft_bins, np.nan), id="nan"),
+    ],
+)
+def test_a_whole_file_of_another_shape_counts_as_absent(tmp_path, change):
+    pipeline = pipeline_of()
+    cache = FeatureCache(tmp_path, pipeline, for_pitch_shift=True)
+    band = make_band(pipeline)
+    cache.put("digest", change(band.encode()))
+    assert cache.get("digest") is None
+    cache.put("digest", band)
+    assert_equal(cache.get("digest"), band)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    cache = FeatureCache(tmp_path, pipeline_of(), for_pitch_shift=True)
+    os.mkfifo(cache.path_of("digest"))
+    assert cache.get("digest") is None

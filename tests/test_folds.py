@@ -182,3 +182,42 @@ def test_data_that_cannot_be_used_is_said_in_a_line(corpus, tmp_path, capsys, fl
     said = capsys.readouterr().err
     assert message in said.splitlines()[-1]
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("change", "taken"),
+    [
+        pytest.param({}, True, id="as-written"),
+        pytest.param({"labels": [0, 99]}, False, id="class-that-is-none"),
+        pytest.param({"labels": ["0", 1]}, False, id="text"),
+        pytest.param({"names": None}, False, id="no-names"),
+        pytest.param({"probabilities": [[0.5, 0.5]]}, False, id="too-few"),
+        pytest.param({"probabilities": [[1], [0.5, 0.5]]}, False, id="ragged"),
+        pytest.param({"probabilities": [[None, 1], [1, 0]]}, False, id="null"),
+        pytest.param({"clips": []}, False, id="list"),
+        pytest.param([1], False, id="no-object"),
+        pytest.param("[" * 99_999, False, id="nested"),
+    ],
+)
+def test_a_fold_counts_as_complete_only_with_what_fits(change, taken, tmp_path):
+    from types import SimpleNamespace
+
+    from folds import _complete_fold
+
+    samples = [SimpleNamespace(name="a.wav", label=0), SimpleNamespace(name="b.wav", label=1)]
+    corpus = SimpleNamespace(samples={"test": samples}, classes={"A": 0, "B": 1})
+    content = {
+        "clips": {"train": 3},
+        "names": ["a.wav", "b.wav"],
+        "labels": [0, 1],
+        "probabilities": [[1, 0], [0.25, 0.75]],
+    }
+    if isinstance(change, dict):
+        change = content | change
+    text = change if isinstance(change, str) else json.dumps(change)
+    (tmp_path / "predictions.json").write_text(text)
+    (tmp_path / "ANIMAL-SPOT.pk").touch()
+    found = _complete_fold(tmp_path, 0, corpus)
+    assert (found is not None) == taken
+    if taken:
+        assert found.predictions == [0, 1]

@@ -97,6 +97,8 @@ class ClipEmbedder:
         found = self._memory.get(sample.digest)
         if found is None and self._cache is not None:
             found = self._cache.get(sample.digest)
+            if found is not None and found.shape != (self._pipeline.model.info.dim,):
+                found = None  # made by something else
         if found is None:
             found = self._pipeline.embed_clip(self._read(sample), self._sequence_len_ms)
             if self._cache is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -49,10 +50,9 @@ class _FileCache:
         return self.folder / f"{key.hexdigest()}.{self.suffix}"
 
     def _read(self, clip_digest: str, unpack: Callable[[bytes], Any]) -> Any | None:
+        path = self.path_of(clip_digest)
         try:
-            return unpack(self.path_of(clip_digest).read_bytes())
-        except FileNotFoundError:
-            return None
+            return unpack(path.read_bytes()) if path.is_file() else None
         except (OSError, ValueError, struct.error):
             return None  # cut off or overwritten: made again
 
@@ -101,10 +101,19 @@ class FeatureCache(_FileCache):
         if config.channel != MIX:
             settings["channel"] = config.channel
         super().__init__(folder, settings)
+        self._band = settings["band"]
+        self._n_stft_bins = config.n_fft // 2 + 1
 
     def get(self, clip_digest: str) -> PowerBand | None:
-        """Return a kept band; None if there is none or its file is damaged."""
-        return self._read(clip_digest, _unpack)
+        """Return a kept band; None if there is none or its file is damaged or does not fit."""
+        band = self._read(clip_digest, _unpack)
+        if band is None:
+            return None
+        n_frames, n_bins = band.values.shape
+        limits = (band.first_bin, band.first_bin + n_bins)
+        is_level = math.isfinite(band.median) and band.median >= 0
+        fits = n_frames and limits == tuple(self._band) and band.n_stft_bins == self._n_stft_bins
+        return band if fits and is_level else None
 
     def put(self, clip_digest: str, band: PowerBand) -> None:
         """Keep a band."""
@@ -127,9 +136,10 @@ class EmbeddingCache(_FileCache):
 
     def get(self, clip_digest: str) -> np.ndarray | None:
         """Return a kept embedding ``(dim,)``; None if there is none or its file is damaged."""
-        return self._read(
+        found = self._read(
             clip_digest, lambda content: np.frombuffer(_checked(content), "<f4").copy()
         )
+        return found if found is not None and np.isfinite(found).all() else None
 
     def put(self, clip_digest: str, embedding: np.ndarray) -> None:
         """Keep an embedding."""
