@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from footprints.calibration import UNKNOWN
+from footprints.text import csv_of
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,21 @@ def rank(
     return ranking[0][0] if certain else UNKNOWN, certain, ranking
 
 
-def answers_csv(answers: Sequence[Answer], top_k: int) -> str:
-    """Write answers as a table, one line a photo."""
+def answers_csv(answers: Sequence[Answer], top_k: int, note: str = "") -> str:
+    """Write answers as a table, one line a photo; the note, on the model, ends each line."""
     header = ["photo", "answer", "probability"]
     header += [f"{what}_{k}" for k in range(1, top_k + 1) for what in ("class", "probability")]
-    header += ["print_found", "detection_confidence", "x1", "y1", "x2", "y2", "width", "height"]
+    header += [
+        "print_found",
+        "detection_confidence",
+        "x1",
+        "y1",
+        "x2",
+        "y2",
+        "width",
+        "height",
+        "note",
+    ]
     rows = []
     for answer in answers:
         ranking = [cell for name, p in answer.ranking for cell in (name, f"{p:.4f}")]
@@ -107,14 +116,16 @@ def answers_csv(answers: Sequence[Answer], top_k: int) -> str:
                 *(f"{value:.1f}" for value in answer.box_xyxy),
                 answer.width,
                 answer.height,
+                note,
             ]
         )
-    return _csv(header, rows)
+    return csv_of([header, *rows])
 
 
 def failures_csv(failures: Sequence[Failure]) -> str:
     """Write what could not be used as a table; the header alone if there is nothing."""
-    return _csv(["photo", "reason"], [[failure.name, failure.reason] for failure in failures])
+    rows = [[failure.name, failure.reason] for failure in failures]
+    return csv_of([["photo", "reason"], *rows])
 
 
 def screen_table(answers: Sequence[Answer], most: int | None = None) -> str:
@@ -146,11 +157,3 @@ def summary(answers: Sequence[Answer]) -> str:
 
 def _rounded(number: float | None) -> float | None:
     return None if number is None else round(float(number), 6)
-
-
-def _csv(header: list[str], rows: list[list[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

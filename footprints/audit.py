@@ -16,8 +16,8 @@ from typing import Any
 
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.files import write_json
-from footprints.folders import FiledPhoto, list_photos
-from footprints.photos import TRAITS, PhotoFacts, inspect_photo
+from footprints.folders import FiledPhoto, list_photos, mistaken_names
+from footprints.photos import TRAITS, PhotoFacts, counted, inspect_photo, suffix_of
 from footprints.progress import available_cores, progress
 from footprints.similarity import (
     DEFAULT_MAX_DISTANCE,
@@ -119,15 +119,15 @@ def audit(folder: Path, max_distance: int = DEFAULT_MAX_DISTANCE, threads: int =
         What was found, fit for JSON: ``photos``, ``usable`` (numbers), ``classes`` (usable photos
         by class and part), ``formats``, ``unusable`` (photo, reason), ``traits`` (photos by
         ``photos.TRAITS``), ``exact_duplicates`` and ``near_duplicates`` (groups with their
-        photos, classes, parts), ``misplaced`` (outside of a class), ``ignored`` (other files).
+        photos, classes, parts), ``misplaced`` (outside of a class), ``mistaken_names`` (of
+        classes), ``unused`` (other files with the reason) and ``ignored`` (their numbers).
 
     Raises:
         UserError: If there is no such folder, or no photo in it.
     """
     listing = list_photos(folder)
     if not listing.photos:
-        others = ", ".join(f"{n} {suffix}" for suffix, n in listing.ignored.items())
-        there = f" (other files: {others})" if others else ""
+        there = f" (other files: {counted(listing.unused)})" if listing.unused else ""
         raise UserError(f"{printable(folder)}: no photos in it{there}")
     seen = _look_at_all(listing.photos, threads)
     usable = [one for one in seen if one.facts.problem is None]
@@ -158,7 +158,12 @@ def audit(folder: Path, max_distance: int = DEFAULT_MAX_DISTANCE, threads: int =
         "near_duplicates": _duplicates(with_picture, alike, of_different_files=True),
         "max_distance": max_distance,
         "misplaced": [one.name for one in seen if one.photo.label is None],
-        "ignored": listing.ignored,
+        "mistaken_names": mistaken_names(listing),
+        "unused": [
+            {"file": printable(listing.source_of(one.path)), "reason": one.reason}
+            for one in listing.unused
+        ],
+        "ignored": dict(sorted(Counter(suffix_of(one) for one in listing.unused).items())),
     }
 
 
@@ -220,9 +225,11 @@ def _screen(report: dict[str, Any]) -> str:
             [", ".join(group["photos"]) for group in groups],
         )
     lines += _listed("not in the folder of a class", report["misplaced"], shown=3)
+    lines += _listed("class names to be put right", report["mistaken_names"])
     if report["ignored"]:
         others = ", ".join(f"{n} {suffix}" for suffix, n in report["ignored"].items())
-        lines.append(f"other files, ignored: {others}")
+        reasons = [f"{one['file']}: {one['reason']}" for one in report["unused"]]
+        lines += _listed(f"other files, not used ({others})", reasons, shown=3)
     return "\n".join(lines)
 
 

@@ -2,11 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+
+from footprints.typed import as_number, as_whole
 
 UNKNOWN = "unknown"
 DEFAULT_THRESHOLD = 0.5  # where a calibrated answer is as likely right as wrong
 _LEAST = 10  # right answers, and wrong ones, that a threshold of our own choice needs
+LEAST_PHOTOS = 50  # of validation; fewer say little of a model
+
+
+def least_threshold(n_classes: int) -> float:
+    """Return the least sensible threshold: a quarter of the way from chance to certainty.
+
+    By chance a class has the probability ``1 / n_classes``; an answer little above it is a guess,
+    whatever validation made of it.
+    """
+    chance = 1 / n_classes
+    return chance + (1 - chance) / 4
+
+
+def threshold_in_use(metadata: Mapping[str, Any]) -> float:
+    """Return the threshold of a model: the one in its file, but no guess is certain.
+
+    Args:
+        metadata: What the model's file says: ``classes``, ``threshold``.
+    """
+    chosen = metadata.get("threshold")
+    chosen = DEFAULT_THRESHOLD if chosen is None else float(chosen)
+    return max(chosen, least_threshold(len(metadata["classes"])))
+
+
+def weakness(metadata: Mapping[str, Any]) -> str | None:
+    """Say in one sentence why little is to be made of a model's answers, or None.
+
+    A model is weak if its validation has fewer than ``LEAST_PHOTOS`` photos, or if the share of
+    right answers there might, at the lower end of its 95 % interval, be below
+    ``least_threshold``.
+
+    Args:
+        metadata: What the model's file says: ``classes`` and ``validation`` with ``photos`` and
+            ``accuracy``. Files without it are not judged.
+    """
+    from footprints.metrics import wilson_interval
+
+    validation = metadata.get("validation")
+    if not isinstance(validation, Mapping):
+        return None
+    try:
+        n = as_whole(validation.get("photos"), 1)
+        share = as_number(validation.get("accuracy"), 0, 1)
+    except ValueError:
+        return None
+    chance = 1 / len(metadata["classes"])
+    low, _ = wilson_interval(share * n, n)
+    said = f"{share:.0%} of {n} validation photos were right, by chance {chance:.0%} would be"
+    if low < least_threshold(len(metadata["classes"])):
+        return f"weak model: {said}; take its answers for guesses"
+    if n < LEAST_PHOTOS:
+        return f"weak model: {said}, and {n} photos are too few to tell; collect more"
+    return None
+
+
+def is_unknown(name: str) -> bool:
+    """Tell whether the name of a class reads like the answer "unknown"."""
+    return name.strip().casefold() == UNKNOWN
 
 
 def calibrated(probabilities: np.ndarray, temperature: float) -> np.ndarray:
@@ -49,12 +112,13 @@ def choose_threshold(probabilities: np.ndarray, labels: np.ndarray) -> float | N
         labels: Their true classes as numbers, shape ``(photos,)``.
 
     Returns:
-        A number from 0 to 1; None if there are fewer than 10 right or 10 wrong answers to go by.
+        A number from ``least_threshold`` to 1; None if there are fewer than 10 right or 10 wrong
+        answers, or than ``LEAST_PHOTOS`` photos, to go by.
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
     best = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == np.asarray(labels)
-    if min(right.sum(), (~right).sum()) < _LEAST:
+    if min(right.sum(), (~right).sum()) < _LEAST or len(right) < LEAST_PHOTOS:
         return None
     order = np.argsort(-best, kind="stable")
     kept_right = np.cumsum(right[order]) / right.sum()
@@ -66,4 +130,5 @@ def choose_threshold(probabilities: np.ndarray, labels: np.ndarray) -> float | N
     if gain[at] <= 0:  # the probabilities say nothing
         return None
     below = best[order][at + 1] if at + 1 < len(order) else 0.0
-    return float((best[order][at] + below) / 2)
+    chosen = float((best[order][at] + below) / 2)
+    return max(chosen, least_threshold(probabilities.shape[1]))

@@ -17,9 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from footprints.errors import run
+from footprints.guard import without_current_folder
 
+# With -c the current folder comes first in the search path, until our own takes its place.
 _START = (
-    "import sys; sys.path[:] = [sys.argv.pop(1), *filter(None, sys.path)]; "
+    "import sys; n = int(sys.argv[1]); sys.path[:], sys.argv[1:] = sys.argv[2:n], sys.argv[n:]; "
     "from footprints.child import main; sys.exit(main())"
 )
 _SECONDS_TO_END = 10.0
@@ -35,11 +37,11 @@ def run_step(step: str, flags: Sequence[object]) -> int:
     Returns:
         Its exit status; 1 where a signal ended it.
     """
-    root = str(Path(__file__).resolve().parent.parent)
+    given = os.environ.get("PYTHONPATH", "")
+    places = [str(Path(__file__).resolve().parent.parent), *without_current_folder(sys.path, given)]
+    command = [sys.executable, "-c", _START, str(len(places) + 2), *places, step, *map(str, flags)]
     sys.stdout.flush()
-    process = subprocess.Popen(
-        [sys.executable, "-c", _START, root, step, *map(str, flags)], stdin=subprocess.PIPE
-    )
+    process = subprocess.Popen(command, stdin=subprocess.PIPE)
     try:
         status = process.wait()
     except BaseException:  # Ctrl-C reaches both; let it put its things in order

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from footprints import crops
-from footprints.calibration import calibrated
+from footprints.calibration import calibrated, is_unknown
 from footprints.errors import UserError
 from footprints.photos import photo_from_array
 from footprints.scales import DEFAULT_SCALES, are_scales, mean_over_scales, scales_of
@@ -151,6 +151,11 @@ def read_model_metadata(path: str | Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: does not say what its classes are; use a file of footprints.train or "
             "footprints.export"
+        )
+    if twins := [name for name in classes if is_unknown(name)]:
+        raise UserError(
+            f"{path}: has a class {twins[0]!r}, so its answers could not be told from "
+            '"unknown"; rename the folder of its photos, prepare and train again'
         )
     if (
         not are_scales(metadata.get("scales", list(DEFAULT_SCALES)))

@@ -84,8 +84,7 @@ def crop_name(source: str, key: str) -> str:
 
 def pending_changes(folder: Path, wanted: Mapping[str, Path], folders: list[str]) -> bool:
     """Tell whether ``lay_out`` would change anything; same arguments and errors."""
-    present = _present(folder)
-    if set(present) != set(wanted) or any(not (folder / name).is_dir() for name in folders):
+    if set(present(folder)) != set(wanted) or any(not (folder / name).is_dir() for name in folders):
         return True
     return any(not _is_copy(folder / name, crop) for name, crop in wanted.items())
 
@@ -103,7 +102,7 @@ def lay_out(folder: Path, wanted: Mapping[str, Path], folders: list[str]) -> Non
     Raises:
         UserError: If there are files of others, or links to folders, where crops belong.
     """
-    for name in _present(folder):
+    for name in present(folder):
         if name not in wanted or not _is_copy(folder / name, wanted[name]):
             (folder / name).unlink()
     for name in folders:
@@ -124,7 +123,7 @@ def lay_out(folder: Path, wanted: Mapping[str, Path], folders: list[str]) -> Non
                     place.rmdir()
 
 
-def _present(folder: Path) -> list[str]:
+def present(folder: Path) -> list[str]:
     """List the crops that lie in ``<part>/<class>/`` of a set's folder."""
     refuse_links(folder, folder.parent)
     found = []

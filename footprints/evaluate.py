@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from footprints import files, metrics
+from footprints.calibration import threshold_in_use, weakness
 from footprints.errors import UserError, run
+from footprints.results import Results, add_replace_flag
 from footprints.scales import scales_of
+from footprints.text import csv_of
 from footprints.views import mean_over_views
+
+if TYPE_CHECKING:
+    from footprints.prepared import PreparedSet
+
+RESULTS = ("confusion.csv", "confusion.png", "predictions.csv", "scores.json")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--output_dir", type=Path, required=True, help="scores, predictions, confusion matrix")
     add("--batch_size", type=int, default=64, help="photos at a time (default: %(default)s)")
     add("--seed", type=int, default=0, help="of the bootstrap intervals (default: %(default)s)")
+    add_replace_flag(parser)
     return parser
 
 
@@ -49,8 +56,6 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.batch_size < 1 or args.seed < 0:
         parser.error("--batch_size must be at least 1, --seed at least 0")
-    if args.output_dir.exists() and not args.output_dir.is_dir():
-        raise UserError(f"{args.output_dir}: is a file; give a folder as --output_dir")
     from footprints.model import read_metadata
     from footprints.prepared import open_set
 
@@ -64,6 +69,14 @@ def main(argv: list[str] | None = None) -> int:
             f"{args.data_dir} have {prepared.image_size}"
         )
 
+    with files.output_folder(args.output_dir):
+        results = Results(args.output_dir, RESULTS, args.replace_edited)
+        return _evaluate(args, facts, prepared, results)
+
+
+def _evaluate(
+    args: argparse.Namespace, facts: dict[str, Any], prepared: PreparedSet, results: Results
+) -> int:
     from footprints.loader import CropLoader
     from footprints.model import load_model
 
@@ -80,10 +93,11 @@ def main(argv: list[str] | None = None) -> int:
         "scales": list(saved.scales),
         "views": saved.views,
         "note": _NOTES[args.split],
-        "threshold": saved.threshold,
+        "weakness": weakness(facts),
+        "threshold": threshold_in_use(facts),
         **scores,
     }
-    _write(args.output_dir, scores, raw, labels, prepared.parts[args.split].paths, args)
+    _write(results, scores, raw, labels, prepared.parts[args.split].paths, args)
     print(table(scores))
     return 0
 
@@ -224,6 +238,8 @@ def table(scores: dict[str, Any]) -> str:
         f"({_figure(scores['expected_calibration_error_uncalibrated'])} before the temperature "
         f"{scores['temperature']:.2f})",
     ]
+    if scores.get("weakness"):
+        lines.append(f"note: {scores['weakness']}")
     if scores["most_confused"]:
         lines += ["", "most confused (is, named as, photos)"]
         for pair in scores["most_confused"][:5]:
@@ -232,7 +248,7 @@ def table(scores: dict[str, Any]) -> str:
 
 
 def _write(
-    folder: Path,
+    results: Results,
     scores: dict[str, Any],
     raw: np.ndarray,
     labels: np.ndarray,
@@ -246,9 +262,9 @@ def _write(
     classes, matrix = scores["classes"], np.array(scores["confusion"])
     rows = [["is \\ named as", *classes]]
     rows += [[name, *counts] for name, counts in zip(classes, matrix.tolist(), strict=True)]
-    files.write_text(folder / "confusion.csv", _csv(rows))
+    results.write_text("confusion.csv", csv_of(rows))
     title = f"{args.model.name}, {args.split}, {len(labels)} photos"
-    files.write_bytes(folder / "confusion.png", confusion_png(matrix, classes, title))
+    results.write("confusion.png", confusion_png(matrix, classes, title))
     probabilities = calibrated(raw, scores["temperature"])
     rows = [["crop", "is", "right", *(f"{w}_{k}" for k in (1, 2, 3) for w in ("class", "p"))]]
     for path, label, row in zip(paths, labels, probabilities, strict=True):
@@ -256,14 +272,8 @@ def _write(
         answers = [value for i in best for value in (classes[i], f"{row[i]:.4f}")]
         crop = path.relative_to(args.data_dir).as_posix()
         rows.append([crop, classes[label], int(best[0] == label), *answers])
-    files.write_text(folder / "predictions.csv", _csv(rows))
-    files.write_json(folder / "scores.json", scores)
-
-
-def _csv(rows: list[list[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    results.write_text("predictions.csv", csv_of(rows))
+    results.write_json("scores.json", scores)
 
 
 def _figure(value: float | None) -> str:

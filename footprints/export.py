@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from footprints import crops
+from footprints.calibration import threshold_in_use
 from footprints.classifier import METADATA_KEY, METADATA_NAME, Classifier, read_model_metadata
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.files import sha256_of, write_bytes, write_json
@@ -184,10 +185,11 @@ def _facts(
         "format": name,
         "classes": classifier.classes,
         "temperature": classifier.temperature,
-        "threshold": classifier.threshold,
+        "threshold": threshold_in_use(metadata),
         "image_size": side,
         "scales": list(classifier.scales),
         "views": classifier.views,
+        "validation": metadata.get("validation"),
         "settings": metadata.get("settings"),
         "backbone": metadata.get("backbone"),
         "stage": metadata.get("stage"),

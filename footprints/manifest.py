@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 from footprints.crop_store import crop_key
+from footprints.text import text_of_cell
 from footprints.typed import as_flag, as_number, as_numbers, as_text, as_whole, json_object
 
 MANIFEST_COLUMNS = (
@@ -191,16 +189,11 @@ class Journal:
             self._sizes.add((record.size, record.recipe))
 
 
-def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table as CSV text with a head."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return table.getvalue()
-
-
 def read_manifest(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a manifest, or of ``left_out.csv``, as written."""
+    """Return the rows of a manifest, or of ``left_out.csv``, with the texts that were meant."""
     with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    return [
+        {key: text_of_cell(text) if isinstance(text, str) else "" for key, text in row.items()}
+        for row in rows
+    ]

@@ -16,7 +16,7 @@ import numpy as np
 from footprints.calibration import calibrated
 
 Z_95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
-TEMPERATURE_RANGE = (0.2, 10.0)  # a few perfectly answered photos must not end in a certain 1.0
+TEMPERATURE_RANGE = (0.1, 10.0)  # that are looked through
 _TINY = 1e-12
 
 
@@ -212,7 +212,8 @@ def negative_log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> fl
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Find the temperature with the least negative log likelihood (Guo et al. 2017).
 
-    ``footprints.calibration.calibrated`` applies it.
+    Where all photos are right there is none: the surer the better, for ever. Then, and where
+    nothing is better, it is 1. ``footprints.calibration.calibrated`` applies it.
 
     Args:
         probabilities: ``(n, classes)`` of validation photos, uncalibrated.
@@ -223,15 +224,17 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """
     from scipy.optimize import minimize_scalar
 
-    if not len(labels):
+    labels = np.asarray(labels)
+    if not len(labels) or (np.asarray(probabilities).argmax(1) == labels).all():
         return 1.0
     found = minimize_scalar(
         lambda log_t: negative_log_likelihood(calibrated(probabilities, math.exp(log_t)), labels),
         bounds=tuple(math.log(t) for t in TEMPERATURE_RANGE),
         method="bounded",
-        options={"xatol": 1e-5},
+        options={"xatol": 1e-6},
     )
-    return math.exp(float(found.x))
+    better = found.fun < negative_log_likelihood(probabilities, labels)
+    return math.exp(float(found.x)) if better else 1.0
 
 
 def baselines(support: np.ndarray) -> dict[str, dict[str, float]]:

@@ -14,9 +14,10 @@ from typing import Any
 
 from footprints.child import run_step
 from footprints.errors import STATUS_SOME_FAILED, UserError
-from footprints.folders import list_photos, printable
+from footprints.folders import list_photos
 from footprints.manifest import read_manifest
 from footprints.settings import Settings
+from footprints.text import printable
 
 PHOTOS = {  # of each stage, from the current folder on
     "oat": Path("data/OpenAnimalTracks_spokay/cropped_imgs"),

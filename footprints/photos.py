@@ -17,7 +17,8 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from PIL import Image, ImageChops
 
 from footprints.jpeg import decode_strictly
 from footprints.picture_ends import has_end, is_followed_by_another
+from footprints.text import printable
 
 MIN_SIDE = 16  # pixels; anything smaller is an icon
 _SMALL_SIDE = 64  # pixels; hardly enough for a print
@@ -45,7 +47,15 @@ _SUFFIXES_OF = {
     "AVIF": {".avif"},
 }
 _HEIC_SUFFIXES = {".heic", ".heif", ".hif"}  # refused with advice, rather than overlooked
-PHOTO_SUFFIXES = frozenset(set().union(*_SUFFIXES_OF.values()) | _HEIC_SUFFIXES)
+RAW_SUFFIXES = {  # what the sensors of cameras saw; refused with advice too
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".gpr", ".iiq", ".kdc", ".mos",
+    ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw",
+    ".x3f",
+}  # fmt: skip
+_READABLE_SUFFIXES = frozenset(set().union(*_SUFFIXES_OF.values()))
+PHOTO_SUFFIXES = _READABLE_SUFFIXES | _HEIC_SUFFIXES | RAW_SUFFIXES
+_FILM_SUFFIXES = {".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm"}
+_RAW = "RAW photo; save it as JPEG with the camera's program"
 
 _ORIENTATION_TAG = 0x0112
 _TURN = {  # EXIF orientation -> what makes the stored picture upright
@@ -110,6 +120,48 @@ TRAITS = {
 }
 
 
+@dataclass(frozen=True)
+class UnusedFile:
+    """A file among photos that is not used; ``reason`` says why, and what would help."""
+
+    path: Path
+    reason: str
+
+
+def sort_out(files: list[Path]) -> tuple[list[Path], list[UnusedFile]]:
+    """Tell photos from other files by their suffixes.
+
+    Photos that cannot be used by their kind (HEIC, RAW) are among the photos, so that they fail by
+    name; but a RAW photo is no loss where its JPEG, or the like, lies beside it.
+    """
+    photos, unused = [], []
+    readable = {
+        path.with_suffix(""): path for path in files if path.suffix.lower() in _READABLE_SUFFIXES
+    }
+    for path in files:
+        suffix, twin = path.suffix.lower(), readable.get(path.with_suffix(""))
+        if suffix in RAW_SUFFIXES and twin is not None:
+            unused.append(UnusedFile(path, f"RAW photo; {twin.name} beside it is used"))
+        elif suffix in PHOTO_SUFFIXES:
+            photos.append(path)
+        elif suffix in _FILM_SUFFIXES:
+            unused.append(UnusedFile(path, "a film; save pictures of it as photos"))
+        else:
+            unused.append(UnusedFile(path, "no photo by its name"))
+    return photos, unused
+
+
+def counted(unused: Iterable[UnusedFile]) -> str:
+    """Count files that are not used by their suffixes, as ``12 .nef, 1 .txt``."""
+    suffixes = Counter(suffix_of(one) for one in unused)
+    return ", ".join(f"{n} {suffix}" for suffix, n in sorted(suffixes.items()))
+
+
+def suffix_of(one: UnusedFile) -> str:
+    """Return the kind of a file, from its name."""
+    return printable(one.path.suffix.lower()) or "no suffix"
+
+
 def find_photos(folder: Path) -> list[Path]:
     """Return the files below a folder that have a photo's suffix, in order of their names.
 
@@ -120,7 +172,7 @@ def find_photos(folder: Path) -> list[Path]:
         NotADirectoryError: If ``folder`` is no folder.
         OSError: If a folder cannot be listed.
     """
-    return [path for path in walk(folder) if path.suffix.lower() in PHOTO_SUFFIXES]
+    return sort_out(walk(folder))[0]
 
 
 def walk(folder: Path) -> list[Path]:
@@ -235,7 +287,8 @@ def read_file(path: Path) -> bytes:
     """Return a photo's bytes.
 
     Raises:
-        PhotoError: If there is no regular, readable, non-empty file of at most ``MAX_BYTES``.
+        PhotoError: If there is no regular, readable, non-empty file of at most ``MAX_BYTES``, or
+            it is a RAW photo by its name.
     """
     try:
         status = os.stat(path)
@@ -245,6 +298,8 @@ def read_file(path: Path) -> bytes:
             raise PhotoError("not a regular file")
         if status.st_size == 0:
             raise PhotoError("empty file")
+        if Path(path).suffix.lower() in RAW_SUFFIXES:
+            raise PhotoError(_RAW)
         if status.st_size > MAX_BYTES:
             raise PhotoError(f"larger than {MAX_BYTES >> 30} GB")
         data = Path(path).read_bytes()
@@ -274,12 +329,21 @@ def _open(data: bytes) -> Image.Image:
             image = Image.open(io.BytesIO(data), formats=_formats())
     except Exception as error:  # decoders of foreign bytes raise almost anything
         raise PhotoError(_reason_for_unknown(data, error)) from None
+    if image.format == "TIFF" and _is_raw(image, data):  # of which only the preview can be read
+        raise PhotoError(_RAW)
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise PhotoError(f"{width} x {height} pixels are more than {MAX_PIXELS // 10**6} million")
     if min(width, height) < MIN_SIDE:
         raise PhotoError(f"tiny: {width} x {height} pixels, {MIN_SIDE} a side are needed")
     return image
+
+
+def _is_raw(image: Image.Image, data: bytes) -> bool:
+    """Tell a camera's own format, all of which are kinds of TIFF, under whatever name."""
+    tags = image.tag_v2
+    is_preview = bool(tags.get(254, 0) & 1)  # NewSubfileType: reduced resolution
+    return data[8:10] == b"CR" or 50706 in tags or (is_preview and 330 in tags)
 
 
 def _decode(image: Image.Image, data: bytes) -> np.ndarray:

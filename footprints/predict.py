@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,28 @@ from footprints.answers import (
     screen_table,
     summary,
 )
-from footprints.calibration import DEFAULT_THRESHOLD
+from footprints.calibration import DEFAULT_THRESHOLD, threshold_in_use, weakness
 from footprints.classifier import BATCH, Classifier, read_model_metadata
 from footprints.crop_pool import CropPool, Job, Result
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
-from footprints.files import sha256_of, write_bytes, write_json, write_text
-from footprints.photos import PhotoError, find_photos, load_photo
+from footprints.files import output_folder, sha256_of, write_bytes
+from footprints.photos import (
+    PHOTO_SUFFIXES,
+    PhotoError,
+    UnusedFile,
+    counted,
+    load_photo,
+    sort_out,
+    walk,
+)
 from footprints.progress import progress, warn
+from footprints.results import Results, add_replace_flag
 from footprints.scales import scales_of
 from footprints.settings import Settings
 from footprints.text import printable
 
 RESULTS = "predictions.json"
+TABLES = (RESULTS, "predictions.csv", "failed_photos.csv")
 PICTURES = "annotated"
 _SCREEN_LINES = 40  # where the rest is in a file
 _CROP_FLAGS = ("conf_threshold", "iou_threshold", "margin", "min_crop_side", "ranking")
@@ -88,6 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=_cores(),
         help="processes that read photos and find prints (default: one a core, here %(default)s)",
     )
+    add_replace_flag(parser)
     group = parser.add_argument_group("crops (leave them as the model was trained)")
     for setting in fields(Settings):
         if setting.name in _CROP_FLAGS:
@@ -116,11 +127,34 @@ def main(argv: list[str] | None = None) -> int:
     settings = _settings(args, metadata, parser)
     threshold = _threshold(args.threshold, metadata)
     detector = _detector(args.detector)
-    root, photos = _photos(args.photos, args.output_dir)
-    if args.output_dir is not None:
-        _check_output(args.output_dir, photos)
-    top_k = min(args.top_k, len(metadata["classes"]))
+    root, photos, unused = _photos(args.photos, args.output_dir)
+    request = _Request(args, photos, root, unused, metadata, settings, threshold, detector)
+    if args.output_dir is None:
+        return _predict(request, None)
+    _check_output(args.output_dir)
+    with output_folder(args.output_dir, PICTURES):
+        return _predict(request, Results(args.output_dir, TABLES, args.replace_edited))
 
+
+@dataclass(frozen=True)
+class _Request:
+    """What a run is to do, after all checks."""
+
+    args: argparse.Namespace
+    photos: list[Path]
+    root: Path
+    unused: list[UnusedFile]
+    metadata: dict[str, Any]
+    settings: Settings
+    threshold: float
+    detector: Path | None
+
+
+def _predict(request: _Request, results: Results | None) -> int:
+    """Name all photos, write and report the answers."""
+    args, root, metadata = request.args, request.root, request.metadata
+    detector, photos = request.detector, request.photos
+    top_k = min(args.top_k, len(metadata["classes"]))
     answers: list[Answer] = []
     failures: list[Failure] = []
     complete = False
@@ -128,14 +162,14 @@ def main(argv: list[str] | None = None) -> int:
     with_photo = "photo" in scales_of(metadata)
     pictures = Pictures(args.output_dir / PICTURES, root) if args.annotate else None
     try:
-        with CropPool(detector, settings, _processes(args.processes, len(photos))) as pool:
+        with CropPool(detector, request.settings, _processes(args.processes, len(photos))) as pool:
             classifier = Classifier(args.model)  # while the detectors start
             blank = [np.zeros((classifier.image_size, classifier.image_size, 3), np.uint8)]
             classifier.predict(blank, blank)  # the first call takes long
             started = time.monotonic()
-            results = pool.map(Job(photo, mode, with_photo=with_photo) for photo in photos)
-            results = progress(results, len(photos), "predict")
-            for found in classified(results, classifier, root, top_k, threshold):
+            made = pool.map(Job(photo, mode, with_photo=with_photo) for photo in photos)
+            made = progress(made, len(photos), "predict")
+            for found in classified(made, classifier, root, top_k, request.threshold):
                 if isinstance(found, Failure):
                     failures.append(found)
                     continue
@@ -149,23 +183,30 @@ def main(argv: list[str] | None = None) -> int:
     finally:
         if pictures is not None:
             pictures.close()
-        if args.output_dir is not None and (complete or answers):
-            header = {
-                "complete": complete,
-                "model": printable(args.model),
-                "model_sha256": sha256_of(args.model),
-                "detector": None if detector is None else printable(detector),
-                "detector_sha256": None if detector is None else sha256_of(detector),
-                "classes": metadata["classes"],
-                "scales": scales_of(metadata),
-                "temperature": metadata.get("temperature") or 1.0,
-                "threshold": threshold,
-                "settings": {f.name: getattr(settings, f.name) for f in fields(Settings)},
-                "photos_dir": printable(root),
-            }
-            _write(args.output_dir, header, answers, failures, top_k)
-    _report(args, answers, failures, threshold, seconds, len(photos))
+        if results is not None and (complete or answers):
+            others = [Failure(_name(one.path, root), one.reason) for one in request.unused]
+            _write(results, _header(request, complete), answers, failures, others, top_k)
+    _report(request, answers, failures, seconds)
     return STATUS_SOME_FAILED if failures else 0
+
+
+def _header(request: _Request, complete: bool) -> dict[str, Any]:
+    """Return what predictions.json says of the run."""
+    metadata, detector, settings = request.metadata, request.detector, request.settings
+    return {
+        "complete": complete,
+        "model": printable(request.args.model),
+        "model_sha256": sha256_of(request.args.model),
+        "detector": None if detector is None else printable(detector),
+        "detector_sha256": None if detector is None else sha256_of(detector),
+        "classes": metadata["classes"],
+        "scales": scales_of(metadata),
+        "temperature": metadata.get("temperature") or 1.0,
+        "threshold": request.threshold,
+        "note": weakness(metadata),
+        "settings": {f.name: getattr(settings, f.name) for f in fields(Settings)},
+        "photos_dir": printable(request.root),
+    }
 
 
 def classified(
@@ -274,22 +315,24 @@ class Pictures:
             detection_confidence=answer.detection_confidence,
         )
         target = picture_path(self.folder, answer.source, self.root)
-        if not target.parent.resolve().is_relative_to(self.folder.resolve()):
-            raise UserError(f"{target.parent}: leads out of the output folder; remove the link")
         write_bytes(target, jpeg_bytes(picture))
         return None
 
 
 def picture_path(folder: Path, source: Path, root: Path) -> Path:
-    """Return where a photo's annotated copy goes: no two photos share one.
+    """Return where a photo's annotated copy goes, a JPEG: no two photos share one.
 
-    ``day1/a.png`` becomes ``day1/a.png.jpg``: the suffix stays, since ``a.jpg`` may lie beside it.
+    ``day1/a.jpg`` keeps its name; ``day1/a.png`` becomes ``day1/a.png.jpg``, since ``a.jpg`` may
+    lie beside it, and so does a name that could be taken for one of these.
     """
     inside = source.relative_to(root)
     name = inside.name
     if len(os.fsencode(name)) > 200:  # names end at 255 bytes
-        name = f"{name[:40]}_{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
-    return folder / inside.parent / f"{name}.jpg"
+        name = f"{name[:40]}_{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.png"
+    path = Path(name)
+    is_jpeg = path.suffix.lower() in (".jpg", ".jpeg")
+    keeps_it = is_jpeg and Path(path.stem).suffix.lower() not in PHOTO_SUFFIXES
+    return folder / inside.parent / (name if keeps_it else f"{name}.jpg")
 
 
 def _processes(given: int, n_photos: int) -> int:
@@ -326,8 +369,7 @@ def _settings(
 def _threshold(given: float | None, metadata: dict[str, Any]) -> float:
     if given is not None:
         return given
-    chosen = metadata.get("threshold")
-    return DEFAULT_THRESHOLD if chosen is None else float(chosen)
+    return threshold_in_use(metadata)
 
 
 def _detector(given: str) -> Path | None:
@@ -342,69 +384,76 @@ def _detector(given: str) -> Path | None:
     return path
 
 
-def _photos(given: Path, output_dir: Path | None) -> tuple[Path, list[Path]]:
-    """List the photos and the folder that they are named relative to.
+def _photos(given: Path, output_dir: Path | None) -> tuple[Path, list[Path], list[UnusedFile]]:
+    """Return the folder that photos are named relative to, the photos, and other files there.
 
-    Pictures that an earlier run drew into the output folder are no photos of the user's.
+    What an earlier run wrote into the output folder is none of the user's.
     """
     if given.is_dir():
-        photos = find_photos(given)
+        files = walk(given)
         if output_dir is not None:
-            drawn = (output_dir / PICTURES).resolve()
-            photos = [path for path in photos if not path.resolve().is_relative_to(drawn)]
+            ours = [(output_dir / name).resolve() for name in (PICTURES, *TABLES)]
+            files = [path for path in files if not _is_below(path.resolve(), ours)]
+        photos, unused = sort_out(files)
         if not photos:
-            raise UserError(f"{given}: no photo is in this folder, nor in the folders in it")
-        return given, photos
+            there = f" (other files: {counted(unused)})" if unused else ""
+            raise UserError(f"{given}: no photo is in this folder, nor in the folders in it{there}")
+        return given, photos, unused
     if not given.exists():
         raise UserError(f"{given}: no such photo or folder")
-    return given.parent, [given]
+    return given.parent, [given], []
 
 
-def _check_output(output_dir: Path, photos: list[Path]) -> None:
-    """Refuse to write among files that are not ours."""
-    if output_dir.exists() and not output_dir.is_dir():
-        raise UserError(f"{output_dir}: is a file; --output_dir must be a folder")
+def _is_below(path: Path, places: list[Path]) -> bool:
+    return any(path == place or place in path.parents for place in places)
+
+
+def _check_output(output_dir: Path) -> None:
+    """Refuse to draw pictures among files that are not ours."""
     drawn = output_dir / PICTURES
-    if drawn.is_symlink():
-        raise UserError(f"{drawn}: is a link; remove it or choose another --output_dir")
     ours = (output_dir / RESULTS).is_file()
-    if not ours and drawn.is_dir() and any(drawn.iterdir()):
+    if not ours and not drawn.is_symlink() and drawn.is_dir() and any(drawn.iterdir()):
         raise UserError(f"{drawn}: holds files of yours; choose another --output_dir")
-    output_dir.mkdir(parents=True, exist_ok=True)
 
 
 def _write(
-    output_dir: Path,
+    results: Results,
     header: dict[str, Any],
     answers: list[Answer],
     failures: list[Failure],
+    others: list[Failure],
     top_k: int,
 ) -> None:
     failed = [{"photo": failure.name, "reason": failure.reason} for failure in failures]
     records = [answer.record() for answer in answers]
-    write_json(output_dir / RESULTS, header | {"photos": records, "failed": failed})
-    write_text(output_dir / "predictions.csv", answers_csv(answers, top_k))
-    write_text(output_dir / "failed_photos.csv", failures_csv(failures))
+    content = {"photos": records, "failed": failed}
+    content["unused"] = [{"file": one.name, "reason": one.reason} for one in others]
+    results.write_json(RESULTS, header | content)
+    note = "weak model" if header["note"] else ""
+    results.write_text("predictions.csv", answers_csv(answers, top_k, note))
+    results.write_text("failed_photos.csv", failures_csv([*failures, *others]))
 
 
 def _report(
-    args: argparse.Namespace,
-    answers: list[Answer],
-    failures: list[Failure],
-    threshold: float,
-    seconds: float,
-    count: int,
+    request: _Request, answers: list[Answer], failures: list[Failure], seconds: float
 ) -> None:
+    args, count = request.args, len(request.photos)
     if answers:
         print(screen_table(answers, None if args.output_dir is None else _SCREEN_LINES))
         print()
-        print(f"answers: {summary(answers)} (unknown: less probable than {threshold:.2f})")
+        threshold = f"{request.threshold:.2f}"
+        print(f"answers: {summary(answers)} (unknown: less probable than {threshold})")
+        if weak := weakness(request.metadata):
+            print(f"note: {weak}")
         missed = sum(not answer.print_found for answer in answers)
         if missed and args.detector != "none":
             print(f"no print found on {missed} photos; their centre was looked at")
         elif missed:
             print("no detector: the centre of each photo was looked at")
     print(f"{count} photos in {seconds:.1f} s, {count / max(seconds, 1e-9):.1f} photos/s")
+    if request.unused:
+        where = "" if args.output_dir is None else ", see failed_photos.csv"
+        print(f"{len(request.unused)} other files are not used ({counted(request.unused)}){where}")
     if failures:
         print(f"{len(failures)} photos could not be used:")
         for failure in failures[:_SCREEN_LINES]:

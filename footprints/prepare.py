@@ -29,8 +29,9 @@ from footprints.prepare_sets import (
     recall,
     recipe_of,
 )
-from footprints.prepare_tables import Division, finish, report_shared
+from footprints.prepare_tables import TABLES, Division, finish, refuse_moved_crops, report_shared
 from footprints.progress import available_cores, progress
+from footprints.results import Results, add_replace_flag
 from footprints.scales import DEFAULT_SCALES, SCALES
 from footprints.settings import Settings
 from footprints.similarity import DEFAULT_MAX_DISTANCE, HASH_BITS
@@ -100,6 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="pictures of each photo: crop is the print; photo, which may be added, is the whole "
         "photo, made square by mirroring its edges (default: crop)",
     )
+    add_replace_flag(parser)
     crop_settings.add_flags(parser)
     return parser
 
@@ -131,6 +133,13 @@ def main(argv: list[str] | None = None) -> int:
     ):
         store = CropStore(args.output_dir / "crops")
         sets = []
+        results = {
+            name: Results(args.output_dir / name, TABLES, args.replace_edited, trusted=True)
+            for name in listings
+        }
+        if not args.replace_edited:
+            for name in listings:
+                refuse_moved_crops(args.output_dir / name)
         for name, listing in listings.items():
             mode = "whole"
             if name == "real" or args.detect_oat:
@@ -149,7 +158,7 @@ def main(argv: list[str] | None = None) -> int:
                 facts |= {"detector": printable(detector.name), "detector_sha256": detector_hash}
             if dataset.scales != DEFAULT_SCALES:
                 facts["scales"] = dataset.scales
-            finish(dataset, args.output_dir / dataset.name, division, store, facts)
+            finish(dataset, results[dataset.name], division, store, facts)
         report_shared(sets, args.max_distance)
     some_left_out = any(item.reason for dataset in sets for item in dataset.items)
     return STATUS_SOME_FAILED if some_left_out else 0

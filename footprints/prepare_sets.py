@@ -14,7 +14,7 @@ from typing import Any
 from footprints.crop_store import CropStore, crop_key
 from footprints.crop_worker import Job, Result
 from footprints.errors import UserError
-from footprints.folders import FiledPhoto, Listing, list_photos
+from footprints.folders import FiledPhoto, Listing, list_photos, mistaken_names
 from footprints.manifest import CropRecord, Journal
 from footprints.photos import PhotoError, load_photo, read_file
 from footprints.progress import warn
@@ -90,6 +90,9 @@ def list_set(name: str, folder: Path) -> Listing:
         )
     if not listing.photos:
         raise UserError(f"{printable(folder)}: no photos in it")
+    if mistakes := mistaken_names(listing):
+        more = f" (and {len(mistakes) - 1} more; footprints.audit lists all)"
+        raise UserError(f"{printable(folder)}: {mistakes[0]}{more if len(mistakes) > 1 else ''}")
     for label in sorted({photo.label for photo in listing.photos if photo.label}):
         try:
             label.encode()

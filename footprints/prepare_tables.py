@@ -9,24 +9,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from footprints.crop_store import CropStore, crop_name, lay_out, pending_changes
+from footprints.crop_store import CropStore, crop_name, lay_out, pending_changes, present
 from footprints.errors import UserError
-from footprints.files import refuse_links, write_text
 from footprints.folders import SPLITS
 from footprints.manifest import (
     LEFT_OUT_COLUMNS,
     MANIFEST_COLUMNS,
     SCALE_COLUMN,
     CropRecord,
-    csv_text,
+    read_manifest,
 )
+from footprints.photos import counted
 from footprints.prepare_sets import DataSet
 from footprints.progress import warn
+from footprints.results import Results
 from footprints.scales import folder_of
 from footprints.similarity import near_duplicate_groups
 from footprints.splits import grouped_split
-from footprints.text import printable
+from footprints.text import csv_of, printable
 
+TABLES = ("classes.json", "left_out.csv", "manifest.csv", "prepare.json")
 _SHOWN = 10  # photos named on screen; all are in the tables
 
 
@@ -40,8 +42,28 @@ class Division:
     max_distance: int
 
 
+def refuse_moved_crops(folder: Path) -> None:
+    """Make sure that the crops lie where prepare put them, as far as their names tell.
+
+    Raises:
+        UserError: Naming the first one that was removed, or moved, by hand.
+    """
+    manifest = folder / "manifest.csv"
+    if not manifest.is_file():
+        return
+    listed = {row.get("crop", "") for row in read_manifest(manifest)}
+    there = set(present(folder))
+    for names, what in ((there - listed, "moved here"), (listed - there, "removed")):
+        if names:
+            raise UserError(
+                f"{printable(folder / min(names))}: this crop was {what} by hand, and nothing was "
+                "done. To leave a photo out, or to give it another class, move the photo itself; "
+                "footprints.prepare --replace_edited puts the crops back"
+            )
+
+
 def finish(
-    dataset: DataSet, folder: Path, division: Division, store: CropStore, facts: dict[str, Any]
+    dataset: DataSet, results: Results, division: Division, store: CropStore, facts: dict[str, Any]
 ) -> None:
     """Divide a data set, lay out its crops, write its tables.
 
@@ -50,7 +72,7 @@ def finish(
 
     Args:
         dataset: With a record or a reason for each photo.
-        folder: The data set's folder in the output folder.
+        results: The tables in the data set's folder in the output folder.
         division: How to divide; of the OAT set, whose parts are given, it only finds look-alikes.
         store: Where the crops are.
         facts: What else to note down in ``prepare.json``.
@@ -59,11 +81,18 @@ def finish(
         UserError: If no photo can be used, a part would be empty, or files of others lie where
             crops belong.
     """
-    refuse_links(folder, folder.parent)
+    folder = results.folder
     folder.mkdir(exist_ok=True)
     bad = [item for item in dataset.items if item.reason]
     left_out = [(printable(item.photo.source), item.reason) for item in bad]
-    _write_if_new(folder / "left_out.csv", csv_text(LEFT_OUT_COLUMNS, left_out))
+    unused = dataset.listing.unused
+    others = [(printable(dataset.listing.source_of(one.path)), one.reason) for one in unused]
+    results.write_text("left_out.csv", csv_of([LEFT_OUT_COLUMNS, *left_out, *others]))
+    if unused:
+        print(
+            f"{dataset.name}: {len(unused)} other files are not used ({counted(unused)}), see "
+            f"{dataset.name}/left_out.csv"
+        )
     usable = dataset.usable
     if not usable:
         raise UserError(
@@ -105,8 +134,8 @@ def finish(
     tables = {
         "classes.json": json.dumps(classes, ensure_ascii=False, indent=2) + "\n",
         "prepare.json": json.dumps(facts | asdict(division), indent=2) + "\n",
-        "manifest.csv": csv_text(
-            (*MANIFEST_COLUMNS, *([SCALE_COLUMN] if several else [])), sorted(rows)
+        "manifest.csv": csv_of(
+            [(*MANIFEST_COLUMNS, *([SCALE_COLUMN] if several else [])), *sorted(rows)]
         ),
     }
     folders = [folder_of(part, scale) for scale in dataset.scales for part in parts]
@@ -117,7 +146,7 @@ def finish(
         (folder / "manifest.csv").unlink(missing_ok=True)
         lay_out(folder, wanted, class_folders)
     for name, text in tables.items():
-        _write_if_new(folder / name, text)
+        results.write_text(name, text)
     _report(dataset, splits, groups, parts, left_out)
 
 
@@ -234,11 +263,6 @@ def _names(sources: Iterable[str], shown: int = 3) -> str:
     names = [printable(source) for source in sources]
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
-
-
-def _write_if_new(path: Path, text: str) -> None:
-    if not _is_text(path, text):
-        write_text(path, text)
 
 
 def _is_text(path: Path, text: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from footprints.calibration import is_unknown
 from footprints.errors import UserError
 from footprints.scales import DEFAULT_SCALES, SCALES, folder_of
 
@@ -145,6 +146,12 @@ def open_set(folder: Path, splits: tuple[str, ...]) -> PreparedSet:
             raise UserError(f"{folder}: no photos in its part {split}; {there}")
     base = ["train"] if "train" in splits else list(splits)
     classes = sorted({name for split in base for name, crops in found[split].items() if crops})
+    for name in classes:
+        if is_unknown(name):
+            raise UserError(
+                f"{folder}: has a class {name!r}, which is the answer to photos that are too "
+                "doubtful; rename the folder of its photos and prepare again"
+            )
     for split, crops in found.items():
         unknown = sorted(name for name, paths in crops.items() if paths and name not in classes)
         if unknown:

@@ -7,7 +7,6 @@ here is a photo, so it can be shared, and every box and name is right.
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import json
 import sys
@@ -21,6 +20,7 @@ from PIL import Image
 from footprints.drawn_prints import SHAPES, Box, draw_photo
 from footprints.errors import UserError, run
 from footprints.files import remove_leftovers, write_bytes, write_json, write_text
+from footprints.text import csv_of
 
 ANIMALS = tuple(sorted(SHAPES))
 RARE = "hare"  # a third of the others
@@ -143,25 +143,16 @@ def make_corpus(folder: Path, n_per_class: int = 30, seed: int = 0) -> bool:
         elif photo.form == "photo":
             truth.append((photo, boxes[0], width, height))
     write_text(folder / "detector" / "data.yaml", _DATA_YAML)
-    real = [row for row in truth if row[0].path.startswith("real/")]
-    write_text(
-        folder / "real_boxes.csv",
-        _table(
-            ("file", "x", "y", "width", "height"),
-            [(p.path[len("real/") :], *_corner_and_size(box, w, h)) for p, box, w, h in real],
-        ),
-    )
-    new = [row for row in truth if row[0].path.startswith("photos/")]
-    write_text(
-        folder / "photos_truth.csv",
-        _table(
-            ("photo", "class", "x1", "y1", "x2", "y2"),
-            [
-                (p.path[len("photos/") :], p.animals[0], *(f"{v:.1f}" for v in box))
-                for p, box, _, _ in new
-            ],
-        ),
-    )
+    boxes = [("file", "x", "y", "width", "height")]
+    names = [("photo", "class", "x1", "y1", "x2", "y2")]
+    for photo, box, width, height in truth:
+        place, _, name = photo.path.partition("/")
+        if place == "real":
+            boxes.append((name, *_corner_and_size(box, width, height)))
+        else:
+            names.append((name, photo.animals[0], *(f"{edge:.1f}" for edge in box)))
+    write_text(folder / "real_boxes.csv", csv_of(boxes))
+    write_text(folder / "photos_truth.csv", csv_of(names))
     write_json(record, request | {"complete": True})
     return True
 
@@ -199,14 +190,6 @@ def _corner_and_size(box: Box, width: int, height: int) -> tuple[str, ...]:
     x1, y1, x2, y2 = box
     numbers = (x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height)
     return tuple(f"{number:.6f}" for number in numbers)
-
-
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+_FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def printable(text: str | Path) -> str:
@@ -16,3 +22,32 @@ def printable(text: str | Path) -> str:
     other texts stay as they are.
     """
     return _UNPRINTABLE.sub(lambda c: c[0].encode("unicode_escape").decode(), str(text))
+
+
+def csv_of(rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table as CSV text, the first row being its head; texts are made harmless."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerows([cell(value) for value in row] for row in rows)
+    return table.getvalue()
+
+
+def cell(value: Any) -> Any:
+    """Return what stands in a table's cell; a text that a spreadsheet would run gets a ``'``."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) and not _is_number(text) else text
+
+
+def text_of_cell(text: str) -> str:
+    """Return the text that ``cell`` made harmless."""
+    return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA_STARTS) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -13,9 +13,7 @@ an honest one.
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
-import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +23,7 @@ import numpy as np
 from footprints import files, missing_steps
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.scales import DEFAULT_SCALES
+from footprints.text import csv_of
 from footprints.views import COUNTS
 
 if TYPE_CHECKING:
@@ -408,7 +407,7 @@ def _finish(
 ) -> None:
     """Calibrate on validation and write everything; the model comes last, as it says "finished"."""
     from footprints import metrics
-    from footprints.calibration import calibrated, choose_threshold
+    from footprints.calibration import calibrated, choose_threshold, threshold_in_use, weakness
     from footprints.model import save_model
     from footprints.plots import curves_png
     from footprints.training import predict_batches, validation_scores
@@ -434,10 +433,12 @@ def _finish(
         "validation": validation,
         "temperature": temperature,
         "threshold": threshold,
+        "weakness": weakness({"classes": prepared.classes, "validation": validation}),
         "epochs": rows,
     }
     files.write_json(args.output_dir / f"history_{stage}.json", history)
-    files.write_text(args.output_dir / f"history_{stage}.csv", _csv(rows))
+    table = [_COLUMNS, *([row.get(name) for name in _COLUMNS] for row in rows)]
+    files.write_text(args.output_dir / f"history_{stage}.csv", csv_of(table))
     files.write_bytes(
         args.output_dir / f"curves_{stage}.png", curves_png(rows, f"stage {stage}, {path.name}")
     )
@@ -459,14 +460,11 @@ def _finish(
         f"{scores['val_accuracy']:.3f} ({low:.3f} to {high:.3f}), "
         f"macro F1 {scores['val_macro_f1']:.3f}, temperature {temperature:.2f}"
     )
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    facts = {"classes": prepared.classes, "threshold": threshold, "validation": validation}
+    how = "chosen on validation" if threshold is not None else "validation could not choose one"
+    _say(f'{stage}: answers below {threshold_in_use(facts):.2f} are "unknown" ({how})')
+    if weak := weakness(facts):
+        _say(f"{stage}: {weak}")
 
 
 def _say(line: str) -> None:

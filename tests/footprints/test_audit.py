@@ -83,17 +83,41 @@ def test_photos_of_one_colour_are_no_near_duplicates(tmp_path: Path) -> None:
     assert len(report["traits"]["one colour"]) == 3
 
 
-def test_other_and_misplaced_files_are_named(tmp_path: Path) -> None:
+def test_other_and_misplaced_files_are_named(tmp_path: Path, capsys) -> None:
     make_real(tmp_path, {"otter": 2})
     write_photo(tmp_path / "stray.jpg", 99)
     (tmp_path / "notes.txt").write_text("left bank")
     (tmp_path / "otter" / "raw.NEF").write_bytes(b"x")
+    (tmp_path / "otter" / "otter0.CR2").write_bytes(b"x")
+    (tmp_path / "otter" / "walk.mp4").write_bytes(b"x")
     (tmp_path / ".thumbnails").mkdir()
     shutil.copy(tmp_path / "stray.jpg", tmp_path / ".thumbnails" / "1.jpg")
     report = audit(tmp_path)
-    assert report["photos"] == 3
+    assert report["photos"] == 4
     assert report["misplaced"] == ["stray.jpg"]
-    assert report["ignored"] == {".nef": 1, ".txt": 1}
+    assert report["ignored"] == {".cr2": 1, ".mp4": 1, ".txt": 1}
+    assert report["unusable"] == [
+        {
+            "photo": "otter/raw.NEF",
+            "reason": "RAW photo; save it as JPEG with the camera's program",
+        }
+    ]
+    assert {one["file"]: one["reason"] for one in report["unused"]} == {
+        "notes.txt": "no photo by its name",
+        "otter/otter0.CR2": "RAW photo; otter0.jpg beside it is used",
+        "otter/walk.mp4": "a film; save pictures of it as photos",
+    }
+    assert main([str(tmp_path)]) == 3
+    assert "other files, not used (1 .cr2, 1 .mp4, 1 .txt): 3" in capsys.readouterr().out
+
+
+def test_class_names_to_be_put_right_are_listed(tmp_path: Path, capsys) -> None:
+    make_real(tmp_path, {"Roe deer": 1, "roe deer": 1, "Unknown": 1, "fox": 1})
+    assert main([str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "class names to be put right: 2" in said
+    assert "'Roe deer' and 'roe deer' differ only in case or blanks" in said
+    assert "'Unknown': 'unknown' is the answer" in said
 
 
 @pytest.mark.parametrize(

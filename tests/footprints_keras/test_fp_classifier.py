@@ -84,9 +84,14 @@ def test_threshold_is_the_best_of_all_possible_cuts():
 @pytest.mark.parametrize(
     ("probabilities", "labels"),
     [
-        pytest.param(np.tile([0.9, 0.1], (30, 1)), np.zeros(30, int), id="all-right"),
-        pytest.param(np.tile([0.9, 0.1], (30, 1)), np.ones(30, int), id="all-wrong"),
-        pytest.param(np.tile([0.9, 0.1], (40, 1)), np.arange(40) % 2, id="says-nothing"),
+        pytest.param(np.tile([0.9, 0.1], (60, 1)), np.zeros(60, int), id="all-right"),
+        pytest.param(np.tile([0.9, 0.1], (60, 1)), np.ones(60, int), id="all-wrong"),
+        pytest.param(np.tile([0.9, 0.1], (60, 1)), np.arange(60) % 2, id="says-nothing"),
+        pytest.param(
+            np.repeat([[0.9, 0.1], [0.6, 0.4]], [29, 20], axis=0),
+            np.repeat([0, 1], [29, 20]),
+            id="49-photos",
+        ),
         pytest.param(np.zeros((0, 2)), np.zeros(0, int), id="no-photos"),
     ],
 )
@@ -95,8 +100,8 @@ def test_threshold_is_not_chosen_from_too_little(probabilities, labels):
 
 
 def test_threshold_keeps_equal_probabilities_together():
-    probabilities = np.concatenate([np.tile([0.9, 0.1], (20, 1)), np.tile([0.6, 0.4], (20, 1))])
-    labels = np.concatenate([np.zeros(20, int), np.arange(20) % 2])
+    probabilities = np.concatenate([np.tile([0.9, 0.1], (30, 1)), np.tile([0.6, 0.4], (30, 1))])
+    labels = np.concatenate([np.zeros(30, int), np.arange(30) % 2])
     assert choose_threshold(probabilities, labels) == pytest.approx(0.75)
 
 

@@ -118,9 +118,10 @@ def test_as_a_process(photos, model_file, detector, tmp_path):
         "predictions.json",
         "predictions.csv",
         "failed_photos.csv",
+        ".written.json",
         "annotated/a/IMG_1.png.jpg",
         "annotated/b/IMG_1.png.jpg",
-        "annotated/b/IMG_1.jpg.jpg",
+        "annotated/b/IMG_1.jpg",
         "annotated/grün.png.jpg",
         "annotated/sideways.png.jpg",
     }
@@ -261,7 +262,7 @@ def test_annotated_pictures_are_upright_and_in_colour(fast, model_file, detector
     save_rotated(tmp_path / "photos" / "sideways.jpg", red_photo(), 6)
     flags = ("--model", model_file, "--detector", detector, "--annotate", "--output_dir")
     assert run_main(tmp_path / "photos", *flags, tmp_path / "out") == 0
-    with Image.open(tmp_path / "out/annotated/sideways.jpg.jpg") as picture:
+    with Image.open(tmp_path / "out/annotated/sideways.jpg") as picture:
         drawn = np.asarray(picture, dtype=float)
     scale = drawn.shape[1] / 128
     inside = drawn[round(60 * scale), round(40 * scale)]
@@ -303,7 +304,16 @@ def test_accents_are_drawn():
 
 
 def test_picture_names_never_collide(tmp_path):
-    names = ["a.jpg", "a.png", "a.JPG", "a.jpg.jpg", "d/a.jpg", "x" * 250 + ".jpg"]
+    names = [
+        "a.jpg",
+        "a.png",
+        "a.JPG",
+        "a.jpg.jpg",
+        "a.png.jpg",
+        "a.jpeg",
+        "d/a.jpg",
+        "x" * 250 + ".jpg",
+    ]
     names += ["x" * 249 + "y.jpg"]
     targets = [predict.picture_path(tmp_path, Path("r") / name, Path("r")) for name in names]
     assert len(set(targets)) == len(names)
@@ -340,7 +350,7 @@ def test_links_out_of_the_output_folder_are_not_followed(fast, model_file, tmp_p
     assert run_main(tmp_path / "photos", *flags) == 0
     shutil.rmtree(out / "annotated" / "sub")
     (out / "annotated" / "sub").symlink_to(elsewhere)
-    with pytest.raises(UserError, match="leads out"):
+    with pytest.raises(UserError, match="is a link"):
         run_main(tmp_path / "photos", *flags)
     shutil.rmtree(out / "annotated")
     (out / "annotated").symlink_to(elsewhere)
@@ -381,7 +391,7 @@ def test_what_was_answered_is_kept_when_stopped(
         pytest.param({"photos": "empty"}, "no photo is in", id="empty-folder"),
         pytest.param({"--model": "nowhere.keras"}, "no such model", id="no-model"),
         pytest.param({"--detector": "nowhere.pt"}, "no such detector", id="no-detector"),
-        pytest.param({"--output_dir": "photo.png"}, "must be a folder", id="output-is-a-file"),
+        pytest.param({"--output_dir": "photo.png"}, "is a file", id="output-is-a-file"),
     ],
 )
 def test_mistakes_are_one_line(change, message, fast, model_file, tmp_path):
