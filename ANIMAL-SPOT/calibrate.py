@@ -80,7 +80,9 @@ def run(args: argparse.Namespace) -> None:
     require_new_file(output, "--output")
     ensemble = load_members([args.model], noise_class=args.noise_class)
     ensemble.hear_channel(args.channel)
-    corpus = stored_corpus(args.data_dir, ensemble.classes, args.num_workers)
+    corpus = stored_corpus(
+        args.data_dir, ensemble.classes, args.num_workers, args.split_dir, [args.model]
+    )
     scores = score_corpus(ensemble, corpus, device_of(args), args.num_workers, args.embedding_model)
     scored = {name: (part.logits_of(ensemble), part.labels) for name, part in scores.items()}
     calibration, report = fit_calibration(

@@ -86,7 +86,9 @@ def run(args: argparse.Namespace) -> None:
     # A temperature or thresholds of an average that was taken apart would mean nothing here.
     ensemble = Ensemble(loaded.members, loaded.names)
     ensemble.hear_channel(args.channel)
-    corpus = stored_corpus(args.data_dir, ensemble.classes, args.num_workers)
+    corpus = stored_corpus(
+        args.data_dir, ensemble.classes, args.num_workers, args.split_dir, args.models
+    )
     scores = score_corpus(ensemble, corpus, device_of(args), args.num_workers, args.embedding_model)
     print("\n".join(table_lines(ensemble, scores)))
     save_ensemble(ensemble, args.output)

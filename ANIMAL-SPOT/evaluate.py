@@ -215,11 +215,21 @@ def score(evaluated: dict[Path, str], config: EvaluateConfig, thresholds: Thresh
     for path, candidates in tables.items():
         try:
             if len(candidates) > 1:
-                names = ", ".join(table.name for table in candidates)
-                raise ValueError(f"{path}: several tables of the truth: {names}; leave one")
+                names = ", ".join(_below(truth_dir, table) for table in candidates)
+                raise ValueError(
+                    f"{path}: several tables of the truth: {names}; leave one, or put them into "
+                    f"folders that are called as that of the recording, {evaluated[path]}"
+                )
             if n_owners[candidates[0]] > 1:
-                names = ", ".join(other.name for other in tables if tables[other] == candidates)
-                raise ValueError(f"{candidates[0]} would be the truth of several results: {names}")
+                names = ", ".join(
+                    f"{other.name} (of {evaluated[other]})"
+                    for other in tables
+                    if tables[other] == candidates
+                )
+                raise ValueError(
+                    f"{candidates[0]} would be the truth of several results: {names}; put the "
+                    "tables into folders that are called as those of the recordings"
+                )
             truth = read_table(candidates[0], config.truth_column)
             result = with_noise_class(read_result(path), config.noise_class)
             known.update(result.classes)
@@ -251,7 +261,10 @@ def score(evaluated: dict[Path, str], config: EvaluateConfig, thresholds: Thresh
 
 
 def find_tables(truth_dir: Path, evaluated: dict[Path, str]) -> dict[Path, list[Path]]:
-    """Find the tables of the truth of each result, by the recording's name or by the result's."""
+    """Find the tables of the truth of each result, by the recording's name or by the result's.
+
+    Of tables of one name in several folders those count whose folder is called as the recording's.
+    """
     from utils.annotation_tables import tables_by_recording
 
     files = [p for p in truth_dir.rglob("*") if p.suffix.lower() == ".txt" and p.is_file()]
@@ -264,8 +277,24 @@ def find_tables(truth_dir: Path, evaluated: dict[Path, str]) -> dict[Path, list[
     for path, both in names.items():
         name = next((name for name in both if name in tables), None)
         if name is not None:
-            found[path] = tables[name]
+            found[path] = _of_same_folder(tables[name], evaluated[path], truth_dir)
     return found
+
+
+def _of_same_folder(tables: Sequence[Path], recording: str, truth_dir: Path) -> list[Path]:
+    """Return the tables in a folder like that of the recording, if there are any, else all."""
+    place = PurePosixPath(recording.replace("\\", "/")).parent.parts
+
+    def folders_in_common(table: Path) -> int:
+        folders = table.parent.relative_to(truth_dir).parts
+        return len(folders) if folders and place[-len(folders) :] == folders else 0
+
+    most = max(map(folders_in_common, tables))
+    return [table for table in tables if folders_in_common(table) == most]
+
+
+def _below(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 def _result_stem(path: Path) -> str:

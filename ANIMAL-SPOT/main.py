@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from data.audiodataset import ClipDataset, EpochSampler, end_workers, make_loader
 from data.batch_augment import BatchAugmentation
-from data.corpus import Corpus, CorpusError, load_corpus, report_excluded
+from data.corpus import SPLIT_FOLDER, Corpus, CorpusError, load_corpus, report_excluded
 from data.embedding_pipeline import EmbeddingPipeline
 from data.labels import names_by_index
 from data.pipeline import SpectrogramPipeline
@@ -99,6 +99,8 @@ def run(config: TrainConfig) -> None:
         noise_from_class=config.noise_from_class,
         exclude_silent=config.filter_broken_audio,
         strict_split=config.strict_split,
+        split_dir=Path(config.split_dir).resolve() if config.split_dir else None,
+        fallback_split_dirs=[folders["model"] / SPLIT_FOLDER],
         seed=config.seed,
         n_processes=max(1, _n_workers(config)),
     )

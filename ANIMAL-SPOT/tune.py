@@ -120,7 +120,7 @@ def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float 
     from utils.tune_study import TuneStudy
 
     require_writable_folder(output_dir, "the output folder")
-    pool = _pool_without_test(config)
+    pool = _pool_without_test(config, output_dir)
     noise_class_of(config.noise_class, list(pool.classes))
     warn_of_weak_folds(pool, assign_folds(pool.clips, config.folds, config.seed))
     logging.getLogger("data.folds").setLevel(logging.ERROR)  # it has been said once
@@ -146,9 +146,9 @@ def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float 
     return 0
 
 
-def _pool_without_test(config: TrainConfig) -> ClipPool:
+def _pool_without_test(config: TrainConfig, output_dir: Path) -> ClipPool:
     """Return the clips of train and val of the stored split, which is made if there is none."""
-    from data.corpus import load_corpus
+    from data.corpus import SPLIT_FOLDER, load_corpus
     from data.folds import pool_of
     from utils.hardware import n_cores
 
@@ -157,6 +157,8 @@ def _pool_without_test(config: TrainConfig) -> ClipPool:
         num_classes=config.num_classes,
         exclude_silent=config.filter_broken_audio,
         strict_split=config.strict_split,
+        split_dir=Path(config.split_dir).resolve() if config.split_dir else None,
+        fallback_split_dirs=[output_dir / SPLIT_FOLDER],
         seed=config.seed,
         n_processes=max(1, min(config.num_workers, n_cores())),
     )

@@ -16,6 +16,7 @@ from data.corpus import CorpusError, load_corpus, write_excluded_files
 from data.folds import load_pool
 from data.labels import Clip
 from data.splits import PARTITIONS, Split, save_split
+from utils.clip_scores import stored_corpus
 
 TAPES = [f"T{i}" for i in range(8)]
 
@@ -324,6 +325,17 @@ def test_data_folder_that_cannot_be_written_is_left_and_the_split_kept_elsewhere
     corpus = load_corpus(folder, fallback_split_dirs=[beside])
     assert f"it is kept in {beside}" in caplog.text
     assert load_corpus(folder, fallback_split_dirs=[tmp_path / "none", beside], seed=9) == corpus
+
+
+def test_programs_that_judge_models_find_the_split_beside_the_model(folder, tmp_path):
+    model = tmp_path / "model" / "ANIMAL-SPOT.pk"
+    corpus = load_corpus(folder, split_dir=model.parent / "split")
+    with pytest.raises(CorpusError, match=r"holds no stored split.*--split_dir"):
+        stored_corpus(folder, corpus.classes, 1)
+    with pytest.raises(CorpusError, match=r"--split_dir .*none holds no stored split"):
+        stored_corpus(folder, corpus.classes, 1, tmp_path / "none", [model])
+    assert stored_corpus(folder, corpus.classes, 1, models=[model]) == corpus
+    assert stored_corpus(folder, corpus.classes, 1, model.parent / "split") == corpus
 
 
 # -- audit --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -345,6 +346,40 @@ def test_truth_that_cannot_be_used(scored):
     assert last == "2 failed; see above"
     assert not (scored / "out" / "scores.json").exists()
     assert len(list((scored / "out").glob("*.annotation.result.txt"))) == 3
+
+
+def test_tables_of_one_name_belong_to_the_recording_in_the_folder_of_that_name(tmp_path):
+    """Two stations, each with a recording of the same name; the tables lie in folders alike."""
+    for number, station in enumerate(("north", "south")):
+        path = tmp_path / f"rec{'-8f' * number}_predict_output.log"
+        write_log(path, [A, *[NOISE] * 9], file=f"/x/{station}/rec.wav")
+        (tmp_path / "truth" / station).mkdir(parents=True)
+        (tmp_path / "truth" / station / "rec.txt").write_text(f"{number}\t{number + 0.4}\tA\n")
+    evaluate(tmp_path, "--truth_dir", tmp_path / "truth")
+    recordings = json.loads((tmp_path / "out" / "scores.json").read_text())["recordings"]
+    hits = {name: scores["events"]["classes"]["A"]["tp"] for name, scores in recordings.items()}
+    assert hits == {"rec": 1, "rec-8f": 0}
+    (tmp_path / "truth" / "north").rename(tmp_path / "truth" / "N")
+    (tmp_path / "truth" / "south").rename(tmp_path / "truth" / "S")
+    result = evaluate(tmp_path, "--truth_dir", tmp_path / "truth", status=3)
+    assert "several tables of the truth: N/rec.txt, S/rec.txt; leave one, or put" in result.stderr
+    assert "of the recording, /x/north/rec.wav" in result.stderr
+
+
+def test_names_of_truth_and_thresholds_are_compared_as_they_are_read(tmp_path):
+    nfc, nfd = (unicodedata.normalize(form, "Käuzchen") for form in ("NFC", "NFD"))
+    names = [nfd, "B", "noise"]  # a result of a model of before
+    write_log(tmp_path / "rec_predict_output.log", [A, B, *[NOISE] * 8], names, file="rec.wav")
+    (tmp_path / "truth").mkdir()
+    truth = tmp_path / "truth" / "rec.txt"
+    truth.write_text(f"0\t0.4\t{nfc}\n0.4\t0.5\tB\n", encoding="utf-8")
+    arguments = ("--truth_dir", truth.parent, "--class_threshold", f"{nfd}=0.8 {nfc}=0.7")
+    assert messages(evaluate(tmp_path, *arguments), "W") == []
+    events = json.loads((tmp_path / "out" / "scores.json").read_text())["all_recordings"]["events"]
+    assert events["classes"][nfc]["tp"] == 1
+    truth.write_text("0\t0.4\tb\n", encoding="utf-8")
+    result = evaluate(tmp_path, *arguments, status=3)
+    assert "'B' and 'b' differ only in case or blanks; give the calls in the table" in result.stderr
 
 
 def test_a_two_class_model_is_scored_on_whatever_sounds(tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import re
+import unicodedata
 from collections import OrderedDict
 from pathlib import Path
 
@@ -152,6 +153,16 @@ def test_older_name_of_the_bins_takes_precedence(content, path):
 def test_missing_classes_are_noise_and_target(content, path):
     torch.save(original_file(content, classes=None), path)
     assert load_model(path).classes == {"noise": 0, "target": 1}
+
+
+def test_names_of_a_file_come_in_the_unicode_form_of_clips(content, path):
+    nfc, nfd = (unicodedata.normalize(form, "Käuzchen") for form in ("NFC", "NFD"))
+    stored = {"classes": {"ape": 0, "bat": 1, nfd: 2}, "thresholds": {nfd: 0.25}}
+    torch.save(original_file(content, **stored, noise_class=nfd), path)
+    loaded = load_model(path)
+    assert loaded.classes == {"ape": 0, "bat": 1, nfc: 2}
+    assert loaded.calibration.thresholds == {nfc: 0.25}
+    assert loaded.noise_class == nfc
 
 
 def test_max_pooling_of_a_hand_made_file_is_kept(content, path):

@@ -37,6 +37,7 @@ from data.splits import (
 from utils.files import exclusive, write_text_atomic
 from utils.names import composed
 
+SPLIT_FOLDER = "split"  # beside a model, if the data folder cannot be written
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 log = logging.getLogger(__name__)
@@ -366,6 +367,7 @@ def noise_samples(
     """
     samples: list[Sample] = []
     if noise_from_class is not None:
+        noise_from_class = composed(noise_from_class)
         if noise_from_class not in corpus.classes:
             raise CorpusError(
                 f"--noise_from_class {noise_from_class}: there is no such class, only "

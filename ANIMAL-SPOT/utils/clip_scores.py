@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from data.audiodataset import Sample, end_workers
-from data.corpus import Corpus, CorpusError, load_corpus
+from data.corpus import SPLIT_FOLDER, Corpus, CorpusError, load_corpus
 from data.splits import PARTITIONS, split_exists
 from utils.calibration import (
     Calibration,
@@ -100,20 +100,41 @@ def split_fingerprint(samples: Mapping[str, Iterable[Sample]]) -> str:
     return hashlib.blake2b(json.dumps(names).encode(), digest_size=16).hexdigest()
 
 
-def stored_corpus(data_dir: Path, classes: Mapping[str, int], n_workers: int) -> Corpus:
-    """Read the clips of a data set with the split that training stored there.
+def stored_corpus(
+    data_dir: Path,
+    classes: Mapping[str, int],
+    n_workers: int,
+    split_dir: Path | None = None,
+    models: Sequence[Path] = (),
+) -> Corpus:
+    """Read the clips of a data set with the split that training stored.
+
+    Args:
+        data_dir: Folder of the clips.
+        classes: Those of the model.
+        n_workers: Processes that look into clips, at most one a core.
+        split_dir: Folder of the split; None: the data folder, else beside a model.
+        models: Model files.
 
     Raises:
         CorpusError: If there is no such split, or its classes are not those of the model.
     """
     if not data_dir.is_dir():
         raise CorpusError(f"--data_dir {data_dir} does not exist or is not a folder")
-    if not split_exists(data_dir):
+    beside = [model.parent / SPLIT_FOLDER for model in models]
+    places = [split_dir] if split_dir is not None else [data_dir, *beside]
+    if not any(split_exists(place) for place in places):
+        what = f"--data_dir {data_dir}" if split_dir is None else f"--split_dir {split_dir}"
         raise CorpusError(
-            f"--data_dir {data_dir} holds no stored split (files {', '.join(PARTITIONS)}): name "
-            "the folder that the model was trained on"
+            f"{what} holds no stored split (files {', '.join(PARTITIONS)}): name the folder that "
+            "the model was trained on, and with --split_dir that of the split if it lies elsewhere"
         )
-    corpus = load_corpus(data_dir, n_processes=max(1, min(n_workers, n_cores())))
+    corpus = load_corpus(
+        data_dir,
+        split_dir=split_dir,
+        fallback_split_dirs=beside,
+        n_processes=max(1, min(n_workers, n_cores())),
+    )
     if corpus.classes != classes:
         raise CorpusError(
             f"the classes in {data_dir} ({', '.join(corpus.classes)}) are not those of the model "

@@ -43,7 +43,7 @@ UNUSED_WITH_EMBEDDINGS = frozenset(
 
 # What a resumed run may change without being another run.
 FREE_TO_CHANGE = frozenset(
-    f"{name}_dir" for name in ("data", "cache", "model", "checkpoint", "log", "summary")
+    f"{name}_dir" for name in ("data", "cache", "model", "checkpoint", "log", "summary", "split")
 ) | {
     *("debug", "start_scratch", "num_workers", "strict_split", "jit_save", "preset"),
     *("calibrate", "calibration_precision"),
@@ -279,6 +279,11 @@ class TrainConfig:
         "says; an epoch has at most as many of them as labelled clips",
     )
     strict_split: bool = option(False, "refuse a stored split with a tape in two partitions")
+    split_dir: str | None = option(
+        None,
+        "folder of the split; none: the data folder, or the folder split in the model folder if "
+        "the data folder cannot be written",
+    )
     folds: int | None = option(
         None,
         "judge every clip by a network that never heard its tape: train that many networks, each "

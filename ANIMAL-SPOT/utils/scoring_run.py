@@ -40,6 +40,12 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
         help=f"{channel_choice.HELP} (default: as each model was trained)",
     )
     parser.add_argument(
+        "--split_dir",
+        type=Path,
+        help="folder of the stored split; none: the data folder, else the folder split beside a "
+        "model",
+    )
+    parser.add_argument(
         "--num_workers", type=int, default=4, help="processes that load clips, at most one a core"
     )
     parser.add_argument("--no_cuda", dest="cuda", action="store_false", help="stay on the CPU")
