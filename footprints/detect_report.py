@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import numpy as np
 from footprints.boxes import Detection
 from footprints.crops import Crop
 from footprints.files import write_bytes, write_json, write_text
-from footprints.text import printable
+from footprints.text import csv_of, printable
 
 CROPS = "crops"  # folder below the output folder
 _COLUMNS = (
@@ -101,9 +99,7 @@ class DetectReport:
         return printable(path.relative_to(self._root))
 
     def _table(self) -> str:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
+        rows = []
         for entry in self._photos:
             crops = entry.get("crops", [])
             detections = entry.get("detections", [])
@@ -115,8 +111,8 @@ class DetectReport:
                     row |= {"rank": i + 1, "x1": x1, "y1": y1, "x2": x2, "y2": y2, **one}
                 if i < len(crops):
                     row |= {"crop": crops[i]["file"], "fallback": int(crops[i]["fallback"])}
-                writer.writerow(row)
-        return text.getvalue()
+                rows.append([row.get(name, "") for name in _COLUMNS])
+        return csv_of([_COLUMNS, *rows])
 
 
 def _line(entry: dict[str, Any]) -> str:

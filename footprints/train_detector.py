@@ -34,9 +34,9 @@ from footprints.files import (
     write_json,
     write_text,
 )
-from footprints.manifest import LEFT_OUT_COLUMNS, csv_text
+from footprints.manifest import LEFT_OUT_COLUMNS
 from footprints.progress import available_cores
-from footprints.text import printable
+from footprints.text import csv_of, printable
 from footprints.train_state import compare_settings
 from footprints.typed import json_object
 
@@ -280,11 +280,7 @@ def _work_folder(output_dir: Path) -> Iterator[Path]:
 
 
 def _write_left_out(path: Path, data: DetectorData) -> None:
-    write_text(path, csv_text(LEFT_OUT_COLUMNS, map(_printable_row, data.left_out)))
-
-
-def _printable_row(row: tuple[str, str]) -> list[str]:
-    return [printable(cell) for cell in row]
+    write_text(path, csv_of([LEFT_OUT_COLUMNS, *data.left_out]))
 
 
 def _load_start(args: argparse.Namespace) -> Any:
