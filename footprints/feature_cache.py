@@ -6,12 +6,15 @@ makes epochs differ. With K views of each crop stored, an epoch draws one of the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from footprints import files
 
 if TYPE_CHECKING:
     import keras
@@ -72,7 +75,7 @@ class FeatureCache:
 
         self._shape = (len(loader), *front.output_shape[1:])
         paths = [Path(folder) / f"{name}-{k:03}.npy" for k in range(n_views)]
-        missing = [(k, path) for k, path in enumerate(paths) if not path.is_file()]
+        missing = [(k, path) for k, path in enumerate(paths) if not _holds(path, self._shape)]
         n_batches = -(-len(loader) // _BATCH)
         if missing:
             folder.mkdir(parents=True, exist_ok=True)
@@ -91,26 +94,31 @@ class FeatureCache:
 
     def _compute(self, run, augment, steps, seed: int) -> None:
         """Write the missing views; each file appears when it is complete."""
-        view, done, temporary = None, 0, None
+        file, done, temporary = None, 0, None
         try:
             for k, path, (photos, _) in steps:
-                if view is None:
-                    temporary = path.with_name(f".unfinished-{path.name}")
-                    view = np.lib.format.open_memmap(
-                        temporary, mode="w+", dtype=np.float32, shape=self._shape
-                    )
-                    done = 0
-                    if augment is not None:
-                        reseed(augment, random_numbers(seed, "view", k))
-                features = run(photos).numpy()
-                view[done : done + len(features)] = features
-                done += len(features)
-                if done == len(self):
-                    view.flush()
-                    view = None
-                    os.replace(temporary, path)
-                    temporary = None
+                with files.naming(path):
+                    if file is None:
+                        temporary = path.with_name(f"{files.MARK}{path.name}")
+                        file = open(temporary, "wb")  # noqa: SIM115 - of several steps
+                        head = {"descr": "<f4", "fortran_order": False, "shape": self._shape}
+                        np.lib.format.write_array_header_1_0(file, head)
+                        done = 0
+                        if augment is not None:
+                            reseed(augment, random_numbers(seed, "view", k))
+                    features = run(photos).numpy()
+                    # Not into a memory map: a full disk would kill the process there.
+                    file.write(np.ascontiguousarray(features, dtype="<f4").data)
+                    done += len(features)
+                    if done == len(self):
+                        file.close()
+                        file = None
+                        os.replace(temporary, path)
+                        temporary = None
         finally:
+            if file is not None:
+                with contextlib.suppress(OSError):
+                    file.close()
             if temporary is not None:
                 temporary.unlink(missing_ok=True)
 
@@ -131,6 +139,15 @@ class FeatureCache:
             mine = which == k
             features[mine] = view[order[mine]]
         return features, order
+
+
+def _holds(path: Path, shape: tuple[int, ...]) -> bool:
+    """Tell whether a file holds features of this shape, whole."""
+    try:
+        kept = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return False
+    return kept.shape == shape and kept.dtype == np.float32 and kept.flags.c_contiguous
 
 
 def bytes_needed(front: keras.Model, n_photos: int, n_views: int) -> int:

@@ -164,13 +164,13 @@ def main(argv: list[str] | None = None) -> int:
     from footprints.prepared import open_set
 
     sets = {stage: open_set(args.data_dir / stage, ("train", "val")) for stage in stages}
-    args.output_dir.mkdir(parents=True, exist_ok=True)
-    for stage in stages:
-        try:
-            train_stage(stage, sets[stage], args)
-        except KeyboardInterrupt:
-            _say(f"{stage}: stopped; finished epochs are kept in {args.output_dir / 'resume'}")
-            raise
+    with files.output_folder(args.output_dir, "resume", "logs"):
+        for stage in stages:
+            try:
+                train_stage(stage, sets[stage], args)
+            except KeyboardInterrupt:
+                _say(f"{stage}: stopped; finished epochs are kept in {args.output_dir / 'resume'}")
+                raise
     return status
 
 
@@ -349,7 +349,10 @@ def _model_at(
     size, n_classes = prepared.image_size, len(prepared.classes)
     model = build_model(n_classes, backbone, weights, seed + STAGES.index(stage), size)
     if reached is not None:
-        model.set_weights(reached[1])
+        from footprints.train_state import fitting
+
+        with fitting(folder):
+            model.set_weights(reached[1])
         return model, reached[0]
     if start == "none":
         order = int(random_numbers(seed, stage, "statistics").integers(2**31))
@@ -376,7 +379,7 @@ def _train_phases(
     rows: list[dict[str, Any]] = []
     for number, phase in enumerate(phases):
         if number < first:
-            rows += folder.load_phase(number).marked_rows()
+            rows += folder.rows(number)
             continue
         rows += run_phase(
             model,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
 import math
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +18,15 @@ import numpy as np
 
 from footprints import files
 from footprints.errors import UserError
+from footprints.typed import as_text, as_whole, json_object
 
 if TYPE_CHECKING:
     import keras
+
+
+_WEIGHTS = re.compile(r"weights-([0-9]{1,3})\.npz")
+_DAMAGED = "damaged; --no-resume trains this stage afresh"
+_MOST_EPOCHS = 10**9
 
 
 @dataclass
@@ -88,6 +96,8 @@ class StageFolder:
     def open(self, settings: dict[str, Any]) -> bool:
         """Begin, or go on if the folder holds a stage with the same settings.
 
+        A stage of which no epoch is whole keeps nobody from changing the settings.
+
         Returns:
             Whether there is something to go on with.
 
@@ -97,8 +107,12 @@ class StageFolder:
         path = self.folder / "stage.json"
         if path.is_file():
             files.remove_leftovers(self.folder.parent, self.folder.name)
-            compare_settings(_read_json(path), settings, f"{self.folder}: unfinished training")
-            return True
+            try:
+                compare_settings(_read_json(path), settings, f"{self.folder}: unfinished training")
+                return True
+            except UserError:
+                if self._has_epochs():
+                    raise
         self.clear()
         files.write_json(path, settings)
         return False
@@ -117,12 +131,19 @@ class StageFolder:
         if phase > 0:
             shutil.rmtree(self.features(phase - 1), ignore_errors=True)
 
+    def _has_epochs(self) -> bool:
+        return any(self.folder.glob("phase-*.npz"))
+
     def latest_weights(self) -> tuple[int, list[np.ndarray]] | None:
         """Return the last phase that was reached, and the whole model before it."""
-        phases = sorted(int(path.stem.split("-")[1]) for path in self.folder.glob("weights-*.npz"))
+        names = (path.name for path in self.folder.glob("weights-*.npz"))
+        phases = sorted(int(found[1]) for name in names if (found := _WEIGHTS.fullmatch(name)))
         if not phases:
             return None
-        arrays, _ = _read_arrays(self.folder / f"weights-{phases[-1]}.npz")
+        path = self.folder / f"weights-{phases[-1]}.npz"
+        arrays, _ = _read_arrays(path)
+        if list(arrays) != ["weights"]:
+            raise UserError(f"{path}: {_DAMAGED}")
         return phases[-1], arrays["weights"]
 
     def save_phase(self, phase: int, state: PhaseState) -> None:
@@ -141,12 +162,21 @@ class StageFolder:
         if not path.is_file():
             return None
         arrays, facts = _read_arrays(path)
-        return PhaseState(
-            epoch=facts["epoch"],
-            stopping=EarlyStopping(**facts["stopping"]),
-            rows=facts["rows"],
-            **arrays,
-        )
+        try:
+            return _phase_state(arrays, facts)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{path}: {_DAMAGED}") from error
+
+    def rows(self, phase: int) -> list[dict[str, Any]]:
+        """Return the record of each epoch of a phase that is done; see ``PhaseState``.
+
+        Raises:
+            UserError: If it is not there.
+        """
+        state = self.load_phase(phase)
+        if state is None:
+            raise UserError(f"{self.folder / f'phase-{phase}.npz'}: {_DAMAGED}")
+        return state.marked_rows()
 
 
 def compare_settings(before: dict[str, Any], now: dict[str, Any], what: str) -> None:
@@ -163,6 +193,19 @@ def compare_settings(before: dict[str, Any], now: dict[str, Any], what: str) -> 
                 f"{what} with other settings ({change}); give the same, or another --output_dir, "
                 "or --no-resume to train it afresh"
             )
+
+
+@contextlib.contextmanager
+def fitting(folder: StageFolder) -> Iterator[None]:
+    """Turn what Keras says of kept arrays that do not fit the network into one line.
+
+    Raises:
+        UserError: Instead of a ``ValueError`` of the block.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"{folder.folder}: not of this network; {_DAMAGED}") from error
 
 
 def optimizer_arrays(net: keras.Model) -> list[np.ndarray]:
@@ -184,9 +227,34 @@ def _short(value: Any) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path}: cannot be read; --no-resume begins afresh") from error
+        return json_object(files.read_text(path))
+    except ValueError:
+        raise UserError(f"{path}: cannot be read; --no-resume begins afresh") from None
+
+
+def _phase_state(arrays: dict[str, list[np.ndarray]], facts: dict[str, Any]) -> PhaseState:
+    """Build a state of what a file holds, each part of its type.
+
+    Raises:
+        KeyError, TypeError, ValueError: If one is not.
+    """
+    kept, rows = facts["stopping"], facts["rows"]
+    epoch = as_whole(facts["epoch"], 0, _MOST_EPOCHS)
+    if not isinstance(rows, list) or len(rows) != epoch:
+        raise ValueError("a record is needed for each epoch")
+    for row in rows:
+        as_whole(row["epoch"], 1, epoch)
+        for name in ("loss", "accuracy", "val_loss", "val_accuracy", "val_macro_f1"):
+            float(row[name])  # may be no number, as in a training that failed
+    best = kept["best"]
+    stopping = EarlyStopping(
+        patience=as_whole(kept["patience"], 1, _MOST_EPOCHS),
+        mode=as_text(kept["mode"], "min|max"),
+        best=None if best is None else float(best),
+        best_epoch=as_whole(kept["best_epoch"], 0, epoch),
+        waited=as_whole(kept["waited"], 0, epoch),
+    )
+    return PhaseState(epoch=epoch, stopping=stopping, rows=rows, **arrays)
 
 
 def _write_arrays(
@@ -210,5 +278,5 @@ def _read_arrays(path: Path) -> tuple[dict[str, list[np.ndarray]], dict[str, Any
                 for name in facts["groups"]
             }
     except Exception as error:  # NumPy and zipfile raise many kinds for damaged files
-        raise UserError(f"{path}: damaged; --no-resume trains this stage afresh") from error
+        raise UserError(f"{path}: {_DAMAGED}") from error
     return groups, facts["facts"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,12 @@ from footprints.errors import UserError
 from footprints.feature_cache import FeatureCache, bytes_needed, random_numbers, reseed
 from footprints.freezing import freeze, split_model
 from footprints.model import import_keras
+from footprints.progress import warn
 from footprints.train_state import (
     EarlyStopping,
     PhaseState,
     StageFolder,
+    fitting,
     optimizer_arrays,
     restore_optimizer,
 )
@@ -208,8 +211,9 @@ def run_phase(
             start.step(scores[phase.monitor], 0)
             state.best = net.get_weights()
     else:
-        net.set_weights(state.weights)
-        restore_optimizer(net, state.optimizer)
+        with fitting(folder):
+            net.set_weights(state.weights)
+            restore_optimizer(net, state.optimizer)
         report(f"{stage} {phase.name}: going on after epoch {state.epoch}")
     stopping = state.stopping
     log = _Log(log_dir, state.rows)
@@ -287,26 +291,46 @@ def _size_of(folder: Path) -> int:
 
 
 class _Log:
-    """TensorBoard's event files of a phase; written anew from the rows when a run goes on."""
+    """TensorBoard's event files of a phase; written anew from the rows when a run goes on.
+
+    They are a picture of the training, and never end it: what cannot be written is warned about.
+    """
 
     def __init__(self, folder: Path, rows: list[dict[str, Any]]) -> None:
-        import tensorflow as tf
+        self._folder = folder
+        self._writer: Any = None
+        with self._or_warned():
+            import tensorflow as tf
 
-        for old in folder.glob("events.out.tfevents.*") if folder.is_dir() else ():
-            old.unlink()
-        self._summary = tf.summary
-        self._writer = tf.summary.create_file_writer(str(folder))
+            for old in folder.glob("events.out.tfevents.*") if folder.is_dir() else ():
+                old.unlink()
+            self._summary = tf.summary
+            self._writer = tf.summary.create_file_writer(str(folder))
         for row in rows:
             self.add(row)
 
     def add(self, row: dict[str, Any]) -> None:
-        with self._writer.as_default(step=row["epoch"]):
-            for name in ("loss", "accuracy", "val_loss", "val_accuracy", "val_macro_f1"):
-                self._summary.scalar(name, row[name])
-        self._writer.flush()
+        if self._writer is None:
+            return
+        with self._or_warned():
+            with self._writer.as_default(step=row["epoch"]):
+                for name in ("loss", "accuracy", "val_loss", "val_accuracy", "val_macro_f1"):
+                    self._summary.scalar(name, row[name])
+            self._writer.flush()
 
     def close(self) -> None:
-        self._writer.close()
+        if self._writer is not None:
+            with self._or_warned():
+                self._writer.close()
+
+    @contextlib.contextmanager
+    def _or_warned(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # TensorFlow has kinds of its own
+            self._writer = None
+            reason = " ".join(str(error).split())[:150]
+            warn(f"{self._folder}: no curves for TensorBoard from here on ({reason})")
 
 
 def _line(row: dict[str, Any], epochs: int, is_best: bool) -> str:

@@ -16,10 +16,10 @@ from fk_helpers import OAT, REAL, environment, even, make_prepared, run_python, 
 from PIL import Image
 from sklearn.utils.class_weight import compute_class_weight
 
-from footprints import train
+from footprints import train, train_state
 from footprints.errors import UserError
 from footprints.prepared import open_set
-from footprints.train_state import EarlyStopping
+from footprints.train_state import EarlyStopping, PhaseState, StageFolder
 
 FAST = ["--weights", "none", "--cached_views", 3, "--epochs_oat", 3, "--head_epochs", 2]
 FAST += ["--epochs_real", 3, "--patience_oat", 3, "--lr_real", 1e-3, "--seed", 5]
@@ -178,21 +178,83 @@ def test_a_stopped_and_a_killed_training_go_on_as_if_nothing_had_been(whole, pre
         assert [r["val_loss"] for r in rows] == pytest.approx([r["val_loss"] for r in wanted])
 
 
-def test_an_unfinished_stage_is_not_mixed_with_other_settings(whole, prepared, tmp_path, keras):
-    from footprints.train_state import StageFolder
+def one_epoch() -> PhaseState:
+    row = dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy", "val_macro_f1"), 0.5)
+    stopping = EarlyStopping(3, "min", best=0.5, best_epoch=1)
+    return PhaseState(1, stopping, [{"epoch": 1, **row}], [np.zeros(3)], [np.zeros(3)], [])
 
+
+def test_an_unfinished_stage_is_not_mixed_with_other_settings(tmp_path):
     folder = StageFolder(tmp_path / "oat")
     assert folder.open({"seed": 1, "classes": ["a"]}) is False
     assert folder.open({"seed": 1, "classes": ["a"]}) is True
-    with pytest.raises(UserError, match="seed was 1, is now 2"):
-        folder.open({"seed": 2, "classes": ["a"]})
     folder.save_weights(0, [np.zeros(3)])
+    assert folder.open({"seed": 2, "classes": ["a"]}) is False  # no epoch would be lost
+    assert folder.latest_weights() is None
+    folder.save_weights(0, [np.zeros(3)])
+    folder.save_phase(0, one_epoch())
+    with pytest.raises(UserError, match="seed was 2, is now 3"):
+        folder.open({"seed": 3, "classes": ["a"]})
+    assert folder.rows(0)[0]["is_best"] is True
+    with pytest.raises(UserError, match=r"phase-1.npz: damaged; --no-resume"):
+        folder.rows(1)
     (tmp_path / "oat" / "weights-0.npz").write_bytes(b"cut off")
+    (tmp_path / "oat" / "weights-x.npz").write_bytes(b"no phase")
     with pytest.raises(UserError, match=r"weights-0.npz: damaged; --no-resume"):
         folder.latest_weights()
-    (tmp_path / "oat" / "stage.json").write_text("{")
-    with pytest.raises(UserError, match="no-resume begins afresh"):
-        folder.open({"seed": 1})
+    for damaged in ("{", "[]", "[" * 10**5, "7"):
+        (tmp_path / "oat" / "stage.json").write_text(damaged)
+        with pytest.raises(UserError, match="no-resume begins afresh"):
+            folder.open({"seed": 1})
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("epoch",), 7),
+        (("epoch",), "1"),
+        (("rows",), {}),
+        (("rows",), [{"epoch": 1}]),
+        (("stopping",), []),
+        (("stopping", "best_epoch"), 2),
+        (("stopping", "mode"), "none"),
+        (("stopping", "patience"), 0.5),
+    ],
+)
+def test_a_state_that_cannot_be_is_damaged(place, value, tmp_path):
+    folder = StageFolder(tmp_path / "oat")
+    folder.save_phase(0, one_epoch())
+    arrays, facts = train_state._read_arrays(tmp_path / "oat" / "phase-0.npz")
+    inner = facts
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    train_state._write_arrays(tmp_path / "oat" / "phase-0.npz", arrays, facts)
+    with pytest.raises(UserError, match=r"phase-0.npz: damaged"):
+        folder.load_phase(0)
+
+
+def test_links_in_the_output_folder_are_not_followed(prepared, tmp_path):
+    outside, output = tmp_path / "outside", tmp_path / "out"
+    (outside / "oat").mkdir(parents=True)
+    (outside / "oat" / "precious").write_text("")
+    output.mkdir()
+    for name in ("resume", "logs"):
+        (output / name).symlink_to(outside)
+        with pytest.raises(UserError, match=f"{name}: is a link"):
+            train.main(flags(prepared, output, "--no-resume"))
+        (output / name).unlink()
+    assert [path.name for path in outside.rglob("*")] == ["oat", "precious"]
+
+
+def test_no_curves_never_end_a_training(tmp_path, keras, capsys):
+    from footprints.training import _Log
+
+    (tmp_path / "file").write_text("")
+    log = _Log(tmp_path / "file", one_epoch().rows)
+    log.add(one_epoch().rows[0])
+    log.close()
+    assert capsys.readouterr().err.count("no curves for TensorBoard") == 1
 
 
 # --- data --------------------------------------------------------------------------------------
@@ -336,6 +398,25 @@ def test_an_interrupted_view_leaves_nothing_behind(prepared, keras, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         FeatureCache(net, None, loader, tmp_path / "f", n_views=1, seed=0, name="val")
     assert not list((tmp_path / "f").iterdir())
+
+
+def test_views_that_are_damaged_are_computed_again(prepared, keras, tmp_path):
+    from footprints.feature_cache import FeatureCache
+    from footprints.loader import CropLoader
+
+    loader = CropLoader(open_set(prepared / "oat", ("train", "val")), "train")
+    net = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D()])
+
+    def cache():
+        return FeatureCache(net, None, loader, tmp_path / "f", n_views=1, seed=0, name="val")
+
+    wanted = np.array(cache().view(0))
+    path = tmp_path / "f" / "val-000.npy"
+    for bad in (np.zeros((7, 3), np.float32), np.float64(wanted), np.array([{}], object)):
+        np.save(path, bad)
+        np.testing.assert_array_equal(cache().view(0), wanted)
+    path.write_bytes(path.read_bytes()[:-1])
+    np.testing.assert_array_equal(cache().view(0), wanted)
 
 
 # --- small parts -------------------------------------------------------------------------------
