@@ -18,9 +18,10 @@ from typing import Any
 
 from footprints.errors import UserError
 from footprints.files import naming, path_inside, read_text, write_text
-from footprints.photos import PHOTO_SUFFIXES, PhotoError, decode_photo, read_file, walk
+from footprints.photos import PhotoError, counted, decode_photo, read_file, sort_out, walk
 from footprints.progress import progress
 from footprints.similarity import DEFAULT_MAX_DISTANCE, photo_hash
+from footprints.text import text_of_cell
 
 PARTS = ("train", "val", "test")
 Box = tuple[int, float, float, float, float]  # class, centre x, centre y, width, height; 0 to 1
@@ -29,8 +30,7 @@ _ROUNDING = 1e-3  # what a box may stick out without a word
 _MOST_CLASSES = 10_000
 _MOST_YAML = 2**20  # characters; a list of classes and three folders
 _SHOWN = 3  # reasons in an error
-# Beside photos in tools' exports; of any other kind is what somebody meant as a photo.
-_NO_PHOTOS = {".txt", ".yaml", ".yml", ".json", ".xml", ".csv", ".cache", ".md", ".html", ".zip"}
+_NO_PHOTOS = {".txt", ".yaml", ".yml", ".json", ".xml", ".cache"}  # beside photos by right
 
 
 @dataclass
@@ -339,12 +339,14 @@ def _add_entry(data: DetectorData, part: str, yaml_path: Path, root: Path, entry
         place = root / entry.removeprefix("../")
     if place.is_dir():
         stems = set()
-        for file in walk(place):
-            if file.suffix.lower() in PHOTO_SUFFIXES:
-                stems.add(_label_path(file))
-                _add(data, part, file, root)
-            elif file.suffix.lower() not in _NO_PHOTOS:
-                data.unusable(file, f"no kind of photo that is read ({file.suffix or 'no suffix'})")
+        photos, others = sort_out(walk(place))
+        for photo in photos:
+            stems.add(_label_path(photo))
+            _add(data, part, photo, root)
+        unused = [one for one in others if one.path.suffix.lower() not in _NO_PHOTOS]
+        data.left_out += [(str(one.path), one.reason) for one in unused]
+        if unused:
+            data.notes.append(f"{place}: {counted(unused)} not used (left_out.csv)")
         _note_labels_without_photo(data, stems)
     elif place.is_file() and place.suffix == ".txt":
         for line in read_text(place).splitlines():
@@ -485,4 +487,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
         rows = list(csv.DictReader(io.StringIO(read_text(path)), restkey="", restval=""))
     except csv.Error as error:
         raise UserError(f"{path}: not a table in CSV: {error}") from None
-    return rows
+    return [
+        {key: text_of_cell(text) if isinstance(text, str) else "" for key, text in row.items()}
+        for row in rows
+    ]

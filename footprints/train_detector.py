@@ -36,7 +36,7 @@ from footprints.files import (
 )
 from footprints.manifest import LEFT_OUT_COLUMNS
 from footprints.progress import available_cores
-from footprints.text import csv_of, printable
+from footprints.text import csv_of
 from footprints.train_state import compare_settings
 from footprints.typed import json_object
 
