@@ -6,26 +6,32 @@ import utils.environment  # noqa: F401 - says in one line what is missing; isort
 import contextlib
 import dataclasses
 import logging
+import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.evaluate_config import EvaluateConfig, parse_config
+from utils.text import printable
 
 if TYPE_CHECKING:
     from utils.annotations import Annotation, Thresholds
+    from utils.own_files import OwnFiles
     from utils.result_readers import Result
-    from utils.score_report import Scores
+    from utils.truth_scores import Evaluated
 
 log = logging.getLogger("EVALUATE")
 
 RESULT_MARK = "_predict_output"
 SAME_RUN_S = 60  # between results of one recording that one prediction wrote
 SUFFIXES = (".log", ".csv", ".parquet")  # the first one that is there is used
-RAVEN_ENDING, AUDACITY_ENDING = ".annotation.result.txt", ".annotation.audacity.txt"
-OK, NOT_STARTED, SOME_FAILED = 0, 1, 3
+RAVEN_ENDING, AUDACITY_ENDING = ".Table.1.selections.txt", ".audacity.txt"
+LEGACY_RAVEN_ENDING = ".annotation.result.txt"  # of the original, after the result's whole name
+LEGACY_AUDACITY_ENDING = ".annotation.audacity.txt"
+RECORD = ".evaluation.jsonl"  # what was written, to know what was edited since
+LOCK = ".evaluation.lock"
+OK, SOME_FAILED = 0, 3
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,10 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(config: EvaluateConfig) -> int:
     """Evaluate every result in the folder as configured; return the exit status."""
-    from tqdm import tqdm
-
-    from utils.annotations import Thresholds
-    from utils.files import require_writable_folder
+    from utils.files import require_writable_folder, sole_process
 
     if config.prediction_dir is None or config.output_dir is None:
         raise ValueError("--prediction_dir and --output_dir are needed")
@@ -63,29 +66,149 @@ def run(config: EvaluateConfig) -> int:
             f"no result of a prediction in {config.prediction_dir}: no file has {RESULT_MARK} in "
             "its name"
         )
+    with sole_process(output_dir / LOCK, f"writing into {output_dir}"):
+        return _evaluate(config, results, output_dir)
+
+
+def _evaluate(config: EvaluateConfig, results: Sequence[Path], output_dir: Path) -> int:
+    from tqdm import tqdm
+
+    from utils.annotations import Thresholds
+    from utils.own_files import JsonLines, OwnFiles
+    from utils.truth_scores import Evaluated
+
     thresholds = Thresholds(config.threshold, config.thresholds_by_class)
-    evaluated: dict[Path, str] = {}
+    evaluated: dict[Path, Evaluated] = {}
     classes: set[str] = set()
     n_rows = 0
-    for path in tqdm(results, unit="file", disable=None):
-        try:
-            result, rows = evaluate_file(path, output_dir, config, thresholds)
-        except (OSError, ValueError, MemoryError) as error:
-            log.error("%s", _with_name(path, error))
-            continue
-        evaluated[path] = result.file
-        classes.update(result.classes)
-        n_rows += rows
-    n_failed = len(results) - len(evaluated)
-    unknown = sorted(set(thresholds.by_class) - classes)
-    if unknown and evaluated:
-        log.warning("--class_threshold: no result has a class %s", ", ".join(unknown))
-    log.info("%d rows of %d recordings in %s", n_rows, len(evaluated), output_dir)
-    if config.truth_dir is not None:
-        n_failed += score(evaluated, config, thresholds)
+    changed = False
+    with contextlib.closing(JsonLines(output_dir / RECORD)) as lines:
+        own = OwnFiles(output_dir, lines, replace_edited=config.replace_edited)
+        lines.read(own.read)
+        for path, name in tqdm(names_of(results).items(), unit="file", disable=None):
+            try:
+                result, rows = evaluate_file(path, config, thresholds)
+                changed |= write_tables(path, name, result, rows, own, config)
+            except (OSError, ValueError, MemoryError) as error:
+                log.error("%s", _with_name(path, error))
+                continue
+            evaluated[path] = Evaluated(name, result.file, _result_stem(path))
+            classes.update(result.classes)
+            n_rows += len(rows)
+        n_failed = len(results) - len(evaluated)
+        unknown = sorted(set(thresholds.by_class) - classes)
+        if unknown and evaluated:
+            log.warning("--class_threshold: no result has a class %s", ", ".join(unknown))
+        log.info("%d rows of %d recordings in %s", n_rows, len(evaluated), output_dir)
+        has_scores = False
+        if config.truth_dir is not None:
+            n_not_scored, has_scores = _score(evaluated, config, thresholds, own, output_dir)
+            n_failed += n_not_scored
+        if not has_scores and (changed or config.truth_dir is not None):
+            _remove_scores(own, output_dir)
     if n_failed:
         log.error("%d failed; see above", n_failed)
     return SOME_FAILED if n_failed else OK
+
+
+def _score(
+    evaluated: dict[Path, Evaluated],
+    config: EvaluateConfig,
+    thresholds: Thresholds,
+    own: OwnFiles,
+    output_dir: Path,
+) -> tuple[int, bool]:
+    """Score what has a table of the truth.
+
+    Returns:
+        How many could not be scored, and whether scores were written.
+    """
+    from utils.score_report import table_lines, write_scores
+    from utils.truth_scores import find_tables, score_results, shown
+
+    truth_dir = Path(config.truth_dir)
+    tables = find_tables(truth_dir, evaluated, own=_own_tables(config, own, output_dir))
+    scoring = score_results(evaluated, tables, config, thresholds, detect)
+    if scoring.without:
+        n = len(scoring.without)
+        log.warning("%d recordings have no table in %s: %s", n, truth_dir, shown(scoring.without))
+    if not scoring.scores:
+        log.error("nothing to score: no usable table of the truth in %s", truth_dir)
+        return max(1, scoring.n_failed), False
+    try:
+        whole = write_scores(own, scoring.scores, dataclasses.asdict(config), scoring.without)
+    except OSError as error:
+        log.error("%s", _with_name(output_dir, error))
+        return scoring.n_failed + 1, False
+    unknown = scoring.unknown_classes
+    if unknown:
+        log.warning("classes of the truth that the model does not know: %s", ", ".join(unknown))
+    print("\n".join(map(printable, table_lines(whole))))
+    log.info("scores: %s", output_dir / "scores.json")
+    return scoring.n_failed, True
+
+
+def _own_tables(config: EvaluateConfig, own: OwnFiles, output_dir: Path) -> Callable[[Path], bool]:
+    """Return what tells of a table that a program wrote it, and that it is no truth.
+
+    An edited one is truth if its very folder, or one in it, was named as that of the truth.
+    """
+    from utils.prediction_journal import FILE_NAME, Journal
+
+    truth_dir = Path(config.truth_dir).resolve()
+    prediction_dir = Path(config.prediction_dir)
+    folders = {output_dir.resolve(): own}
+    if (prediction_dir / FILE_NAME).is_file():
+        with contextlib.closing(Journal(prediction_dir)) as journal:
+            folders.setdefault(prediction_dir.resolve(), journal.own)
+    said = set()
+
+    def is_own(path: Path) -> bool:
+        files = folders.get(path.parent.resolve())
+        if files is None or not files.is_known(path.name):
+            return False
+        is_named = truth_dir == path.parent.resolve()
+        if is_named and files.is_edited(path.name):
+            return False
+        if is_named and path.parent not in said:
+            said.add(path.parent)
+            log.warning(
+                "%s: tables in it are what was found, and no truth until they are edited or copied "
+                "to another folder",
+                path.parent,
+            )
+        return True
+
+    return is_own
+
+
+def _remove_scores(own: OwnFiles, output_dir: Path) -> None:
+    """See that no scores of an earlier run lie beside tables of this one."""
+    from utils.own_files import keep_copy
+    from utils.score_report import SCORE_FILES
+
+    there = [name for name in SCORE_FILES if os.path.lexists(output_dir / name)]
+    removed = [name for name in there if own.is_known(name) and own.remove(name)]
+    for name in there:
+        if not own.is_known(name):
+            copy = keep_copy(output_dir / name)
+            log.warning("%s is of an earlier run: it is now %s", output_dir / name, copy.name)
+    if removed:
+        log.info("removed, as of an earlier run: %s", ", ".join(removed))
+
+
+def names_of(results: Iterable[Path]) -> dict[Path, str]:
+    """Name the tables of results: after the recording, as the results are, each name once."""
+    names: dict[Path, str] = {}
+    taken: set[str] = set()
+    usual_first = sorted(results, key=lambda path: path.suffix.lower() not in SUFFIXES)
+    for path in usual_first:
+        name = _result_stem(path) or path.name
+        if name.casefold() in taken:
+            name = path.name
+        taken.add(name.casefold())
+        names[path] = name
+    return {path: names[path] for path in sorted(names)}
 
 
 def find_results(folder: Path) -> list[Path]:
@@ -95,12 +218,13 @@ def find_results(folder: Path) -> list[Path]:
     not. Of one prediction in several forms the log is taken, else csv, else parquet; but the newest
     where they are of different runs, more than ``SAME_RUN_S`` apart.
     """
+    from utils.own_files import is_copy
     from utils.result_readers import looks_like_log
 
     chosen: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         name = path.name
-        if RESULT_MARK not in name or name.startswith(".") or not path.is_file():
+        if RESULT_MARK not in name or name.startswith(".") or is_copy(name) or not path.is_file():
             continue
         if path.suffix.lower() not in SUFFIXES:
             with contextlib.suppress(OSError):  # reading it will say why
@@ -125,45 +249,57 @@ def find_results(folder: Path) -> list[Path]:
 
 
 def evaluate_file(
-    path: Path, output_dir: Path, config: EvaluateConfig, thresholds: Thresholds
-) -> tuple[Result, int]:
-    """Write the annotation tables of one result; return it and the number of rows.
+    path: Path, config: EvaluateConfig, thresholds: Thresholds
+) -> tuple[Result, Sequence[Annotation]]:
+    """Return a result and its annotations.
 
     Raises:
         ResultError: If it cannot be used.
-        OSError: If something cannot be read or written.
+        OSError: If it cannot be read.
     """
-    from utils.annotation_tables import audacity_lines, raven_lines
     from utils.annotations import add_noise_rows
-    from utils.files import write_text_atomic
-    from utils.result_readers import read_result
+    from utils.result_readers import read_settled
 
-    result = with_noise_class(read_result(path), config.noise_class)
-    rows: Sequence[Annotation] = detect(result, config)(thresholds)
+    result = read_settled(path, config.noise_class)
+    rows = detect(result, config)(thresholds)
     if config.noise_in_anno and result.noise_class is not None:
         rows = list(add_noise_rows(rows, result.duration_s, result.noise_class))
-    if config.format in ("raven", "both"):
-        lines: Iterable[str] = raven_lines(
-            rows, result.f_min, result.f_max, legacy=config.legacy_header
-        )
-        write_text_atomic(output_dir / f"{path.name}{RAVEN_ENDING}", "".join(lines))
-    if config.format in ("audacity", "both"):
-        write_text_atomic(
-            output_dir / f"{path.name}{AUDACITY_ENDING}", "".join(audacity_lines(rows))
-        )
-    return result, len(rows)
+    return result, rows
 
 
-def with_noise_class(result: Result, wanted: str | None) -> Result:
-    """Settle which class of a result is background: as wanted, as it says, else called noise.
+def write_tables(
+    path: Path,
+    name: str,
+    result: Result,
+    rows: Sequence[Annotation],
+    own: OwnFiles,
+    config: EvaluateConfig,
+) -> bool:
+    """Write the annotation tables of a result; tell whether that changed anything.
+
+    Those of an earlier run that are not among them are removed; what was edited is left alone.
 
     Raises:
-        ValueError: If what is wanted is no class of it.
+        OSError: If one cannot be written.
     """
-    from utils.noise_class import noise_class_of
+    from utils.annotation_tables import audacity_lines, raven_lines
 
-    noise = noise_class_of(wanted or result.noise_class, result.names)
-    return dataclasses.replace(result, noise_class=noise)
+    texts = {}
+    original = config.legacy_names or config.legacy_header
+    if config.format in ("raven", "both"):
+        ending = LEGACY_RAVEN_ENDING if original else RAVEN_ENDING
+        lines = raven_lines(rows, result.f_min, result.f_max, legacy=config.legacy_header)
+        texts[(path.name if original else name) + ending] = "".join(lines)
+    if config.format in ("audacity", "both"):
+        ending = LEGACY_AUDACITY_ENDING if original else AUDACITY_ENDING
+        texts[(path.name if original else name) + ending] = "".join(audacity_lines(rows))
+    changed = False
+    for table, text in texts.items():
+        if own.has_text(table, text) or own.may_write(table, ours_by_name=original):
+            changed |= own.write_text(table, text, of=path.name)
+    for table in set(own.names_of(path.name)) - set(texts):
+        changed |= own.remove(table)
+    return changed
 
 
 def detect(result: Result, config: EvaluateConfig) -> Callable[[Thresholds], Sequence[Annotation]]:
@@ -188,113 +324,6 @@ def detect(result: Result, config: EvaluateConfig) -> Callable[[Thresholds], Seq
         )
 
     return annotations
-
-
-def score(evaluated: dict[Path, str], config: EvaluateConfig, thresholds: Thresholds) -> int:
-    """Score the recordings that have a table of the truth; return how many failed.
-
-    Args:
-        evaluated: Recording of each result file.
-        config: Settings.
-        thresholds: Those of the detections.
-    """
-    from utils.annotation_tables import read_table
-    from utils.result_readers import read_result
-    from utils.score_report import score_recording, table_lines, write_scores
-
-    truth_dir = Path(config.truth_dir)
-    tables = find_tables(truth_dir, evaluated)
-    without = [_result_stem(path) for path in evaluated if path not in tables]
-    if without:
-        shown = ", ".join(without[:10]) + (" ..." if len(without) > 10 else "")
-        log.warning("%d recordings have no table in %s: %s", len(without), truth_dir, shown)
-    scores: dict[str, Scores] = {}
-    known: set[str] = set()
-    n_failed = 0
-    n_owners = Counter(table for candidates in tables.values() for table in candidates)
-    for path, candidates in tables.items():
-        try:
-            if len(candidates) > 1:
-                names = ", ".join(_below(truth_dir, table) for table in candidates)
-                raise ValueError(
-                    f"{path}: several tables of the truth: {names}; leave one, or put them into "
-                    f"folders that are called as that of the recording, {evaluated[path]}"
-                )
-            if n_owners[candidates[0]] > 1:
-                names = ", ".join(
-                    f"{other.name} (of {evaluated[other]})"
-                    for other in tables
-                    if tables[other] == candidates
-                )
-                raise ValueError(
-                    f"{candidates[0]} would be the truth of several results: {names}; put the "
-                    "tables into folders that are called as those of the recordings"
-                )
-            truth = read_table(candidates[0], config.truth_column)
-            result = with_noise_class(read_result(path), config.noise_class)
-            known.update(result.classes)
-            scores[_result_stem(path)] = score_recording(
-                result,
-                truth,
-                detect(result, config),
-                thresholds,
-                iou_threshold=config.iou_threshold,
-            )
-        except (OSError, ValueError) as error:
-            log.error("%s", _with_name(path, error))
-            n_failed += 1
-    if not scores:
-        log.error("nothing to score: no usable table of the truth in %s", truth_dir)
-        return max(1, n_failed)
-    output_dir = Path(config.output_dir)
-    try:
-        whole = write_scores(output_dir, scores, dataclasses.asdict(config), without)
-    except OSError as error:
-        log.error("%s", _with_name(output_dir, error))
-        return n_failed + 1
-    unknown = sorted(set(whole["events"]["classes"]) - known)
-    if unknown:
-        log.warning("classes of the truth that the model does not know: %s", ", ".join(unknown))
-    print("\n".join(table_lines(whole)))
-    log.info("scores: %s", output_dir / "scores.json")
-    return n_failed
-
-
-def find_tables(truth_dir: Path, evaluated: dict[Path, str]) -> dict[Path, list[Path]]:
-    """Find the tables of the truth of each result, by the recording's name or by the result's.
-
-    Of tables of one name in several folders those count whose folder is called as the recording's.
-    """
-    from utils.annotation_tables import tables_by_recording
-
-    files = [p for p in truth_dir.rglob("*") if p.suffix.lower() == ".txt" and p.is_file()]
-    names = {
-        path: (PurePosixPath(recording.replace("\\", "/")).stem, _result_stem(path))
-        for path, recording in evaluated.items()
-    }
-    tables = tables_by_recording(files, [name for both in names.values() for name in both])
-    found = {}
-    for path, both in names.items():
-        name = next((name for name in both if name in tables), None)
-        if name is not None:
-            found[path] = _of_same_folder(tables[name], evaluated[path], truth_dir)
-    return found
-
-
-def _of_same_folder(tables: Sequence[Path], recording: str, truth_dir: Path) -> list[Path]:
-    """Return the tables in a folder like that of the recording, if there are any, else all."""
-    place = PurePosixPath(recording.replace("\\", "/")).parent.parts
-
-    def folders_in_common(table: Path) -> int:
-        folders = table.parent.relative_to(truth_dir).parts
-        return len(folders) if folders and place[-len(folders) :] == folders else 0
-
-    most = max(map(folders_in_common, tables))
-    return [table for table in tables if folders_in_common(table) == most]
-
-
-def _below(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix()
 
 
 def _result_stem(path: Path) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from data.recordings import file_digest, find_recordings, output_stems
+from data.recordings import find_recordings, output_stems
 from data.windows import WindowGrid
 from detectors import build_detectors
 from predictor import Predictor
@@ -26,7 +26,7 @@ from utils.calibration import Calibration
 from utils.checkpoints import load_tensors
 from utils.ensemble_file import Ensemble, load_members
 from utils.errors import run_to_status
-from utils.files import remove_leftovers, require_writable_folder, sole_process
+from utils.files import file_digest, refuse_links, require_writable_folder, sole_process
 from utils.interrupt import StopRequest
 from utils.logging import log_to_file
 from utils.model_file import ModelFile
@@ -36,12 +36,13 @@ from utils.predict_config import PredictConfig
 from utils.prediction_journal import Completed, Journal
 from utils.progress import SoundProgress
 from utils.result_folder import FAILED, SUMMARY, ResultFolder, window_batches, write_run_tables
-from utils.result_writers import RunHeader, log_lines
+from utils.result_writers import SUFFIXES, RunHeader, log_lines
 
 log = logging.getLogger("PREDICT")
 
 SOME_FAILED = 3  # exit status
 LOCK = ".prediction.lock"
+RUN_LOG = "PREDICT.log"
 
 
 def predict(config: PredictConfig) -> int:
@@ -64,8 +65,10 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
     if not config.model_path:
         raise ValueError("--model_path is needed: the model file, such as ANIMAL-SPOT.pk")
     if config.log_dir is not None:
-        require_writable_folder(Path(config.log_dir), "the log folder")
-        log_to_file(Path(config.log_dir) / "PREDICT.log", append=config.resume)
+        log_file = Path(config.log_dir) / RUN_LOG
+        _refuse_links_inside(log_file, config)
+        require_writable_folder(log_file.parent, "the log folder")
+        log_to_file(log_file, append=config.resume)
     log.info("start on %s: %s", time.strftime("%Y-%m-%d"), " ".join(sys.argv))
     if config.export is not None:
         return _export(config)
@@ -106,8 +109,14 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
     if output_dir is None:
         return _predict_to_screen(run, paths)
     with sole_process(output_dir / LOCK, f"writing into {output_dir}"):
-        remove_leftovers(output_dir)
         return _predict_to_folder(run, paths, output_dir)
+
+
+def _refuse_links_inside(log_file: Path, config: PredictConfig) -> None:
+    """Make sure that a log below the output folder is not written to another place by a link."""
+    folder = Path(config.output_dir).absolute() if config.output_dir else log_file.parent
+    inside = log_file.absolute().is_relative_to(folder)
+    refuse_links(log_file.absolute(), folder if inside else log_file.parent.absolute())
 
 
 # --- what the model files and the flags say -------------------------------------------------
@@ -363,7 +372,9 @@ def _predict_to_folder(run: Run, paths: Sequence[Path], output_dir: Path) -> int
     grid = run.grid_of(run.models[0])
     key = _run_key(config, header)
     pickled = config.latent_extract and config.latent_format == "pickle"
-    with contextlib.closing(Journal(output_dir)) as journal:
+    with contextlib.closing(
+        Journal(output_dir, SUFFIXES.values(), replace_edited=config.replace_edited)
+    ) as journal:
         stems = dict(zip(paths, output_stems(paths, journal.stems), strict=True))
         extras = None
         if pickled or config.visualize:
@@ -372,13 +383,6 @@ def _predict_to_folder(run: Run, paths: Sequence[Path], output_dir: Path) -> int
             extras = WindowExtras(
                 output_dir, header, grid, stems, visualize=config.visualize, collect=pickled
             )
-        entries, failed = {}, {}
-        if config.resume and not pickled:
-            entries = {path: entry for path in paths if (entry := journal.find(path, key))}
-        skipped = set(entries)
-        todo = [path for path in paths if path not in entries]
-        if skipped:
-            log.info("%d recordings are complete already and left as they are", len(skipped))
         results = ResultFolder(
             output_dir,
             header,
@@ -388,6 +392,17 @@ def _predict_to_folder(run: Run, paths: Sequence[Path], output_dir: Path) -> int
             run=key,
             journal=journal,
         )
+        entries, failed = {}, {}
+        for path in paths if config.resume and not pickled else ():
+            names = results.names_of(stems[path]).values()
+            entry = journal.find(path, key, names)
+            if entry is not None:
+                entries[path] = entry
+                journal.say_edited(names, entry)
+        skipped = set(entries)
+        todo = [path for path in paths if path not in entries]
+        if skipped:
+            log.info("%d recordings are complete already and left as they are", len(skipped))
         progress = SoundProgress()
         slow_rates = set()
         predictor = None
@@ -416,7 +431,7 @@ def _predict_to_folder(run: Run, paths: Sequence[Path], output_dir: Path) -> int
                 outcome.close()
         finally:
             progress.close()
-            write_run_tables(output_dir, header, paths, entries, skipped, failed)
+            write_run_tables(journal.own, header, paths, entries, skipped, failed)
         if extras is not None:
             extras.write()
     done = [entries[path] for path in todo if path in entries]

@@ -22,8 +22,6 @@ from data.recordings import (
     Recording,
     RecordingError,
     StreamResampler,
-    file_digest,
-    file_state,
 )
 from data.window_features import WindowFeatures
 from data.windows import WindowCutter, WindowGrid
@@ -31,6 +29,7 @@ from models.engines import Engine, infer_all, probabilities_of
 from utils.calibration import tempered
 from utils.channel_choice import MIX
 from utils.errors import is_memory_error
+from utils.files import file_digest, file_state
 
 log = logging.getLogger(__name__)
 

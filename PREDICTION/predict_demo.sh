@@ -24,5 +24,5 @@ run "$python" "$ROOT/ANIMAL-SPOT/predict.py" --model_path "$MODEL" \
 run "$python" "$ROOT/ANIMAL-SPOT/evaluate.py" --prediction_dir "$DEMO_DIR/predictions" \
     --output_dir "$DEMO_DIR/annotations" --truth_dir "$DEMO_DIR/recordings" --threshold 0.6
 echo
-echo "Raven table: $DEMO_DIR/annotations/recording1_predict_output.log.annotation.result.txt"
+echo "Raven table: $DEMO_DIR/annotations/recording1.Table.1.selections.txt"
 echo "scores:      $DEMO_DIR/annotations/scores.json, .csv and .png"

@@ -396,7 +396,7 @@ def test_evaluation_decides_alike_with_the_options_that_prediction_names(predict
         timeout=120,
     )
     assert evaluated.returncode == 0, evaluated.stderr
-    (table,) = (base / "tables").glob("*.annotation.result.txt")
+    (table,) = (base / "tables").glob("*.Table.1.selections.txt")
     rows = [line.split("\t")[3:5] for line in table.read_text().splitlines()[1:]]
     of_prediction = (base / "out" / "a.Table.1.selections.txt").read_text().splitlines()[1:]
     assert rows == [line.split("\t")[3:5] for line in of_prediction]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from predict_helpers import visible
 from test_result_readers import log_text, write_csv, write_parquet
 
 from evaluate import find_results
@@ -79,13 +80,15 @@ def test_golden_rows(log, short, threshold, noise, golden, tmp_path):
     wanted = f"{short}_threshold{threshold}_noise{str(noise).lower()}.annotation.result.txt"
     expected = golden / "prediction" / wanted
     flags = ["--threshold", threshold, *(["--noise_in_anno"] if noise else [])]
-    written = tmp_path / "out" / f"{name}.annotation.result.txt"
-
     evaluate(tmp_path, *flags, "--legacy_header")
-    assert written.read_bytes() == expected.read_bytes()
+    assert visible(tmp_path / "out") == [f"{name}.annotation.result.txt"]
+    written = (tmp_path / "out" / f"{name}.annotation.result.txt").read_bytes()
+    assert written == expected.read_bytes()
 
     evaluate(tmp_path, *flags)
-    rows, golden_rows = table(written), table(expected)
+    assert visible(tmp_path / "out") == [f"{log}.Table.1.selections.txt"]
+    rows = table(tmp_path / "out" / f"{log}.Table.1.selections.txt")
+    golden_rows = table(expected)
     assert rows[0] == [
         *("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)"),
         *("Low Freq (Hz)", "High Freq (Hz)", "Annotation", "Score"),
@@ -110,14 +113,12 @@ def test_all_files_are_evaluated_quietly_and_own_tables_are_not_read(tmp_path):
         assert result.returncode == 0, result.stderr
         assert messages(result, "I") == [f"3 rows of 3 recordings in {tmp_path}"]
         assert result.stdout == ""
-        assert sorted(p.name for p in tmp_path.glob("*.annotation.*")) == [
-            f"{name}.annotation.{kind}.txt"
-            for name in (
-                *("x_predict_output.log", "y_predict_output.log", "z_predict_output.log.old"),
-            )
-            for kind in ("audacity", "result")
+        assert sorted(p.name for p in tmp_path.glob("*.txt")) == [
+            f"{name}.{kind}.txt"
+            for name in ("x", "y", "z")
+            for kind in ("Table.1.selections", "audacity")
         ]
-    labels = (tmp_path / "x_predict_output.log.annotation.audacity.txt").read_text()
+    labels = (tmp_path / "x.audacity.txt").read_text()
     assert labels == "0.000000\t0.500000\tA\n"
 
 
@@ -126,9 +127,7 @@ def test_results_in_several_forms_give_one_table(tmp_path):
     write_parquet(tmp_path / "a_predict_output.parquet", ["noise", "target"], p)
     write_csv(tmp_path / "a_predict_output.csv", ["noise", "target"], p)
     result = evaluate(tmp_path, "--threshold", "0.9")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [
-        "a_predict_output.csv.annotation.result.txt"
-    ]
+    assert visible(tmp_path / "out") == ["a.Table.1.selections.txt"]
     assert "a_predict_output.csv is used, not a_predict_output.parquet" in result.stderr
     write_log(tmp_path / "a_predict_output.log", [A])
     write_log(tmp_path / "a_predict_output", [A])
@@ -151,17 +150,18 @@ def test_bad_files_are_reported_and_the_others_are_evaluated(tmp_path):
     *bad, last = messages(result, "E")
     assert [Path(line.split(":")[0]).name[0] for line in bad] == ["2", "3", "4", "5", "6"]
     assert last == "5 failed; see above"
-    assert sorted(p.name[0] for p in (tmp_path / "out").iterdir()) == ["1", "7"]
+    tables = ["1.Table.1.selections.txt", "7.Table.1.selections.txt"]
+    assert visible(tmp_path / "out") == tables
 
 
 def test_a_table_that_cannot_be_written_is_reported(tmp_path):
     write_log(tmp_path / "1_predict_output.log", [A])
     write_log(tmp_path / "2_predict_output.log", [B])
-    (tmp_path / "out" / "1_predict_output.log.annotation.result.txt").mkdir(parents=True)
+    (tmp_path / "out" / "1.Table.1.selections.txt").mkdir(parents=True)
     result = evaluate(tmp_path, status=3)
-    assert "1_predict_output.log.annotation.result.txt" in messages(result, "E")[0]
-    assert (tmp_path / "out" / "2_predict_output.log.annotation.result.txt").is_file()
-    assert not list((tmp_path / "out").glob(".*"))
+    assert "1.Table.1.selections.txt" in messages(result, "E")[0]
+    assert (tmp_path / "out" / "2.Table.1.selections.txt").is_file()
+    assert not list((tmp_path / "out").glob("*.tmp"))
 
 
 def test_classes_without_noise(tmp_path):
@@ -170,18 +170,18 @@ def test_classes_without_noise(tmp_path):
     write_log(tmp_path / "b_predict_output.log", [rows[1]], ["A", "b-c", "d,e"])
     result = evaluate(tmp_path, "--noise_in_anno")
     assert messages(result, "E") == []
-    rows = table(tmp_path / "out" / "a_predict_output.log.annotation.result.txt")[1:]
+    rows = table(tmp_path / "out" / "a.Table.1.selections.txt")[1:]
     assert [row[3:5] + row[7:] for row in rows] == [
         ["0.000", "0.400", "A", "0.9000"],
         ["0.400", "0.600", "d,e", "0.8000"],
     ]
-    assert len(table(tmp_path / "out" / "b_predict_output.log.annotation.result.txt")) == 1
+    assert len(table(tmp_path / "out" / "b.Table.1.selections.txt")) == 1
 
 
 def test_noise_in_capitals_is_noise(tmp_path):
     write_log(tmp_path / "a_predict_output.log", [A, *[NOISE] * 4], ["A", "B", "Noise"])
     evaluate(tmp_path)
-    path = tmp_path / "out" / "a_predict_output.log.annotation.result.txt"
+    path = tmp_path / "out" / "a.Table.1.selections.txt"
     assert [row[7] for row in table(path)[1:]] == ["A"]
     evaluate(tmp_path, "--noise_in_anno", "true")
     assert [row[7] for row in table(path)[1:]] == ["A", "Noise"]
@@ -189,7 +189,7 @@ def test_noise_in_capitals_is_noise(tmp_path):
 
 def test_thresholds_of_classes_and_probability_priority(tmp_path):
     write_log(tmp_path / "a_predict_output.log", [A, B, [0.95, 0.03, 0.02]])
-    path = tmp_path / "out" / "a_predict_output.log.annotation.result.txt"
+    path = tmp_path / "out" / "a.Table.1.selections.txt"
 
     def rows() -> list[list[str]]:
         return [[row[3], row[4], row[7]] for row in table(path)[1:]]
@@ -263,7 +263,7 @@ def scored(tmp_path) -> Path:
     """Three recordings of 1.3 s: two with a table, one of which has no event; one without.
 
     rec1: A at 0 to 0.4 (found), B at 0.8 to 1.2 (found as A, which is false), noise, and an
-    event after the end of a class that the model does not know.
+    event after the last window of a class that the model does not know.
     rec2: nothing, but A is found.
     """
     write_log(
@@ -278,7 +278,7 @@ def scored(tmp_path) -> Path:
     (truth / "rec1.Table.1.selections.txt").write_text(
         "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tAnnotation\n"
         "1\tSpectrogram 1\t1\t0.0\t0.4\tA\n2\tSpectrogram 1\t1\t0.8\t1.2\tB\n"
-        "3\tSpectrogram 1\t1\t0.5\t0.7\tnoise\n4\tSpectrogram 1\t1\t9\t9.1\tZ\n"
+        "3\tSpectrogram 1\t1\t0.5\t0.7\tnoise\n4\tSpectrogram 1\t1\t1.31\t1.39\tZ\n"
     )
     (truth / "sub" / "rec2.txt").write_text("")
     (truth / "rec1_predict_output.log.annotation.result.txt").write_text("not truth")
@@ -345,7 +345,7 @@ def test_truth_that_cannot_be_used(scored):
     assert "nothing to score" in third
     assert last == "2 failed; see above"
     assert not (scored / "out" / "scores.json").exists()
-    assert len(list((scored / "out").glob("*.annotation.result.txt"))) == 3
+    assert len(list((scored / "out").glob("*.Table.1.selections.txt"))) == 3
 
 
 def test_tables_of_one_name_belong_to_the_recording_in_the_folder_of_that_name(tmp_path):

@@ -3,8 +3,8 @@ import os
 
 import pytest
 
-from data.recordings import file_digest
-from utils.prediction_journal import FILE_NAME, Completed, Journal, file_state
+from utils.files import file_digest, file_state
+from utils.prediction_journal import FILE_NAME, Completed, Journal
 
 
 @pytest.fixture
@@ -18,7 +18,8 @@ def recording(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "a.log").write_text("result")
+    for stem in ("a", "b", os.fsdecode(b"r\xe9union")):
+        (tmp_path / "out" / f"{stem}.log").write_text("result")
     return tmp_path / "out"
 
 
@@ -33,7 +34,7 @@ def entry(path, run="run 1", stem="a", files=None) -> Completed:
         n_windows=3,
         detections={"x": 1},
         seconds=0.1,
-        files={"a.log": 6} if files is None else files,
+        files={f"{stem}.log": 6} if files is None else files,
         annotations=[[0.0, 0.5, "x", 0.75]],
     )
 
@@ -78,17 +79,24 @@ def test_a_recording_that_is_gone_is_not_complete(folder, recording):
     assert journal.find(recording, "run 1") is None
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(lambda path: path.unlink(), id="deleted"),
-        pytest.param(lambda path: path.write_text("half"), id="cut"),
-    ],
-)
-def test_results_that_are_not_all_there(folder, recording, change):
+def test_results_that_are_not_all_there(folder, recording):
     journal = written(folder, entry(recording))
-    change(folder / "a.log")
+    (folder / "a.log").unlink()
     assert journal.find(recording, "run 1") is None
+
+
+def test_an_edited_result_is_complete_unless_it_is_to_be_replaced(folder, recording):
+    """As journals of earlier versions are, which say the size only."""
+    journal = written(folder, entry(recording))
+    (folder / "a.log").write_text("half")
+    assert journal.find(recording, "run 1") is not None
+    assert Journal(folder, replace_edited=True).find(recording, "run 1") is None
+
+
+def test_a_result_that_is_not_noted_is_missed(folder, recording):
+    journal = written(folder, entry(recording))
+    assert journal.find(recording, "run 1", ["a.log"]) is not None
+    assert journal.find(recording, "run 1", ["a.log", "a.csv"]) is None
 
 
 def test_the_last_entry_of_a_recording_counts(folder, recording):

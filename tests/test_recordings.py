@@ -15,12 +15,12 @@ from data.recordings import (
     RecordingError,
     StreamResampler,
     excerpt,
-    file_digest,
     find_recordings,
     n_resampled,
     output_stems,
     stem_of,
 )
+from utils.files import file_digest
 
 RATE = 16000
 

@@ -26,7 +26,6 @@ SUFFIXES = frozenset(
 LIST_SUFFIXES = frozenset({".txt", ".lst"})
 RESERVED_STEMS = frozenset({"all_recordings"})  # what tables of a whole run are called after
 _LONGEST_STEM = 150  # bytes; suffixes come to it, and file systems allow 255
-_READ_BYTES = 2**20
 _LOUDEST_BLOCK = 2**18  # samples of each channel that are read at a time to find the loudest
 _MP3_BYTES_PER_S = 16_000  # 128 kbit/s: a guess, since counting means decoding
 _MP3_REACH_S = 600  # seeking in mp3 means decoding up to there
@@ -138,16 +137,6 @@ def output_stems(paths: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
 def _folded(stem: str) -> str:
     """Return the form in which file systems that ignore case see a name."""
     return stem.casefold()
-
-
-def file_state(path: Path) -> list[int]:
-    """Return what changes whenever a file is written: size and times in ns.
-
-    Raises:
-        OSError: If there is no such file.
-    """
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def estimated_duration_s(path: Path) -> float:
@@ -359,19 +348,6 @@ class StreamResampler:
         samples = samples[: max(0, n_resampled(self._n_in, *self._rates) - self._n_out)]
         self._n_out += len(samples)
         return samples
-
-
-def file_digest(path: Path) -> str:
-    """Return a hash of the file's bytes.
-
-    Raises:
-        OSError: If it cannot be read.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    with open(path, "rb") as file:
-        while chunk := file.read(_READ_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _reason(error: Exception) -> str:

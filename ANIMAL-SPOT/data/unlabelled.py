@@ -14,7 +14,8 @@ from data.audiodataset import Sample
 from data.corpus import Corpus, CorpusError
 from data.inspection import SILENCE_PEAK
 from data.labels import ClipNameError, tape_of
-from data.recordings import Recording, RecordingError, file_digest, find_recordings
+from data.recordings import Recording, RecordingError, find_recordings
+from utils.files import file_digest
 
 UNLABELLED = -1  # label of these samples
 _BLOCK = 2**20  # samples

@@ -60,7 +60,12 @@ class EvaluateConfig:
         0.15, "with probability priority: join rows of one class that are closer, seconds"
     )
     format: str = option("raven", "kind of table", choices=("raven", "audacity", "both"))
-    legacy_header: bool = _switch_option(False, "Raven tables as the original program wrote them")
+    legacy_header: bool = _switch_option(
+        False, "Raven tables as the original program wrote and named them"
+    )
+    legacy_names: bool = _switch_option(
+        False, "tables named as by the original program: <result file>.annotation.result.txt"
+    )
     truth_dir: str | None = option(
         None, "folder of Raven or Audacity tables of what is there: score against them"
     )
@@ -69,6 +74,9 @@ class EvaluateConfig:
     )
     iou_threshold: float = option(
         0.0, "least overlap (intersection over union) of a hit; 0: any overlap"
+    )
+    replace_edited: bool = _switch_option(
+        False, "replace tables and scores that were edited too, and keep each as .bak"
     )
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import logging
 import os
 import re
@@ -19,6 +20,7 @@ except ImportError:  # Windows
     fcntl = None
     import msvcrt
 
+_READ_BYTES = 2**20
 WAIT_S = 0.2  # between two looks at a lock that another process holds
 TEMPORARY = re.compile(r"\..+\.(\d+)\.[0-9a-f]{8}\.tmp")
 
@@ -68,6 +70,29 @@ def require_writable_folder(path: Path, purpose: str) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OSError(error.errno, f"{purpose} {path} cannot be written: {reason}") from error
+
+
+def file_state(path: Path) -> list[int]:
+    """Return what changes whenever a file is written: size and times in ns.
+
+    Raises:
+        OSError: If there is no such file.
+    """
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def file_digest(path: Path) -> str:
+    """Return a hash of the file's bytes.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while chunk := file.read(_READ_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -110,9 +110,7 @@ def reliability_figure(partitions: Mapping[str, Mapping[str, Any]]) -> Figure:
     for row, (partition, entry) in zip(grid, partitions.items(), strict=True):
         for axes, when in zip(row, ("before", "after"), strict=True):
             error = entry[when]["expected_calibration_error"]
-            axes.set_title(
-                f"{partition}, {when}: expected calibration error {error:.1%}"
-            )
+            axes.set_title(f"{partition}, {when}: expected calibration error {error:.1%}")
             for part in entry[when]["bins"]:
                 if not part["clips"]:
                     continue

@@ -103,6 +103,9 @@ class PredictConfig:
     resume: bool = option(
         True, "predict again what is complete", flags=("--no_resume",), action="store_false"
     )
+    replace_edited: bool = option(
+        False, "replace results that were edited too, and keep each as .bak"
+    )
     export: tuple[str, ...] | None = option(
         None,
         "write the model with its whole signal path (waveform in, probabilities out) and end",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,8 +12,9 @@ from typing import Any
 
 from data.windows import WindowGrid
 from predictor import Outcome
-from utils.annotation_tables import RAVEN_HEADER
-from utils.files import atomic_path
+from utils.annotation_tables import RAVEN_HEADER, one_cell
+from utils.csv_cells import safe_cell
+from utils.own_files import OwnFiles
 from utils.prediction_journal import Completed, Journal
 from utils.result_writers import (
     SUFFIXES,
@@ -28,6 +30,7 @@ from utils.result_writers import (
 
 SUMMARY, FAILED = "summary.csv", "failed_files.csv"
 ALL_RECORDINGS, RECORDING_LIST = "all_recordings.Table.1.selections.txt", "all_recordings.list.txt"
+TABLES = ("raven", "audacity")  # kinds of results that people make too
 _ROWS = 4096  # windows that are written at a time
 
 
@@ -71,18 +74,29 @@ class ResultFolder:
         self._run = run
         self._journal = journal
 
+    def names_of(self, stem: str) -> dict[str, str]:
+        """Return the file of each kind of result of a recording."""
+        return {kind: stem + SUFFIXES[kind] for kind in self._formats}
+
     def write(self, outcome: Outcome, stem: str) -> Completed:
         """Write the results of a recording, and only then note that it is complete.
+
+        Those that people made or edited are left alone, and a line says so.
 
         Raises:
             OSError: If something cannot be written.
         """
-        names = {kind: stem + SUFFIXES[kind] for kind in self._formats}
+        names = self.names_of(stem)
+        wanted = {
+            kind: name
+            for kind, name in names.items()
+            if self._journal.may_write(outcome.path, name, ours_by_name=kind not in TABLES)
+        }
         self._journal.begin(outcome.path, stem, names.values())
         rows = list(annotations_of(window_batches(outcome, self._grid), self._header))
         files = {}
-        for kind, name in names.items():
-            with atomic_path(self._folder / name) as temporary:
+        for kind, name in wanted.items():
+            with self._journal.own.writing(name, of=stem) as temporary:
                 self._write_one(kind, temporary, outcome, rows)
                 files[name] = temporary.stat().st_size
         counts = Counter(row.name for row in rows)
@@ -123,7 +137,7 @@ class ResultFolder:
 
 
 def write_run_tables(
-    folder: Path,
+    own: OwnFiles,
     header: RunHeader,
     paths: Sequence[Path],
     entries: dict[Path, Completed],
@@ -131,6 +145,8 @@ def write_run_tables(
     failed: dict[Path, str],
 ) -> None:
     """Write the summary, the list of failed files and one Raven table over all recordings.
+
+    Those that were edited are left alone, and a line says so.
 
     Raises:
         OSError: If one cannot be written.
@@ -156,15 +172,16 @@ def write_run_tables(
                 *(*counts, entry.seconds, entry.stem, "; ".join(entry.warnings)),
             ]
 
-    _write_table(folder / SUMMARY, summary())
-    _write_table(
-        folder / FAILED, [["file", "reason"], *([str(p), why] for p, why in failed.items())]
-    )
     done = [(path, entries[path]) for path in paths if path in entries]
-    with atomic_path(folder / ALL_RECORDINGS) as temporary:
-        _write_lines(temporary, _combined_lines(done, header))
-    with atomic_path(folder / RECORDING_LIST) as temporary:
-        _write_lines(temporary, (f"{entry.path}\n" for _, entry in done))
+    texts = {
+        SUMMARY: _csv_text(summary()),
+        FAILED: _csv_text([["file", "reason"], *([str(p), why] for p, why in failed.items())]),
+        ALL_RECORDINGS: "".join(_combined_lines(done, header)),
+        RECORDING_LIST: "".join(f"{one_cell(entry.path)}\n" for _, entry in done),
+    }
+    for name, text in texts.items():
+        if own.has_text(name, text) or own.may_write(name, ours_by_name=True):
+            own.write_text(name, text)
 
 
 def _combined_lines(done: Sequence[tuple[Path, Completed]], header: RunHeader) -> Iterator[str]:
@@ -179,7 +196,8 @@ def _combined_lines(done: Sequence[tuple[Path, Completed]], header: RunHeader) -
             yield (
                 f"{number}\tSpectrogram 1\t{entry.channel}\t"
                 f"{offset + begin:.3f}\t{offset + end:.3f}\t{low}\t"
-                f"{high}\t{entry.path}\t{begin:.3f}\t{os.path.basename(entry.path)}\t{name}\t"
+                f"{high}\t{one_cell(entry.path)}\t{begin:.3f}\t"
+                f"{one_cell(os.path.basename(entry.path))}\t{one_cell(name)}\t"
                 f"{score:.4f}\n"
             )
         offset += entry.duration_s
@@ -190,9 +208,9 @@ def _write_lines(path: Path, lines: Iterable[str]) -> None:
         file.writelines(lines)
 
 
-def _write_table(path: Path, rows: Iterable[list[Any]]) -> None:
-    with (
-        atomic_path(path) as temporary,
-        open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-    ):
-        csv.writer(file, lineterminator="\n").writerows(rows)
+def _csv_text(rows: Iterable[list[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(
+        [safe_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows
+    )
+    return text.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import dataclasses
 import itertools
 import math
 import re
@@ -15,7 +16,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from utils.annotations import decide
+from utils.csv_cells import plain_cell
 from utils.names import composed, with_composed_names
+from utils.noise_class import noise_class_of
 
 # Columns of csv and parquet before those of the classes.
 COLUMNS = ("file", "start_s", "end_s", "pred", "pred_class", "prob", "fmin_hz", "fmax_hz")
@@ -30,6 +33,8 @@ _WINDOW = re.compile(
     rf"(?:, pred_class=(.+)-(\d+))?, prob=({_NUMBER})\n\Z"  # without its end it may be cut off
 )
 _EXTENT = re.compile(rf"prediction length: ({_NUMBER})\[s\], hop length: ({_NUMBER})\[s\]")
+
+_SAMPLES = re.compile(r"size of the file\(samples\)=(\d{1,15})\Z")
 
 
 class ResultError(ValueError):
@@ -53,6 +58,7 @@ class Result:
         sequence_len: Length of a window in seconds.
         hop: Seconds between windows.
         noise_class: Class that is no call, as the result says; None: the one called noise.
+        length_s: Length of the recording, where the result says it.
     """
 
     file: str
@@ -67,6 +73,7 @@ class Result:
     sequence_len: float
     hop: float
     noise_class: str | None = None
+    length_s: float | None = None
 
     @property
     def names(self) -> list[str]:
@@ -78,6 +85,11 @@ class Result:
         """End of the last window, which is that of the recording but for less than a hop."""
         return float(self.end_s[-1])
 
+    @property
+    def longest_s(self) -> float:
+        """Most that the recording can last."""
+        return max(self.duration_s, self.length_s or self.duration_s + self.hop)
+
 
 def read_result(path: Path) -> Result:
     """Read a result file: csv and parquet by their ending, anything else as a log.
@@ -88,10 +100,25 @@ def read_result(path: Path) -> Result:
     """
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     result = readers.get(path.suffix.lower(), _read_log)(path)
+    arrays = (result.start_s, result.end_s, result.score, result.probabilities)
+    if not all(np.isfinite(values).all() for values in arrays):
+        _refuse(path, "holds values that are not finite")
     if (np.diff(result.start_s) < 0).any() or (result.end_s < result.start_s).any():
         _refuse(path, "windows are not in the order of time")
     noise = None if result.noise_class is None else composed(result.noise_class)
     return replace(result, classes=with_composed_names(result.classes), noise_class=noise)
+
+
+def read_settled(path: Path, noise_class: str | None) -> Result:
+    """Read a result file whose background class is as wanted, else as it says, else called noise.
+
+    Raises:
+        ValueError: If it cannot be used, or has no such class.
+        OSError: If it cannot be read.
+    """
+    result = read_result(path)
+    noise = noise_class_of(noise_class or result.noise_class, result.names)
+    return dataclasses.replace(result, noise_class=noise)
 
 
 def looks_like_log(path: Path) -> bool:
@@ -125,6 +152,7 @@ def _read_log(path: Path) -> Result:
         sequence_len=header["sequence_len"],
         hop=header["hop"],
         noise_class=header.get("noise_class"),
+        length_s=header.get("length_s"),
     )
 
 
@@ -142,10 +170,11 @@ def _log_header(path: Path, lines: Iterable[str]) -> tuple[dict[str, Any], str]:
             header["file"] = message
         elif message.startswith("dataOpts:"):
             options = _literal_dict(path, number, message)
-            try:
-                header["f_min"], header["f_max"] = options["fmin"], options["fmax"]
-            except KeyError as error:
-                _refuse(path, f"line {number}: dataOpts has no {error}")
+            for key, name in (("f_min", "fmin"), ("f_max", "fmax")):
+                header[key] = options.get(name)
+                if not _is_finite(header[key]):
+                    _refuse(path, f"line {number}: dataOpts has no {name!r} that is a number")
+            header["rate"] = options.get("sr")
         elif message.startswith("class distribution:"):
             header["classes"] = _checked_classes(path, _literal_dict(path, number, message))
         elif message.startswith("noise class:"):
@@ -155,6 +184,9 @@ def _log_header(path: Path, lines: Iterable[str]) -> tuple[dict[str, Any], str]:
             if extent is None:
                 _refuse(path, f"line {number}: no lengths in {message!r}")
             header["sequence_len"], header["hop"] = float(extent[1]), float(extent[2])
+        elif (samples := _SAMPLES.match(message)) is not None:
+            if _is_finite(rate := header.get("rate")) and rate >= 1:
+                header["length_s"] = int(samples[1]) / rate
         elif message.startswith("time="):
             for key, what in (
                 ("f_min", "dataOpts"),
@@ -241,9 +273,9 @@ def _csv_rows(
     for row in rows:
         if len(row) != len(header):
             _refuse(path, f"line {rows.line_num} is cut off or has other columns")
-        recordings.add(row[file])
+        recordings.add(plain_cell(row[file]))
         if noise_column is not None:
-            noise.add(row[noise_column])
+            noise.add(plain_cell(row[noise_column]))
         try:
             yield [float(row[i]) for i in wanted]
         except ValueError as error:
@@ -307,6 +339,10 @@ def _from_columns(
         hop=round(float(start[1] - start[0] if len(start) > 1 else end[0] - start[0]), 3),
         noise_class=noise,
     )
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < math.inf
 
 
 def _whole(value: float) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.annotation_tables import audacity_lines, raven_lines
+from utils.annotation_tables import audacity_lines, one_cell, raven_lines
 from utils.annotations import (
     Annotation,
     Thresholds,
@@ -22,6 +22,7 @@ from utils.annotations import (
     label_windows,
     merge_windows,
 )
+from utils.csv_cells import safe_cell
 from utils.noise_class import noise_name
 
 SUFFIXES = {
@@ -147,8 +148,8 @@ def log_lines(
         kind = f"none, embeddings of {opts['embedding_model']}"
     classes = {name: i for i, name in enumerate(header.names)}
     for message in (
-        f"{input_path}",
-        f"Model Path: {header.model_path}",
+        one_cell(str(input_path)),
+        f"Model Path: {one_cell(header.model_path)}",
         f"dataOpts: {opts}",
         f"prediction length: {header.sequence_len}[s], hop length: {header.hop}[s], threshold: "
         f"{header.threshold}, prediction fmin: {opts['fmin']}[Hz] prediction fmax: "
@@ -191,7 +192,8 @@ def csv_lines(batches: Iterable[WindowBatch], header: RunHeader, input_path: Pat
     """Return the lines of the table of all windows."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    noise = [header.unusual_noise_class] if header.unusual_noise_class else []
+    noise = [safe_cell(header.unusual_noise_class)] if header.unusual_noise_class else []
+    file, names = safe_cell(str(input_path)), [safe_cell(name) for name in header.names]
     writer.writerow(_columns(header) + ["noise_class"] * len(noise))
     opts = header.data_opts
     for batch in batches:
@@ -201,7 +203,7 @@ def csv_lines(batches: Iterable[WindowBatch], header: RunHeader, input_path: Pat
         probabilities = batch.probabilities.tolist()
         writer.writerows(
             [
-                *(str(input_path), start, end, int(found[i]), header.names[winner[i]], score[i]),
+                *(file, start, end, int(found[i]), names[winner[i]], score[i]),
                 *(opts["fmin"], opts["fmax"], *probabilities[i], *noise),
             ]
             for i, (start, end) in enumerate(zip(batch.start_s, batch.end_s, strict=True))

@@ -8,12 +8,12 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from utils.annotations import Annotation, Thresholds, label_windows
+from utils.csv_cells import safe_cell
 from utils.event_scores import (
     BACKGROUND,
     SWEEP,
@@ -29,9 +29,9 @@ from utils.event_scores import (
     sweep_thresholds,
     window_truth,
 )
-from utils.files import atomic_path, write_text_atomic
 from utils.names import refuse_look_alikes
 from utils.noise_class import is_background
+from utils.own_files import OwnFiles
 from utils.result_readers import Result
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 Pair = tuple[str | None, str | None]
 # Class of the original's two-class models: whatever sounds.
 TARGET = "target"
+SCORE_FILES = (
+    *("scores.json", "scores.csv", "pr_curves.png", "confusion.png", "confusion_windows.png"),
+)
 _COLUMNS = (
     *("class", "events", "tp", "fp", "fn", "precision", "recall", "f1"),
     *("false_alarms_per_hour", "best_threshold", "best_f1"),
@@ -90,6 +93,20 @@ class Scores:
         return np.array([[confusion[true, found] for found in names] for true in names])
 
 
+def events_for_model(truth: Iterable[Annotation], result: Result) -> list[Annotation]:
+    """Return the events that a model is to find.
+
+    Events of the noise class, or called noise, are background. If ``target`` is all that a model
+    knows, every other event is one.
+    """
+    sounds = [name for name in result.names if name != result.noise_class]
+    noise = result.noise_class
+    events = [row for row in truth if row.name in sounds or not is_background(row.name, noise)]
+    if sounds == [TARGET]:
+        return [row._replace(name=TARGET) for row in events]
+    return events
+
+
 def score_recording(
     result: Result,
     truth: Sequence[Annotation],
@@ -100,20 +117,15 @@ def score_recording(
 ) -> Scores:
     """Score what was found in one recording.
 
-    Events of the noise class, or called noise, are background. If ``target`` is all that a model
-    knows, every other event is one.
-
     Args:
         result: Windows of the recording, its noise class settled.
-        truth: Events of the recording.
+        truth: Events of the recording, of which ``events_for_model`` count.
         detect: Returns the annotations at given thresholds.
         thresholds: Those that were chosen.
         iou_threshold: Least overlap of a hit.
     """
     sounds = [name for name in result.names if name != result.noise_class]
-    truth = [r for r in truth if r.name in sounds or not is_background(r.name, result.noise_class)]
-    if sounds == [TARGET]:
-        truth = [row._replace(name=TARGET) for row in truth]
+    truth = events_for_model(truth, result)
     names = list(dict.fromkeys([*sounds, *sorted({row.name for row in truth})]))
     refuse_look_alikes(names, "give the calls in the table the name that the class has")
     found = detect(thresholds)
@@ -177,12 +189,16 @@ def report(scores: Scores) -> dict[str, Any]:
 
 
 def write_scores(
-    folder: Path,
+    own: OwnFiles,
     recordings: dict[str, Scores],
     settings: dict[str, Any],
     not_scored: Sequence[str],
 ) -> dict[str, Any]:
-    """Write ``scores.json``, ``scores.csv`` and the pictures; return the report of all."""
+    """Write ``SCORE_FILES``, but for those that were edited; return the report of all.
+
+    Raises:
+        OSError: If one cannot be written.
+    """
     total = sum(recordings.values(), Scores())
     whole = report(total)
     each = {name: report(scores) for name, scores in recordings.items()}
@@ -194,13 +210,18 @@ def write_scores(
         "recordings": each,
         "not_scored": list(not_scored),
     }
-    write_text_atomic(folder / "scores.json", json.dumps(content, indent=2) + "\n")
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    writer.writerows(_rows(whole))
-    write_text_atomic(folder / "scores.csv", rows.getvalue())
-    _draw(folder, total)
+    writer.writerows([safe_cell(row[0]), *row[1:]] for row in _rows(whole))
+    texts = {"scores.json": json.dumps(content, indent=2) + "\n", "scores.csv": rows.getvalue()}
+    for name, text in texts.items():
+        if own.has_text(name, text) or own.may_write(name, ours_by_name=True):
+            own.write_text(name, text)
+    for name, figure in _figures(total).items():
+        if own.may_write(name, ours_by_name=True):
+            with own.writing(name) as temporary:
+                figure.savefig(temporary, format="png", dpi=120)
     return whole
 
 
@@ -272,18 +293,15 @@ def _pairs(confusion: np.ndarray, names: Sequence[str]) -> Counter[Pair]:
     return Counter({(names[i], names[j]): int(n) for (i, j), n in np.ndenumerate(confusion) if n})
 
 
-def _draw(folder: Path, scores: Scores) -> None:
+def _figures(scores: Scores) -> dict[str, Figure]:
     from utils.plots import confusion_figure
 
     names = [*scores.names, BACKGROUND]
-    figures = {
+    return {
         "pr_curves.png": _precision_recall_figure(scores.curves),
         "confusion.png": confusion_figure(scores.matrix(scores.confusion), names, "{:d}"),
         "confusion_windows.png": confusion_figure(scores.matrix(scores.windows), names, "{:d}"),
     }
-    for name, figure in figures.items():
-        with atomic_path(folder / name) as temporary:
-            figure.savefig(temporary, format="png", dpi=120)
 
 
 def _precision_recall_figure(curves: dict[str, dict[float, Counts]]) -> Figure:

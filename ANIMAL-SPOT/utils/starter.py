@@ -14,7 +14,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from utils.text import printable
@@ -35,6 +35,8 @@ def start(
     *,
     list_keys: Collection[str] = (),
     path_list_keys: Collection[str] = (),
+    original_keys: Collection[str] = (),
+    for_original: Sequence[str] = (),
 ) -> int:
     """Run a program of this folder with a config file as its command line.
 
@@ -45,6 +47,8 @@ def start(
         argv: The one argument of the starter script, the config file.
         list_keys: Flags that take several values.
         path_list_keys: Flags that take several paths.
+        original_keys: What config files of the original program, or of its fork, may hold.
+        for_original: Arguments that are added for a config file that holds nothing else.
 
     Returns:
         The exit status of the program; 1 if it could not be started.
@@ -66,15 +70,21 @@ def start(
         log.error("%s, %s", printable(str(path)), printable(str(error)))
         return 1
     except (OSError, ValueError) as error:
-        log.error("the config file %s cannot be read: %s", printable(str(path)), printable(str(error)))
+        log.error(
+            "the config file %s cannot be read: %s", printable(str(path)), printable(str(error))
+        )
         return 1
     given = settings.get("src_dir")
-    if given and os.path.realpath(_expand(given)) != str(SOURCE):  # a folder's main.py might be anything
+    if given and os.path.realpath(_expand(given)) != str(
+        SOURCE
+    ):  # a folder's main.py might be anything
         log.warning(
             "src_dir %s is not read: this copy of the program runs, %s; take the line out",
             *(printable(given), SOURCE),
         )
     arguments = arguments_of(settings, list_keys=list_keys, path_list_keys=path_list_keys)
+    if set(settings) - {"src_dir"} <= set(original_keys):
+        arguments += for_original
     command = [sys.executable, "-W", "ignore::UserWarning", str(SOURCE / program), *arguments]
     log.info("settings: %s", settings)
     log.info("command: %s", printable(shlex.join(command)))

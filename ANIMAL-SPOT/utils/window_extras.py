@@ -48,7 +48,7 @@ class WindowExtras:
         collect: bool,
     ) -> None:
         for left in folder.glob(f"{HIDDEN_PREFIX}*"):  # by a run that was killed
-            shutil.rmtree(left)
+            left.unlink() if left.is_symlink() else shutil.rmtree(left)
         self._folder = folder
         self._header = header
         self._grid = grid

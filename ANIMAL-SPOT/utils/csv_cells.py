@@ -1,0 +1,18 @@
+"""Names in csv tables, which a spreadsheet shall not take for formulas."""
+
+from __future__ import annotations
+
+import re
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_MARKED = re.compile(r"'+[=+\-@\t\r]")
+
+
+def safe_cell(text: str) -> str:
+    """Put an apostrophe before a text that a spreadsheet would take for a formula."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def plain_cell(text: str) -> str:
+    """Return the text that ``safe_cell`` was given."""
+    return text[1:] if _MARKED.match(text) else text

@@ -1,0 +1,30 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utils.csv_cells import plain_cell, safe_cell
+
+names = st.text() | st.text("'=+-@\t\ra", max_size=6)
+
+
+@given(names)
+def test_what_is_written_is_read(name):
+    assert plain_cell(safe_cell(name)) == name
+
+
+@given(names)
+def test_no_cell_is_a_formula(name):
+    """What spreadsheets take for one, by OWASP's page on csv injection."""
+    assert not re.match(r"[=+\-@\t\r]", safe_cell(name))
+
+
+@pytest.mark.parametrize("name", ["K1", "'Apapane", "a=b", "", "1-2", "'"])
+def test_other_names_stay(name):
+    assert safe_cell(name) == plain_cell(name) == name
+
+
+def test_by_hand():
+    assert safe_cell("=1+1") == "'=1+1"
+    assert plain_cell("'=1+1") == "=1+1"
