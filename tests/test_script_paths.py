@@ -193,3 +193,17 @@ def test_training_script_runs_no_file_of_the_current_folder(hostile):
 def test_without_a_safe_path_of_python_too_none_is_run(command, hostile):
     """As in Python 3.10, which knows no PYTHONSAFEPATH."""
     in_hostile_folder([sys.executable, str(ROOT / command[0]), *command[1:]], hostile)
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["train_demo", "train_recommended", "train_from_scratch", "train_resnet18", "train_convnext"],
+)
+def test_settings_of_the_scripts_do_not_warn_of_themselves(script, recorded):
+    from utils.config import parse_config
+    from utils.pipelines import pipeline_of_config
+
+    (recorded.here / "clips").mkdir()
+    (call,) = recorded(f"TRAINING/{script}.sh", DATA_DIR="clips")
+    config = parse_config(call[1:])
+    assert pipeline_of_config(config).warnings() == []
