@@ -26,6 +26,7 @@ from footprints.crops import Crop, centre_crop_of, crop_of
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.files import output_folder
 from footprints.flags import some_path
+from footprints.results import Results, add_replace_flag
 from footprints.settings import Settings, add_flags, settings_from
 from footprints.text import printable
 
@@ -296,6 +297,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--all_crops", action="store_true", help="cut out every print, not only the best"
     )
+    add_replace_flag(parser)
     add_flags(parser)
     return parser
 
@@ -309,26 +311,30 @@ def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     settings = settings_from(args, parser)
-    from footprints.detect_report import CROPS, DetectReport
-    from footprints.photos import find_photos
+    from footprints.detect_report import CROPS, TABLES, DetectReport
+    from footprints.photos import UnusedFile, counted, not_written, sort_out, walk
     from footprints.progress import progress
 
+    unused: list[UnusedFile] = []
     if args.source.is_dir():
-        root, photos = args.source, find_photos(args.source)
+        root, files = args.source, walk(args.source)
+        if args.output_dir is not None:  # what an earlier run wrote is none of the user's
+            files = not_written(files, args.output_dir, (CROPS, *TABLES))
+        photos, unused = sort_out(files)
     elif args.source.is_file():
         root, photos = args.source.parent, [args.source]
     else:
         raise UserError(f"{args.source}: no such photo or folder")
-    if args.output_dir is not None:  # crops of an earlier run are no photos
-        written = (args.output_dir / CROPS).resolve()
-        photos = [photo for photo in photos if written not in photo.resolve().parents]
     if not photos:
-        raise UserError(f"{args.source}: no photos in this folder")
+        there = f" (other files: {counted(unused)})" if unused else ""
+        raise UserError(f"{args.source}: no photos in this folder{there}")
     detector = YoloInference.from_settings(args.detector, settings)
-    report = DetectReport(root, args.output_dir)
     with contextlib.ExitStack() as held:
+        results = None
         if args.output_dir is not None:
             held.enter_context(output_folder(args.output_dir, CROPS))
+            results = Results(args.output_dir, TABLES, args.replace_edited)
+        report = DetectReport(root, results, unused)
         try:
             for path in progress(photos, len(photos), "detect"):
                 _detect_one(path, detector, report, args)

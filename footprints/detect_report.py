@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import numpy as np
 
 from footprints.boxes import Detection
 from footprints.crops import Crop
-from footprints.files import write_bytes, write_json, write_text
+from footprints.files import write_bytes
+from footprints.photos import UnusedFile, counted
+from footprints.results import Results
 from footprints.text import csv_of, printable
 
 CROPS = "crops"  # folder below the output folder
+TABLES = ("detections.json", "detections.csv")
 _COLUMNS = (
     "photo", "rank", "x1", "y1", "x2", "y2", "confidence", "area", "score", "class_name",
     "fallback", "crop", "reason",
@@ -40,12 +44,16 @@ class DetectReport:
 
     Args:
         root: Photos are named relative to this folder.
-        output_dir: Files go here; None for lines on the screen only.
+        results: Files go here; None for lines on the screen only.
+        unused: Files among the photos that are none.
     """
 
-    def __init__(self, root: Path, output_dir: Path | None) -> None:
+    def __init__(
+        self, root: Path, results: Results | None, unused: Sequence[UnusedFile] = ()
+    ) -> None:
         self._root = root
-        self._output_dir = output_dir
+        self._results = results
+        self._unused = unused
         self._photos: list[dict[str, Any]] = []
         self.n_failed = 0
 
@@ -66,10 +74,10 @@ class DetectReport:
             "crops": [],
         }
         for rank, crop in enumerate(crops, start=1):
-            assert self._output_dir is not None
+            assert self._results is not None
             relative = path.relative_to(self._root)
             target = Path(CROPS) / relative.parent / f"{relative.name}.{rank}.png"
-            write_bytes(self._output_dir / target, png_of(crop.rgb))
+            write_bytes(self._results.folder / target, png_of(crop.rgb))
             entry["crops"].append(
                 {
                     "file": printable(target),
@@ -81,9 +89,11 @@ class DetectReport:
 
     def finish(self) -> None:
         """Write the tables and print the best print of each photo."""
-        if self._output_dir is not None:
-            write_json(self._output_dir / "detections.json", {"photos": self._photos})
-            write_text(self._output_dir / "detections.csv", self._table())
+        others = [{"file": self._name(one.path), "reason": one.reason} for one in self._unused]
+        if self._results is not None:
+            content = {"photos": self._photos, "unused": others}
+            self._results.write_json("detections.json", content)
+            self._results.write_text("detections.csv", self._table())
         for entry in self._photos:
             print(_line(entry))
         read = len(self._photos) - self.n_failed
@@ -92,8 +102,11 @@ class DetectReport:
             f"{read} photos: prints found in {read - empty}, none in {empty}; "
             f"{self.n_failed} could not be read"
         )
-        if self._output_dir is not None:
-            print(f"results: {self._output_dir}")
+        if others:
+            where = " (listed in detections.json)" if self._results else ""
+            print(f"other files: {counted(self._unused)}{where}")
+        if self._results is not None:
+            print(f"results: {printable(self._results.folder)}")
 
     def _name(self, path: Path) -> str:
         return printable(path.relative_to(self._root))

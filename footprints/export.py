@@ -25,7 +25,7 @@ from footprints import crops
 from footprints.calibration import threshold_in_use
 from footprints.classifier import METADATA_KEY, METADATA_NAME, Classifier, read_model_metadata
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
-from footprints.files import sha256_of, write_bytes, write_json
+from footprints.files import MARK, output_folder, sha256_of, write_bytes, write_json
 from footprints.photos import PhotoError, find_photos, load_photo
 from footprints.text import printable
 
@@ -124,11 +124,29 @@ def main(argv: list[str] | None = None) -> int:
     classifier = Classifier(args.model)
     pictures, unusable = _pictures(args.photos, classifier.image_size, classifier.scales)
     expected = classifier.predict(*pictures)
-    args.output_dir.mkdir(parents=True, exist_ok=True)
-    formats = list(dict.fromkeys(args.formats))
-    if "onnx" in formats:
+    if "onnx" in args.formats:
         _need_onnx_packages()
+    with output_folder(args.output_dir):
+        failed = _write_formats(args, classifier, metadata, pictures, expected)
+    for path, reason in unusable:
+        print(f"not compared on {path}: {reason}", file=sys.stderr)
+    if failed:
+        raise UserError(
+            f"{', '.join(failed)}: differs too much from {args.model.name} on these photos; "
+            "use another format"
+        )
+    print(f"written to {printable(args.output_dir)}, each with a .json that says what is inside")
+    return STATUS_SOME_FAILED if unusable else 0
 
+
+def _write_formats(
+    args: argparse.Namespace,
+    classifier: Classifier,
+    metadata: dict[str, Any],
+    pictures: list[list[np.ndarray]],
+    expected: np.ndarray,
+) -> list[str]:
+    """Write each format that answers as the model does; return those that do not."""
     source = "drawn prints" if args.photos is None else f"photos of {printable(args.photos)}"
     print(f"compared on {len(expected)} {source}")
     print(f"{'file':36} {'MB':>6} {'same answer':>11} {'mean diff.':>10} {'largest':>8}")
@@ -137,10 +155,10 @@ def main(argv: list[str] | None = None) -> int:
     if len(expected) > 1 and np.ptp(expected, axis=0).max() < 1e-3:
         print("note: the model says the same of every picture; this comparison shows little")
     failed = []
-    work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=args.output_dir))
+    work = Path(tempfile.mkdtemp(prefix=MARK, dir=args.output_dir))
     try:
         model = _keras_model(args.model)
-        for name in formats:
+        for name in dict.fromkeys(args.formats):
             kind = FORMATS[name]
             target = args.output_dir / f"{args.model.stem}{kind.ending}"
             trial = work / target.name
@@ -163,15 +181,7 @@ def main(argv: list[str] | None = None) -> int:
             write_json(facts_path, facts | {"bytes": target.stat().st_size, "parity": vars(result)})
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    for path, reason in unusable:
-        print(f"not compared on {path}: {reason}", file=sys.stderr)
-    if failed:
-        raise UserError(
-            f"{', '.join(failed)}: differs too much from {args.model.name} on these photos; "
-            "use another format"
-        )
-    print(f"written to {printable(args.output_dir)}, each with a .json that says what is inside")
-    return STATUS_SOME_FAILED if unusable else 0
+    return failed
 
 
 def _facts(

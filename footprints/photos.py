@@ -151,6 +151,14 @@ def sort_out(files: list[Path]) -> tuple[list[Path], list[UnusedFile]]:
     return photos, unused
 
 
+def not_written(files: list[Path], output_dir: Path, names: Iterable[str]) -> list[Path]:
+    """Leave out what an earlier run wrote: files and folders of these names in a folder."""
+    ours = [(output_dir / name).resolve() for name in names]
+    return [
+        path for path in files if not any(path.resolve().is_relative_to(place) for place in ours)
+    ]
+
+
 def counted(unused: Iterable[UnusedFile]) -> str:
     """Count files that are not used by their suffixes, as ``12 .nef, 1 .txt``."""
     suffixes = Counter(suffix_of(one) for one in unused)

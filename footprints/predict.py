@@ -40,6 +40,7 @@ from footprints.photos import (
     UnusedFile,
     counted,
     load_photo,
+    not_written,
     sort_out,
     walk,
 )
@@ -392,8 +393,7 @@ def _photos(given: Path, output_dir: Path | None) -> tuple[Path, list[Path], lis
     if given.is_dir():
         files = walk(given)
         if output_dir is not None:
-            ours = [(output_dir / name).resolve() for name in (PICTURES, *TABLES)]
-            files = [path for path in files if not _is_below(path.resolve(), ours)]
+            files = not_written(files, output_dir, (PICTURES, *TABLES))
         photos, unused = sort_out(files)
         if not photos:
             there = f" (other files: {counted(unused)})" if unused else ""
@@ -402,10 +402,6 @@ def _photos(given: Path, output_dir: Path | None) -> tuple[Path, list[Path], lis
     if not given.exists():
         raise UserError(f"{given}: no such photo or folder")
     return given.parent, [given], []
-
-
-def _is_below(path: Path, places: list[Path]) -> bool:
-    return any(path == place or place in path.parents for place in places)
 
 
 def _check_output(output_dir: Path) -> None:

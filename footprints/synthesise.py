@@ -19,11 +19,12 @@ from PIL import Image
 
 from footprints.drawn_prints import SHAPES, Box, draw_photo
 from footprints.errors import UserError, run
-from footprints.files import remove_leftovers, write_bytes, write_json, write_text
+from footprints.files import output_folder, write_bytes, write_json, write_text
 from footprints.text import csv_of
 
 ANIMALS = tuple(sorted(SHAPES))
 RARE = "hare"  # a third of the others
+_FOLDERS = ("oat", "real", "detector", "photos")
 REAL_ANIMALS = tuple(animal for animal in ANIMALS if animal != "cat")  # the two sets differ
 RECORD = "synthesised.json"
 _VERSION = 1  # of the pictures; another one asks for a new folder
@@ -133,8 +134,14 @@ def make_corpus(folder: Path, n_per_class: int = 30, seed: int = 0) -> bool:
             raise UserError(f"{folder}: holds another set ({RECORD}); choose another --output_dir")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: is not an empty folder; choose another --output_dir")
-    write_json(record, request | {"complete": False})
-    remove_leftovers(folder, *(path.name for path in folder.iterdir() if path.is_dir()))
+    with output_folder(folder, *_FOLDERS):
+        write_json(record, request | {"complete": False})
+        _draw_all(folder, n_per_class, seed)
+        write_json(record, request | {"complete": True})
+    return True
+
+
+def _draw_all(folder: Path, n_per_class: int, seed: int) -> None:
     truth = []
     for photo, boxes, (height, width) in _written(folder, plan(n_per_class, seed)):
         if photo.form == "detector":
@@ -153,8 +160,6 @@ def make_corpus(folder: Path, n_per_class: int = 30, seed: int = 0) -> bool:
             names.append((name, photo.animals[0], *(f"{edge:.1f}" for edge in box)))
     write_text(folder / "real_boxes.csv", csv_of(boxes))
     write_text(folder / "photos_truth.csv", csv_of(names))
-    write_json(record, request | {"complete": True})
-    return True
 
 
 _DATA_YAML = """\

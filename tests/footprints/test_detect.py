@@ -22,7 +22,9 @@ from detector_helpers import (
 from PIL import Image
 
 from footprints import YoloInference
+from footprints.detect import main
 from footprints.errors import UserError
+from footprints.files import output_folder
 from footprints.photos import PhotoError
 from footprints.settings import Settings
 
@@ -297,6 +299,31 @@ def test_crops_of_an_earlier_run_are_no_photos(red, photos) -> None:
         assert done.returncode == 3, done.stderr
         assert "3 photos: prints found in 2" in done.stdout
     assert len(list((photos / "crops").rglob("*.png"))) == 3
+
+
+def test_an_output_folder_is_nobody_elses(red, photos, tmp_path) -> None:
+    """Neither another process's, nor at the end of a link, nor are tables that were edited."""
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    given = [str(photos), "--detector", str(red), "--output_dir", str(out)]
+    outside.mkdir()
+    with output_folder(out), pytest.raises(UserError, match="another process is at work"):
+        main(given)
+    (out / "crops").symlink_to(outside)
+    with pytest.raises(UserError, match="crops: is a link"):
+        main(given)
+    assert list(outside.iterdir()) == []
+    (out / "crops").unlink()
+    (photos / "notes.docx").write_text("")
+    assert main(given) == 3
+    facts = json.loads((out / "detections.json").read_text())
+    assert {"file": "notes.docx", "reason": "no photo by its name"} in facts["unused"]
+    table = out / "detections.csv"
+    table.write_text("mine")
+    with pytest.raises(UserError, match=r"detections\.csv: was edited"):
+        main(given)
+    assert table.read_text() == "mine"
+    assert main([*given, "--replace_edited"]) == 3
+    assert (out / "detections.csv.bak").read_text() == "mine"
 
 
 def test_the_step_cuts_out_every_print_on_request(red, photos, tmp_path) -> None:
