@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile as sf
 import soxr
 
-from data.audio_io import missing_bytes, n_resampled, resample
+from data.audio_io import n_resampled, resample
 from data.channels import ChannelError, ChannelLevels, pick, require
+from data.sound_file import (
+    SoundError,
+    SoundFile,
+    check_magnitude,
+    promised_duration_s,
+    scale_note,
+)
 from utils.channel_choice import LOUDEST, MIX
 
 SUFFIXES = frozenset(
@@ -144,10 +150,9 @@ def estimated_duration_s(path: Path) -> float:
     try:
         if path.suffix.lower() == ".mp3":
             return path.stat().st_size / _MP3_BYTES_PER_S
-        info = sf.info(_for_libsndfile(path))
-        return info.frames / info.samplerate
-    except (OSError, RuntimeError, TypeError, ValueError, ZeroDivisionError):
+    except OSError:
         return 0.0
+    return promised_duration_s(path)
 
 
 class Recording:
@@ -161,8 +166,8 @@ class Recording:
     Attributes:
         rate: Samples a second.
         n_channels: Channels of the file.
-        n_frames: Samples of each channel, as the file promises.
         levels: What the channels hold, as far as it was read.
+        peak: Largest absolute sample of what was heard so far.
 
     Raises:
         RecordingError: If it is no such file, truncated, empty or has no such channel.
@@ -170,59 +175,29 @@ class Recording:
 
     def __init__(self, path: Path, channel: str = MIX) -> None:
         self.path = path
-        try:
-            if path.is_dir():
-                raise RecordingError("a folder, not a sound file")
-            if path.exists() and not path.is_file():
-                raise RecordingError("not a regular file")  # reading a pipe may never end
-            with open(path, "rb") as file:
-                missing = missing_bytes(file)
-                if file.seek(0, os.SEEK_END) == 0:
-                    raise RecordingError("empty: the file has 0 bytes")
-            if missing:
-                raise RecordingError(f"truncated: {missing} bytes are missing at the end")
-            self._file = sf.SoundFile(_for_libsndfile(path))
-        except OSError as error:
-            raise RecordingError(f"unreadable: {error.strerror or error}") from error
-        except (sf.SoundFileError, RuntimeError, TypeError, ValueError) as error:
-            if isinstance(error, RecordingError):
-                raise
-            raise RecordingError(f"unreadable: {_reason(error)}") from error
-        self.rate: int = self._file.samplerate
-        self.n_frames: int = self._file.frames
-        if self.n_frames == 0:
-            self._file.close()
-            raise RecordingError("empty: no samples")
-        self.n_channels: int = self._file.channels
+        with _as_recording_error():
+            self._file = SoundFile(path)
+        self.rate: int = self._file.rate
+        self.n_channels: int = self._file.n_channels
         self.levels = ChannelLevels.none(self.n_channels)
+        self.peak = 0.0
         self._channel = channel
         try:
-            require(channel, self.n_channels)
-            if channel == LOUDEST:
-                self._channel = str(self._loudest()) if self.n_channels > 1 else MIX
-        except ChannelError as error:
-            self._file.close()
-            raise RecordingError(str(error)) from error
+            with _as_recording_error():
+                require(channel, self.n_channels)
+                if channel == LOUDEST:
+                    self._channel = str(self._loudest()) if self.n_channels > 1 else MIX
         except RecordingError:
             self._file.close()
             raise
 
-    @property
-    def channel(self) -> int:
-        """Number of the channel that is heard, from 1; 1 for the mix."""
-        return 1 if self._channel == MIX else int(self._channel)
-
     def _loudest(self) -> int:
         """Read the file once; return the number of its loudest channel."""
         levels = ChannelLevels.none(self.n_channels)
-        for block in self._blocks(_LOUDEST_BLOCK):
+        while len(block := self._file.read(_LOUDEST_BLOCK)):
             levels.add(block)
         self._file.seek(0)
         return levels.loudest + 1
-
-    def problems(self) -> list[str]:
-        """Say what is probably not as it was meant, as far as the file was read."""
-        return self.levels.problems(self.rate) if self._channel == MIX else []
 
     def __enter__(self) -> Recording:
         return self
@@ -231,9 +206,28 @@ class Recording:
         self._file.close()
 
     @property
+    def n_frames(self) -> int:
+        """Samples of each channel: as the file promises, or as many as it had when it ended."""
+        return self._file.n_frames
+
+    @property
     def duration_s(self) -> float:
-        """Length in seconds, as the file promises."""
-        return self.n_frames / self.rate
+        """Length in seconds, as ``n_frames``."""
+        return self._file.duration_s
+
+    @property
+    def channel(self) -> int:
+        """Number of the channel that is heard, from 1; 1 for the mix."""
+        return 1 if self._channel == MIX else int(self._channel)
+
+    def problems(self) -> list[str]:
+        """Say what is probably not as it was meant, as far as the file was read."""
+        found = [*self._file.notes]
+        if self._channel == MIX:
+            found += self.levels.problems(self.rate)
+        if self._file.is_float and (note := scale_note(self.peak)):
+            found.append(note)
+        return found
 
     def seek(self, sample: int) -> None:
         """Let ``blocks`` start elsewhere.
@@ -241,44 +235,43 @@ class Recording:
         Raises:
             RecordingError: If the file cannot be read from there.
         """
-        try:
+        with _as_recording_error():
             self._file.seek(sample)
-        except (sf.SoundFileError, RuntimeError) as error:
-            raise RecordingError(f"damaged: {_reason(error)}") from error
 
     def blocks(self, n_samples: int) -> Iterator[np.ndarray]:
         """Read on what is heard: float32 arrays ``(samples,)``, the last one shorter.
 
         Raises:
-            RecordingError: If the file cannot be decoded to its end, or holds NaN or infinity.
+            RecordingError: If the file cannot be decoded to its end, or holds what is no sound:
+                NaN, infinity or absurdly large numbers.
         """
-        for block in self._blocks(n_samples):
+        while len(block := self.read(n_samples)):
             if self.n_channels > 1:
                 self.levels.add(block)
-            yield pick(block, self._channel)
+            with _as_recording_error():
+                heard = pick(block, self._channel)
+                self.peak = max(self.peak, check_magnitude(heard))
+            yield heard
 
-    def _blocks(self, n_samples: int) -> Iterator[np.ndarray]:
-        """Read on: arrays ``(samples, channel)``."""
-        n_read = 0
-        while True:
-            try:
-                block = self._file.read(n_samples, dtype="float32", always_2d=True)
-            except (sf.SoundFileError, RuntimeError) as error:
-                raise RecordingError(
-                    f"damaged after {n_read / self.rate:.1f} s: {_reason(error)}"
-                ) from error
-            if len(block) == 0:
-                break
-            if not np.isfinite(block).all():
-                raise RecordingError("damaged: holds samples that are not a number or infinite")
-            n_read += len(block)
-            yield block
-        # Compressed formats without an exact length in the header may end elsewhere.
-        if n_read < self.n_frames and self._file.format in ("WAV", "FLAC", "AIFF", "W64", "RF64"):
-            raise RecordingError(
-                f"truncated: {self.n_frames - n_read} of {self.n_frames} samples are missing"
-            )
-        self.n_frames = n_read
+    def read(self, n_samples: int) -> np.ndarray:
+        """Read on all channels: float32 ``(samples, channel)``, empty at the end.
+
+        Raises:
+            RecordingError: If the file cannot be decoded to its end.
+        """
+        with _as_recording_error():
+            return self._file.read(n_samples)
+
+
+@contextlib.contextmanager
+def _as_recording_error() -> Iterator[None]:
+    """Turn what is wrong with a file into the one error that says it."""
+    try:
+        yield
+    except OSError as error:
+        raise RecordingError(f"unreadable: {error.strerror or error}") from error
+    except (SoundError, ChannelError) as error:
+        raise RecordingError(str(error)) from error
 
 
 def excerpt(
@@ -302,16 +295,10 @@ def excerpt(
         if path.suffix.lower() == ".mp3":
             reach = min(reach, _MP3_REACH_S * recording.rate)
         recording.seek(int(position * max(0, reach - wanted)))
-        block = next(recording._blocks(wanted), np.empty((0, recording.n_channels), np.float32))
-        try:
-            return resample(pick(block, channel), recording.rate, sample_rate)
-        except ChannelError as error:
-            raise RecordingError(str(error)) from error
-
-
-def _for_libsndfile(path: Path) -> str | bytes:
-    """Return a path in the form that also works for names that are not UTF-8."""
-    return str(path) if os.name == "nt" else os.fsencode(path)
+        with _as_recording_error():
+            heard = pick(recording.read(wanted), channel)
+            check_magnitude(heard)
+        return resample(heard, recording.rate, sample_rate)
 
 
 class StreamResampler:
@@ -348,8 +335,3 @@ class StreamResampler:
         samples = samples[: max(0, n_resampled(self._n_in, *self._rates) - self._n_out)]
         self._n_out += len(samples)
         return samples
-
-
-def _reason(error: Exception) -> str:
-    text = str(getattr(error, "error_string", error)).strip().rstrip(".")
-    return re.sub(r"^Error opening .*?: ", "", text, flags=re.DOTALL)
