@@ -81,7 +81,12 @@ def run(args: argparse.Namespace) -> None:
     ensemble = load_members([args.model], noise_class=args.noise_class)
     ensemble.hear_channel(args.channel)
     corpus = stored_corpus(
-        args.data_dir, ensemble.classes, args.num_workers, args.split_dir, [args.model]
+        args.data_dir,
+        ensemble.classes,
+        args.num_workers,
+        args.split_dir,
+        [args.model],
+        channel=ensemble[0].signal.channel,
     )
     scores = score_corpus(ensemble, corpus, device_of(args), args.num_workers, args.embedding_model)
     scored = {name: (part.logits_of(ensemble), part.labels) for name, part in scores.items()}

@@ -87,7 +87,12 @@ def run(args: argparse.Namespace) -> None:
     ensemble = Ensemble(loaded.members, loaded.names)
     ensemble.hear_channel(args.channel)
     corpus = stored_corpus(
-        args.data_dir, ensemble.classes, args.num_workers, args.split_dir, args.models
+        args.data_dir,
+        ensemble.classes,
+        args.num_workers,
+        args.split_dir,
+        args.models,
+        channel=ensemble[0].signal.channel,
     )
     scores = score_corpus(ensemble, corpus, device_of(args), args.num_workers, args.embedding_model)
     print("\n".join(table_lines(ensemble, scores)))

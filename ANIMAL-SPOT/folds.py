@@ -104,6 +104,7 @@ def cross_validate(
         num_classes=config.num_classes,
         exclude_silent=config.filter_broken_audio,
         n_processes=max(1, min(config.num_workers, n_cores())),
+        channel=config.channel,
     )
     report_excluded(pool.excluded, folders["log"])
     noise_class = noise_class_of(config.noise_class, names_by_index(pool.classes))
@@ -200,6 +201,7 @@ def _run_fold(
         config.noise_from_class,
         exclude_silent=config.filter_broken_audio,
         n_processes=max(1, min(config.num_workers, n_cores())),
+        channel=config.channel,
     )
     train(config, corpus, own, pipeline, precision)
     judged = corpus.samples["test"]

@@ -103,6 +103,7 @@ def run(config: TrainConfig) -> None:
         fallback_split_dirs=[folders["model"] / SPLIT_FOLDER],
         seed=config.seed,
         n_processes=max(1, _n_workers(config)),
+        channel=config.channel,
     )
     if config.unlabelled_dir is not None:
         _find_unlabelled(config, corpus)

@@ -161,6 +161,7 @@ def _pool_without_test(config: TrainConfig, output_dir: Path) -> ClipPool:
         fallback_split_dirs=[output_dir / SPLIT_FOLDER],
         seed=config.seed,
         n_processes=max(1, min(config.num_workers, n_cores())),
+        channel=config.channel,
     )
     return pool_of(corpus, ("train", "val"))
 

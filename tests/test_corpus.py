@@ -95,7 +95,7 @@ def test_missing_folder_is_refused(tmp_path):
 
 
 def test_empty_folder_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match="no wav file was found"):
+    with pytest.raises(CorpusError, match="no sound file was found"):
         load_corpus(tmp_path)
 
 

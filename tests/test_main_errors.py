@@ -63,7 +63,7 @@ def test_model_folder_not_given(corpus):
 def test_no_clip(tmp_path):
     (tmp_path / "data").mkdir()
     line = one_error(main_here("--data_dir", str(tmp_path / "data"), *folders(tmp_path / "r")))
-    assert "no wav file was found" in line
+    assert "no sound file was found" in line
 
 
 def test_no_usable_clip(tmp_path):

@@ -56,7 +56,7 @@ _KNOWN = frozenset(
     b"INST MIDI (c)  FVER COMM info strg mark uuid peak free levl list".split()
 )
 _LITTLE = 8  # bytes behind the samples that mean nothing
-_LOOK = 2**16  # bytes that are looked at at a time
+_LOOK, _LOOKS = 2**16, 64  # bytes that are looked at at a time, and how often at most
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _begins_a_file(file: BinaryIO, position: int, n_file: int) -> bool:
 
 def _ends_well(file: BinaryIO, kind: _Container | None, position: int, n_file: int) -> bool:
     """Tell whether nothing but other chunks, or nothing that sounds, lies behind a place."""
-    if n_file - position <= _LITTLE or _is_blank(file, position):
+    if n_file - position <= _LITTLE or _is_blank(file, position, n_file):
         return True
     if kind is None:
         return False
@@ -170,10 +170,12 @@ def _ends_well(file: BinaryIO, kind: _Container | None, position: int, n_file: i
     return any(_are_chunks(file, kind, begin, n_file) for begin in begins)
 
 
-def _is_blank(file: BinaryIO, position: int) -> bool:
-    file.seek(position)
-    while part := file.read(_LOOK):
-        if part.strip(b"\0"):
+def _is_blank(file: BinaryIO, position: int, n_file: int) -> bool:
+    """Tell whether there are only zeros behind a place, as far as some looks tell."""
+    step = max(_LOOK, (n_file - position) // _LOOKS)
+    for begin in (*range(position, n_file, step), max(position, n_file - _LOOK)):
+        file.seek(begin)
+        if file.read(_LOOK).strip(b"\0"):
             return False
     return True
 
@@ -187,7 +189,7 @@ def _are_chunks(file: BinaryIO, kind: _Container, position: int, n_file: int) ->
         if name in _KNOWN or (name[:3] == b"TAG" and n_file - position == 128):
             return True
         if not all(0x20 <= byte < 0x7F for byte in name):
-            return _is_blank(file, position)
+            return _is_blank(file, position, n_file)
         position += max(n_head, size) if kind.counts_itself else n_head + size
         position += -position % kind.alignment
     return abs(position - n_file) <= 1 or 0 <= n_file - position <= _LITTLE

@@ -7,6 +7,7 @@ import csv
 import errno
 import io
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,9 +21,10 @@ from data.labels import (
     ClipNameError,
     class_indices,
     class_name_of,
-    find_clip_paths,
+    find_files,
     parse_clip,
 )
+from data.sound_kinds import is_not_read, is_read, why_not_read
 from data.splits import (
     PARTITIONS,
     Split,
@@ -34,6 +36,7 @@ from data.splits import (
     split_exists,
     split_table,
 )
+from utils.channel_choice import MIX
 from utils.files import exclusive, write_text_atomic
 from utils.names import composed
 
@@ -78,13 +81,14 @@ def load_corpus(
     n_processes: int = 1,
     split_dir: Path | None = None,
     fallback_split_dirs: Sequence[Path] = (),
+    channel: str = MIX,
 ) -> Corpus:
     """Find the clips below a folder, look into each, and load or make their split.
 
     Args:
         data_dir: Folder of the clips.
         num_classes: Number of classes that must be found; None takes what is found.
-        noise_dir: Folder whose wav files are mixed into training clips.
+        noise_dir: Folder whose sound files are mixed into training clips.
         noise_from_class: Class whose training clips are mixed into training clips.
         exclude_silent: Leave out clips without sound.
         strict_split: Refuse a stored split with a tape in two partitions.
@@ -93,6 +97,7 @@ def load_corpus(
         split_dir: Folder of the split; None: the data folder.
         fallback_split_dirs: Where a stored split is looked for if the data folder has none, and
             the first is where a new one is written if the data folder cannot be written.
+        channel: What is heard of clips with several, see ``data.channels``.
 
     Raises:
         CorpusError: If there is nothing to train on, or the classes are not as they should be.
@@ -100,7 +105,9 @@ def load_corpus(
     """
     if not data_dir.is_dir():
         raise CorpusError(f"the data folder {data_dir} does not exist or is not a folder")
-    paths = find_clip_paths(data_dir)
+    files = find_files(data_dir)
+    files.report()
+    paths = files.clips
     excluded: dict[str, str] = {}
     places = [split_dir] if split_dir is not None else [data_dir, *fallback_split_dirs]
     place = next((p for p in places if split_exists(p)), None)
@@ -130,12 +137,13 @@ def load_corpus(
     else:
         clips, excluded = named_clips(paths)
         wanted = [clip.path for clip in clips]
-        class_names = {clip.class_name for clip in clips}
+        # A class is not to vanish because its clips are of a kind that cannot be read.
+        class_names = {clip.class_name for clip in [*clips, *named_clips(files.not_read)[0]]}
         check_class_names(clips)
     infos, reasons = inspect_clips(
-        data_dir, wanted, exclude_silent=exclude_silent, n_processes=n_processes
+        data_dir, wanted, exclude_silent=exclude_silent, n_processes=n_processes, channel=channel
     )
-    excluded |= reasons
+    excluded |= reasons | files.not_read
     if not infos:
         raise nothing_usable(data_dir, paths, excluded)
     classes = number_classes(class_names, num_classes)
@@ -162,6 +170,7 @@ def load_corpus(
             n_processes=n_processes,
             split_dir=split_dir,
             fallback_split_dirs=fallback_split_dirs,
+            channel=channel,
         )
 
     samples = {
@@ -173,8 +182,14 @@ def load_corpus(
     }
     corpus = Corpus(classes, samples, excluded=excluded)
     corpus.noise = noise_samples(
-        corpus, noise_dir, noise_from_class, exclude_silent=exclude_silent, n_processes=n_processes
+        corpus,
+        noise_dir,
+        noise_from_class,
+        exclude_silent=exclude_silent,
+        n_processes=n_processes,
+        channel=channel,
     )
+    report_notes(infos)
     return corpus
 
 
@@ -206,7 +221,7 @@ def nothing_usable(
     data_dir: Path, paths: Sequence[str], excluded: Mapping[str, str]
 ) -> CorpusError:
     """Return the error that says why no clip is left."""
-    problem = "no wav file was found" if not paths else "no clip is usable"
+    problem = "no clip is usable" if paths or excluded else "no sound file was found"
     examples = [f"{p} ({why})" for p, why in list(excluded.items())[:3]]
     example = f": {'; '.join(examples)}" if examples else ""
     return CorpusError(f"{problem} in {data_dir}{example}")
@@ -359,6 +374,7 @@ def noise_samples(
     *,
     exclude_silent: bool,
     n_processes: int,
+    channel: str = MIX,
 ) -> list[Sample]:
     """Collect what is mixed into training clips: a folder's clips, a class's training clips.
 
@@ -381,10 +397,17 @@ def noise_samples(
     if noise_dir is not None:
         if not noise_dir.is_dir():
             raise CorpusError(f"the noise folder {noise_dir} does not exist or is not a folder")
-        names = sorted(p.name for p in noise_dir.iterdir() if p.name.lower().endswith(".wav"))
+        listed = sorted(p.name for p in noise_dir.iterdir() if not p.name.startswith("."))
+        names = [name for name in listed if is_read(name)]
         infos, reasons = inspect_clips(
-            noise_dir, names, exclude_silent=exclude_silent, n_processes=n_processes
+            noise_dir,
+            names,
+            exclude_silent=exclude_silent,
+            n_processes=n_processes,
+            channel=channel,
         )
+        reasons |= {name: why_not_read(name) for name in listed if is_not_read(name)}
+        report_notes(infos)
         corpus.excluded |= {str(noise_dir / name): reason for name, reason in reasons.items()}
         held_back = {s.digest for name in ("val", "test") for s in corpus.samples[name]}
         kept = {name: info for name, info in infos.items() if info.digest not in held_back}
@@ -397,6 +420,18 @@ def noise_samples(
             log.warning("no usable noise clip in %s: nothing will be mixed in", noise_dir)
         samples += [Sample(noise_dir / n, n, info.digest, -1) for n, info in kept.items()]
     return samples
+
+
+def report_notes(infos: Mapping[str, ClipInfo]) -> None:
+    """Say, in a line for each kind, what is strange about clips that are used all the same."""
+    kinds: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for path, info in infos.items():
+        for note in info.notes:
+            kinds[re.sub(r"[\d.e+-]*\d", "N", note)].append((path, note))
+    for found in kinds.values():
+        path, note = found[0]
+        several = f" and {len(found) - 1} others like it" if len(found) > 1 else ""
+        log.warning("%s%s: %s", path, several, note)
 
 
 def report_excluded(excluded: Mapping[str, str], log_dir: Path | None) -> None:

@@ -18,10 +18,12 @@ from data.corpus import (
     named_clips,
     nothing_usable,
     number_classes,
+    report_notes,
 )
 from data.inspection import inspect_clips
-from data.labels import Clip, find_clip_paths
+from data.labels import Clip, find_files
 from data.splits import PARTITIONS, Split
+from utils.channel_choice import MIX
 
 VAL_PARTS = 6  # one part of so many of the training clips chooses the epoch
 _FEWEST_RESTARTS, _MOST_RESTARTS = 3, 20
@@ -58,6 +60,7 @@ def load_pool(
     num_classes: int | None = None,
     exclude_silent: bool = False,
     n_processes: int = 1,
+    channel: str = MIX,
 ) -> ClipPool:
     """Find all clips below a folder and look into each; a stored split is not read.
 
@@ -66,16 +69,24 @@ def load_pool(
         num_classes: Number of classes that must be found; None takes what is found.
         exclude_silent: Leave out clips without sound.
         n_processes: For looking into the clips.
+        channel: What is heard of clips with several, see ``data.channels``.
 
     Raises:
         CorpusError: If there is nothing to train on, or the classes are not as they should be.
     """
-    paths = find_clip_paths(data_dir)
+    files = find_files(data_dir)
+    files.report()
+    paths = files.clips
     clips, excluded = named_clips(paths)
     infos, reasons = inspect_clips(
-        data_dir, [c.path for c in clips], exclude_silent=exclude_silent, n_processes=n_processes
+        data_dir,
+        [c.path for c in clips],
+        exclude_silent=exclude_silent,
+        n_processes=n_processes,
+        channel=channel,
     )
-    excluded |= reasons
+    excluded |= reasons | files.not_read
+    report_notes(infos)
     clips = sorted(clip for clip in clips if clip.path in infos)
     if not clips:
         raise nothing_usable(data_dir, paths, excluded)

@@ -1,19 +1,24 @@
 """Clip names, classes and tapes.
 
-A clip is called ``<CLASS>-<LABELINFO>_<ID>_<YEAR>_<TAPE>_<STARTMS>_<ENDMS>.wav``. Its class is the
+A clip is called ``<CLASS>-<LABELINFO>_<ID>_<YEAR>_<TAPE>_<STARTMS>_<ENDMS>.wav``, or ``.flac`` and
+so on for other kinds of sound files. Its class is the
 text before the first ``-``; its tape, the recording that it was cut from, is ``<YEAR>_<TAPE>``.
 Classes and tapes are in Unicode form NFC, paths as they are on disk.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from data.sound_kinds import TABLES, counted, ending, is_not_read, is_read, why_not_read
 from utils.names import composed
+
+log = logging.getLogger(__name__)
 
 FIRST_YEAR, LAST_YEAR = 1950, 2199
 NAME_RULE = "<CLASS>-<LABELINFO>_<ID>_<YEAR>_<TAPE>_<STARTMS>_<ENDMS>.wav"
@@ -130,8 +135,33 @@ def parse_clip(path: str) -> Clip:
     return Clip(path=path, class_name=class_name_of(path), tape=tape_of(path))
 
 
+@dataclass(frozen=True)
+class FoundFiles:
+    """Files below a data folder: paths relative to it, with ``/`` between folders, sorted.
+
+    Attributes:
+        clips: Sound that can be read.
+        not_read: Sound that cannot, and the reason.
+        others: What is no sound; tables and lists do not count.
+    """
+
+    clips: list[str]
+    not_read: dict[str, str]
+    others: list[str]
+
+    def report(self) -> None:
+        """Say in a line what is no sound."""
+        if self.others:
+            log.info("%d other files are no sound (%s)", len(self.others), counted(self.others))
+
+
 def find_clip_paths(data_dir: Path) -> list[str]:
-    """List the wav files below a folder, sorted, relative to it and with ``/`` between folders.
+    """List the sound files below a folder that can be read, see ``find_files``."""
+    return find_files(data_dir).clips
+
+
+def find_files(data_dir: Path) -> FoundFiles:
+    """List the files below a folder by what they are.
 
     Files and folders whose name starts with ``.``, and folders that are called ``bkp`` or
     something with ``.bkp`` at its end, are left out. Linked folders are followed, each once.
@@ -146,10 +176,17 @@ def find_clip_paths(data_dir: Path) -> list[str]:
         visited.add(real)
         subfolders[:] = sorted(s for s in subfolders if s[0] != "." and not _is_backup_folder(s))
         relative = Path(folder).relative_to(data_dir)
-        found.extend(
-            (relative / n).as_posix() for n in names if n[0] != "." and n.lower().endswith(".wav")
-        )
-    return sorted(found)
+        found.extend((relative / name).as_posix() for name in names if name[0] != ".")
+    found.sort()
+    return FoundFiles(
+        [path for path in found if is_read(path)],
+        {path: why_not_read(path) for path in found if is_not_read(path)},
+        [
+            path
+            for path in found
+            if not is_read(path) and not is_not_read(path) and ending(path) not in TABLES
+        ],
+    )
 
 
 def _is_backup_folder(name: str) -> bool:

@@ -84,11 +84,18 @@ class SoundFile:
             raise
 
     def _open(self, path: str | os.PathLike[str] | None) -> None:
-        if self._bytes.seek(0, io.SEEK_END) == 0:
+        n_file = self._bytes.seek(0, io.SEEK_END)
+        if n_file == 0:
             raise SoundError("empty: the file has 0 bytes")
         region = chunks.find_samples(self._bytes)
         if region is not None and region.missing:
             raise SoundError(f"truncated: {region.missing} bytes are missing at the end")
+        if region is not None and region.joined:
+            share = (region.start + region.n_bytes) / n_file
+            raise SoundError(
+                f"joined: a second sound file begins after {share:.0%} of it, and only the first "
+                "would be heard; take them apart"
+            )
         counted = None
         if region is None:
             counted = frames.count(self._bytes) if path is None else _count_once(path, _state(path))
@@ -116,11 +123,6 @@ class SoundFile:
     def _use_region(self, region: chunks.Region) -> None:
         """Read the samples where they lie, if libsndfile would read others."""
         width = self._bytes_of_a_sample(region) * self.n_channels
-        if region.joined:
-            raise SoundError(
-                f"joined: a second sound file begins after {self._seconds(self.n_frames)}, and "
-                "only the first would be heard; take them apart"
-            )
         n_frames = region.n_bytes // width if width else self.n_frames
         wrong = region.promised is not None and region.promised != region.n_bytes
         if wrong:

@@ -26,6 +26,7 @@ from utils.calibration import (
     log_softmax,
     report_lines,
 )
+from utils.channel_choice import MIX
 from utils.ensemble_file import Ensemble
 from utils.hardware import n_cores
 from utils.model_file import ModelFile
@@ -106,6 +107,7 @@ def stored_corpus(
     n_workers: int,
     split_dir: Path | None = None,
     models: Sequence[Path] = (),
+    channel: str = MIX,
 ) -> Corpus:
     """Read the clips of a data set with the split that training stored.
 
@@ -115,6 +117,7 @@ def stored_corpus(
         n_workers: Processes that look into clips, at most one a core.
         split_dir: Folder of the split; None: the data folder, else beside a model.
         models: Model files.
+        channel: What is heard of clips with several, see ``data.channels``.
 
     Raises:
         CorpusError: If there is no such split, or its classes are not those of the model.
@@ -134,6 +137,7 @@ def stored_corpus(
         split_dir=split_dir,
         fallback_split_dirs=beside,
         n_processes=max(1, min(n_workers, n_cores())),
+        channel=channel,
     )
     if corpus.classes != classes:
         raise CorpusError(
