@@ -21,14 +21,16 @@ from data.labels import names_by_index
 from utils.bootstrap import N_DRAWS, accuracies, class_intervals, draw_tapes, middle
 from utils.config import FREE_TO_CHANGE, TrainConfig, as_dict
 from utils.errors import one_line
-from utils.files import require_writable_folder, sole_process, write_text_atomic
+from utils.files import remove_leftovers, require_writable_folder, write_text_atomic
+from utils.finished_run import RESULTS, require_no_model, write_if_changed
 from utils.hardware import n_cores
 from utils.metrics import ConfusionMatrix, most_confused
 from utils.model_file import FILE_NAME, calibrated_network, load_model
 from utils.noise_class import no_noise_warning, noise_class_of
 from utils.pipelines import Pipeline, evaluation_loader
 from utils.precision import Precision
-from utils.results import write_results
+from utils.recipe import changes
+from utils.results import results_text
 from utils.typed import ContentError, read_json, typed
 
 FOLDS_FILE = "folds.json"  # what a run that goes on must have in common with the one before
@@ -108,8 +110,8 @@ def cross_validate(
     )
     report_excluded(pool.excluded, folders["log"])
     noise_class = noise_class_of(config.noise_class, names_by_index(pool.classes))
-    with sole_process(folders["model"] / ".folds.lock", "training folds in this model folder"):
-        results = run_folds(config, pool, folders, pipeline, precision, train)
+    require_no_model(folders["model"])
+    results = run_folds(config, pool, folders, pipeline, precision, train)
     content = {
         "settings": as_dict(config),
         "precision": precision.name,
@@ -120,11 +122,11 @@ def cross_validate(
         "excluded_files": len(pool.excluded),
         **summarise(results, pool, config.seed),
     }
-    write_results(content, folders["model"] / "results.json")
+    write_if_changed(folders["model"] / RESULTS, results_text(content))
     for line in result_lines(content):
         log.info("%s", line)
     log.info("models: %s", folders["model"] / f"fold_<k>/{FILE_NAME}")
-    log.info("all figures and predictions: %s", folders["model"] / "results.json")
+    log.info("all figures and predictions: %s", folders["model"] / RESULTS)
 
 
 def run_folds(
@@ -195,6 +197,7 @@ def _run_fold(
     for key in ("model", "checkpoint", "summary"):
         if own[key] is not None:
             require_writable_folder(own[key], f"the {key} folder")
+            remove_leftovers(own[key])
     corpus.noise = noise_samples(
         corpus,
         Path(config.noise_dir) if config.noise_dir else None,
@@ -314,14 +317,14 @@ def _check_same_folds(
         except ContentError:
             before, old = {}, {}
         now = json.loads(text)
-        if before != now:
-            changed = [k for k in settings if old.get(k) != now["settings"][k]]
-            what = f"other settings ({', '.join(changed)})" if changed else "other clips"
+        changed = list(changes(old, settings).values())
+        if changed or before.get("clips") != now["clips"]:
+            what = f"other settings ({'; '.join(changed)})" if changed else "other clips"
             raise ValueError(
                 f"{model_dir} holds folds of {what}; use another --model_dir and "
                 "--checkpoint_dir, or --start_from_scratch"
             )
-    write_text_atomic(path, text)
+    write_if_changed(path, text)
 
 
 def summarise(results: Sequence[FoldResult], pool: ClipPool, seed: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
+import contextlib
 import logging
 import shlex
 import sys
@@ -33,17 +34,20 @@ from utils.config import TrainConfig, parse_config, preset_line
 from utils.distillation import DistillationLoss, DistillationTargets, teach
 from utils.early_stopping import EarlyStopping
 from utils.errors import run_to_status
-from utils.files import require_writable_folder
+from utils.files import remove_leftovers, require_writable_folder, sole_process
+from utils.finished_run import LOCK, data_fingerprint, is_finished
 from utils.hardware import n_cores
-from utils.logging import log_to_file
+from utils.logging import HeldLog
 from utils.losses import TrainingLoss
+from utils.model_file import FILE_NAME
 from utils.noise_class import no_noise_warning, noise_class_of
 from utils.optimizers import build_optimizer, build_scheduler
 from utils.pipelines import Pipeline, pipeline_of_config, training_precision
 from utils.precision import Precision
+from utils.recipe import WAYS_OUT, beside_the_end, changes, refuse_changes, settled_recipe
 from utils.seeding import compute_repeatably, seed_everything
 from utils.summary import Summary, new_run_name
-from utils.training_results import Trained, finish_training, recipe_of
+from utils.training_results import Trained, finish_training
 
 log = logging.getLogger("TRAIN")
 
@@ -67,11 +71,28 @@ def main(argv: list[str] | None = None) -> int:
 def run(config: TrainConfig) -> None:
     """Train, test and save as configured."""
     folders = _check_folders(config)
-    resumable = folders["checkpoint"] is not None and not config.start_scratch
-    if folders["log"] is not None:
+    with contextlib.ExitStack() as held:
+        for folder in dict.fromkeys((folders["model"], folders["checkpoint"])):
+            if folder is not None:
+                held.enter_context(sole_process(folder / LOCK, f"training in {folder}"))
         pattern = "*.checkpoint" if config.folds is None else "fold_*/*.checkpoint"
-        has_checkpoint = resumable and any(folders["checkpoint"].glob(pattern))
-        log_to_file(folders["log"] / "TRAIN.log", append=has_checkpoint)
+        goes_on = not config.start_scratch and folders["checkpoint"] is not None
+        goes_on = goes_on and any(folders["checkpoint"].glob(pattern))
+        keeps_log = goes_on or (not config.start_scratch and any(folders["model"].glob("*.json")))
+        path = None
+        if folders["log"] is not None:
+            remove_leftovers(folders["log"])
+            path = folders["log"] / "TRAIN.log"
+        log_file = HeldLog(path, append=keeps_log)
+        try:
+            _run_alone(config, folders, log_file)
+        except BaseException:
+            log_file.release()  # what went wrong belongs there too
+            raise
+
+
+def _run_alone(config: TrainConfig, folders: dict[str, Path | None], log_file: HeldLog) -> None:
+    """Run in folders that no other process trains in."""
     log.info("start on %s: %s", time.strftime("%Y-%m-%d"), " ".join(sys.argv))
     precision = training_precision(config)
     compute_repeatably(precision.device)
@@ -90,6 +111,7 @@ def run(config: TrainConfig) -> None:
         log.info("no checkpoints are kept, it takes seconds: after an interruption start again")
 
     if config.folds is not None:
+        log_file.release()
         cross_validate(config, folders, pipeline, precision, train)
         return
     corpus = load_corpus(
@@ -107,6 +129,21 @@ def run(config: TrainConfig) -> None:
     )
     if config.unlabelled_dir is not None:
         _find_unlabelled(config, corpus)
+    noise_class_of(config.noise_class, names_by_index(corpus.classes))  # refuses what is no class
+    if is_finished(
+        config,
+        corpus,
+        folders["model"],
+        goes_on=_has_checkpoints(config, folders["checkpoint"], len(corpus.classes)),
+    ):
+        log.info(
+            "finished already: %s is of these settings and clips, and nothing is changed; to train "
+            "anew, name other folders or use --start_from_scratch",
+            folders["model"] / FILE_NAME,
+        )
+        log_file.drop()
+        return
+    log_file.release()
     report_excluded(corpus.excluded, folders["log"])
     train(config, corpus, folders, pipeline, precision)
 
@@ -167,13 +204,16 @@ def train(
         models = [Path(config.embedding_model)] if config.embedding_model else []
         said = teach(Path(config.distill), corpus, device, _n_workers(config), models)
         trainer.make_targets = DistillationTargets(said, config.distill_temperature)
+    trainer.data = data_fingerprint(corpus)
     prefix = run_prefix(len(names))
     run_name = None
     if trainer.checkpoints is not None:
         trainer.checkpoints.remove_leftovers()
     if resumable:
         resumed = trainer.resume()
-        run_name = resumed.get("summaryRun") if resumed else None
+        if resumed:
+            _check_resumed(config, trainer, resumed)
+            run_name = resumed.get("summaryRun")
     elif trainer.checkpoints is not None:
         aside = trainer.checkpoints.set_aside()
         if aside is not None:
@@ -191,6 +231,27 @@ def train(
         for loader in loaders.values():
             end_workers(loader)
         summary.close()
+
+
+def _has_checkpoints(config: TrainConfig, folder: Path | None, n_classes: int) -> bool:
+    """Tell whether there is a run to go on with."""
+    if folder is None or config.start_scratch or config.backbone == "birdnet":
+        return False
+    return bool(CheckpointFolder(folder, run_prefix(n_classes)).files())
+
+
+def _check_resumed(config: TrainConfig, trainer: Trainer, content: dict[str, Any]) -> None:
+    """Refuse settings and clips that are not those of a run that is over; warn of others clips."""
+    before, folder = content.get("settings"), trainer.checkpoints.folder
+    over = trainer.start_epoch >= config.max_train_epochs or trainer.early_stopping.should_stop
+    if over and before:
+        changed = beside_the_end(changes(before, trainer.settings))
+        refuse_changes(changed, folder, over=True)
+    if content.get("data") in (None, trainer.data):
+        return
+    if over:
+        raise ValueError(f"the run in {folder} is over, and had other clips: {WAYS_OUT}")
+    log.warning("the clips or their split are not those that the run in %s began with", folder)
 
 
 def run_prefix(n_classes: int) -> str:
@@ -409,7 +470,7 @@ def _make_trainer(
         freeze_batch_norm=config.freeze_batch_norm,
         batch_augmentation=batch_augmentation,
         checkpoints=CheckpointFolder(checkpoint_dir, prefix) if checkpoint_dir else None,
-        settings=recipe_of(config),
+        settings=settled_recipe(config, classes),
         classes=classes,
     )
 

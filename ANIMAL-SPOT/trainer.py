@@ -25,6 +25,7 @@ from utils.metrics import ConfusionMatrix
 from utils.names import with_composed_names
 from utils.phase_result import Phase, PhaseResult
 from utils.precision import Precision
+from utils.recipe import changes, of_meaning, refuse_changes
 from utils.seeding import generator_state, restore_generators
 from utils.summary import Summary
 from utils.weight_average import WeightAverage
@@ -166,6 +167,7 @@ class Trainer:
         self.batch_augmentation = batch_augmentation
         self.checkpoints = checkpoints
         self.summary: Summary | None = None  # set once the run's name is known
+        self.data: str | None = None  # hash of the clips, kept in each checkpoint
         self.settings = settings or {}
         self.classes = classes or {}
         self.best_metric = math.inf if val_metric == "loss" else 0.0
@@ -366,6 +368,10 @@ class Trainer:
                 f"folder has {', '.join(self.classes)}; use another --checkpoint_dir or "
                 "--start_from_scratch"
             )
+        before = content.get("settings", {})
+        changed = of_meaning(changes(before, self.settings), self.settings.get("backbone", ""))
+        if before:
+            refuse_changes(changed, path, over=False)
         metric_before = content.get("settings", {}).get("val_metric", "accuracy")
         if metric_before != self.val_metric:
             raise TrainingError(
@@ -456,6 +462,7 @@ class Trainer:
             "trainState": train_state,
             "classes": self.classes,
             "settings": self.settings,
+            "data": self.data,
             "summaryRun": self.summary.run_name if self.summary else None,
         }
         # An interrupted epoch has its own number, so that the complete one before it is kept.

@@ -108,8 +108,10 @@ def _write_torchscript(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(model, example, check_trace=False)
-        with torch_file(path) as temporary:
-            torch.jit.save(traced, str(temporary), _extra_files=dict(metadata))
+        buffer = io.BytesIO()  # PyTorch's own writing ends the process when the disk is full
+        torch.jit.save(traced, buffer, _extra_files=dict(metadata))
+    with torch_file(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
 
 
 def _write_onnx(

@@ -48,6 +48,8 @@ def torch_file(path: Path) -> Iterator[Path]:
         with atomic_path(path) as temporary:
             yield temporary
     except OSError as error:
+        if str(error.strerror).startswith("cannot write"):
+            raise  # of a file that is written inside the block
         raise OSError(error.errno, f"cannot write {path}: {error.strerror or error}") from error
     except RuntimeError as error:
         raise OSError(errno.EIO, f"cannot write {path}: is the disk full?") from error

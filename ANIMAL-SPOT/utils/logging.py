@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from utils.files import refuse_links
 from utils.text import printable, printable_lines
 
 PACKAGES = (
@@ -77,17 +78,55 @@ def start_log(name: str, *, debug: bool = False) -> logging.Logger:
     return logging.getLogger(name)
 
 
-def log_to_file(path: Path, *, append: bool) -> None:
-    """Send the messages to a file too.
+def log_to_file(path: Path, *, append: bool) -> logging.Handler:
+    """Send the messages to a file too; return what does so.
 
     Raises:
         OSError: If the file cannot be opened.
     """
+    refuse_links(path, path.parent)
     handler = logging.FileHandler(
         path, mode="a" if append else "w", encoding="utf-8", errors="backslashreplace"
     )
     handler.setFormatter(Formatter())
     logging.getLogger().addHandler(handler)
+    return handler
+
+
+class HeldLog:
+    """Keeps the messages of a run until it is known whether they belong into a file.
+
+    Args:
+        path: The file, or None for none.
+        append: Whether to keep what it holds.
+    """
+
+    def __init__(self, path: Path | None, *, append: bool) -> None:
+        self._path, self._append = path, append
+        self._kept: list[logging.LogRecord] = []
+        self._handler = logging.Handler()
+        self._handler.emit = self._kept.append
+        if path is not None:
+            logging.getLogger().addHandler(self._handler)
+
+    def release(self) -> None:
+        """Write what was kept and what comes into the file; the second time nothing happens.
+
+        Raises:
+            OSError: If it cannot be opened.
+        """
+        if self._path is None:
+            return
+        path, self._path = self._path, None
+        logging.getLogger().removeHandler(self._handler)
+        handler = log_to_file(path, append=self._append)
+        for record in self._kept:
+            handler.handle(record)
+
+    def drop(self) -> None:
+        """Leave the file as it is."""
+        logging.getLogger().removeHandler(self._handler)
+        self._path = None
 
 
 def close_log() -> None:

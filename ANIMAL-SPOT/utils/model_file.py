@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import copy
 import errno
+import io
 import os
 import re
 import warnings
@@ -104,6 +105,16 @@ def save_model(content: ModelFile, path: Path) -> None:
         OSError: If the file cannot be written.
     """
     save_tensors(dictionary_of(content), path)
+
+
+def bytes_of(content: ModelFile, *, torchscript: bool) -> bytes:
+    """Return what a model file holds: the dictionary form, or the TorchScript form."""
+    buffer = io.BytesIO()
+    if torchscript:
+        _write_torchscript(content, buffer)
+    else:
+        torch.save(dictionary_of(content), buffer)
+    return buffer.getvalue()
 
 
 def dictionary_of(content: ModelFile) -> dict[str, Any]:
@@ -279,6 +290,11 @@ def save_torchscript(content: ModelFile, path: Path) -> None:
     Raises:
         OSError: If the file cannot be written.
     """
+    with torch_file(path) as temporary:
+        temporary.write_bytes(bytes_of(content, torchscript=True))
+
+
+def _write_torchscript(content: ModelFile, buffer: io.BytesIO) -> None:
     model = content.model.cpu().eval().to(memory_format=torch.contiguous_format)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of TorchScript, which is deprecated
@@ -296,8 +312,8 @@ def save_torchscript(content: ModelFile, path: Path) -> None:
         }
         if calibration := content.calibration.entries():
             extra_files["calibration"] = str(calibration)
-        with torch_file(path) as temporary:
-            torch.jit.save(traced, str(temporary), _extra_files=extra_files)
+        # Into memory: PyTorch's own writing ends the process when the disk is full.
+        torch.jit.save(traced, buffer, _extra_files=extra_files)
 
 
 def _transform_texts(content: ModelFile) -> dict[str, str]:

@@ -99,4 +99,9 @@ def result_entry(result: PhaseResult, names: Sequence[str], files: Sequence[str]
 
 def write_results(content: dict[str, Any], path: Path) -> None:
     """Write ``results.json``."""
-    write_text_atomic(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text_atomic(path, results_text(content))
+
+
+def results_text(content: dict[str, Any]) -> str:
+    """Return the text of ``results.json``."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -17,12 +17,16 @@ from data.corpus import Corpus
 from data.labels import names_by_index
 from data.signal_config import SignalConfig
 from utils.calibration import Calibration
+from utils.checkpoints import torch_file
 from utils.clip_scores import fit_calibration, split_fingerprint
-from utils.config import FREE_TO_CHANGE, TrainConfig, as_dict
-from utils.model_file import FILE_NAME, ModelFile, save_model, save_torchscript
+from utils.config import TrainConfig, as_dict
+from utils.files import refuse_links
+from utils.finished_run import RESULTS, data_fingerprint, digest_of
+from utils.model_file import FILE_NAME, ModelFile, bytes_of
 from utils.noise_class import no_noise_warning, noise_class_of
 from utils.phase_result import PhaseResult
-from utils.results import class_table, result_entry, write_results
+from utils.recipe import recipe_of
+from utils.results import class_table, result_entry, results_text
 from utils.summary import Summary
 
 log = logging.getLogger(__name__)
@@ -51,11 +55,6 @@ class Trained:
     normalization: str
     precision: str
     chosen: Mapping[str, Any] = field(default_factory=dict)
-
-
-def recipe_of(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings that make a run the run it is."""
-    return {k: v for k, v in as_dict(config).items() if k not in FREE_TO_CHANGE}
 
 
 def finish_training(
@@ -116,10 +115,12 @@ def finish_training(
         calibration=calibration,
         noise_class=noise_class,
     )
-    (save_torchscript if config.jit_save else save_model)(content, path)
-    write_results(
+    file_bytes = bytes_of(content, torchscript=config.jit_save)
+    write_results_and_model(
         {
             "model": FILE_NAME,
+            "model_digest": digest_of(file_bytes),
+            "data": data_fingerprint(corpus),
             "settings": as_dict(config),
             "precision": trained.precision,
             **trained.chosen,
@@ -135,8 +136,27 @@ def finish_training(
             },
             **({"calibration": report} if config.calibrate else {}),
         },
-        model_dir / "results.json",
+        file_bytes,
+        model_dir,
     )
     log.info("model: %s", path)
-    log.info("accuracy per class: %s", model_dir / "results.json")
+    log.info("accuracy per class: %s", model_dir / RESULTS)
     log.info("TensorBoard: tensorboard --logdir %s", summary.folder.parent)
+
+
+def write_results_and_model(content: dict[str, Any], file_bytes: bytes, model_dir: Path) -> None:
+    """Write both files of a run, each whole, and none if one cannot be written.
+
+    The results come first: they name the model by its hash, so that a run that is ended between
+    the two is known to be unfinished.
+
+    Raises:
+        OSError: Naming the file.
+    """
+    path, results = model_dir / FILE_NAME, model_dir / RESULTS
+    for file in (path, results):
+        refuse_links(file, model_dir)
+    with torch_file(path) as temporary:
+        temporary.write_bytes(file_bytes)
+        with torch_file(results) as temporary_results:
+            temporary_results.write_text(results_text(content), encoding="utf-8", newline="\n")
