@@ -285,7 +285,7 @@ def _class_thresholds(config: PredictConfig, models: Ensemble) -> dict[str, floa
     values = {name: np.format_float_positional(value) for name, value in thresholds.items()}
     log.info(
         "thresholds of the model file: %s; all others %s",
-        ", ".join(f"{name} {value}" for name, value in values.items()),
+        ", ".join(f"{name} {value} ({_clips_of(models, name)})" for name, value in values.items()),
         config.threshold,
     )
     log.info(
@@ -294,6 +294,11 @@ def _class_thresholds(config: PredictConfig, models: Ensemble) -> dict[str, floa
         shlex.quote(" ".join(f"{name}={value}" for name, value in values.items())),
     )
     return thresholds
+
+
+def _clips_of(models: Ensemble, name: str) -> str:
+    n = models.calibration.clips.get(name)
+    return "found on an unknown number of clips" if n is None else f"found on {n} clips"
 
 
 # --- the run --------------------------------------------------------------------------------

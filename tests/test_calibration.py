@@ -41,6 +41,7 @@ from utils.calibration import (
     class_thresholds,
     expected_calibration_error,
     fit_temperature,
+    known_threshold,
     log_mean,
     log_softmax,
     negative_log_likelihood,
@@ -208,19 +209,57 @@ def test_class_thresholds_by_hand():
             [0.3, 0.6, 0.1],
             [0.1, 0.2, 0.7],
         ]
-    )
-    labels = np.array([0, 0, 1, 2, 2])
+    ).repeat(10, 0)
+    labels = np.array([0, 0, 1, 2, 2]).repeat(10)
     found = class_thresholds(p, labels, ["A", "B", "noise"], 0.9, "noise")
     assert found == {
-        "A": {"threshold": 0.7, "precision": 1.0, "recall": 1.0, "clips": 2},
-        "B": {"threshold": None, "precision": None, "recall": None, "clips": 1},
+        "A": {
+            **{"threshold": 0.7, "precision": 1.0, "recall": 1.0, "detections": 20, "clips": 20},
+            "reason": None,
+        },
+        "B": {
+            **{"threshold": None, "precision": None, "recall": None, "detections": 10},
+            **{"clips": 10, "reason": "precision not reached"},
+        },
     }
     assert class_thresholds(p, labels, ["A", "B", "noise"], 0.6, "noise")["A"]["threshold"] == 0.5
 
 
+@pytest.mark.parametrize(
+    ("scores", "right", "expected"),
+    [
+        pytest.param([0.99996] * 4, [1] * 4, (None, "too few detections"), id="issue-four-clips"),
+        pytest.param([0.9] * 19, [1] * 19, (None, "too few detections"), id="nineteen"),
+        pytest.param([0.9] * 20, [1] * 20, (0.9, None), id="twenty"),
+        pytest.param([0.9999] * 20, [1] * 20, (0.95, None), id="never-above-what-20-clips-tell"),
+        pytest.param([0.9999] * 50 + [0.6], [1] * 50 + [0], (0.6, None), id="one-in-51-is-no-more"),
+        pytest.param(
+            [0.9999] * 20 + [0.96] * 9 + [0.5],
+            [1] * 20 + [0] * 10,
+            (None, "precision not reached"),
+            id="wrong-ones-above-what-20-clips-tell",
+        ),
+    ],
+)
+def test_no_threshold_is_beyond_what_validation_can_tell(scores, right, expected):
+    found = known_threshold(np.array(scores), np.array(right, bool), 0.9)
+    assert found == (pytest.approx(expected[0]), expected[1])
+
+
+def test_the_report_says_why_a_class_has_no_threshold():
+    logits = np.array([[9.0, 0, 0]] * 4 + [[0, 0, 9.0]] * 4)
+    labels = np.array([0] * 4 + [2] * 3 + [0])
+    calibration, report = calibrate(logits, labels, ["A", "B", "noise"], 0.9, "noise")
+    assert calibration.thresholds == {}
+    lines, warnings = report_lines(report | {"partitions": {}})
+    assert any("under 20 validation clips would reach a threshold for A" in w for w in warnings)
+    assert any(re.match(r"A +none .*too few detections", line) for line in lines)
+
+
 def test_of_two_classes_the_target_gets_a_threshold():
-    p = np.array([[0.9, 0.1], [0.7, 0.3], [0.6, 0.4], [0.2, 0.8]])
-    found = class_thresholds(p, np.array([0, 1, 0, 1]), ["other", "target"], 0.6, None)
+    p = np.array([[0.9, 0.1], [0.7, 0.3], [0.6, 0.4], [0.2, 0.8]]).repeat(10, 0)
+    labels = np.array([0, 1, 0, 1]).repeat(10)
+    found = class_thresholds(p, labels, ["other", "target"], 0.6, None)
     assert list(found) == ["target"]
     assert found["target"]["threshold"] == 0.3
     assert found["target"]["precision"] == pytest.approx(2 / 3)
@@ -228,12 +267,14 @@ def test_of_two_classes_the_target_gets_a_threshold():
 
 
 def test_report_says_what_cannot_be_found():
-    logits = np.array([[3.0, 0, 0], [2.0, 0, 0], [0, 0, 4.0]])
-    calibration, report = calibrate(logits, np.array([0, 0, 2]), ["A", "B", "noise"], 0.9, "noise")
+    logits = np.array([[3.0, 0, 0], [2.0, 0, 0], [0, 0, 4.0]]).repeat(10, 0)
+    labels = np.array([0, 0, 2]).repeat(10)
+    calibration, report = calibrate(logits, labels, ["A", "B", "noise"], 0.9, "noise")
     report["partitions"] = {}
     lines, warnings = report_lines(report)
     assert calibration.temperature == 1.0
     assert list(calibration.thresholds) == ["A"]
+    assert calibration.clips == {"A": 20}
     assert any("stays 1" in line for line in warnings)
     assert any("no threshold reaches a precision of 0.9 for B" in line for line in warnings)
     assert any(re.match(r"B +none", line) for line in lines)
@@ -280,7 +321,9 @@ def test_decided_windows_stay_so_under_any_rounding():
 def content():
     """A calibrated network of four classes."""
     plain = make_content(MULTI, seed=1)
-    return dataclasses.replace(plain, calibration=Calibration(2.5, {"K1": 0.3, "x,y": 0.99}, 0.8))
+    return dataclasses.replace(
+        plain, calibration=Calibration(2.5, {"K1": 0.3, "x,y": 0.99}, 0.8, {"K1": 34})
+    )
 
 
 def test_calibration_is_kept_in_both_kinds_of_file(content, tmp_path):
@@ -295,7 +338,7 @@ def test_calibration_is_kept_in_both_kinds_of_file(content, tmp_path):
 
 def test_file_without_calibration_has_none_of_its_keys(content, tmp_path):
     plain = dataclasses.replace(content, calibration=Calibration())
-    keys = {"temperature", "thresholds", "calibration_precision"}
+    keys = {"temperature", "thresholds", "calibration_precision", "threshold_clips"}
     assert not keys & set(dictionary_of(plain))
     assert keys <= set(dictionary_of(content))
     network = calibrated_network(plain)
@@ -374,7 +417,10 @@ def test_prediction_follows_temperature_and_thresholds(predicted, content):
 
 def test_prediction_says_which_thresholds_it_used(predicted):
     base, _, result = predicted
-    said = "thresholds of the model file: K1 0.3, x,y 0.99; all others 0.5"
+    said = (
+        "thresholds of the model file: K1 0.3 (found on 34 clips), x,y 0.99 (found on an unknown "
+        "number of clips); all others 0.5"
+    )
     assert said in messages(result.stderr, "I")
     assert said in (base / "PREDICT.log").read_text()
 

@@ -91,6 +91,7 @@ def test_keys_and_order_are_those_of_the_original_then_ours(content, path):
         "backbone",
         "normalization",
         "sequence_len_ms",
+        "noise_class",
         "seed",
         "metrics",
     ]

@@ -19,7 +19,11 @@ from utils.annotations import decide
 N_BINS = 15
 TEMPERATURES = (0.1, 10.0)  # that are looked through
 FEW_WRONG = 10  # a temperature found on fewer wrong clips is rough
+MIN_DETECTIONS = 20  # fewer say nothing of a precision: of 4 right ones, 3 to 7 in 10 may be wrong
+MAX_NUMBER = 1e6  # NaN is not below it, nor infinity
 _EDGES = np.linspace(0, 1, N_BINS + 1)
+# Why a class has no threshold.
+UNREACHABLE, TOO_FEW = "precision not reached", "too few detections"
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,13 @@ class Calibration:
         temperature: That logits are divided by; None: not calibrated.
         thresholds: Least probability of a detection of single classes.
         precision: That these were chosen for.
+        clips: Validation clips that reached each threshold; none in older files.
     """
 
     temperature: float | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     precision: float | None = None
+    clips: Mapping[str, int] = field(default_factory=dict)
 
     def entries(self) -> dict[str, Any]:
         """Return the keys of a model file; none if nothing was calibrated."""
@@ -44,6 +50,7 @@ class Calibration:
             "temperature": self.temperature,
             "thresholds": dict(self.thresholds),
             "calibration_precision": self.precision,
+            **({"threshold_clips": dict(self.clips)} if self.clips else {}),
         }
 
     @classmethod
@@ -62,11 +69,21 @@ class Calibration:
         for name, value in thresholds.items():
             if name not in names or not (_is_number(value) and 0 <= value <= 1):
                 raise ValueError(f"it has a threshold {name!r}={value!r}: not a class, or not 0..1")
-        return cls(temperature, dict(thresholds), content.get("calibration_precision"))
+        precision, clips = content.get("calibration_precision"), content.get("threshold_clips")
+        if precision is not None and not (_is_number(precision) and 0 < precision <= 1):
+            raise ValueError(f"its calibration precision must be in 0..1, got {precision!r}")
+        clips = {} if clips is None else clips
+        if not isinstance(clips, Mapping) or not all(
+            name in thresholds and type(n) is int and n >= 0 for name, n in clips.items()
+        ):
+            raise ValueError(f"its threshold_clips must be numbers of clips, got {clips!r}")
+        return cls(temperature, dict(thresholds), precision, dict(clips))
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) < MAX_NUMBER
 
 
 def log_softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -118,8 +135,10 @@ def negative_log_likelihood(
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Find the temperature with the least negative log-likelihood (Guo et al. 2017).
 
-    Where all clips are right there is none: the surer the better, for ever. Then, and where
-    nothing is better, it is 1.
+    Where all clips are right there is none: the likelihood grows for ever as the answers become
+    surer, so any number found, 0.2 as well as 0.05, would be the end of the search and not of the
+    data, and would make the answers surer than what was seen of them. Then it is 1, which changes
+    nothing; and where nothing is better.
 
     Args:
         logits: Shape ``(clip, class)``.
@@ -215,7 +234,12 @@ def class_thresholds(
     precision: float,
     noise: str | None,
 ) -> dict[str, dict[str, Any]]:
-    """Find for each class the lowest threshold that reaches a precision.
+    """Find for each class the lowest threshold that reaches a precision, if that can be known.
+
+    Two rules keep a threshold within what validation can tell. At least ``MIN_DETECTIONS`` clips
+    must reach it, right or wrong. And from ``n`` clips nobody can tell an error rate below ``1 /
+    n``, so no threshold is above ``1 - 1 / n``: it is lowered to that if the very same clips reach
+    it then, else there is none.
 
     Detections are counted as prediction counts them: a clip is of the class that won if that
     reaches its threshold, and with two classes of class 1 if that does. Noise is no detection and
@@ -229,8 +253,9 @@ def class_thresholds(
         noise: The class that is no call, or None.
 
     Returns:
-        For each class ``threshold`` (None: the precision cannot be reached), ``precision`` and
-        ``recall`` at it, and ``clips`` of the class.
+        For each class ``threshold`` or None, ``precision`` and ``recall`` at it, ``detections``
+        (clips that reach it, or all clips taken for the class), ``clips`` of the class, and
+        ``reason`` why there is no threshold.
     """
     winner, score = decide(probabilities)
     found = {}
@@ -239,14 +264,39 @@ def class_thresholds(
         if name == noise or (len(names) == 2 and index == 0):
             continue
         is_it = labels == index
-        threshold = precision_threshold(score[taken], is_it[taken], precision)
+        threshold, reason = known_threshold(score[taken], is_it[taken], precision)
         entry = {"threshold": threshold, "precision": None, "recall": None}
+        detected = taken if threshold is None else taken & (score >= threshold)
         if threshold is not None:
-            detected = taken & (score >= threshold)
             entry["precision"] = float(is_it[detected].mean())
-            entry["recall"] = float(detected[is_it].mean())
-        found[name] = entry | {"clips": int(is_it.sum())}
+            entry["recall"] = float(detected[is_it].mean()) if is_it.any() else None
+        counts = {"detections": int(detected.sum()), "clips": int(is_it.sum())}
+        found[name] = entry | counts | {"reason": reason}
     return found
+
+
+def known_threshold(
+    scores: np.ndarray, right: np.ndarray, precision: float
+) -> tuple[float | None, str | None]:
+    """Return the threshold of a class by the rules of ``class_thresholds``, or why there is none.
+
+    Args:
+        scores: Of the clips taken for it, shape ``(clip,)``.
+        right: Whether each of them is of the class.
+        precision: Wanted share, 0..1.
+    """
+    lowest = precision_threshold(scores, right, precision)
+    if lowest is None:
+        return None, UNREACHABLE
+    n = int((scores >= lowest).sum())
+    if n < MIN_DETECTIONS:
+        return None, TOO_FEW
+    highest = 1 - 1 / n
+    if lowest <= highest:
+        return lowest, None
+    if (scores >= highest).sum() > n:
+        return None, UNREACHABLE
+    return highest, None
 
 
 def calibrate(
@@ -279,7 +329,8 @@ def calibrate(
         "precision": precision,
         "thresholds": rows,
     }
-    return Calibration(temperature, reached, precision), report
+    clips = {n: rows[n]["detections"] for n in reached}
+    return Calibration(temperature, reached, precision, clips), report
 
 
 def before_and_after(
@@ -325,19 +376,23 @@ def report_lines(report: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     rows = report["thresholds"]
     width = max(len(name) for name in [*rows, "class"])
     lines.append(f"thresholds for a precision of {report['precision']:g} on val")
-    lines.append(f"{'class':<{width}} {'threshold':>9} {'precision':>9} {'recall':>7} {'clips':>6}")
+    columns = f"{'threshold':>9} {'precision':>9} {'recall':>7} {'clips':>6} {'reached by':>11}"
+    lines.append(f"{'class':<{width}} {columns}")
     for name, row in rows.items():
         if row["threshold"] is None:
-            lines.append(f"{name:<{width}} {'none':>9} {'':>9} {'':>7} {row['clips']:>6}")
+            lines.append(
+                f"{name:<{width}} {'none':>9} {'':>9} {'':>7} {row['clips']:>6}   {row['reason']}"
+            )
             continue
         lines.append(
             f"{name:<{width}} {row['threshold']:>9.3f} {row['precision']:>9.1%} "
-            f"{row['recall']:>7.1%} {row['clips']:>6}"
+            f"{row['recall']:>7.1%} {row['clips']:>6} {row['detections']:>11}"
         )
-    missing = [name for name, row in rows.items() if row["threshold"] is None]
-    if missing:
-        warnings.append(
-            f"no threshold reaches a precision of {report['precision']:g} for "
-            f"{', '.join(missing)}: the default threshold is used there"
-        )
+    for reason, text in (
+        (UNREACHABLE, f"no threshold reaches a precision of {report['precision']:g} for"),
+        (TOO_FEW, f"under {MIN_DETECTIONS} validation clips would reach a threshold for"),
+    ):
+        missing = [name for name, row in rows.items() if row["reason"] == reason]
+        if missing:
+            warnings.append(f"{text} {', '.join(missing)}: the default threshold is used there")
     return lines, warnings

@@ -6,9 +6,10 @@ it holds plain containers and tensors only.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
@@ -102,7 +103,7 @@ def load_ensemble(path: Path, *, torchscript: bool = False) -> Ensemble:
     content: Any = None if torchscript else load_tensors(path)
     if not isinstance(content, Mapping) or MEMBERS not in content:
         single = load_torchscript(path) if torchscript else model_of(content, path)
-        kept = Calibration(None, single.calibration.thresholds, single.calibration.precision)
+        kept = dataclasses.replace(single.calibration, temperature=None)
         return Ensemble([single], [path.name], kept)
     try:
         parts, names = list(content[MEMBERS]), [str(name) for name in content["names"]]
@@ -149,7 +150,7 @@ def load_members(
     require_same_classes(members, called)
     require_same_noise_class(members, called)
     if len(loaded) == 1:
-        return replace(loaded[0], called=called)
+        return dataclasses.replace(loaded[0], called=called)
     for path, ensemble in zip(paths, loaded, strict=True):
         _say_what_is_left_out(ensemble, path)
     return Ensemble(members, names, called=called)

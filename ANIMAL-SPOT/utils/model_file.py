@@ -308,8 +308,9 @@ def _write_torchscript(content: ModelFile, buffer: io.BytesIO) -> None:
             "classifierState": str(content.model.classifier.state_dict()),
             "transforms": str(_transform_texts(content)),
             "classes": str(content.classes),
-            "noise_class": repr(content.noise_class),
         }
+        if content.noise_class != noise_name(content.names):
+            extra_files["noise_class"] = repr(content.noise_class)
         if calibration := content.calibration.entries():
             extra_files["calibration"] = str(calibration)
         # Into memory: PyTorch's own writing ends the process when the disk is full.
