@@ -75,6 +75,7 @@ def run(config: TrainConfig) -> None:
         for folder in dict.fromkeys((folders["model"], folders["checkpoint"])):
             if folder is not None:
                 held.enter_context(sole_process(folder / LOCK, f"training in {folder}"))
+                held.callback(_remove_lock, folder / LOCK)
         pattern = "*.checkpoint" if config.folds is None else "fold_*/*.checkpoint"
         goes_on = not config.start_scratch and folders["checkpoint"] is not None
         goes_on = goes_on and any(folders["checkpoint"].glob(pattern))
@@ -89,6 +90,11 @@ def run(config: TrainConfig) -> None:
         except BaseException:
             log_file.release()  # what went wrong belongs there too
             raise
+
+
+def _remove_lock(path: Path) -> None:
+    with contextlib.suppress(OSError):  # Windows keeps a file that is open
+        path.unlink()
 
 
 def _run_alone(config: TrainConfig, folders: dict[str, Path | None], log_file: HeldLog) -> None:

@@ -58,7 +58,7 @@ class Ensemble(Sequence[ModelFile]):
     def hear_channel(self, channel: str | None) -> None:
         """Let all networks hear another channel than in training; None changes nothing."""
         for member in self.members if channel is not None else ():
-            member.signal = replace(member.signal, channel=channel)
+            member.signal = dataclasses.replace(member.signal, channel=channel)
 
     @property
     def classes(self) -> dict[str, int]:
