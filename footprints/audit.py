@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
-from footprints.files import write_json
+from footprints.files import read_text, write_json
+from footprints.flags import some_path, whole
 from footprints.folders import FiledPhoto, list_photos, mistaken_names
 from footprints.photos import TRAITS, PhotoFacts, counted, inspect_photo, suffix_of
 from footprints.progress import available_cores, progress
@@ -26,6 +28,7 @@ from footprints.similarity import (
     photo_hash,
 )
 from footprints.text import printable
+from footprints.typed import json_object
 
 _SHOWN = 10  # of each kind on screen; the JSON file has all
 
@@ -56,22 +59,22 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "folder",
-        type=Path,
+        type=some_path,
         metavar="DIR",
         help="photos in <class>/ or in [cropped_imgs/]{train,val,test}/<class>/",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE.json", help="everything found; not below DIR"
+        "--output", type=some_path, metavar="FILE.json", help="everything found; not below DIR"
     )
     parser.add_argument(
         "--max_distance",
-        type=int,
+        type=whole(0, HASH_BITS),
         default=DEFAULT_MAX_DISTANCE,
         help="photos whose perceptual hashes differ in at most so many of 64 bits are near "
         "duplicates (default: %(default)s)",
     )
     parser.add_argument(
-        "--threads", type=int, default=available_cores(), help="(default: %(default)s)"
+        "--threads", type=whole(1, 1024), default=available_cores(), help="(default: %(default)s)"
     )
     return parser
 
@@ -85,12 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     Raises:
         UserError: If there is no such folder, or no photo in it can be used.
     """
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    if not 0 <= args.max_distance <= HASH_BITS:
-        parser.error(f"--max_distance must lie between 0 and {HASH_BITS}, got {args.max_distance}")
-    if args.threads < 1:
-        parser.error(f"--threads must be at least 1, got {args.threads}")
+    args = build_parser().parse_args(argv)
     if args.output:
         _check_output(args.output, args.folder)
     report = audit(args.folder, args.max_distance, args.threads)
@@ -266,6 +264,19 @@ def _check_output(output: Path, folder: Path) -> None:
         )
     if output.is_dir():
         raise UserError(f"{printable(output)}: is a folder; give a file name for --output")
+    if os.path.lexists(output) and not _is_audit(output):
+        raise UserError(
+            f"{printable(output)}: is there already and not an audit of this program; it stays as "
+            "it is, give another file name for --output"
+        )
+
+
+def _is_audit(path: Path) -> bool:
+    try:
+        found = json_object(read_text(path))
+    except (UserError, ValueError):
+        return False
+    return not path.is_symlink() and {"folder", "usable", "near_duplicates"} <= found.keys()
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ import numpy as np
 from footprints import files, metrics
 from footprints.calibration import threshold_in_use, weakness
 from footprints.errors import UserError, run
+from footprints.flags import some_path, whole
 from footprints.results import Results, add_replace_flag
 from footprints.scales import scales_of
-from footprints.text import csv_of
+from footprints.text import csv_of, printable_lines
 from footprints.views import mean_over_views
 
 if TYPE_CHECKING:
@@ -31,17 +32,27 @@ def build_parser() -> argparse.ArgumentParser:
         description="Score a model on the validation or test crops of a prepared data set.",
     )
     add = parser.add_argument
-    add("--model", type=Path, required=True, help="a .keras file of footprints.train")
-    add("--data_dir", type=Path, required=True, help="a prepared set, such as PREPARED/real")
+    add("--model", type=some_path, required=True, help="a .keras file of footprints.train")
+    add("--data_dir", type=some_path, required=True, help="a prepared set, such as PREPARED/real")
     add(
         "--split",
         choices=["val", "test"],
         default="val",
         help="validation chose the epoch and the temperature; test did not (default: %(default)s)",
     )
-    add("--output_dir", type=Path, required=True, help="scores, predictions, confusion matrix")
-    add("--batch_size", type=int, default=64, help="photos at a time (default: %(default)s)")
-    add("--seed", type=int, default=0, help="of the bootstrap intervals (default: %(default)s)")
+    add("--output_dir", type=some_path, required=True, help="scores, predictions, confusion matrix")
+    add(
+        "--batch_size",
+        type=whole(1, 10_000),
+        default=64,
+        help="photos at a time (default: %(default)s)",
+    )
+    add(
+        "--seed",
+        type=whole(0, 2**32 - 1),
+        default=0,
+        help="of the bootstrap intervals (default: %(default)s)",
+    )
     add_replace_flag(parser)
     return parser
 
@@ -52,10 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     Raises:
         UserError: If model or crops cannot be read, or their classes or sizes differ.
     """
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    if args.batch_size < 1 or args.seed < 0:
-        parser.error("--batch_size must be at least 1, --seed at least 0")
+    args = build_parser().parse_args(argv)
     from footprints.model import read_metadata
     from footprints.prepared import open_set
 
@@ -98,7 +106,7 @@ def _evaluate(
         **scores,
     }
     _write(results, scores, raw, labels, prepared.parts[args.split].paths, args)
-    print(table(scores))
+    print(printable_lines(table(scores)))
     return 0
 
 

@@ -26,6 +26,7 @@ from footprints.calibration import threshold_in_use
 from footprints.classifier import METADATA_KEY, METADATA_NAME, Classifier, read_model_metadata
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.files import MARK, output_folder, sha256_of, write_bytes, write_json
+from footprints.flags import some_path
 from footprints.photos import PhotoError, find_photos, load_photo
 from footprints.text import printable
 
@@ -97,8 +98,10 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m footprints.export",
         description="Write a trained classifier as TFLite and ONNX, and compare them.",
     )
-    parser.add_argument("--model", type=Path, required=True, help="the .keras file of training")
-    parser.add_argument("--output_dir", type=Path, required=True, help="folder for the files")
+    parser.add_argument(
+        "--model", type=some_path, required=True, help="the .keras file of training"
+    )
+    parser.add_argument("--output_dir", type=some_path, required=True, help="folder for the files")
     parser.add_argument(
         "--formats",
         nargs="+",
@@ -108,7 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--photos",
-        type=Path,
+        type=some_path,
         metavar="DIR",
         help=f"photos or crops to compare on, at most {MOST_PHOTOS} (default: drawn prints)",
     )

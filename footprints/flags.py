@@ -17,6 +17,12 @@ def some_path(text: str) -> Path:
     return Path(text)
 
 
+def some_text(text: str) -> str:
+    """Return a text that is not empty: a path, or a word that stands for one."""
+    some_path(text)
+    return text
+
+
 def whole(low: int, high: int) -> Callable[[str], int]:
     """Return a type of whole numbers within bounds, both included."""
 

@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import time
+from collections import defaultdict
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -190,10 +191,16 @@ class Journal:
 
 
 def read_manifest(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a manifest, or of ``left_out.csv``, with the texts that were meant."""
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [
-        {key: text_of_cell(text) if isinstance(text, str) else "" for key, text in row.items()}
-        for row in rows
-    ]
+    """Return the rows of a manifest, or of ``left_out.csv``, with the texts that were meant.
+
+    A cell that is not there is empty; a table that cannot be read gives the rows before the fault.
+    """
+    rows = []
+    with (
+        open(path, encoding="utf-8", errors="replace", newline="") as file,
+        contextlib.suppress(csv.Error),
+    ):
+        for row in csv.DictReader(file):
+            texts = {key: text for key, text in row.items() if isinstance(text, str)}
+            rows.append(defaultdict(str, {key: text_of_cell(texts[key]) for key in texts}))
+    return rows

@@ -126,7 +126,9 @@ def _flags(places: Places, stage: str) -> list[object]:
         flags += ["--scales", *before["scales"]]
     if stage == "oat" and before.get("mode") == "detect" and places.detector != "none":
         flags.append("--detect_oat")
-    settings = before.get("settings") or _noted(places.prepared / "settings.json")
+    settings = before.get("settings")
+    if not isinstance(settings, dict):
+        settings = _noted(places.prepared / "settings.json")
     for name in Settings.__dataclass_fields__:
         if name in settings:
             flags += [f"--{name}", settings[name]]

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from footprints.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def _plainly(draw: Callable[..., bytes]) -> Callable[..., bytes]:
+    """Let no text in a figure be read as mathematics, as names with dollar signs would be."""
+
+    @functools.wraps(draw)
+    def drawn(*args: Any, **options: Any) -> bytes:
+        import matplotlib
+
+        with matplotlib.rc_context({"text.parse_math": False, "text.usetex": False}):
+            return draw(*args, **options)
+
+    return drawn
+
+
+@_plainly
 def confusion_png(matrix: np.ndarray, classes: Sequence[str], title: str = "") -> bytes:
     """Draw a confusion matrix, coloured by the share of the true class, with counts.
 
@@ -30,11 +47,12 @@ def confusion_png(matrix: np.ndarray, classes: Sequence[str], title: str = "") -
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, label="share of the true class")
-    axes.set_xticks(range(len(classes)), classes, rotation=90)
-    axes.set_yticks(range(len(classes)), classes)
+    names = [printable(name) for name in classes]
+    axes.set_xticks(range(len(classes)), names, rotation=90)
+    axes.set_yticks(range(len(classes)), names)
     axes.set_xlabel("named as")
     axes.set_ylabel("is")
-    axes.set_title(title)
+    axes.set_title(printable(title))
     for (i, j), count in np.ndenumerate(matrix):
         if count:
             colour = "white" if shares[i, j] > 0.5 else "black"
@@ -42,6 +60,7 @@ def confusion_png(matrix: np.ndarray, classes: Sequence[str], title: str = "") -
     return _png(figure)
 
 
+@_plainly
 def curves_png(rows: Sequence[dict[str, Any]], title: str = "") -> bytes:
     """Draw loss, accuracy and macro F1 over the epochs of a stage.
 
@@ -89,7 +108,7 @@ def curves_png(rows: Sequence[dict[str, Any]], title: str = "") -> bytes:
         axes.set_ylabel(what)
         axes.legend(loc="best", fontsize=8)
     score_axes.set_ylim(0, 1)
-    figure.suptitle(title)
+    figure.suptitle(printable(title))
     return _png(figure)
 
 

@@ -34,6 +34,7 @@ from footprints.classifier import BATCH, Classifier, read_model_metadata
 from footprints.crop_pool import CropPool, Job, Result
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.files import output_folder, sha256_of, write_bytes
+from footprints.flags import number, some_path, some_text, whole
 from footprints.photos import (
     PHOTO_SUFFIXES,
     PhotoError,
@@ -48,7 +49,7 @@ from footprints.progress import progress, warn
 from footprints.results import Results, add_replace_flag
 from footprints.scales import scales_of
 from footprints.settings import Settings
-from footprints.text import printable
+from footprints.text import printable, printable_lines
 
 RESULTS = "predictions.json"
 TABLES = (RESULTS, "predictions.csv", "failed_photos.csv")
@@ -63,28 +64,32 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m footprints.predict",
         description="Find the print on each photo and name the animal.",
     )
-    parser.add_argument("photos", type=Path, metavar="PHOTO|DIR", help="a photo or a folder")
+    parser.add_argument("photos", type=some_path, metavar="PHOTO|DIR", help="a photo or a folder")
     parser.add_argument(
-        "--model", type=Path, required=True, help="classifier: a .keras, .tflite or .onnx file"
+        "--model", type=some_path, required=True, help="classifier: a .keras, .tflite or .onnx file"
     )
     parser.add_argument(
         "--detector",
+        type=some_text,
         required=True,
         metavar="PATH|none",
         help="detector: a .pt or .onnx file; none looks at the centre of each photo",
     )
     parser.add_argument(
-        "--top_k", type=int, default=3, help="how many classes to name (default: %(default)s)"
+        "--top_k",
+        type=whole(1, 10_000),
+        default=3,
+        help="how many classes to name (default: %(default)s)",
     )
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=number(0, 1),
         help='least probability of an answer, below it is "unknown" (default: what validation '
         f"chose, kept in the model file, else {DEFAULT_THRESHOLD})",
     )
     parser.add_argument(
         "--output_dir",
-        type=Path,
+        type=some_path,
         help="folder for predictions.json, predictions.csv and failed_photos.csv (default: none, "
         "answers only appear on the screen)",
     )
@@ -95,7 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--processes",
-        type=int,
+        type=whole(1, 1024),
         default=_cores(),
         help="processes that read photos and find prints (default: one a core, here %(default)s)",
     )
@@ -116,12 +121,6 @@ def main(argv: list[str] | None = None) -> int:
     """Run the step; returns its exit status."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    if args.top_k < 1:
-        parser.error(f"--top_k must be at least 1, not {args.top_k}")
-    if args.threshold is not None and not 0 <= args.threshold <= 1:
-        parser.error(f"--threshold must lie between 0 and 1, not {args.threshold}")
-    if args.processes < 1:
-        parser.error(f"--processes must be at least 1, not {args.processes}")
     if args.annotate and args.output_dir is None:
         parser.error("--annotate needs --output_dir, the folder for the pictures")
     metadata = read_model_metadata(args.model)
@@ -435,10 +434,11 @@ def _report(
 ) -> None:
     args, count = request.args, len(request.photos)
     if answers:
-        print(screen_table(answers, None if args.output_dir is None else _SCREEN_LINES))
+        most = None if args.output_dir is None else _SCREEN_LINES
+        print(printable_lines(screen_table(answers, most)))
         print()
         threshold = f"{request.threshold:.2f}"
-        print(f"answers: {summary(answers)} (unknown: less probable than {threshold})")
+        print(f"answers: {printable(summary(answers))} (unknown: less probable than {threshold})")
         if weak := weakness(request.metadata):
             print(f"note: {weak}")
         missed = sum(not answer.print_found for answer in answers)

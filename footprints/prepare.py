@@ -17,6 +17,7 @@ from footprints import settings as crop_settings
 from footprints.crop_store import CropStore
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.files import output_folder, refuse_links, sha256_of, write_json
+from footprints.flags import number, some_path, some_text, whole
 from footprints.manifest import Journal
 from footprints.prepare_sets import (
     SET_NAMES,
@@ -49,38 +50,39 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--oat_dir",
-        type=Path,
+        type=some_path,
         metavar="DIR",
         help="OpenAnimalTracks: [cropped_imgs/]{train,val,test}/<class>/; this division is kept",
     )
     parser.add_argument(
-        "--real_dir", type=Path, metavar="DIR", help="photos in <class>/; divided here"
+        "--real_dir", type=some_path, metavar="DIR", help="photos in <class>/; divided here"
     )
     parser.add_argument(
         "--detector",
+        type=some_text,
         required=True,
         metavar="FILE|none",
         help="finds prints: a .pt or .onnx file; none: the centre of each photo is taken",
     )
-    parser.add_argument("--output_dir", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--output_dir", type=some_path, required=True, metavar="DIR")
     parser.add_argument(
         "--val_fraction",
-        type=float,
+        type=number(0, 1, low_is_in=False),
         default=0.2,
         help="share of the real photos for validation (default: %(default)s)",
     )
     parser.add_argument(
         "--test_fraction",
-        type=float,
+        type=number(0, 1),
         default=0.0,
         help="share of the real photos for a test at the very end (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the division (default: %(default)s)"
+        "--seed", type=whole(0, 2**63 - 1), default=0, help="of the division (default: %(default)s)"
     )
     parser.add_argument(
         "--max_distance",
-        type=int,
+        type=whole(0, HASH_BITS),
         default=DEFAULT_MAX_DISTANCE,
         help="photos whose perceptual hashes differ in at most so many of 64 bits stay on one "
         "side (default: %(default)s)",
@@ -91,7 +93,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="look for prints in the OAT photos too, which are crops already",
     )
     parser.add_argument(
-        "--processes", type=int, metavar="N", help="at a time; 0: in this one (default: one a core)"
+        "--processes",
+        type=whole(0, 1024),
+        metavar="N",
+        help="at a time; 0: in this one (default: one a core)",
     )
     parser.add_argument(
         "--scales",
@@ -174,18 +179,10 @@ def _note_settings(path: Path, settings: Settings) -> None:
 def _check_flags(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     if not args.oat_dir and not args.real_dir:
         parser.error("give --oat_dir or --real_dir, or both")
-    if not 0 < args.val_fraction < 1 or not 0 <= args.test_fraction < 1:
-        parser.error("--val_fraction must lie above 0 and below 1, --test_fraction from 0 to 1")
     if args.val_fraction + args.test_fraction >= 1:
         parser.error("--val_fraction and --test_fraction leave nothing to learn from")
     if "crop" not in args.scales:
         parser.error("--scales must have crop among them")
-    if args.seed < 0:
-        parser.error(f"--seed must not be negative, got {args.seed}")
-    if not 0 <= args.max_distance <= HASH_BITS:
-        parser.error(f"--max_distance must lie between 0 and {HASH_BITS}, got {args.max_distance}")
-    if args.processes is not None and args.processes < 0:
-        parser.error(f"--processes must not be negative, got {args.processes}")
     if args.detect_oat and (args.detector == "none" or not args.oat_dir):
         parser.error("--detect_oat needs --oat_dir and a detector")
 

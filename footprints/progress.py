@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from footprints.text import printable
+
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 15.0
 
@@ -39,7 +41,7 @@ def progress(items: Iterable[T], total: int, label: str, unit: str = "photo") ->
 
 def warn(text: str) -> None:
     """Print a warning on standard error."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    print(f"warning: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def available_cores() -> int:

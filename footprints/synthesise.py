@@ -20,6 +20,7 @@ from PIL import Image
 from footprints.drawn_prints import SHAPES, Box, draw_photo
 from footprints.errors import UserError, run
 from footprints.files import output_folder, write_bytes, write_json, write_text
+from footprints.flags import some_path, whole
 from footprints.text import csv_of
 
 ANIMALS = tuple(sorted(SHAPES))
@@ -202,27 +203,27 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m footprints.synthesise", description="Draw a small set of footprint photos."
     )
-    parser.add_argument("--output_dir", type=Path, required=True, help="new folder for the set")
+    parser.add_argument(
+        "--output_dir", type=some_path, required=True, help="new folder for the set"
+    )
     parser.add_argument(
         "--n_per_class",
-        type=int,
+        type=whole(2, 100_000),
         default=30,
         help=f"training pictures of a class; {RARE} has a third (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="other numbers, other pictures (default: %(default)s)"
+        "--seed",
+        type=whole(0, 2**63 - 1),
+        default=0,
+        help="other numbers, other pictures (default: %(default)s)",
     )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the step; returns its exit status."""
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    if args.n_per_class < 2:
-        parser.error(f"--n_per_class must be at least 2, not {args.n_per_class}")
-    if args.seed < 0:
-        parser.error(f"--seed must not be negative, not {args.seed}")
+    args = build_parser().parse_args(argv)
     made = make_corpus(args.output_dir, args.n_per_class, args.seed)
     print(f"{'made' if made else 'already there'}: {args.output_dir}")
     print("  oat/cropped_imgs/   crops, train and val")

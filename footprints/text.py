@@ -24,6 +24,11 @@ def printable(text: str | Path) -> str:
     return _UNPRINTABLE.sub(lambda c: c[0].encode("unicode_escape").decode(), str(text))
 
 
+def printable_lines(text: str) -> str:
+    """Return a text of several lines, each of them as ``printable`` makes it."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def csv_of(rows: Iterable[Sequence[Any]]) -> str:
     """Return a table as CSV text, the first row being its head; texts are made harmless."""
     table = io.StringIO()

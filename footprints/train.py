@@ -22,8 +22,10 @@ import numpy as np
 
 from footprints import files, missing_steps
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
+from footprints.flags import number as bounded
+from footprints.flags import some_path, some_text, whole
 from footprints.scales import DEFAULT_SCALES
-from footprints.text import csv_of
+from footprints.text import csv_of, printable
 from footprints.views import COUNTS
 
 if TYPE_CHECKING:
@@ -55,32 +57,34 @@ def build_parser() -> argparse.ArgumentParser:
     add("--stage", choices=[*STAGES, "all"], required=True, help="what to train; all: oat, real")
     add(
         "--data_dir",
-        type=Path,
+        type=some_path,
         help="output folder of footprints.prepare; with this flag and neither of the next two, "
         f"nothing is prepared (default: {missing_steps.PREPARED}, filled where need be)",
     )
     add(
         "--output_dir",
-        type=Path,
+        type=some_path,
         default=missing_steps.MODELS,
         help="models, histories, curves, logs (default: %(default)s)",
     )
     for stage, what in (("real", "your photos in <class>/"), ("oat", "OpenAnimalTracks photos")):
         add(
             f"--{stage}_dir",
-            type=Path,
+            type=some_path,
             metavar="DIR",
             help=f"{what}, prepared into --data_dir if they are not (default: "
             f"{missing_steps.PHOTOS[stage]})",
         )
     add(
         "--detector",
+        type=some_text,
         metavar="FILE|none",
         help="of prepare, if photos are to be prepared (default: "
         f"{missing_steps.DETECTOR} if it is there, else none: centre crops)",
     )
     add(
         "--weights",
+        type=some_text,
         metavar="imagenet|none|FILE",
         help="start of the backbone: ImageNet weights (downloaded by Keras), random, a file for "
         "keras.applications (.h5, .weights.h5), or a .keras model of ours. Stage real starts from "
@@ -93,31 +97,44 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"network (default: {DEFAULT_BACKBONE}; with a .keras model, its own)",
     )
 
+    positive, count = whole(1, 10**6), whole(0, 10**6)
+    rate = bounded(0, 1000, low_is_in=False)
+
     def number(name: str, kind: Any, default: Any, text: str) -> None:
         add(f"--{name}", type=kind, default=default, help=f"{text} (default: %(default)s)")
 
-    number("seed", _count, 0, "of weights, order, augmentation, dropout")
-    number("epochs_oat", _positive, 50, "most epochs of each phase of stage oat")
-    number("patience_oat", _positive, 3, "epochs without improvement before stage oat stops")
-    number("batch_oat", _positive, 16, "photos per step in stage oat")
-    number("lr_oat", _rate, 1e-3, "learning rate of the head in stage oat (Adamax)")
-    number("unfreeze_oat", _count, 0, "then train the last N backbone layers too; 0: never")
-    number("lr_fine", _rate, 1e-4, "learning rate of that (Adam)")
-    number("head_epochs", _positive, 30, "most epochs of the new head in stage real")
-    number("lr_head", _rate, 1e-3, "learning rate of the new head (Adam)")
-    number("epochs_real", _positive, 60, "most epochs with unfrozen layers in stage real")
-    number("patience_real", _positive, 5, "epochs without improvement before a phase stops")
-    number("batch_real", _positive, 32, "photos per step in stage real")
-    number("lr_real", _rate, 1e-5, "learning rate with unfrozen layers (Adam)")
-    number("unfreeze", _count, 20, "last N backbone layers to train in stage real; 0: none")
+    number("seed", whole(0, 2**31 - 10), 0, "of weights, order, augmentation, dropout")
+    number("epochs_oat", positive, 50, "most epochs of each phase of stage oat")
+    number("patience_oat", positive, 3, "epochs without improvement before stage oat stops")
+    number("batch_oat", positive, 16, "photos per step in stage oat")
+    number(
+        "lr_oat",
+        rate,
+        1e-3,
+        "learning rate of the head in stage oat (Adamax)",
+    )
+    number("unfreeze_oat", count, 0, "then train the last N backbone layers too; 0: never")
+    number("lr_fine", rate, 1e-4, "learning rate of that (Adam)")
+    number("head_epochs", positive, 30, "most epochs of the new head in stage real")
+    number("lr_head", rate, 1e-3, "learning rate of the new head (Adam)")
+    number("epochs_real", positive, 60, "most epochs with unfrozen layers in stage real")
+    number("patience_real", positive, 5, "epochs without improvement before a phase stops")
+    number("batch_real", positive, 32, "photos per step in stage real")
+    number(
+        "lr_real",
+        rate,
+        1e-5,
+        "learning rate with unfrozen layers (Adam)",
+    )
+    number("unfreeze", count, 20, "last N backbone layers to train in stage real; 0: none")
     number(
         "cached_views",
-        _count,
+        count,
         8,
         "while the backbone is frozen, train on stored features of so many augmented views of each "
         "crop; 0: end to end",
     )
-    number("cached_views_fine", _count, 0, "the same in phases with unfrozen layers")
+    number("cached_views_fine", count, 0, "the same in phases with unfrozen layers")
     add(
         "--monitor",
         choices=["val_loss", "val_macro_f1"],
@@ -471,32 +488,7 @@ def _finish(
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _positive(text: str) -> int:
-    return _number(text, int, 1)
-
-
-def _count(text: str) -> int:
-    return _number(text, int, 0)
-
-
-def _rate(text: str) -> float:
-    value = _number(text, float, 0)
-    if not (np.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
-    return value
-
-
-def _number(text: str, kind: Any, least: float) -> Any:
-    try:
-        value = kind(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
-    if value < least:
-        raise argparse.ArgumentTypeError(f"must be at least {least:g}, not {text}")
-    return value
+    print(printable(line), flush=True)
 
 
 if __name__ == "__main__":
