@@ -11,14 +11,15 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data.recordings import find_recordings, output_stems
+from data.recordings import FoundSounds, find_sounds, output_stems
+from data.sound_kinds import counted, why_not_read
 from data.windows import WindowGrid
 from detectors import build_detectors
 from predictor import Predictor
@@ -74,7 +75,8 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
         return _export(config)
     if not config.input_file:
         raise ValueError("--input_file is needed: a sound file, a folder or a list")
-    paths = find_recordings(config.input_file)
+    found = find_sounds(config.input_file)
+    paths, not_read = found.recordings, {p: why_not_read(p.name) for p in found.not_read}
     output_dir = Path(config.output_dir) if config.output_dir is not None else None
     if output_dir is not None:
         require_writable_folder(output_dir, "the output folder")
@@ -86,6 +88,7 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
         )
     _choose_channel(config, models)
     log.info("%d recordings; classes: %s", len(paths), ", ".join(settings.names))
+    _say_what_is_left_out(found, output_dir)
     if models.noise_class is None:
         log.warning("%s", no_noise_warning(settings.names, of=models.called[0]))
     elif models.noise_class != noise_name(settings.names):
@@ -107,9 +110,9 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
     )
     run = Run(config, models, settings, header, stop)
     if output_dir is None:
-        return _predict_to_screen(run, paths)
+        return _predict_to_screen(run, paths) or (SOME_FAILED if not_read else 0)
     with sole_process(output_dir / LOCK, f"writing into {output_dir}"):
-        return _predict_to_folder(run, paths, output_dir)
+        return _predict_to_folder(run, paths, not_read, output_dir)
 
 
 def _refuse_links_inside(log_file: Path, config: PredictConfig) -> None:
@@ -371,7 +374,32 @@ def _predict_to_screen(run: Run, paths: Sequence[Path]) -> int:
     return SOME_FAILED if failed else 0
 
 
-def _predict_to_folder(run: Run, paths: Sequence[Path], output_dir: Path) -> int:
+def _say_what_is_left_out(found: FoundSounds, output_dir: Path | None) -> None:
+    """Say in a line each how many files are of kinds that cannot be read, and are no sound."""
+    if found.not_read:
+        log.error(
+            "%d files are of kinds that cannot be read, so they are not used (%s)%s; convert them "
+            "to wav or flac, with ffmpeg for example",
+            len(found.not_read),
+            counted(path.name for path in found.not_read),
+            f": see {output_dir / FAILED}" if output_dir is not None else "",
+        )
+    if found.others:
+        names = counted(path.name for path in found.others)
+        log.info("%d other files are no sound (%s)", len(found.others), names)
+
+
+def _predict_to_folder(
+    run: Run, paths: Sequence[Path], not_read: Mapping[Path, str], output_dir: Path
+) -> int:
+    """Write the results of recordings into a folder; return the exit status.
+
+    Args:
+        run: The run.
+        paths: Recordings.
+        not_read: Files that cannot be used, and the reason of each.
+        output_dir: The folder.
+    """
     config, header = run.config, run.header
     started = time.perf_counter()
     grid = run.grid_of(run.models[0])
@@ -436,12 +464,13 @@ def _predict_to_folder(run: Run, paths: Sequence[Path], output_dir: Path) -> int
                 outcome.close()
         finally:
             progress.close()
-            write_run_tables(journal.own, header, paths, entries, skipped, failed)
+            everything = [*paths, *not_read]
+            write_run_tables(journal.own, header, everything, entries, skipped, failed | not_read)
         if extras is not None:
             extras.write()
     done = [entries[path] for path in todo if path in entries]
     _say_what_was_done(done, failed, slow_rates, output_dir, header, time.perf_counter() - started)
-    return SOME_FAILED if failed else 0
+    return SOME_FAILED if failed or not_read else 0
 
 
 def _say_what_was_done(

@@ -16,6 +16,7 @@ from data.recordings import (
     StreamResampler,
     excerpt,
     find_recordings,
+    find_sounds,
     n_resampled,
     output_stems,
     stem_of,
@@ -116,6 +117,22 @@ def test_what_does_not_exist_is_named(tmp_path):
         find_recordings([str(tmp_path / "none.txt")])
 
 
+def test_files_of_kinds_that_cannot_be_read_are_told_apart(tmp_path):
+    unread = ["a.m4a", "deep/b.WMA", "c.w4v", "d.MOV"]
+    touch(tmp_path, "x.wav", "y.opus", *unread, "t.txt", "t.csv", "p.jpg", "q.png", ".h.m4a")
+    found = find_sounds([str(tmp_path)])
+    assert names(tmp_path, found.recordings) == ["x.wav", "y.opus"]
+    assert sorted(names(tmp_path, found.not_read)) == sorted(unread)
+    assert names(tmp_path, found.others) == ["p.jpg", "q.png"]
+    (tmp_path / "list.txt").write_text("x.wav\na.m4a\n")
+    listed = find_sounds([str(tmp_path / "list.txt")])
+    assert (len(listed.recordings), len(listed.not_read)) == (1, 1)
+    for name in ("x.wav", "y.opus"):
+        (tmp_path / name).unlink()
+    with pytest.raises(ValueError, match=r"can be read .*\.m4a 1.*convert them to wav or flac"):
+        find_sounds([str(tmp_path)])
+
+
 def test_nothing_to_do_is_an_error_that_says_what_was_looked_for(tmp_path):
     touch(tmp_path, "notes.md")
     with pytest.raises(ValueError, match=r"no sound file.*\.wav"):
@@ -129,7 +146,10 @@ def test_nothing_to_do_is_an_error_that_says_what_was_looked_for(tmp_path):
     ("name", "expected"),
     [
         pytest.param("a.wav", "a", id="plain"),
-        pytest.param("a.1.wav", "a", id="first-dot"),
+        pytest.param("a.1.wav", "a.1", id="inner-dot"),
+        pytest.param("5146.230512060000.wav", "5146.230512060000", id="SoundTrap"),
+        pytest.param("a.b.FLAC", "a.b", id="capital-ending"),
+        pytest.param("a.1.unknown", "a", id="not-the-ending-of-sound"),
         pytest.param(" a b .wav", "a b", id="stripped"),
         pytest.param("Möwe.WAV", "Möwe", id="umlaut"),
     ],
@@ -170,7 +190,7 @@ def test_no_two_recordings_share_results_also_over_runs(first, second):
 
 
 def test_the_first_recording_of_a_stem_has_the_plain_name(tmp_path):
-    files = [tmp_path / "a.1.wav", tmp_path / "a.2.wav", tmp_path / "x" / "a.wav"]
+    files = [tmp_path / "a.wav", tmp_path / "a.flac", tmp_path / "x" / "a.wav"]
     stems = output_stems(files, {})
     assert stems[0] == "a"
     assert all(stem.startswith("a-") for stem in stems[1:])

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +21,9 @@ from data.sound_file import (
     promised_duration_s,
     scale_note,
 )
+from data.sound_kinds import READ, TABLES, counted, ending, is_not_read, is_read
 from utils.channel_choice import LOUDEST, MIX
 
-SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("aif", "aifc", "aiff", "au", "caf", "flac", "mp3", "oga", "ogg", "opus", "rf64"),
-        *("snd", "w64", "wav", "wave"),
-    )
-)
 LIST_SUFFIXES = frozenset({".txt", ".lst"})
 RESERVED_STEMS = frozenset({"all_recordings"})  # what tables of a whole run are called after
 _LONGEST_STEM = 150  # bytes; suffixes come to it, and file systems allow 255
@@ -41,8 +36,23 @@ class RecordingError(ValueError):
     """A recording that cannot be used; the message says why."""
 
 
-def find_recordings(inputs: Sequence[str]) -> list[Path]:
-    """Resolve files, folders and lists to the recordings they stand for, each once.
+@dataclass(frozen=True)
+class FoundSounds:
+    """What files, folders and lists stand for; each path once, in their order.
+
+    Attributes:
+        recordings: Sound files, and what was named by itself, whatever it is.
+        not_read: Sound of kinds that cannot be read.
+        others: Files of folders that are no sound; tables and lists do not count.
+    """
+
+    recordings: list[Path]
+    not_read: list[Path]
+    others: list[Path]
+
+
+def find_sounds(inputs: Sequence[str]) -> FoundSounds:
+    """Resolve files, folders and lists to the recordings they stand for.
 
     A folder means all files in it and below, by suffix in any case, sorted; hidden ones are left
     out. A text file has one path a line, relative to the current folder or else to its own; empty
@@ -53,25 +63,41 @@ def find_recordings(inputs: Sequence[str]) -> list[Path]:
         OSError: If an input does not exist or cannot be read.
         ValueError: If there is no recording at all.
     """
-    found: list[Path] = []
+    named: list[Path] = []
+    others: list[Path] = []
     for text in inputs:
         path = Path(text)
         if path.is_dir():
-            found += _in_folder(path)
+            for inside in _in_folder(path):
+                (named if _is_sound(inside.name) else others).append(inside)
         elif path.suffix.lower() in LIST_SUFFIXES:
-            found += _in_list(path)
+            named += _in_list(path)
         else:
             os.stat(path)
-            found.append(path)
-    if not found:
+            named.append(path)
+    each = list({os.path.abspath(path): path for path in named}.values())
+    recordings = [path for path in each if not is_not_read(path.name)]
+    not_read = [path for path in each if is_not_read(path.name)]
+    if not recordings and not_read:
         raise ValueError(
-            f"no sound file in {', '.join(inputs)}; looked for {', '.join(sorted(SUFFIXES))}"
+            f"no sound file that can be read in {', '.join(inputs)}, only "
+            f"{counted(path.name for path in not_read)}: convert them to wav or flac, with ffmpeg "
+            "for example"
         )
-    return list({os.path.abspath(path): path for path in found}.values())
+    if not recordings:
+        raise ValueError(
+            f"no sound file in {', '.join(inputs)}; looked for {', '.join(sorted(READ))}"
+        )
+    return FoundSounds(recordings, not_read, [p for p in others if ending(p.name) not in TABLES])
+
+
+def find_recordings(inputs: Sequence[str]) -> list[Path]:
+    """Return the recordings that files, folders and lists stand for; see ``find_sounds``."""
+    return find_sounds(inputs).recordings
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    """Return the sound files below a folder, and folders that are named like one."""
+    """Return the files below a folder, and folders that are named like a sound file."""
     found, seen = [], set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -80,18 +106,14 @@ def _in_folder(folder: Path) -> list[Path]:
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        named_like_one = [name for name in folders if _is_sound(name)]
+        named_like_one = [name for name in folders if is_read(name)]
         folders[:] = [name for name in folders if name not in named_like_one]
-        found += [
-            Path(parent, name)
-            for name in files + named_like_one
-            if _is_sound(name) and not name.startswith(".")
-        ]
+        found += [Path(parent, n) for n in files + named_like_one if not n.startswith(".")]
     return sorted(found)
 
 
 def _is_sound(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+    return is_read(name) or is_not_read(name)
 
 
 def _in_list(path: Path) -> list[Path]:
@@ -107,8 +129,9 @@ def _in_list(path: Path) -> list[Path]:
 
 
 def stem_of(path: Path) -> str:
-    """Return what the results of a recording are called after: its name up to the first dot."""
-    stem = path.name.split(".")[0].strip() or path.name.strip(". ") or "recording"
+    """Return what the results of a recording are called after: its name without its ending."""
+    name = path.stem if _is_sound(path.name) else path.name.partition(".")[0]
+    stem = name.strip(". ") or path.name.strip(". ") or "recording"
     if len(os.fsencode(stem)) > _LONGEST_STEM:
         digest = hashlib.blake2b(os.fsencode(stem), digest_size=4).hexdigest()
         stem = f"{os.fsdecode(os.fsencode(stem)[:_LONGEST_STEM])}-{digest}"

@@ -14,7 +14,8 @@ from data.audiodataset import Sample
 from data.corpus import Corpus, CorpusError
 from data.inspection import SILENCE_PEAK
 from data.labels import ClipNameError, tape_of
-from data.recordings import Recording, RecordingError, find_recordings
+from data.recordings import Recording, RecordingError, find_sounds
+from data.sound_kinds import why_not_read
 from utils.files import file_digest
 
 UNLABELLED = -1  # label of these samples
@@ -50,9 +51,11 @@ def add_unlabelled(
     held_back = _names_of_tapes([*corpus.samples["val"], *corpus.samples["test"]])
     n_known = 0
     try:
-        paths = find_recordings([str(folder)])
+        found = find_sounds([str(folder)])
     except ValueError as error:
         raise CorpusError(f"--unlabelled_dir: {error}") from error
+    paths = found.recordings
+    corpus.excluded |= {str(path): why_not_read(path.name) for path in found.not_read}
     for path in paths:
         try:
             n_samples, rate, peak = _inspect(path)

@@ -61,7 +61,7 @@ class TrainConfig:
     checkpoint_dir: str | None = option(None, "folder for checkpoints; none: a run cannot resume")
     log_dir: str | None = option(None, "folder for TRAIN.log and excluded_files.csv")
     summary_dir: str | None = option(None, "parent of the TensorBoard run folders; none: runs/")
-    noise_dir: str | None = option(None, "folder of wav files to mix into training clips")
+    noise_dir: str | None = option(None, "folder of sound files to mix into training clips")
     start_scratch: bool = option(
         False, "ignore checkpoints (they are set aside)", flags=("--start_from_scratch",)
     )
