@@ -9,25 +9,20 @@ import json
 import os
 import shutil
 import stat
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+
 from footprints.errors import UserError
 from footprints.text import printable
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-    import msvcrt
 
 LOCK = ".lock"  # in an output folder, while a step works there
 MARK = ".unfinished-"  # how the names of temporary files and folders begin
 MAX_TEXT_BYTES = 2**28
-_held: set[int] = set()  # locked files, which processes made by fork must not keep locked
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}  # what drives without locks say
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -141,24 +136,22 @@ def sole_process(path: Path, purpose: str) -> Iterator[None]:
         UserError: If another process holds it, or it is a link.
         OSError: If the file cannot be made.
     """
-    while True:
-        descriptor = _open_lock(path)
-        try:
-            if not _lock(descriptor):
-                where = printable(Path(path).parent)
-                raise UserError(f"{where}: another process is {purpose}; wait for it or end it")
-            if _is_at(descriptor, path):  # else its last owner has removed it meanwhile
-                _held.add(descriptor)
-                yield
-                return
-        finally:
-            try:
-                if descriptor in _held:
-                    with contextlib.suppress(OSError):  # Windows: it is open, by us
-                        os.unlink(path)
-            finally:
-                _held.discard(descriptor)
-                os.close(descriptor)
+    path = Path(path)
+    refuse_links(path, path.parent)
+    try:
+        lock = _acquired(path)
+    except Timeout as error:
+        where = printable(path.parent)
+        advice = "wait for it or end it"
+        if error.lock_file != str(path):
+            advice += f", or remove {printable(error.lock_file)} if there is none"
+        raise UserError(f"{where}: another process is {purpose}; {advice}") from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows: it is open, by us
+            path.unlink()
+        lock.release()
 
 
 def remove_leftovers(folder: Path, *below: str) -> None:
@@ -240,48 +233,23 @@ def _refuse_links_below(place: Path) -> None:
                 refuse_links(Path(parent, name), Path(parent))
 
 
-def _open_lock(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+def _acquired(path: Path) -> BaseFileLock:
+    """Lock a file; on drives without locks, as some network drives, a file names the process.
+
+    Raises:
+        Timeout: If another process has it.
+    """
+    lock: BaseFileLock = FileLock(path, blocking=False, thread_local=False)
     try:
-        return os.open(path, flags, 0o666)
-    except OSError:
-        refuse_links(Path(path), Path(path).parent)
+        lock.acquire()
+    except Timeout:
         raise
-
-
-def _lock(descriptor: int) -> bool:
-    """Lock an open file; False if another process holds it. Drives without locks: only warned."""
-    try:
-        if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
     except OSError as error:
-        if isinstance(error, BlockingIOError) or error.errno in (errno.EACCES, errno.EDEADLK):
-            return False
-        print(
-            f"warning: this drive has no locks ({error.strerror}): see that only one process "
-            "works in the folder",
-            file=sys.stderr,
-        )
-    return True
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _leave_locks_to_parent() -> None:
-    for descriptor in _held:
-        os.close(descriptor)
-    _held.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_locks_to_parent)
+        if error.errno not in _NO_LOCKS:
+            raise
+        lock = SoftFileLock(f"{path}.owner", blocking=False, thread_local=False)
+        lock.acquire()
+    return lock
 
 
 def _umask() -> int:

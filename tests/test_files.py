@@ -39,13 +39,12 @@ with sole_process(Path(sys.argv[1]), "busy here"):
 def drive(request, monkeypatch):
     """Let the test run on a drive with locks, and on one without."""
     if not request.param:
-        if files.fcntl is None:
-            pytest.skip("stands for a network drive on Unix")
+        fcntl = pytest.importorskip("fcntl", reason="stands for a network drive on Unix")
 
         def refuse(*_):
             raise OSError(errno.ENOLCK, "No locks available")
 
-        monkeypatch.setattr(files.fcntl, "flock", refuse)
+        monkeypatch.setattr(fcntl, "flock", refuse)
     return request.param
 
 
@@ -90,19 +89,39 @@ def test_the_lock_ends_with_its_process_however_that_ends(tmp_path):
         pass
 
 
-def test_without_locks_the_file_of_a_dead_process_is_taken_over(monkeypatch, tmp_path):
-    monkeypatch.setattr(files, "_lock", lambda _: False)
-    owner = tmp_path / ".lock.owner"
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    owner.write_text(f"{dead.pid} {files.socket.gethostname()}")
-    with sole_process(tmp_path / ".lock", "busy"):
-        assert owner.exists()
-    assert not owner.exists()
-    owner.write_text(f"{dead.pid} another-computer")
-    with pytest.raises(OSError, match=r"or remove .*\.lock\.owner"):  # noqa: SIM117 - as above
-        with sole_process(tmp_path / ".lock", "busy"):
-            pass
+def test_without_locks_the_file_of_a_dead_process_is_taken_over(tmp_path):
+    pytest.importorskip("fcntl", reason="stands for a network drive on Unix")
+    without_locks = """
+import errno, fcntl
+def refuse(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+fcntl.flock = refuse
+"""
+    holder, other = (
+        subprocess.Popen(
+            [sys.executable, "-c", without_locks + script, str(tmp_path / ".lock")],
+            env=os.environ | {"PYTHONPATH": str(SOURCE)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE,
+            text=True,
+        )
+        for script in (HOLDER, f"input(){HOLDER}")
+    )
+    assert holder.stdout.readline() == "held\n"
+    assert (tmp_path / ".lock.owner").exists()
+    command = [sys.executable, "-c", without_locks + HOLDER, str(tmp_path / ".lock")]
+    second = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(SOURCE)}, capture_output=True, text=True
+    )
+    assert ".lock.owner if there is none" in second.stderr
+    holder.kill()
+    holder.communicate()
+    other.stdin.write("\n")
+    other.stdin.flush()
+    assert other.stdout.readline() == "held\n"
+    other.kill()
+    other.communicate()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")

@@ -9,20 +9,17 @@ import logging
 import os
 import re
 import secrets
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-    import msvcrt
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 _READ_BYTES = 2**20
 WAIT_S = 0.2  # between two looks at a lock that another process holds
 TEMPORARY = re.compile(r"\..+\.(\d+)\.[0-9a-f]{8}\.tmp")
+
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}  # what drives without locks say
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +152,8 @@ def remove_leftovers(folder: Path) -> None:
 def locked(path: Path, *, remove: bool = False) -> Iterator[None]:
     """Lock a file while the block runs, or fail at once; for those that know what to do then.
 
+    Drives that cannot lock files, as some network drives, get a file that names its process.
+
     Args:
         path: The lock's file.
         remove: Whether it is removed at the end.
@@ -164,22 +163,14 @@ def locked(path: Path, *, remove: bool = False) -> Iterator[None]:
             with how to end that.
         OSError: If the file cannot be made.
     """
-    descriptor = _open_lock(path)
+    refuse_links(path, path.parent)
+    lock = _acquired(path)
     try:
-        has_locks = _lock(descriptor)
-        owner = path.with_name(f"{path.name}.owner")
-        with contextlib.nullcontext() if has_locks else _owned(owner):
-            if not _is_at(descriptor, path):  # removed by its last owner in the meantime
-                raise BlockingIOError("")
-            _held.add(descriptor)
-            try:
-                yield
-            finally:
-                if remove:
-                    _unlink(path)
+        yield
     finally:
-        _held.discard(descriptor)
-        os.close(descriptor)
+        if remove:
+            _unlink(path)
+        lock.release()
 
 
 def path_inside(folder: Path, name: str) -> Path:
@@ -226,65 +217,24 @@ def refuse_links(path: Path, below: Path) -> None:
             )
 
 
-# --- locks: of the system where it has them, else a file that names its process ----------------
-
-
-def _open_lock(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+def _acquired(path: Path) -> BaseFileLock:
+    """Take the lock of a file; see ``locked``."""
+    lock: BaseFileLock = FileLock(path, blocking=False, thread_local=False)
+    hint = ""
     try:
-        return os.open(path, flags, 0o666)
-    except OSError as error:
-        if path.is_symlink():
-            raise OSError(f"{path} is a symbolic link; remove it") from error
-        raise
-
-
-def _lock(descriptor: int) -> bool:
-    """Lock an open file; return False where files cannot be locked, as on some network drives.
-
-    Raises:
-        BlockingIOError: If another process holds it.
-    """
-    try:
-        if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    except OSError as error:
-        if isinstance(error, BlockingIOError) or error.errno in (errno.EACCES, errno.EDEADLK):
-            raise BlockingIOError("") from error
-        return False
-    return True
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-@contextlib.contextmanager
-def _owned(path: Path) -> Iterator[None]:
-    """Own a file that names this process; for drives without locks.
-
-    Raises:
-        BlockingIOError: If another process owns it, which runs, or may run on another computer.
-    """
-    me = f"{os.getpid()} {socket.gethostname()}"
-    with contextlib.suppress(OSError, ValueError):
-        pid, host = path.read_text(encoding="utf-8").split(" ", 1)
-        if host == socket.gethostname() and not _is_running(int(pid)):
-            path.unlink()
-    try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(me)
-    except FileExistsError as error:
-        raise BlockingIOError(f", or remove {path} if there is none") from error
-    try:
-        yield
-    finally:
-        _unlink(path)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            lock = SoftFileLock(f"{path}.owner", blocking=False, thread_local=False)
+            hint = f", or remove {path}.owner if there is none"
+            lock.acquire()
+    except Timeout as error:
+        raise BlockingIOError(hint) from error
+    return lock
 
 
 def _unlink(path: Path) -> None:
@@ -302,14 +252,3 @@ def _is_running(pid: int) -> bool:
     except OSError:
         return True
     return True
-
-
-def _leave_locks_to_parent() -> None:
-    for descriptor in _held:
-        os.close(descriptor)
-    _held.clear()
-
-
-_held: set[int] = set()  # locked files, which processes made by fork must not keep locked
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_locks_to_parent)
