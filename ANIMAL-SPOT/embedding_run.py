@@ -119,7 +119,10 @@ def _with_views(
         return train
     samples = corpus.samples["train"]
     views = [
-        embedder.views(samples, number, config.augmentation_limits, corpus.noise, config.seed)
+        embedder.views(
+            *(samples, number, config.augmentation_limits, corpus.noise, config.seed),
+            corpus.noise_pool,
+        )
         for number in range(1, config.embedding_views + 1)
     ]
     log.info("%d views of each training clip, %d noise clips", len(views), len(corpus.noise))

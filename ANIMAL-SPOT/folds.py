@@ -18,6 +18,7 @@ from data.audiodataset import Sample, end_workers
 from data.corpus import Corpus, noise_samples, report_excluded
 from data.folds import ClipPool, assign_folds, fold_split, load_pool, warn_of_weak_folds
 from data.labels import names_by_index
+from data.splits import Split
 from utils.bootstrap import N_DRAWS, accuracies, class_intervals, draw_tapes, middle
 from utils.config import FREE_TO_CHANGE, TrainConfig, as_dict
 from utils.errors import one_line
@@ -155,10 +156,13 @@ def run_folds(
     fold_of = assign_folds(pool.clips, config.folds, config.seed)
     warn_of_weak_folds(pool, fold_of)
     _check_same_folds(config, pool, fold_of, folders["model"])
+    everything = pool.corpus_of(Split(pool.clips, (), ()))
+    noise_pool = _noise_of(everything, config) if config.embedding_views else []
     results = []
     for fold in range(config.folds):
         split = fold_split(pool.clips, fold_of, fold, config.seed)
         corpus = pool.corpus_of(split)
+        corpus.noise_pool = noise_pool
         folder = folders["model"] / f"fold_{fold + 1}"
         result = _complete_fold(folder, fold, corpus)
         if result is None:
@@ -198,14 +202,7 @@ def _run_fold(
         if own[key] is not None:
             require_writable_folder(own[key], f"the {key} folder")
             remove_leftovers(own[key])
-    corpus.noise = noise_samples(
-        corpus,
-        Path(config.noise_dir) if config.noise_dir else None,
-        config.noise_from_class,
-        exclude_silent=config.filter_broken_audio,
-        n_processes=max(1, min(config.num_workers, n_cores())),
-        channel=config.channel,
-    )
+    corpus.noise = _noise_of(corpus, config)
     train(config, corpus, own, pipeline, precision)
     judged = corpus.samples["test"]
     probabilities = clip_probabilities(
@@ -231,6 +228,17 @@ def _run_fold(
     }
     write_text_atomic(own["model"] / PREDICTIONS_FILE, json.dumps(content) + "\n")
     return result
+
+
+def _noise_of(corpus: Corpus, config: TrainConfig) -> list[Sample]:
+    return noise_samples(
+        corpus,
+        Path(config.noise_dir) if config.noise_dir else None,
+        config.noise_from_class,
+        exclude_silent=config.filter_broken_audio,
+        n_processes=max(1, min(config.num_workers, n_cores())),
+        channel=config.channel,
+    )
 
 
 @torch.inference_mode()

@@ -194,6 +194,39 @@ def test_views_differ_and_are_repeatable(pipeline, tmp_path):
     assert not np.allclose(embedder.embed(clips), one)
 
 
+def test_views_of_several_folds_are_embedded_once_where_they_are_alike(
+    pipeline, tmp_path, monkeypatch
+):
+    """A fold may not mix in noise that it is judged on; the others draw as without folds."""
+    clips = [clip_of(tmp_path / f"{i}.wav", 0.5, i) for i in range(12)]
+    noise = [clip_of(tmp_path / f"n{i}.wav", 0.5, 100 + i) for i in range(5)]
+    augmentation = Augmentation()
+    plain = ClipEmbedder(EmbeddingPipeline(pipeline.model), 500)
+    whole = plain.views(clips, 1, augmentation, noise, 5)
+
+    n_embedded = 0
+    embed = pipeline.model.embed
+
+    def count(windows):
+        nonlocal n_embedded
+        n_embedded += 1
+        return embed(windows)
+
+    monkeypatch.setattr(pipeline.model, "embed", count)
+    embedder = ClipEmbedder(EmbeddingPipeline(pipeline.model), 500, tmp_path / "kept")
+    assert np.array_equal(embedder.views(clips, 1, augmentation, noise, 5, noise), whole)
+    assert n_embedded == 12
+    noise[2].path.unlink()
+    held_back = [noise[i] for i in (0, 1, 3, 4)]
+    fold = embedder.views(clips, 1, augmentation, held_back, 5, noise)
+    others = (fold != whole).any(1).sum()
+    assert 0 < others < 8, "those that had drawn the clip that is held back"
+    assert n_embedded == 12 + others
+    again = ClipEmbedder(EmbeddingPipeline(pipeline.model), 500, tmp_path / "kept")
+    assert np.array_equal(again.views(clips, 1, augmentation, held_back, 5, noise), fold)
+    assert n_embedded == 12 + others, "from the disk"
+
+
 def test_cache_depends_on_model_and_length(pipeline, tmp_path):
     settings = pipeline.settings(500)
     cache = EmbeddingCache(tmp_path / "cache", settings)

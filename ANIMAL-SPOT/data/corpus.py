@@ -58,6 +58,7 @@ class Corpus:
         classes: Class name to index.
         samples: Usable clips of each partition.
         noise: Clips for noise augmentation.
+        noise_pool: What those were chosen from, where there are several such choices.
         unlabelled: Sound without labels to train on, see ``data.unlabelled``.
         excluded: Path of each file left out, and the reason.
     """
@@ -65,6 +66,7 @@ class Corpus:
     classes: dict[str, int]
     samples: dict[str, list[Sample]]
     noise: list[Sample] = field(default_factory=list)
+    noise_pool: list[Sample] = field(default_factory=list)
     unlabelled: list[Sample] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)
 

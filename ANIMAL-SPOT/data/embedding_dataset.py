@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -56,8 +57,11 @@ class ClipEmbedder:
         augmentation: Augmentation,
         noise: Sequence[Sample],
         seed: int,
+        noise_pool: Sequence[Sample] = (),
     ) -> np.ndarray:
         """Embed one altered view of each clip; see ``view_of``.
+
+        A view that was embedded before is not embedded again, whatever the run.
 
         Args:
             samples: The clips.
@@ -65,6 +69,8 @@ class ClipEmbedder:
             augmentation: How far chance may go.
             noise: Clips to mix in.
             seed: Of the run.
+            noise_pool: What the clips to mix in were chosen from, if there are runs with other
+                choices: what all of them may use is drawn alike, so that views come again.
 
         Returns:
             Shape ``(clips, dim)``, float32.
@@ -72,13 +78,14 @@ class ClipEmbedder:
         Raises:
             ClipError: If a clip cannot be read.
         """
-        chosen = np.random.default_rng(seed).permutation(len(noise))[:_NOISE_CLIPS]
+        chosen = _drawn_noise(noise, noise_pool or noise, seed)
         n_samples = self._pipeline.n_clip_samples(self._sequence_len_ms)
 
         def embed_view(sample: Sample) -> np.ndarray:
             rng = clip_generator(seed, number, sample.name)
             waveform = view_of(self._read(sample), n_samples, augmentation, rng, waveforms)
-            return self._pipeline.embed(waveform)
+            digest = hashlib.blake2b(waveform.tobytes(), digest_size=16).hexdigest()
+            return self._once(f"view {digest}", lambda: self._pipeline.embed(waveform))
 
         def noise_stretch(sample: Sample) -> np.ndarray:
             """Keep as much of a recording as a view has, from a random place."""
@@ -90,20 +97,29 @@ class ClipEmbedder:
             return waveform[start : start + n_samples].copy()
 
         with ThreadPoolExecutor(n_cores()) as pool:
-            waveforms = list(pool.map(noise_stretch, [noise[i] for i in chosen]))
+            unlike = list(dict.fromkeys(chosen))
+            stretches = dict(zip(unlike, pool.map(noise_stretch, unlike), strict=True))
+            waveforms = [stretches[sample] for sample in chosen]
             return np.stack(list(pool.map(embed_view, samples)))
 
     def _embed_one(self, sample: Sample) -> np.ndarray:
-        found = self._memory.get(sample.digest)
+        return self._once(
+            sample.digest,
+            lambda: self._pipeline.embed_clip(self._read(sample), self._sequence_len_ms),
+        )
+
+    def _once(self, digest: str, embed: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return what is kept under a name, in memory or on disk, or compute and keep it."""
+        found = self._memory.get(digest)
         if found is None and self._cache is not None:
-            found = self._cache.get(sample.digest)
+            found = self._cache.get(digest)
             if found is not None and found.shape != (self._pipeline.model.info.dim,):
                 found = None  # made by something else
         if found is None:
-            found = self._pipeline.embed_clip(self._read(sample), self._sequence_len_ms)
+            found = embed()
             if self._cache is not None:
-                self._cache.put(sample.digest, found)
-        self._memory[sample.digest] = found
+                self._cache.put(digest, found)
+        self._memory[digest] = found
         return found
 
     def _read(self, sample: Sample) -> np.ndarray:
@@ -112,6 +128,24 @@ class ClipEmbedder:
             return read_waveform(sample.path, config.sr, sample.span, config.channel)[0].numpy()
         except (ClipError, OSError) as error:
             raise ClipError(f"{sample.path} could be read before, but not now: {error}") from error
+
+
+def _drawn_noise(noise: Sequence[Sample], pool: Sequence[Sample], seed: int) -> list[Sample]:
+    """Choose clips of a pool to mix in; in the place of one that may not be used the next stands.
+
+    Args:
+        noise: What may be used.
+        pool: What ``noise`` was chosen from.
+        seed: Of the choice.
+    """
+    chosen = [pool[i] for i in np.random.default_rng(seed).permutation(len(pool))[:_NOISE_CLIPS]]
+    usable = set(noise)
+    if not usable.intersection(chosen):
+        return list(noise)[:_NOISE_CLIPS]
+    for i in reversed(range(-len(chosen), len(chosen))):
+        if chosen[i] not in usable:
+            chosen[i] = chosen[(i + 1) % len(chosen)]
+    return chosen
 
 
 class EmbeddingDataset(Dataset):
