@@ -43,7 +43,7 @@ def settings(*argv: str) -> dict:
 def test_shipped_presets_are_all_understood():
     names = sorted(p.name for p in FOLDER.iterdir())
     assert names == [
-        *("few_clips", "from_scratch", "published_convnext", "published_resnet18"),
+        *("demo", "few_clips", "from_scratch", "published_convnext", "published_resnet18"),
         *("recommended", "transfer"),
     ]
     for name in names:
