@@ -266,3 +266,25 @@ def test_scripts_run_as_typed(command, cwd, environment):
     )
     assert result.returncode == 1
     assert "DATA_DIR is not set" in result.stderr
+
+
+def test_the_compatibility_section_answers_the_script_names_of_the_fork():
+    """The command that stands for train_best_config.sh has the settings of that script."""
+    from utils.config import parse_config
+
+    text = (ROOT / "CHANGES.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^ *\| `(\w+\.(?:sh|py))` \| (.*) \|$", text, re.MULTILINE))
+    assert {"train_best_config.sh", "predict_pt.py", "optuna_tuning.py"} <= set(rows)
+    for name in re.findall(r"`((?:TRAINING|ANIMAL-SPOT)/\S+\.(?:sh|py))", " ".join(rows.values())):
+        assert (ROOT / name).is_file()
+    flags = re.search(r"train_resnet18\.sh (--[^`]*)`", rows["train_best_config.sh"])[1].split()
+    config = parse_config(["--preset", "published_resnet18", *flags])
+    assert (config.backbone, config.resnet_size, config.max_pool) == ("resnet", 18, 1)
+    assert (config.batch_size, config.lr, config.max_train_epochs) == (64, 3e-4, 100)
+    assert (config.sequence_len, config.early_stopping_patience_epochs) == (1000, 25)
+    assert (config.scheduler, config.label_smoothing) == ("onecycle", 0.1)
+    assert config.weighted_sampling
+    assert (config.sampling_strategy, config.rare_class_boost) == ("sqrt_inverse_freq", 1.5)
+    assert (config.n_fft, config.hop_length, config.n_freq_bins) == (1024, 172, 256)
+    assert config.min_max_norm
+    assert config.augmentation
