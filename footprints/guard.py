@@ -4,6 +4,7 @@ Nothing is imported here, ``__future__`` included, that the interpreter has not 
 current folder is still the first place where it would be looked for.
 """
 
+import _signal  # the part of `signal` that is built in, and not looked for
 import os
 import sys
 
@@ -18,14 +19,12 @@ def guard_start() -> None:
     """
     if sys.argv[:1] != ["-m"]:  # what it is while `python -m` looks for its module
         return
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _leave)  # until errors.run has its own
     safe = without_current_folder(sys.path, os.environ.get("PYTHONPATH", ""))
     if safe != sys.path:
         sys.path[:] = safe
         os.environ["PYTHONSAFEPATH"] = "1"  # for the processes that libraries start
-    import signal
-
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _leave)  # until errors.run has its own
     from footprints.environment import use_environment
 
     use_environment()

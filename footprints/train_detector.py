@@ -27,6 +27,7 @@ from footprints.detector_resume import FOLDER, UNFINISHED, TrainingState
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.files import (
     MARK,
+    naming,
     output_folder,
     read_text,
     sha256_of,
@@ -160,7 +161,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--pseudo_labels and --pseudo_photos belong together")
     if not (args.device in ("auto", "cpu", "mps") or args.device.isdecimal()):
         parser.error(f"--device is auto, cpu, mps or the number of a GPU, not {args.device!r}")
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    level = logging.INFO if args.verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s")
     if not args.verbose:
         warnings.filterwarnings("ignore")
 
@@ -506,8 +508,10 @@ def _provide_fonts() -> None:
 
     font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     for name in ("Arial.ttf", "Arial.Unicode.ttf"):
-        if font.is_file() and not (Path(USER_CONFIG_DIR) / name).exists():
-            shutil.copyfile(font, Path(USER_CONFIG_DIR) / name)
+        place = Path(USER_CONFIG_DIR) / name
+        if font.is_file() and not place.exists():
+            with naming(place):
+                shutil.copyfile(font, place)
 
 
 def _without_paths(path: Path) -> bytes:
