@@ -7,7 +7,6 @@ a process with PyTorch.
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 import zipfile
@@ -18,11 +17,13 @@ from typing import Any
 import numpy as np
 
 from footprints import crops
-from footprints.calibration import calibrated, is_unknown
+from footprints.calibration import calibrated
 from footprints.errors import UserError
+from footprints.model_facts import NewerModelError, checked_facts, text_in_archive
 from footprints.photos import photo_from_array
-from footprints.scales import DEFAULT_SCALES, are_scales, mean_over_scales, scales_of
-from footprints.views import COUNTS, mean_over_views, views_of_model
+from footprints.scales import mean_over_scales, scales_of
+from footprints.typed import json_object
+from footprints.views import mean_over_views, views_of_model
 
 METADATA_NAME = "footprints.json"  # in the archive at the end of a .tflite file
 METADATA_KEY = "footprints"  # in the properties of an .onnx file
@@ -146,37 +147,28 @@ def read_model_metadata(path: str | Path) -> dict[str, Any]:
         metadata = _tflite_metadata(path)
     else:
         metadata = _onnx_metadata(path)
-    classes = metadata.get("classes") if isinstance(metadata, dict) else None
-    if not (isinstance(classes, list) and classes and all(isinstance(c, str) for c in classes)):
+    try:
+        return checked_facts(metadata)
+    except NewerModelError as error:
+        raise UserError(f"{path}: {error}") from None
+    except ValueError as error:
         raise UserError(
-            f"{path}: does not say what its classes are; use a file of footprints.train or "
-            "footprints.export"
-        )
-    if twins := [name for name in classes if is_unknown(name)]:
-        raise UserError(
-            f"{path}: has a class {twins[0]!r}, so its answers could not be told from "
-            '"unknown"; rename the folder of its photos, prepare and train again'
-        )
-    if (
-        not are_scales(metadata.get("scales", list(DEFAULT_SCALES)))
-        or views_of_model(metadata) not in COUNTS
-    ):
-        raise UserError(f"{path}: was made by a newer release of footprints; update this one")
-    return metadata
+            f"{path}: {error}; use a file of footprints.train or footprints.export"
+        ) from None
 
 
 def _tflite_metadata(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read(METADATA_NAME))
-    except (zipfile.BadZipFile, KeyError, ValueError):
+            return text_in_archive(archive, METADATA_NAME)
+    except (zipfile.BadZipFile, ValueError):
         return {}
 
 
 def _onnx_metadata(path: Path) -> dict[str, Any]:
     session = _onnx_session(path)
     try:
-        return json.loads(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}"))
+        return json_object(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}"))
     except ValueError:
         return {}
 

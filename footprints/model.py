@@ -12,12 +12,10 @@ import datetime
 import io
 import json
 import logging
-import math
 import os
 import sys
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +27,9 @@ import numpy as np
 from footprints import files
 from footprints.calibration import calibrated
 from footprints.errors import UserError
-from footprints.scales import DEFAULT_SCALES, are_scales, scales_of
-from footprints.views import COUNTS, views_of_model
+from footprints.model_facts import NewerModelError, checked_facts, text_in_archive
+from footprints.scales import DEFAULT_SCALES, scales_of
+from footprints.views import views_of_model
 
 if TYPE_CHECKING:
     import keras
@@ -290,37 +289,34 @@ def read_metadata(path: Path) -> dict[str, Any]:
     strange = f"{path}: not a model file of footprints.train"
     try:
         with zipfile.ZipFile(path) as archive:
-            facts = json.loads(archive.read(_METADATA)).get(_KEY)
+            facts = text_in_archive(archive, _METADATA).get(_KEY)
             if not {_CONFIG, _WEIGHTS} <= set(archive.namelist()):
                 raise UserError(f"{strange} (incomplete)")
-    except (zipfile.BadZipFile, KeyError, ValueError, AttributeError, EOFError) as error:
+    except (zipfile.BadZipFile, ValueError, OSError) as error:
         raise UserError(f"{strange} ({first_line(error)})") from error
-    except zlib.error as error:
-        raise UserError(f"{strange} (damaged)") from error
     if not isinstance(facts, dict) or not _is_sound(facts):
         raise UserError(f"{strange} (a Keras model without class names)")
-    if (
-        facts["format"] > _FORMAT
-        or not are_scales(facts.get("scales", list(DEFAULT_SCALES)))
-        or views_of_model(facts) not in COUNTS
-    ):
+    if facts["format"] > _FORMAT:
         raise UserError(f"{path}: was made by a newer release of footprints; update this one")
-    return facts
+    try:
+        return checked_facts(facts)
+    except NewerModelError as error:
+        raise UserError(f"{path}: {error}") from None
+    except ValueError as error:
+        raise UserError(f"{strange} ({error})") from None
 
 
 def _is_sound(facts: dict[str, Any]) -> bool:
-    """Whether the facts that are relied upon are there, and of the right kind."""
-    classes, temperature = facts.get("classes"), facts.get("temperature")
+    """Whether the facts that only files of training have are there, and of the right kind."""
+    classes = facts.get("classes")
     return (
-        isinstance(facts.get("format"), int)
+        type(facts.get("format")) is int
         and isinstance(classes, list)
         and len(classes) >= 2
-        and all(isinstance(name, str) for name in classes)
-        and isinstance(temperature, (int, float))
-        and math.isfinite(temperature)
-        and temperature > 0
-        and facts.get("backbone") in BACKBONES
-        and isinstance(facts.get("image_size"), int)
+        and facts.get("temperature") is not None
+        and isinstance(facts.get("backbone"), str)
+        and facts["backbone"] in BACKBONES
+        and facts.get("image_size") is not None
     )
 
 
