@@ -6,7 +6,6 @@ than those that were prepared, and finds out which stages there are data for.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from footprints.folders import list_photos
 from footprints.manifest import read_manifest
 from footprints.settings import Settings
 from footprints.text import printable
+from footprints.typed import json_object
 
 PHOTOS = {  # of each stage, from the current folder on
     "oat": Path("data/OpenAnimalTracks_spokay/cropped_imgs"),
@@ -137,7 +137,6 @@ def _flags(places: Places, stage: str) -> list[object]:
 
 def _noted(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json_object(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}

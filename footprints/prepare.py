@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -37,6 +36,7 @@ from footprints.scales import DEFAULT_SCALES, SCALES
 from footprints.settings import Settings
 from footprints.similarity import DEFAULT_MAX_DISTANCE, HASH_BITS
 from footprints.text import printable
+from footprints.typed import json_object
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -171,7 +171,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _note_settings(path: Path, settings: Settings) -> None:
     with contextlib.suppress(OSError, ValueError):
-        if json.loads(path.read_text()) == asdict(settings):
+        if json_object(path.read_bytes()) == asdict(settings):
             return
     write_json(path, asdict(settings))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from footprints.calibration import is_unknown
 from footprints.errors import UserError
 from footprints.scales import DEFAULT_SCALES, SCALES, folder_of
+from footprints.typed import json_object
 
 SPLITS = ("train", "val", "test")
 
@@ -240,7 +240,6 @@ def _common_size(paths: list[Path]) -> int:
 def _settings_of(folder: Path) -> dict[str, Any]:
     """Return the settings of ``prepare``, kept beside the sets; empty if there are none."""
     try:
-        settings = json.loads((folder.parent / "settings.json").read_text())
+        return json_object((folder.parent / "settings.json").read_bytes())
     except (OSError, ValueError):
         return {}
-    return settings if isinstance(settings, dict) else {}

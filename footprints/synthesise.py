@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from footprints.errors import UserError, run
 from footprints.files import output_folder, write_bytes, write_json, write_text
 from footprints.flags import some_path, whole
 from footprints.text import csv_of
+from footprints.typed import json_object
 
 ANIMALS = tuple(sorted(SHAPES))
 RARE = "hare"  # a third of the others
@@ -126,7 +126,7 @@ def make_corpus(folder: Path, n_per_class: int = 30, seed: int = 0) -> bool:
     record = folder / RECORD
     if record.is_file():
         try:
-            found = json.loads(record.read_text(encoding="utf-8"))
+            found = json_object(record.read_bytes())
         except ValueError:
             found = {}
         if found == request | {"complete": True}:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -22,6 +23,7 @@ from detector_helpers import (
 )
 from PIL import Image
 
+from footprints import crop_pool
 from footprints.crop_pool import CropPool, Job
 from footprints.errors import UserError
 from footprints.settings import Settings
@@ -172,6 +174,7 @@ def test_the_parent_loads_nothing_heavy_and_may_have_tensorflow(red, photos) -> 
 import sys, types
 sys.modules["tensorflow"] = types.ModuleType("tensorflow")
 from pathlib import Path
+from footprints import crop_pool
 from footprints.crop_pool import CropPool, Job
 from footprints.settings import Settings
 with CropPool(Path(sys.argv[1]), Settings(), 1) as pool:
@@ -213,6 +216,27 @@ def test_a_process_that_is_killed_is_reported_with_its_photo(red, photos) -> Non
     assert "\n" not in str(caught.value)
 
 
+def test_where_there_are_no_more_threads_all_ends_at_once(red, photos, monkeypatch) -> None:
+    def no_thread(_thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with CropPool(red, EXACT, 2) as pool:
+        processes = [worker._process for worker in pool._workers]
+        monkeypatch.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError, match="start new thread"):
+            list(pool.map(Job(path) for path in photos))
+        assert all(process.poll() is not None for process in processes)
+
+
+def test_a_process_that_sends_nonsense_is_ended(red, photos, monkeypatch) -> None:
+    monkeypatch.setattr(
+        crop_pool, "_WORK", "import time; print('hello', flush=True); time.sleep(99)"
+    )
+    monkeypatch.setattr(crop_pool, "_SECONDS_TO_END", 0.1)
+    with CropPool(red, EXACT, 1) as pool, pytest.raises(UserError, match="process working on"):
+        list(pool.map([Job(photos[0])]))
+
+
 def test_a_crop_that_cannot_be_written_is_an_os_error(pool, photos, tmp_path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match=r"Not a directory|exists"):
@@ -242,6 +266,7 @@ def test_leaving_early_ends_the_processes(red, photos) -> None:
 PARENT = """
 import sys, time
 from pathlib import Path
+from footprints import crop_pool
 from footprints.crop_pool import CropPool, Job
 from footprints.settings import Settings
 def jobs():
