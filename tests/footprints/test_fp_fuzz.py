@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import signal
+import sys
 import zipfile
 from pathlib import Path
 
@@ -183,6 +185,33 @@ def test_any_value_of_a_flag_of_train_detector(folder, flag, value) -> None:
 def test_any_value_of_a_flag_of_detect(folder, flag, value) -> None:
     argv = ["--detector", folder / "fixed.onnx", "--output_dir", folder / "found"]
     ends_well(detect.main, folder / "photo.jpg", *argv, f"{flag}={value}")
+
+
+OTHERS = {  # as much as goes without TensorFlow
+    "audit": ["data"],
+    "evaluate": ["--model", "none.keras", "--data_dir", "none", "--output_dir", "none"],
+    "export": ["--model", "none.keras", "--output_dir", "none"],
+    "predict": ["photo.jpg", "--model", "none.keras", "--detector", "none"],
+    "prepare": [
+        *("--real_dir", "data/images", "--detector", "none", "--output_dir", "prepared"),
+        *("--processes", "0"),
+    ],
+    "train": ["--stage", "real", "--data_dir", "none", "--output_dir", "none"],
+}
+
+
+@pytest.mark.parametrize("step", sorted(OTHERS))
+@settings(max_examples=40)
+@given(data=st.data())
+def test_any_value_of_a_flag_of_the_other_steps(folder, step, data, monkeypatch) -> None:
+    monkeypatch.chdir(folder)
+    module = importlib.import_module(f"footprints.{step}")
+    flag = data.draw(st.sampled_from(_flags(module.build_parser())))
+    value = data.draw(st.sampled_from(NASTY))
+    if flag == "--output":  # audit's file, with nothing but the folder made anew
+        value = f"audited/{value}"
+    ends_well(module.main, *OTHERS[step], f"{flag}={value}")
+    assert "tensorflow" not in sys.modules
 
 
 @pytest.mark.parametrize("value", NASTY, ids=range(len(NASTY)))
