@@ -24,6 +24,7 @@ from detector_helpers import (
 )
 from PIL import Image
 
+from footprints import train_detector
 from footprints.detector_data import LabelledPhoto, read_data_yaml, read_pseudo_labels
 from footprints.errors import UserError
 from footprints.train_detector import main
@@ -117,6 +118,96 @@ def test_a_wrong_data_yaml_is_explained(data, text, match) -> None:
         read_data_yaml(data)
     assert str(data) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_folders_of_a_roboflow_export_are_found(tmp_path) -> None:
+    """Its data.yaml says ../train/images of folders that lie beside it."""
+    export = tmp_path / "export"
+    write_detector_data(export, {"train": 3, "valid": 2})
+    for part in ("train", "valid"):
+        (export / part).mkdir()
+        for kind in ("images", "labels"):
+            (export / kind / part).rename(export / part / kind)
+    path = export / "data.yaml"
+    path.write_text(
+        "train: ../train/images\nval: ../valid/images\ntest: ../test/images\n"
+        "nc: 1\nnames: ['footprint']\nroboflow:\n  project: prints\n"
+    )
+    content = read_data_yaml(path)
+    assert {part: len(photos) for part, photos in content.parts.items()} == {
+        "train": 3,
+        "val": 2,
+        "test": 0,
+    }
+    assert all(photo.boxes for photo in content.parts["train"])
+    assert any("test part is not there" in note for note in content.notes)
+
+
+def test_files_that_are_not_used_are_counted_and_named(data, tmp_path) -> None:
+    train, labels = (data.parent / kind / "train" for kind in ("images", "labels"))
+    (train / "0.nef").write_bytes(b"raw")  # 0.jpg lies beside it
+    (train / "day.docx").write_bytes(b"notes")
+    (train / "classes.txt").write_text("footprint")
+    (train / "7.cr2").write_bytes(b"raw, and nothing beside it")
+    (labels / "9.txt").write_text("0 0.5 0.5 0.2 0.2\n")  # its photo is missing
+    content = read_data_yaml(data)
+    listed = {source.rpartition("/")[2]: reason for source, reason in content.left_out}
+    assert set(listed) == {"0.nef", "day.docx"}
+    assert "0.jpg beside it is used" in listed["0.nef"]
+    (tmp_path / "copy").mkdir()
+    content.write_copy(tmp_path / "copy", 64)
+    assert "7.cr2" in {source.rpartition("/")[2] for source, _ in content.left_out}
+    assert content.n_unusable == 1
+    said = content.summary()
+    assert "1 .docx, 1 .nef not used" in said
+    assert "1 of its files with boxes have no photo that is read, as 9.txt" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "box"),
+    [
+        ("0 0.9 0.5 0.29 0.2", (0.8775, 0.5, 0.245, 0.2)),  # sticks out by 4.5 %
+        ("0 0.5 0.02 0.2 0.13", (0.5, 0.0425, 0.2, 0.085)),
+        ("0 0.9 0.5 0.31 0.2", None),  # by 5.5 %
+        ("0 0.5 -0.06 0.2 0.02", None),
+    ],
+)
+def test_a_box_a_little_over_the_edge_is_clipped(data, line, box) -> None:
+    data.parent.joinpath("labels", "train", "1.txt").write_text(line + "\n")
+    content = read_data_yaml(data)
+    assert content.n_clipped == (box is not None)
+    assert len(content.parts["train"]) == (4 if box else 3)
+    if box:
+        assert content.parts["train"][1].boxes[0][1:] == pytest.approx(box)
+        assert "1 of the boxes stuck out of their photos" in content.summary()
+
+
+def test_when_all_box_files_are_bad_the_reasons_are_in_the_error(
+    data, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(train_detector, "_load_start", lambda args: None)
+    for n in range(4):
+        (data.parent / "labels" / "train" / f"{n}.txt").write_text(f"{n} 120 80 40 30\n")
+    out = tmp_path / "out"
+    with pytest.raises(UserError) as caught:
+        main(["--data", str(data), "--output_dir", str(out)])
+    said = str(caught.value)
+    assert said.startswith("no usable photo in the train part (images/train); left out: ")
+    assert "0.jpg: its labels: box (120.0, 80.0, 40.0, 30.0) begins" in said or "pixels" in said
+    assert "class 1 is none of the 1 classes" in said
+    assert said.endswith("and 1 more (left_out.csv)")
+    with open(out / "left_out.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 4
+    assert [path.name for path in out.iterdir()] == ["left_out.csv"]
+
+
+def test_a_pipe_among_the_labels_is_no_photo_without_a_print(data) -> None:
+    label = data.parent / "labels" / "train" / "1.txt"
+    label.unlink()
+    os.mkfifo(label)
+    content = read_data_yaml(data)
+    assert len(content.parts["train"]) == 3
+    assert "not a regular file" in content.left_out[0][1]
 
 
 # --- pseudo-labels, and what is kept out ---------------------------------------------------------
