@@ -99,6 +99,8 @@ def _evaluate(config: EvaluateConfig, results: Sequence[Path], output_dir: Path)
         unknown = sorted(set(thresholds.by_class) - classes)
         if unknown and evaluated:
             log.warning("--class_threshold: no result has a class %s", ", ".join(unknown))
+        if own.left and output_dir.resolve() == Path(config.prediction_dir).resolve():
+            log.warning("tables of predict.py stay as they are: give evaluation another folder")
         log.info("%d rows of %d recordings in %s", n_rows, len(evaluated), output_dir)
         has_scores = False
         if config.truth_dir is not None:
@@ -335,7 +337,7 @@ def _with_name(path: Path, error: BaseException) -> str:
     text = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename or path}: {error.strerror}"
-    return text if isinstance(error, (OSError, ValueError)) else f"{path}: {text}"
+    return text if path.name in text else f"{path}: {text}"
 
 
 if __name__ == "__main__":

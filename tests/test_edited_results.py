@@ -333,6 +333,17 @@ def test_a_file_of_the_name_that_people_give_stays_and_one_of_the_program_is_kep
     assert "Spectrogram" in (out / legacy).read_text()
 
 
+def test_tables_of_prediction_in_the_same_folder_stay(predicted, capsys):
+    out, _ = predicted
+    before = (out / TABLE).read_bytes()
+    arguments = ["--prediction_dir", str(out), "--output_dir", str(out), "--threshold", "0.9"]
+    assert evaluate.main(arguments) == 0
+    assert (out / TABLE).read_bytes() == before
+    assert "give evaluation another folder" in capsys.readouterr().err
+    assert evaluate.main([*arguments, "--format", "audacity"]) == 0
+    assert (out / "r1.audacity.txt").is_file()
+
+
 SCORES = {"scores.json", "scores.csv", "pr_curves.png", "confusion.png", "confusion_windows.png"}
 
 

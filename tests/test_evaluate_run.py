@@ -392,3 +392,24 @@ def test_a_two_class_model_is_scored_on_whatever_sounds(tmp_path):
     classes = scores["all_recordings"]["events"]["classes"]
     assert list(classes) == ["target"]
     assert [classes["target"][key] for key in ("tp", "fp", "fn")] == [1, 0, 1]
+
+
+@pytest.mark.parametrize("says", ["result", "flag"])
+def test_a_background_class_of_another_name_is_no_call(tmp_path, says):
+    """Half of the annotations are of it; nothing of it is an event, a miss or a false alarm."""
+    names = ["A", "B", "Rauschen"]
+    text = log_text(names, [A, *[NOISE] * 9], "r.wav")
+    if says == "result":
+        text = text.replace(
+            "|some normalization\n", "|some normalization\n23:36:16|I|noise class: Rauschen\n"
+        )
+    (tmp_path / "r_predict_output.log").write_text(text)
+    (tmp_path / "r.txt").write_text(
+        "0\t0.4\tA\n0.5\t0.9\tRauschen\n0.9\t1.2\tRAUSCHEN\n1\t1.3\tnoise\n"
+    )
+    flags = ["--noise_class", "Rauschen"] if says == "flag" else []
+    evaluate(tmp_path, "--truth_dir", tmp_path, *flags)
+    events = json.loads((tmp_path / "out" / "scores.json").read_text())["all_recordings"]["events"]
+    assert list(events["classes"]) == ["A", "B"]
+    assert [events["whatever_class"][key] for key in ("events", "tp", "fp", "fn")] == [1, 1, 0, 0]
+    assert [row[7] for row in table(tmp_path / "out" / "r.Table.1.selections.txt")[1:]] == ["A"]

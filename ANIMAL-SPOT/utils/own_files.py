@@ -141,6 +141,11 @@ class OwnFiles:
         before = [] if written.state else self._written.get(name, [])
         self._written[name] = [*before, written]
 
+    @property
+    def left(self) -> frozenset[str]:
+        """The files that were left as they are."""
+        return frozenset(self._said)
+
     def names_of(self, of: str) -> list[str]:
         """Return the files that are about something."""
         return [name for name, versions in self._written.items() if versions[-1].of == of]

@@ -289,7 +289,8 @@ def _read_parquet(path: Path) -> Result:
     except ImportError:
         _refuse(path, "cannot be read without pyarrow", "install it: pip install pyarrow")
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        # Opened here, since pyarrow takes no name that is not UTF-8.
+        with open(path, "rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
             numbers = _number_columns(path, file.schema_arrow.names)
             table = file.read(columns=["file", *numbers])
             noise = (file.schema_arrow.metadata or {}).get(NOISE_COLUMN.encode())
