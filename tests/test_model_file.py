@@ -14,7 +14,15 @@ from models.classifier import Classifier
 from models.convnext_encoder import ConvNextEncoder
 from models.factory import build_encoder, build_model
 from utils.checkpoints import UnreadableFileError
-from utils.model_file import FILE_NAME, ModelFile, load_model, save_model, save_torchscript
+from utils.model_file import (
+    FILE_NAME,
+    ModelFile,
+    dictionary_of,
+    load_model,
+    model_of,
+    save_model,
+    save_torchscript,
+)
 
 RESNET = {"input_channels": 1, "conv_kernel_size": 7, "max_pool": 1, "resnet_size": 18}
 CLASSES = {"ape": 0, "bat": 1, "cat": 2}
@@ -352,3 +360,50 @@ def test_failing_write_leaves_the_old_model(content, path, monkeypatch):
         save_model(content, path)
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [FILE_NAME]
+
+
+# -- values that are none -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        pytest.param("dataOpts", "sr", float("nan"), id="nan"),
+        pytest.param("dataOpts", "n_fft", 10**12, id="huge"),
+        pytest.param("dataOpts", "fmin", "500", id="text"),
+        pytest.param("dataOpts", "hop_length", 1.5, id="half-a-sample"),
+        pytest.param("encoderOpts", "conv_kernel_size", 10**6, id="huge-kernel"),
+        pytest.param("encoderOpts", "resnet_size", [18], id="list"),
+        pytest.param("classifierOpts", "num_classes", 10**9, id="classes-without-weights"),
+        pytest.param("classes", "noise", 7, id="class-number"),
+        pytest.param("classes", 3, 1, id="class-is-a-number"),
+        pytest.param(None, "sequence_len_ms", float("inf"), id="endless"),
+        pytest.param(None, "sequence_len_ms", "long", id="length-is-a-text"),
+        pytest.param(None, "temperature", float("nan"), id="temperature"),
+        pytest.param(None, "threshold_clips", {"noise": -1}, id="clips"),
+        pytest.param(None, "calibration_precision", "high", id="precision"),
+        pytest.param(None, "classes", ["noise", "target"], id="classes-are-a-list"),
+        pytest.param(None, "encoderOpts", 3, id="options-are-a-number"),
+        pytest.param(None, "encoderState", [1], id="weights-are-a-list"),
+        pytest.param(None, "backbone", 5, id="backbone-is-a-number"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_in_one_line(content, part, name, value):
+    stored = dictionary_of(content)
+    if part is None:
+        stored[name] = value
+    else:
+        stored[part] = {**stored[part], name: value}
+    with pytest.raises(UnreadableFileError, match=r"the parts of m\.pk do not fit") as caught:
+        model_of(stored, "m.pk")
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_no_numbers_are_refused(content):
+    stored = dictionary_of(content)
+    state = {k: v.clone() for k, v in stored["encoderState"].items()}
+    state["conv1.weight"][0] = float("nan")
+    with pytest.raises(
+        UnreadableFileError, match=r"conv1\.weight holds values that are no numbers"
+    ):
+        model_of(stored | {"encoderState": state}, "m.pk")

@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from numbers import Real
 from typing import Any, Literal, get_args
 
 from utils import channel_choice
 
 FreqCompression = Literal["linear", "mel", "mfcc"]
 Normalization = Literal["db_range", "min_max", "pcen"]
+
+# Beyond these a number is damaged or mistyped, and would take all memory.
+_MOST = {
+    **{"sr": 10**8, "n_fft": 2**22, "hop_length": 2**22, "n_freq_bins": 2**16, "fmin": 10**8},
+    **{"fmax": 10**8, "preemphases": 10, "min_level_db": 10_000, "ref_level_db": 10_000},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +74,14 @@ class SignalConfig:
     channel: str = channel_choice.MIX
 
     def __post_init__(self) -> None:
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            is_number = isinstance(value, Real) and not isinstance(value, bool)
+            if not is_number or not abs(value) <= most:  # nor NaN
+                raise ValueError(f"{name} must be a number of at most {most}, got {value!r}")
+        for name in ("sr", "n_fft", "hop_length", "n_freq_bins"):
+            if int(getattr(self, name)) != getattr(self, name):
+                raise ValueError(f"{name} must be a whole number, got {getattr(self, name)!r}")
         if channel_choice.checked(self.channel) != self.channel:
             raise ValueError(f"channel must be mix, loudest or a number, got {self.channel!r}")
         if self.freq_compression not in get_args(FreqCompression):

@@ -7,7 +7,9 @@ import errno
 import glob
 import logging
 import os
+import pickle
 import re
+import stat
 import time
 import warnings
 from collections.abc import Iterator
@@ -62,6 +64,8 @@ def load_tensors(path: Path) -> Any:
         UnreadableFileError: If the file is damaged, or holds more than containers and tensors.
         OSError: If it cannot be opened.
     """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise UnreadableFileError(f"{path} cannot be read: it is not a file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of TorchScript; the error below says it in one line
@@ -69,8 +73,19 @@ def load_tensors(path: Path) -> Any:
     except Exception as error:  # a damaged file can make the unpickler raise anything
         if isinstance(error, OSError) and error.filename is not None:
             raise  # it could not be opened; an end that is cut off is an OSError without a name
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise UnreadableFileError(f"{path} cannot be read: {reason}") from error
+        raise UnreadableFileError(f"{path} cannot be read: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Say what is wrong with a file, without PyTorch's advice to read it unsafely."""
+    text = str(error)
+    if "TorchScript" in text:
+        return "it is a TorchScript archive, for --jit_load of predict.py"
+    if isinstance(error, pickle.UnpicklingError):
+        found = re.search(r"(?:GLOBAL|global|class|Unsupported)\W+([\w.]+\.[\w.]+)", text)
+        named = f" ({found[1]})" if found else ""
+        return f"it is damaged, or holds more than numbers and plain values{named}"
+    return "it is damaged, cut off or of another kind"
 
 
 class CheckpointFolder:

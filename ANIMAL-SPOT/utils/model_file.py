@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import ast
 import copy
-import errno
 import io
-import os
 import re
 import warnings
 from collections.abc import Mapping
@@ -29,9 +27,21 @@ from utils.calibration import Calibration
 from utils.checkpoints import UnreadableFileError, load_tensors, save_tensors, torch_file
 from utils.names import composed, with_composed_names
 from utils.noise_class import noise_name
+from utils.torchscript_reader import ArchiveError, read_torchscript
+from utils.typed import integer, number, typed
 
 FILE_NAME = "ANIMAL-SPOT.pk"
 DEFAULT_CLASSES = {"noise": 0, "target": 1}
+# Texts beside a TorchScript network that are read.
+_TEXTS = (
+    *("dataOpts", "encoderOpts", "classifierOpts", "classes", "transforms", "calibration"),
+    "noise_class",
+)
+# Largest values of encoderOpts; beyond them a network would take all memory.
+_MOST = {
+    **{"input_channels": 16, "conv_kernel_size": 255, "resnet_size": 152, "max_pool": 2},
+    **{"dim": 65_536, "hidden": 65_536},
+}
 REQUIRED = ("encoderOpts", "classifierOpts", "dataOpts", "encoderState", "classifierState")
 NOT_SAID: Any = object()  # the file of an earlier version: the class called noise, if there is one
 
@@ -171,6 +181,8 @@ def model_of(content: Any, path: Path | str) -> ModelFile:
         kernel = encoder_opts.get("conv_kernel_size")
         if isinstance(kernel, (list, tuple)):
             encoder_opts["conv_kernel_size"] = kernel[0]
+        classes = _checked_classes(content.get("classes") or DEFAULT_CLASSES)
+        _check_options(encoder_opts, content)
         backbone = content.get("backbone") or backbone_of(encoder_opts)
         encoder = build_encoder(backbone, encoder_opts)
         state = content["encoderState"]
@@ -182,15 +194,13 @@ def model_of(content: Any, path: Path | str) -> ModelFile:
         )
         if normalization == "pcen" and signal.pcen is None:
             raise ValueError("normalization is pcen, but dataOpts holds no pcen")
-        classes = dict(content.get("classes") or DEFAULT_CLASSES)
         calibration = Calibration.from_entries(content, list(classes))
         noise_class = content.get("noise_class", NOT_SAID)
         if noise_class not in (NOT_SAID, None, *classes):
             raise ValueError(f"its noise class {noise_class!r} is none of its classes")
     except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
-        raise UnreadableFileError(
-            f"the parts of {path} do not fit together: {str(error).splitlines()[0]}"
-        ) from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UnreadableFileError(f"the parts of {path} do not fit together: {reason}") from error
     return ModelFile(
         model=build_model(encoder, classifier),
         encoder_opts=encoder_opts,
@@ -206,6 +216,34 @@ def model_of(content: Any, path: Path | str) -> ModelFile:
     )
 
 
+def _checked_classes(classes: Any) -> dict[str, int]:
+    classes = typed(dict[str, int], classes, "classes")
+    if sorted(classes.values()) != list(range(len(classes))):
+        raise ValueError(f"its classes are not numbered 0, 1 ...: {classes}")
+    return dict(classes)
+
+
+def _check_options(encoder_opts: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+    """Make sure that a network of these options fits its weights, before it is built.
+
+    Raises:
+        ValueError: If an option is no number or out of all bounds, or a weight is no number.
+    """
+    for name, most in _MOST.items():
+        if encoder_opts.get(name) is not None:
+            integer(encoder_opts[name], name, least=0, most=most)
+    if content.get("sequence_len_ms") is not None:
+        number(content["sequence_len_ms"], "sequence_len_ms", least=1, most=10**7)
+    options = typed(dict[str, Any], dict(content["classifierOpts"]), "classifierOpts")
+    shape = tuple(content["classifierState"]["linear.weight"].shape)
+    if shape != (options["num_classes"], options["input_channels"]):
+        raise ValueError(f"classifierOpts are {options}, but its weights have the shape {shape}")
+    for state in (content["encoderState"], content["classifierState"]):
+        for name, values in state.items():
+            if not values.isfinite().all():
+                raise ValueError(f"{name} holds values that are no numbers")
+
+
 def fork_encoder_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Reduce the encoder state of the cetacean fork to the keys used here.
 
@@ -219,43 +257,24 @@ def load_torchscript(path: Path) -> ModelFile:
 
     The network is built anew from the options that are stored beside it and takes the weights of
     the archive, so that it can do all that one of a dictionary file can. Nothing of the file is
-    run.
+    run, see ``torchscript_reader``.
 
     Raises:
         FileNotFoundError: If there is no such file.
         UnreadableFileError: If it is no such file, or its parts do not fit together.
     """
-    if not path.exists():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    texts = dict.fromkeys(
-        (
-            "dataOpts",
-            "encoderOpts",
-            "classifierOpts",
-            "classes",
-            "transforms",
-            "calibration",
-            "noise_class",
-        ),
-        "",
-    )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of TorchScript, which is deprecated
-            traced = torch.jit.load(str(path), map_location="cpu", _extra_files=texts)
-    except (RuntimeError, ValueError) as error:
+        state, texts = read_torchscript(path, _TEXTS)
+    except ArchiveError as error:
         raise UnreadableFileError(
-            f"{path} is not a TorchScript archive; leave --jit_load out for a dictionary file"
+            f"{path} is not a TorchScript archive of a network that this program knows ({error}); "
+            "leave --jit_load out for a dictionary file"
         ) from error
-    options = {
-        name: _literal(text if isinstance(text, str) else text.decode(), name, path)
-        for name, text in texts.items()
-    }
+    options = {name: _literal(texts.get(name, ""), name, path) for name in _TEXTS}
     signal_texts = options["transforms"] or {}
     normalised = re.search(r"min_max\s*:\s*(True|False)", signal_texts.get("normalize", ""))
     length = re.search(r"size_ms\s*:\s*(\d+)", signal_texts.get("seg_size", ""))
-    state = traced.state_dict()
-    if not texts["noise_class"]:
+    if "noise_class" not in texts:
         del options["noise_class"]
     content = {
         **options,
@@ -275,8 +294,10 @@ def load_torchscript(path: Path) -> ModelFile:
 def _literal(text: str, name: str, path: Path) -> Any:
     """Read a stored dictionary without evaluating it as code."""
     try:
+        if len(text) > 10**6:
+            raise ValueError("too long")
         return ast.literal_eval(text) if text else {}
-    except (ValueError, SyntaxError) as error:
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise UnreadableFileError(f"{path}: its {name} cannot be read") from error
 
 
