@@ -209,7 +209,7 @@ class DetectorData:
         if empty := sum(not photo.boxes for photos in self.parts.values() for photo in photos):
             text += f"; {empty} without a box, taken as photos without a print"
         if self.n_clipped:
-            text += f"; {self.n_clipped} of the boxes stuck out of their photos a little and were clipped"
+            text += f"; {self.n_clipped} of the boxes stuck out of their photos a little: clipped"
         return "\n".join([text, *self.notes])
 
 

@@ -36,12 +36,13 @@ from footprints.files import (
     write_text,
 )
 from footprints.manifest import LEFT_OUT_COLUMNS
-from footprints.progress import available_cores
+from footprints.progress import available_cores, warn
 from footprints.text import csv_of
 from footprints.train_state import compare_settings
 from footprints.typed import json_object
 
 _AWKWARD = set("'\"[]*?{}\\\n")  # Ultralytics mistakes paths with these
+_BLIND = 0.05  # mAP50 below which a detector is of no use
 _SETTINGS = ("epochs", "patience", "imgsz", "batch", "lr", "mosaic", "seed", "precision")
 
 
@@ -241,6 +242,11 @@ def _report(scores: dict[str, Any], detector: Path) -> None:
         f"precision {scores['precision']:.3f}, recall {scores['recall']:.3f}"
     )
     print(f"detector: {detector}")
+    if scores["mAP50"] < _BLIND:
+        warn(
+            f"{detector}: finds next to nothing in photos that it was not trained on; more photos, "
+            "more --epochs, --mosaic 0 for some dozens of photos, or another --lr may help"
+        )
 
 
 def _cores() -> int:
