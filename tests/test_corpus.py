@@ -327,6 +327,18 @@ def test_data_folder_that_cannot_be_written_is_left_and_the_split_kept_elsewhere
     assert load_corpus(folder, fallback_split_dirs=[tmp_path / "none", beside], seed=9) == corpus
 
 
+def test_linked_class_folders_are_read_and_the_split_kept_beside_the_model(folder, tmp_path):
+    elsewhere = tmp_path / "archive"
+    (folder / "A").rename(elsewhere)
+    (folder / "A").symlink_to(elsewhere)
+    with pytest.raises(CorpusError, match=r"A is a symbolic link.*--split_dir"):
+        load_corpus(folder)
+    corpus = load_corpus(folder, fallback_split_dirs=[tmp_path / "split"])
+    assert sum(len(corpus.samples[p]) for p in PARTITIONS) == 24
+    assert load_corpus(folder, split_dir=tmp_path / "split") == corpus
+    assert all(path.suffix == ".wav" for path in elsewhere.iterdir())
+
+
 def test_programs_that_judge_models_find_the_split_beside_the_model(folder, tmp_path):
     model = tmp_path / "model" / "ANIMAL-SPOT.pk"
     corpus = load_corpus(folder, split_dir=model.parent / "split")

@@ -443,11 +443,39 @@ def test_pipe_in_the_way_is_refused_and_not_waited_for(tmp_path, small_split):
 
 
 def test_link_in_the_way_is_replaced_and_what_it_leads_to_stays(tmp_path, small_split):
+    data = tmp_path / "data"
+    make_folders(data, small_split)
+    content = {"train": "old/train.csv\n", "A/train.csv": "A-x_1_2020_T1_0_1.wav\n"}
+    for number, (name, text) in enumerate(content.items()):
+        (tmp_path / f"{number}").write_text(text)
+        (data / name).symlink_to(tmp_path / f"{number}")
+    save_split(small_split, data)
+    assert [(tmp_path / f"{i}").read_text() for i in range(2)] == list(content.values())
+    assert load_split(data)[0] == small_split
+
+
+@pytest.mark.parametrize("content", [b"my notes\n", b"\0\1\2"])
+def test_users_own_file_called_train_is_not_overwritten(tmp_path, small_split, content):
+    make_folders(tmp_path, small_split)
+    (tmp_path / "train").write_bytes(content)
+    with pytest.raises(ValueError, match=r"train is in the way.*rename it"):
+        save_split(small_split, tmp_path)
+    assert (tmp_path / "train").read_bytes() == content
+
+
+def test_list_of_an_interrupted_split_is_replaced(tmp_path, small_split):
+    make_folders(tmp_path, small_split)
+    (tmp_path / "train").write_text("# old\nA/train.csv\n")
+    save_split(small_split, tmp_path)
+    assert load_split(tmp_path)[0] == small_split
+
+
+def test_nothing_is_written_through_a_linked_folder(tmp_path, small_split):
     data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
     make_folders(data, small_split)
-    elsewhere.write_text("A-x_1_2020_T1_0_1.wav\n")
-    for name in ("train", "A/train.csv"):
-        (data / name).symlink_to(elsewhere)
-    save_split(small_split, data)
-    assert elsewhere.read_text() == "A-x_1_2020_T1_0_1.wav\n"
-    assert load_split(data)[0] == small_split
+    elsewhere.mkdir()
+    (data / "A").rmdir()
+    (data / "A").symlink_to(elsewhere)
+    with pytest.raises(OSError, match="A is a symbolic link, through which nothing is written"):
+        save_split(small_split, data)
+    assert not list(elsewhere.iterdir())

@@ -41,7 +41,7 @@ from utils.files import exclusive, write_text_atomic
 from utils.names import composed
 
 SPLIT_FOLDER = "split"  # beside a model, if the data folder cannot be written
-_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, None)  # the last: a link that is refused
 
 log = logging.getLogger(__name__)
 
@@ -289,7 +289,7 @@ def _store_split(split: Split, places: Sequence[Path], seed: int) -> bool:
         except OSError as error:
             if error.errno not in _READ_ONLY:
                 raise
-            why = f"the split cannot be written into {place}: {error.strerror}"
+            why = f"the split cannot be written into {place}: {error.strerror or error}"
             if following is None:
                 raise CorpusError(f"{why}; name another folder with --split_dir") from error
             log.warning("%s; it is kept in %s", why, following)

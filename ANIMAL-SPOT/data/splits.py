@@ -21,7 +21,7 @@ import numpy as np
 
 from data.division import divide
 from data.labels import Clip, ClipNameError, class_name_of, tape_of
-from utils.files import write_text_atomic
+from utils.files import refuse_links, write_text_atomic
 from utils.names import composed
 
 PARTITIONS = ("train", "val", "test")
@@ -218,14 +218,19 @@ def save_split(split: Split, split_dir: Path) -> None:
         split_dir: The data folder, or another, which gets folders of the same names.
 
     Raises:
-        ValueError: If a CSV file in the way does not look like a part of a split.
-        OSError: If a file cannot be written.
+        ValueError: If a file in the way does not look like a part of a split.
+        OSError: If a file cannot be written, or its folder is a link to another place.
     """
     for partition in PARTITIONS:
         if (split_dir / partition).is_dir():
             raise ValueError(
                 f"the folder {split_dir / partition} is in the way: the split needs a file of that "
                 "name; rename the folder"
+            )
+        if (split_dir / partition).exists() and not _looks_like_list(split_dir / partition):
+            raise ValueError(
+                f"{split_dir / partition} is in the way: the split needs a file of that name, but "
+                "this one holds something else; rename it"
             )
     rows: dict[str, dict[str, list[str]]] = {}
     for partition in PARTITIONS:
@@ -237,6 +242,7 @@ def save_split(split: Split, split_dir: Path) -> None:
             for folder, paths in by_folder.items()
         }
     for csv_path in (split_dir / p for files in rows.values() for p in files):
+        refuse_links(csv_path.parent, split_dir)
         if csv_path.exists() and not _looks_like_split_csv(csv_path):
             raise ValueError(
                 f"{csv_path} is in the way: the split wants to write its clips there, but the "
@@ -251,6 +257,13 @@ def save_split(split: Split, split_dir: Path) -> None:
     for partition, files in rows.items():
         listed = (f"./{name}" if name[0] in "# " else name for name in files)
         write_text_atomic(split_dir / partition, "".join(f"{name}\n" for name in listed))
+
+
+def _looks_like_list(path: Path) -> bool:
+    try:
+        return all(name.lower().endswith(".csv") for name in _listed_csv_files(path))
+    except ValueError:
+        return False
 
 
 def _looks_like_split_csv(path: Path) -> bool:
