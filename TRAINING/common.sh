@@ -188,9 +188,5 @@ start_training() {
         fi
         return "$status"
     fi
-    echo
-    echo "model:              $run/model/ANIMAL-SPOT.pk"
-    echo "log:                $run/logs/TRAIN.log"
-    echo "accuracy per class: $run/model/results.json, table in the log"
-    print_tensorboard "TensorBoard:       " "$run/summaries"
+    echo "log: $run/logs/TRAIN.log" # the program has named the other files
 }

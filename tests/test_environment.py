@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -140,3 +142,41 @@ def test_on_windows_the_commands_are_windows_own(monkeypatch):
     assert "python -m venv" in line
     assert "Scripts/python.exe" in line
     assert "make" not in line.split(";", 1)[1]
+
+
+def test_the_printed_tensorboard_line_runs_as_printed(tmp_path):
+    """The program beside the running Python, which need not be on the PATH, and a folder."""
+    words = shlex.split(environment.tensorboard(tmp_path / "it's a run"))
+    assert words[1:] == ["--logdir", str(tmp_path / "it's a run")]
+    assert os.access(words[0], os.X_OK)
+    assert Path(words[0]).parent == Path(sys.executable).parent
+
+
+def test_without_that_program_the_module_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "my python"))
+    words = shlex.split(environment.tensorboard(tmp_path))
+    assert words[:3] == [str(tmp_path / "my python"), "-m", "tensorboard.main"]
+    assert shlex.split(environment.pip_install("timm", "onnx")) == [
+        *(str(tmp_path / "my python"), "-m", "pip", "install", "timm", "onnx")
+    ]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 knows no safe path")
+def test_processes_of_a_program_run_no_file_of_the_current_folder(tmp_path):
+    """As on systems where processes are started anew, not forked."""
+    for name in ("random", "struct", "socket", "numpy"):
+        (tmp_path / f"{name}.py").write_text("open('ran', 'a').write(__name__ + '\\n')\n")
+    program = tmp_path / "elsewhere" / "ANIMAL-SPOT" / "program.py"
+    shutil.copytree(ROOT / "ANIMAL-SPOT" / "utils", program.parent / "utils")
+    program.write_text(
+        "import utils.environment\nimport multiprocessing\n"
+        "if __name__ == '__main__':\n"
+        "    process = multiprocessing.get_context('spawn').Process(target=print)\n"
+        "    process.start()\n    process.join()\n    raise SystemExit(process.exitcode)\n"
+    )
+    environ = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
+    result = subprocess.run(
+        [sys.executable, str(program)], cwd=tmp_path, env=environ, capture_output=True, timeout=60
+    )
+    assert result.returncode == 0, result.stderr
+    assert not (tmp_path / "ran").exists()

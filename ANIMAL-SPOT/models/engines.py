@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from utils.environment import pip_install
 from utils.hardware import n_cores
 from utils.precision import Precision, choose_precision
 
@@ -389,5 +390,5 @@ def build_engine(
 
 def _module(name: str) -> Any:
     if importlib.util.find_spec(name) is None:
-        raise EngineError(f"{name} is not installed: pip install {name}, or use --engine torch")
+        raise EngineError(f"{name} is not installed: {pip_install(name)}, or use --engine torch")
     return importlib.import_module(name)

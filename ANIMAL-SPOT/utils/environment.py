@@ -8,6 +8,7 @@ a program begins to work, which is seconds later, Ctrl-C ends it with one line t
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Collection, Sequence
@@ -68,6 +69,26 @@ def advice(missing: Collection[str], version: tuple[int, ...], root: Path = ROOT
     )
 
 
+def pip_install(*packages: str) -> str:
+    """Return what to type so that packages are installed for the Python that runs."""
+    return f"{_quoted(sys.executable)} -m pip install {' '.join(packages)}"
+
+
+def tensorboard(folder: Path) -> str:
+    """Return what to type so that the TensorBoard beside the Python that runs shows a folder."""
+    name = "tensorboard.exe" if os.name == "nt" else "tensorboard"
+    program = Path(sys.executable).with_name(name)
+    if program.is_file():
+        return f"{_quoted(str(program))} --logdir {_quoted(str(folder))}"
+    return f"{_quoted(sys.executable)} -m tensorboard.main --logdir {_quoted(str(folder))}"
+
+
+def _quoted(text: str) -> str:
+    if os.name == "nt":
+        return f'"{text}"' if " " in text else text
+    return shlex.quote(text)
+
+
 def use_environment() -> None:
     """Go on if this Python has all packages, else in the project's environment.
 
@@ -75,11 +96,14 @@ def use_environment() -> None:
         SystemExit: If there is none that can be used; with one line and status 1.
     """
     missing = missing_packages()
+    started = Path(sys.argv[0]).resolve() if sys.argv and sys.argv[0] else None
+    is_ours = started is not None and started.parent in (ROOT / "ANIMAL-SPOT", ROOT / "TRAINING")
     if not missing and sys.version_info >= OLDEST:
+        if is_ours:  # the processes that it starts look for no modules in the current folder
+            os.environ["PYTHONSAFEPATH"] = "1"
         return
     python = other_python(Path(sys.prefix))
-    started = Path(sys.argv[0]) if sys.argv and sys.argv[0] else None
-    if python is None or started is None or ROOT not in started.resolve().parents:
+    if python is None or not is_ours:
         sys.exit(advice(missing, sys.version_info))
     arguments = [str(python), *getattr(sys, "orig_argv", ["", *sys.argv])[1:]]
     if os.name == "nt":  # exec there does not wait

@@ -17,6 +17,7 @@ import numpy as np
 
 from utils.annotations import decide
 from utils.csv_cells import plain_cell
+from utils.environment import pip_install
 from utils.names import composed, with_composed_names
 from utils.noise_class import noise_class_of
 
@@ -287,7 +288,7 @@ def _read_parquet(path: Path) -> Result:
         import pyarrow.lib
         import pyarrow.parquet
     except ImportError:
-        _refuse(path, "cannot be read without pyarrow", "install it: pip install pyarrow")
+        _refuse(path, "cannot be read without pyarrow", f"install it: {pip_install('pyarrow')}")
     try:
         # Opened here, since pyarrow takes no name that is not UTF-8.
         with open(path, "rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:

@@ -20,6 +20,7 @@ from utils.calibration import Calibration
 from utils.checkpoints import torch_file
 from utils.clip_scores import fit_calibration, split_fingerprint
 from utils.config import TrainConfig, as_dict
+from utils.environment import tensorboard
 from utils.files import refuse_links
 from utils.finished_run import RESULTS, data_fingerprint, digest_of
 from utils.model_file import FILE_NAME, ModelFile, bytes_of
@@ -141,7 +142,7 @@ def finish_training(
     )
     log.info("model: %s", path)
     log.info("accuracy per class: %s", model_dir / RESULTS)
-    log.info("TensorBoard: tensorboard --logdir %s", summary.folder.parent)
+    log.info("TensorBoard: %s", tensorboard(summary.folder.parent))
 
 
 def write_results_and_model(content: dict[str, Any], file_bytes: bytes, model_dir: Path) -> None:
