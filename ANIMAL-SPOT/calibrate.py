@@ -8,6 +8,7 @@ import logging
 import sys
 from pathlib import Path
 
+from utils.options import Parser
 from utils.scoring_run import (
     add_common_flags,
     check_common_flags,
@@ -21,7 +22,7 @@ log = logging.getLogger("CALIBRATE")
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="calibrate.py",
         description="Fit temperature and thresholds of a trained model on the validation clips "
         "of its data set, and write them into a copy of its file.",

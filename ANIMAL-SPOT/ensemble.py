@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.options import Parser
 from utils.scoring_run import (
     add_common_flags,
     check_common_flags,
@@ -30,7 +31,7 @@ AVERAGE = "average"
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="ensemble.py",
         description="Judge several models and the mean of their probabilities on the validation "
         "and test clips of a data set, and write them into one file for predict.py.",

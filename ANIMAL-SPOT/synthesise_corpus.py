@@ -17,6 +17,7 @@ import numpy as np
 import soundfile as sf
 
 from utils.errors import one_line, run_to_status
+from utils.options import Parser
 
 log = logging.getLogger("CORPUS")
 
@@ -123,7 +124,7 @@ def synthesise(output_dir: Path, n_clips: int, n_tapes: int, seed: int) -> dict[
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for the corpus")
     parser.add_argument("--clips", type=int, default=50, help="clips of a common class")
     parser.add_argument("--tapes", type=int, default=12, help="recordings they come from")

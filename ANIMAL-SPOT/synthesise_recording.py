@@ -20,6 +20,7 @@ from synthesise_corpus import CALL_TYPES, RATE, call_waveform, sea_noise
 from utils.annotation_tables import RAVEN_HEADER
 from utils.errors import one_line, run_to_status
 from utils.files import atomic_path, write_text_atomic
+from utils.options import Parser
 
 log = logging.getLogger("RECORDING")
 
@@ -127,7 +128,7 @@ def synthesise(output_dir: Path, minutes: float, calls_per_minute: float, seed: 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for the two files")
     parser.add_argument("--minutes", type=float, default=3.0, help="length of the recording")
     parser.add_argument(

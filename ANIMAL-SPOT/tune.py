@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from utils.options import Parser
+
 if TYPE_CHECKING:
     import optuna
 
@@ -30,7 +32,7 @@ NOT_OF_A_RECIPE = frozenset({"seed", "folds", "cuda", "num_classes", "start_scra
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the command line; flags of ``main.py`` are not in it."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tune.py",
         description="Search for settings of main.py that recognise calls best on tapes that the "
         "network never heard: grouped cross-validation of the training and validation clips of "

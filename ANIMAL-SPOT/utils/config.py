@@ -65,21 +65,33 @@ class TrainConfig:
     start_scratch: bool = option(
         False, "ignore checkpoints (they are set aside)", flags=("--start_from_scratch",)
     )
-    max_train_epochs: int = option(500, "most epochs")
+    max_train_epochs: int = option(500, "most epochs", least=0, most=1_000_000_000)
     jit_save: bool = option(False, "save TorchScript instead of the dictionary file")
-    epochs_per_eval: int = option(2, "validate every that many epochs")
-    batch_size: int = option(1, "clips per step; multiplies the learning rate")
-    num_workers: int = option(4, "processes that load clips, at most one a core")
+    epochs_per_eval: int = option(2, "validate every that many epochs", least=1, most=1_000_000_000)
+    batch_size: int = option(
+        1, "clips per step; multiplies the learning rate", least=1, most=1_000_000
+    )
+    num_workers: int = option(
+        4, "processes that load clips, at most one a core", least=0, most=10_000
+    )
     cuda: bool = option(True, "stay on the CPU", flags=("--no_cuda",), action="store_false")
-    lr: float = option(1e-5, "learning rate per clip of a batch", flags=("--lr", "--learning_rate"))
+    lr: float = option(
+        1e-5, "learning rate per clip of a batch", flags=("--lr", "--learning_rate"), most=1000
+    )
     beta1: float = option(0.5, "first beta of Adam")
-    lr_patience_epochs: int = option(8, "epochs without improvement before the rate decays")
+    lr_patience_epochs: int = option(
+        8, "epochs without improvement before the rate decays", least=0, most=1_000_000_000
+    )
     lr_decay_factor: float = option(0.5, "factor of that decay")
     early_stopping_patience_epochs: int = option(
-        20, "epochs without improvement before training stops", metavar="N"
+        20,
+        "epochs without improvement before training stops",
+        metavar="N",
+        least=0,
+        most=1_000_000_000,
     )
     filter_broken_audio: bool = option(False, "leave out silent clips")
-    sequence_len: int = option(1280, "length of a network input, ms")
+    sequence_len: int = option(1280, "length of a network input, ms", least=1, most=10_000_000)
     freq_compression: str = option("linear", "linear, mel or mfcc")
     sr: int = option(SignalConfig.sr, "sampling rate, Hz")
     fmin: int = option(SignalConfig.fmin, "lower end of the band, Hz")
@@ -95,10 +107,14 @@ class TrainConfig:
         choices=(18, 34, 50, 101, 152),
     )
     conv_kernel_size: int = option(
-        7, "side of the first convolution of a ResNet", type=int, nargs="*"
+        7, "side of the first convolution of a ResNet", type=int, nargs="*", least=1, most=255
     )
     num_classes: int | None = option(
-        None, "number of classes; none: as found, else it must match", type=int
+        None,
+        "number of classes; none: as found, else it must match",
+        type=int,
+        least=2,
+        most=65_536,
     )
     min_max_norm: bool = option(False, "scale each clip to 0..1 instead of a fixed dB range")
     max_pool: int = option(
@@ -118,14 +134,16 @@ class TrainConfig:
         "state-dict file of them, of torchvision or timm; none: downloaded, for efficientnet_lite0 "
         "from its installed package",
     )
-    seed: int = option(0, "of the split, the start weights, the order and all augmentation")
+    seed: int = option(
+        0, "of the split, the start weights, the order and all augmentation", least=0
+    )
     precision: str = option(
         "auto",
         "arithmetic; auto: bf16 where the hardware has it, else fp32",
         choices=("auto", "fp32", "bf16", "fp16"),
     )
     gradient_clip_norm: float | None = option(
-        None, "largest norm of the gradient; none: unlimited", type=float
+        None, "largest norm of the gradient; none: unlimited", type=float, most=1e6
     )
     val_metric: str = option(
         "accuracy",
@@ -139,21 +157,25 @@ class TrainConfig:
         "rises to --lr times the batch size in --warmup_epochs, then falls to almost nothing",
         choices=("plateau", "onecycle", "cosine"),
     )
-    warmup_epochs: float = option(0.0, "epochs in which the rate of cosine rises")
+    warmup_epochs: float = option(
+        0.0, "epochs in which the rate of cosine rises", least=0, most=1_000_000_000
+    )
     optimizer: str = option("adam", "adamw decays the weights too", choices=("adam", "adamw"))
-    weight_decay: float = option(0.0, "of adamw")
+    weight_decay: float = option(0.0, "of adamw", least=0, most=1000)
     ema_decay: float | None = option(
         None,
         "validate and save a running mean of the weights that keeps this share of itself at each "
         "step, such as 0.99; none: the weights themselves",
         type=float,
     )
-    freeze_epochs: int = option(0, "train the last layer alone in so many first epochs")
+    freeze_epochs: int = option(
+        0, "train the last layer alone in so many first epochs", least=0, most=1_000_000_000
+    )
     freeze_batch_norm: bool = option(
         False, "keep the mean and variance of the pretrained batch normalisations as they are"
     )
     backbone_lr_factor: float = option(
-        1.0, "learning rate of all layers but the last, relative to that of the last"
+        1.0, "learning rate of all layers but the last, relative to that of the last", most=1000
     )
     stochastic_depth: float | None = option(
         None,
@@ -166,18 +188,24 @@ class TrainConfig:
         "what training minimises; focal counts clips less that are classified well",
         choices=("cross_entropy", "focal"),
     )
-    focal_gamma: float = option(2.0, "how much less")
+    focal_gamma: float = option(2.0, "how much less", least=0, most=100)
     class_weighting: str = option(
         "none", "in the loss, clips count the more the rarer their class", choices=CLASS_WEIGHTINGS
     )
     label_smoothing: float = option(0.0, "share of the target spread over all classes")
     logit_adjustment: float = option(
-        0.0, "add so many times the log of the classes' shares to the logits in the loss"
+        0.0,
+        "add so many times the log of the classes' shares to the logits in the loss",
+        least=0,
+        most=100,
     )
     weighted_sampling: bool = option(False, "draw clips of rare classes more often in training")
     sampling_strategy: str = option("sqrt_inverse_freq", "how much more often", choices=STRATEGIES)
     rare_class_boost: float = option(
-        1.5, "further factor for classes with less than a twentieth of the training clips"
+        1.5,
+        "further factor for classes with less than a twentieth of the training clips",
+        least=1,
+        most=1000,
     )
     balance_tapes: bool = option(
         False, "draw from each tape of a class equally often, however many clips it has"
@@ -198,7 +226,10 @@ class TrainConfig:
     )
     time_shift: bool = option(False, "augmentation also rotates clips in time")
     random_filter: float = option(
-        0.0, "augmentation also filters clips at random, by some dB, like another hydrophone"
+        0.0,
+        "augmentation also filters clips at random, by some dB, like another hydrophone",
+        least=0,
+        most=100,
     )
     noise_class: str | None = option(
         None,
@@ -216,6 +247,8 @@ class TrainConfig:
         type=int,
         nargs=2,
         metavar=("LOW", "HIGH"),
+        least=-200,
+        most=200,
     )
     gain: tuple[int, int] = option(
         Augmentation.gain_db,
@@ -224,9 +257,14 @@ class TrainConfig:
         type=int,
         nargs=2,
         metavar=("LOW", "HIGH"),
+        least=-200,
+        most=200,
     )
     mixup_alpha: float = option(
-        0.0, "mix pairs of training clips, by shares of a beta distribution of that parameter"
+        0.0,
+        "mix pairs of training clips, by shares of a beta distribution of that parameter",
+        least=0,
+        most=1000,
     )
     spec_augment: bool = option(
         False,
@@ -246,7 +284,11 @@ class TrainConfig:
         "output",
     )
     embedding_rate: int | None = option(
-        None, "its sampling rate, Hz; none: BirdNET's, or what the file says", type=int
+        None,
+        "its sampling rate, Hz; none: BirdNET's, or what the file says",
+        type=int,
+        least=1,
+        most=100_000_000,
     )
     embedding_head: str = option(
         "auto",
@@ -258,11 +300,15 @@ class TrainConfig:
         "weight of the squared weights of those layers in the loss; none: what validates best of "
         "several",
         type=float,
+        least=0,
+        most=1e6,
     )
     embedding_views: int = option(
         0,
         "train them on so many altered copies of each clip besides: moved, louder or softer "
         "(--gain), with noise (--noise_dir, --noise_from_class)",
+        least=0,
+        most=1000,
     )
     distill: str | None = option(
         None, "model or ensemble file whose answers to the training clips are learned too"
@@ -271,7 +317,7 @@ class TrainConfig:
         0.7, "what these answers count beside the labels, 0 to 1; 1: the labels do not count"
     )
     distill_temperature: float = option(
-        2.0, "softens answers of teacher and student; above 1 lesser classes count more"
+        2.0, "softens answers of teacher and student; above 1 lesser classes count more", most=1000
     )
     unlabelled_dir: str | None = option(
         None,
@@ -290,6 +336,8 @@ class TrainConfig:
         "without a part of the tapes; the stored split does not count",
         type=int,
         metavar="K",
+        least=2,
+        most=1000,
     )
     calibrate: bool = option(
         False, "fit temperature and thresholds on validation, for the model file"
@@ -305,27 +353,7 @@ class TrainConfig:
     channel: str = option(channel_choice.MIX, channel_choice.HELP, metavar="WHICH")
 
     def __post_init__(self) -> None:
-        at_least = {
-            "max_train_epochs": 0,
-            "epochs_per_eval": 1,
-            "batch_size": 1,
-            "num_workers": 0,
-            "lr_patience_epochs": 0,
-            "early_stopping_patience_epochs": 0,
-            "sequence_len": 1,
-            "conv_kernel_size": 1,
-            "seed": 0,
-            "warmup_epochs": 0,
-            "freeze_epochs": 0,
-            "focal_gamma": 0,
-            "logit_adjustment": 0,
-            "rare_class_boost": 1,
-            "folds": 2,
-            "embedding_rate": 1,
-            "embedding_l2": 0,
-            "embedding_views": 0,
-        }
-        refuse_out_of_range(self, at_least)
+        refuse_out_of_range(self)
         object.__setattr__(self, "channel", channel_choice.checked(self.channel))
         if self.seed >= 2**63:
             raise ValueError(f"--seed must be below 2^63, got {self.seed}")
@@ -337,8 +365,6 @@ class TrainConfig:
             raise ValueError(f"--lr_decay_factor must be in 0..1, got {self.lr_decay_factor}")
         if self.gradient_clip_norm is not None and self.gradient_clip_norm <= 0:
             raise ValueError(f"--gradient_clip_norm must be above 0, got {self.gradient_clip_norm}")
-        if self.num_classes is not None and self.num_classes < 2:
-            raise ValueError(f"--num_classes must be at least 2, got {self.num_classes}")
         if self.backbone not in BACKBONES and not is_timm(self.backbone):
             raise ValueError(
                 f"--backbone must be {', '.join(BACKBONES)} or {TIMM_PREFIX}NAME, got "
@@ -348,8 +374,6 @@ class TrainConfig:
             raise ValueError("--pretrained_weights needs --pretrained")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"--label_smoothing must be in 0..1, got {self.label_smoothing}")
-        if self.weight_decay < 0:
-            raise ValueError(f"--weight_decay must be at least 0, got {self.weight_decay}")
         if self.weight_decay and self.optimizer != "adamw":
             raise ValueError("--weight_decay needs --optimizer adamw")
         self._check_schedule()
@@ -364,8 +388,6 @@ class TrainConfig:
         if self.folds is not None and self.jit_save:
             raise ValueError("--folds saves dictionary files; leave --jit_save out")
         self.augmentation_limits  # noqa: B018 - refuses bad ranges
-        if self.mixup_alpha < 0:
-            raise ValueError(f"--mixup_alpha must be at least 0, got {self.mixup_alpha}")
         if self.signal.n_clip_frames(self.sequence_len) < 1:
             raise ValueError(
                 f"--sequence_len {self.sequence_len} ms is shorter than one --hop_length"

@@ -35,7 +35,7 @@ class EvaluateConfig:
     debug: bool = option(False, "log more", flags=("-d", "--debug"))
     prediction_dir: str | None = option(None, "folder of the results of predict.py")
     output_dir: str | None = option(None, "folder for annotation tables and scores")
-    threshold: float = option(0.5, "least probability of a detection")
+    threshold: float = option(0.5, "least probability of a detection", least=0)
     class_threshold: tuple[str, ...] = option(
         (),
         "threshold of one class; may be repeated, or hold several",
@@ -54,10 +54,16 @@ class EvaluateConfig:
         False, "where classes overlap the more probable one wins, instead of the earlier one"
     )
     min_annotation_duration: float = option(
-        0.1, "with probability priority: drop rows that are shorter, seconds"
+        0.1,
+        "with probability priority: drop rows that are shorter, seconds",
+        least=0,
+        most=1_000_000_000,
     )
     merge_gap: float = option(
-        0.15, "with probability priority: join rows of one class that are closer, seconds"
+        0.15,
+        "with probability priority: join rows of one class that are closer, seconds",
+        least=0,
+        most=1_000_000_000,
     )
     format: str = option("raven", "kind of table", choices=("raven", "audacity", "both"))
     legacy_header: bool = _switch_option(
@@ -73,15 +79,14 @@ class EvaluateConfig:
         None, "column of those Raven tables that holds the class; none: found"
     )
     iou_threshold: float = option(
-        0.0, "least overlap (intersection over union) of a hit; 0: any overlap"
+        0.0, "least overlap (intersection over union) of a hit; 0: any overlap", least=0
     )
     replace_edited: bool = _switch_option(
         False, "replace tables and scores that were edited too, and keep each as .bak"
     )
 
     def __post_init__(self) -> None:
-        least = {"threshold": 0, "min_annotation_duration": 0, "merge_gap": 0, "iou_threshold": 0}
-        refuse_out_of_range(self, least)
+        refuse_out_of_range(self)
         if self.threshold > 1:
             raise ValueError(f"--threshold is a probability, at most 1, got {self.threshold}")
         if self.iou_threshold > 1:

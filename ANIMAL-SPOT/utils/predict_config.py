@@ -34,23 +34,30 @@ class PredictConfig:
         None,
         "length of a window, seconds; none: the model file's clip length, or 2 if it has none",
         type=float,
+        most=10_000,
     )
     hop: float | None = option(
         None,
         "seconds between window starts; none: half a window if the model file gives the "
         "window's length, else 1",
         type=float,
+        most=1_000_000,
     )
     threshold: float = option(
         0.5,
         "least probability of a detection, for all classes; none: for each class what a "
         "calibrated model file says, else 0.5",
         default=None,
+        least=0,
     )
     batch_size: int | None = option(
-        None, "windows that the network sees at once; none: chosen", type=int
+        None,
+        "windows that the network sees at once; none: chosen",
+        type=int,
+        least=1,
+        most=1_000_000,
     )
-    num_workers: int = option(4, "recordings that are read at the same time")
+    num_workers: int = option(4, "recordings that are read at the same time", least=0, most=1000)
     cuda: bool = option(True, "stay on the CPU", flags=("--no_cuda",), action="store_false")
     visualize: str | None = option(
         None,
@@ -133,7 +140,7 @@ class PredictConfig:
     threshold_given: bool = False  # no flag of its own
 
     def __post_init__(self) -> None:
-        refuse_out_of_range(self, {"batch_size": 1, "num_workers": 0, "threshold": 0})
+        refuse_out_of_range(self)
         if self.channel is not None:
             object.__setattr__(self, "channel", channel_choice.checked(self.channel))
         if self.threshold > 1:
