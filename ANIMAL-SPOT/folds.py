@@ -17,6 +17,7 @@ from torch import nn
 from data.audiodataset import Sample, end_workers
 from data.corpus import Corpus, noise_samples, report_excluded
 from data.folds import ClipPool, assign_folds, fold_split, load_pool, warn_of_weak_folds
+from data.hearing import hearing_warnings
 from data.labels import names_by_index
 from data.splits import Split
 from utils.bootstrap import N_DRAWS, accuracies, class_intervals, draw_tapes, middle
@@ -111,6 +112,10 @@ def cross_validate(
     )
     report_excluded(pool.excluded, folders["log"])
     noise_class = noise_class_of(config.noise_class, names_by_index(pool.classes))
+    samples = {"train": list(pool.samples.values())}
+    for warning in hearing_warnings(samples, pool.classes, pipeline.config, config.sequence_len):
+        log.warning("%s", warning)
+        pool.warnings.append(warning)
     require_no_model(folders["model"])
     results = run_folds(config, pool, folders, pipeline, precision, train)
     content = {
@@ -119,7 +124,10 @@ def cross_validate(
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "classes": pool.classes,
         "noise_class": noise_class,
-        "warnings": [] if noise_class else [no_noise_warning(names_by_index(pool.classes))],
+        "warnings": [
+            *pool.warnings,
+            *([] if noise_class else [no_noise_warning(names_by_index(pool.classes))]),
+        ],
         "excluded_files": len(pool.excluded),
         **summarise(results, pool, config.seed),
     }

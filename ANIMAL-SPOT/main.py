@@ -19,6 +19,7 @@ from data.audiodataset import ClipDataset, EpochSampler, end_workers, make_loade
 from data.batch_augment import BatchAugmentation
 from data.corpus import SPLIT_FOLDER, Corpus, CorpusError, load_corpus, report_excluded
 from data.embedding_pipeline import EmbeddingPipeline
+from data.hearing import hearing_warnings
 from data.labels import names_by_index
 from data.pipeline import SpectrogramPipeline
 from data.sampling import draw_probabilities
@@ -151,6 +152,11 @@ def _run_alone(config: TrainConfig, folders: dict[str, Path | None], log_file: H
         return
     log_file.release()
     report_excluded(corpus.excluded, folders["log"])
+    for warning in hearing_warnings(
+        corpus.samples, corpus.classes, pipeline.config, config.sequence_len
+    ):
+        log.warning("%s", warning)
+        corpus.warnings.append(warning)
     train(config, corpus, folders, pipeline, precision)
 
 

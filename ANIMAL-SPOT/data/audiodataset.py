@@ -34,6 +34,7 @@ class Sample:
     digest: str
     label: int
     span: tuple[int, int] | None = None  # first sample and number, where only a part of a file
+    duration_s: float = 0.0  # 0: not known
 
 
 class BandReader:

@@ -61,6 +61,7 @@ class Corpus:
         noise_pool: What those were chosen from, where there are several such choices.
         unlabelled: Sound without labels to train on, see ``data.unlabelled``.
         excluded: Path of each file left out, and the reason.
+        warnings: What is probably not as it was meant, for ``results.json``.
     """
 
     classes: dict[str, int]
@@ -69,6 +70,7 @@ class Corpus:
     noise_pool: list[Sample] = field(default_factory=list)
     unlabelled: list[Sample] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 def load_corpus(
@@ -176,10 +178,7 @@ def load_corpus(
         )
 
     samples = {
-        partition: [
-            Sample(data_dir / c.path, c.path, infos[c.path].digest, classes[c.class_name])
-            for c in split[partition]
-        ]
+        partition: [labelled_sample(data_dir, c, infos[c.path], classes) for c in split[partition]]
         for partition in PARTITIONS
     }
     corpus = Corpus(classes, samples, excluded=excluded)
@@ -191,8 +190,21 @@ def load_corpus(
         n_processes=n_processes,
         channel=channel,
     )
-    report_notes(infos)
+    corpus.warnings += report_notes(infos)
     return corpus
+
+
+def labelled_sample(
+    data_dir: Path, clip: Clip, info: ClipInfo, classes: Mapping[str, int]
+) -> Sample:
+    """Return a clip as it is trained and judged on."""
+    return Sample(
+        data_dir / clip.path,
+        clip.path,
+        info.digest,
+        classes[clip.class_name],
+        duration_s=info.duration_s,
+    )
 
 
 def named_clips(paths: Iterable[str]) -> tuple[list[Clip], dict[str, str]]:
@@ -409,7 +421,7 @@ def noise_samples(
             channel=channel,
         )
         reasons |= {name: why_not_read(name) for name in listed if is_not_read(name)}
-        report_notes(infos)
+        corpus.warnings += report_notes(infos)
         corpus.excluded |= {str(noise_dir / name): reason for name, reason in reasons.items()}
         held_back = {s.digest for name in ("val", "test") for s in corpus.samples[name]}
         kept = {name: info for name, info in infos.items() if info.digest not in held_back}
@@ -424,8 +436,13 @@ def noise_samples(
     return samples
 
 
-def report_notes(infos: Mapping[str, ClipInfo]) -> None:
-    """Say, in a line for each kind, what is strange about clips that are used all the same."""
+def report_notes(infos: Mapping[str, ClipInfo]) -> list[str]:
+    """Say, in a line for each kind, what is strange about clips that are used all the same.
+
+    Returns:
+        These lines.
+    """
+    lines = []
     kinds: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for path, info in infos.items():
         for note in info.notes:
@@ -433,7 +450,9 @@ def report_notes(infos: Mapping[str, ClipInfo]) -> None:
     for found in kinds.values():
         path, note = found[0]
         several = f" and {len(found) - 1} others like it" if len(found) > 1 else ""
-        log.warning("%s%s: %s", path, several, note)
+        lines.append(f"{path}{several}: {note}")
+        log.warning("%s", lines[-1])
+    return lines
 
 
 def report_excluded(excluded: Mapping[str, str], log_dir: Path | None) -> None:

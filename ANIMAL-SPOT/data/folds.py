@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from data.corpus import (
     Corpus,
     CorpusError,
     check_class_names,
+    labelled_sample,
     named_clips,
     nothing_usable,
     number_classes,
@@ -41,12 +42,14 @@ class ClipPool:
         clips: Each with a tape, sorted by path.
         samples: Sample of each clip by its path.
         excluded: Path of each file left out, and the reason.
+        warnings: What is probably not as it was meant, for ``results.json``.
     """
 
     classes: dict[str, int]
     clips: tuple[Clip, ...]
     samples: dict[str, Sample]
     excluded: dict[str, str]
+    warnings: list[str] = field(default_factory=list)
 
     def corpus_of(self, split: Split) -> Corpus:
         """Return what a network is trained and judged on."""
@@ -86,17 +89,14 @@ def load_pool(
         channel=channel,
     )
     excluded |= reasons | files.not_read
-    report_notes(infos)
+    warnings_of_clips = report_notes(infos)
     clips = sorted(clip for clip in clips if clip.path in infos)
     if not clips:
         raise nothing_usable(data_dir, paths, excluded)
     check_class_names(clips)
     classes = number_classes({clip.class_name for clip in clips}, num_classes)
-    samples = {
-        c.path: Sample(data_dir / c.path, c.path, infos[c.path].digest, classes[c.class_name])
-        for c in clips
-    }
-    return ClipPool(classes, tuple(clips), samples, excluded)
+    samples = {c.path: labelled_sample(data_dir, c, infos[c.path], classes) for c in clips}
+    return ClipPool(classes, tuple(clips), samples, excluded, warnings_of_clips)
 
 
 def pool_of(corpus: Corpus, partitions: Sequence[str]) -> ClipPool:

@@ -128,7 +128,7 @@ def finish_training(
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
             "classes": corpus.classes,
             "noise_class": noise_class,
-            "warnings": [] if noise_class else [no_noise_warning(names)],
+            "warnings": [*corpus.warnings, *([] if noise_class else [no_noise_warning(names)])],
             "clips": {name: len(samples) for name, samples in corpus.samples.items()},
             "excluded_files": len(corpus.excluded),
             "partitions": {
