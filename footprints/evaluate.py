@@ -14,7 +14,7 @@ from footprints import files, metrics
 from footprints.calibration import threshold_in_use, weakness
 from footprints.errors import UserError, run
 from footprints.flags import some_path, whole
-from footprints.results import Results, add_replace_flag
+from footprints.results import Results, add_replace_flag, is_of_older_release
 from footprints.scales import scales_of
 from footprints.text import csv_of, printable_lines
 from footprints.views import mean_over_views
@@ -78,7 +78,8 @@ def main(argv: list[str] | None = None) -> int:
         )
 
     with files.output_folder(args.output_dir):
-        results = Results(args.output_dir, RESULTS, args.replace_edited)
+        older = is_of_older_release(args.output_dir, "scores.json", "confusion", "per_class")
+        results = Results(args.output_dir, RESULTS, args.replace_edited or older)
         return _evaluate(args, facts, prepared, results)
 
 

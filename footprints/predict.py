@@ -46,7 +46,7 @@ from footprints.photos import (
     walk,
 )
 from footprints.progress import progress, warn
-from footprints.results import Results, add_replace_flag
+from footprints.results import Results, add_replace_flag, is_of_older_release
 from footprints.scales import scales_of
 from footprints.settings import Settings
 from footprints.text import printable, printable_lines
@@ -133,7 +133,9 @@ def main(argv: list[str] | None = None) -> int:
         return _predict(request, None)
     _check_output(args.output_dir)
     with output_folder(args.output_dir, PICTURES):
-        return _predict(request, Results(args.output_dir, TABLES, args.replace_edited))
+        older = is_of_older_release(args.output_dir, RESULTS, "model_sha256", "photos")
+        replace = args.replace_edited or older  # whether it was edited, nobody knows: kept as .bak
+        return _predict(request, Results(args.output_dir, TABLES, replace))
 
 
 @dataclass(frozen=True)
@@ -460,6 +462,8 @@ def _report(
         print(f"results: {printable(args.output_dir)} (predictions.csv, {RESULTS})")
         if args.annotate:
             print(f"pictures: {printable(args.output_dir / PICTURES)}")
+        elif (args.output_dir / PICTURES).is_dir():
+            print(f"{PICTURES}: holds pictures of an earlier run; --annotate draws them anew")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,22 @@ def add_replace_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def is_of_older_release(folder: Path, name: str, *keys: str) -> bool:
+    """Tell whether a folder holds results of a release that noted no checksums.
+
+    Args:
+        folder: The output folder.
+        name: Of the JSON file that such a release wrote.
+        *keys: That it holds.
+    """
+    if os.path.lexists(Path(folder) / RECORD):
+        return False
+    try:
+        return {*keys} <= json_object((Path(folder) / name).read_bytes()).keys()
+    except (OSError, ValueError):
+        return False
+
+
 class Results:
     """Files of an output folder, each with a checksum of what was written; for one process.
 

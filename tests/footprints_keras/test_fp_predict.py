@@ -454,3 +454,81 @@ def test_no_more_processes_than_are_worth_their_start(given, n_photos, used):
 
 def test_equal_probabilities_stay_in_class_order():
     assert answers.rank(np.full(3, 1 / 3), ["a", "b", "c"], 3, 0)[2][0][0] == "a"
+
+
+# --- what people do with the answers -----------------------------------------------------------
+
+
+def answer_one(folder: Path, model_file: Path, *flags: object) -> int:
+    model = ("--model", model_file, "--detector", "none", "--output_dir", folder / "out")
+    return run_main(folder / "photos", *model, *flags)
+
+
+def test_edited_answers_stay_until_they_are_to_be_replaced(fast, model_file, tmp_path):
+    save(tmp_path / "photos" / "a.png", red_photo())
+    assert answer_one(tmp_path, model_file) == 0
+    table = tmp_path / "out" / "predictions.csv"
+    first = table.read_text(encoding="utf-8")
+    assert answer_one(tmp_path, model_file, "--threshold", 0) == 0  # not edited: written anew
+    assert table.read_text(encoding="utf-8") != first
+    table.write_text("photo,answer\na.png,badger\n")
+    with pytest.raises(UserError, match=r"predictions\.csv: was edited"):
+        answer_one(tmp_path, model_file)
+    assert "badger" in table.read_text()
+    assert result_of(tmp_path / "out")["threshold"] == 0
+    assert answer_one(tmp_path, model_file, "--replace_edited") == 0
+    assert table.read_text(encoding="utf-8") == first
+    assert "badger" in (tmp_path / "out" / "predictions.csv.bak").read_text()
+
+
+def test_results_of_an_older_release_are_kept_beside_the_new_ones(fast, model_file, tmp_path):
+    save(tmp_path / "photos" / "a.png", red_photo())
+    assert answer_one(tmp_path, model_file) == 0
+    (tmp_path / "out" / ".written.json").unlink()
+    (tmp_path / "out" / "predictions.csv").write_text("perhaps edited")
+    assert answer_one(tmp_path, model_file) == 0
+    assert (tmp_path / "out" / "predictions.csv.bak").read_text() == "perhaps edited"
+
+
+def test_raw_photos_and_other_files_are_listed(fast, model_file, tmp_path, capsys):
+    save(tmp_path / "photos" / "=1+1.png", red_photo())
+    for name in ("=1+1.nef", "alone.cr2", "notes.txt"):
+        (tmp_path / "photos" / name).write_bytes(b"x")
+    assert answer_one(tmp_path, model_file) == 3
+    assert "2 other files are not used (1 .nef, 1 .txt)" in capsys.readouterr().out
+    with open(tmp_path / "out" / "failed_photos.csv", encoding="utf-8", newline="") as file:
+        reasons = {row["photo"]: row["reason"] for row in csv.DictReader(file)}
+    assert reasons == {
+        "alone.cr2": "RAW photo; save it as JPEG with the camera's program",
+        "'=1+1.nef": "RAW photo; =1+1.png beside it is used",
+        "notes.txt": "no photo by its name",
+    }
+    rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open(encoding="utf-8")))
+    assert [row["photo"] for row in rows] == ["'=1+1.png"]
+    assert [one["file"] for one in result_of(tmp_path / "out")["unused"]] == [
+        "=1+1.nef",
+        "notes.txt",
+    ]
+
+
+def test_a_weak_model_says_so_in_every_output(fast, classifier, tmp_path, capsys):
+    from fd_helpers import write_model
+
+    save(tmp_path / "photos" / "a.png", red_photo())
+    weak = {"threshold": 0.26, "extra": {"validation": {"photos": 120, "accuracy": 0.3}}}
+    assert answer_one(tmp_path, write_model(tmp_path / "weak.keras", **weak)) == 0
+    said = "weak model: 30% of 120 validation photos were right, by chance 25% would be"
+    assert said in capsys.readouterr().out
+    result = result_of(tmp_path / "out")
+    assert said in result["note"]
+    assert result["threshold"] == pytest.approx(0.4375)  # 0.26 would call guesses certain
+    rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open(encoding="utf-8")))
+    assert [row["note"] for row in rows] == ["weak model"]
+
+
+def test_two_runs_do_not_share_a_folder(fast, model_file, tmp_path):
+    from footprints.files import output_folder
+
+    save(tmp_path / "photos" / "a.png", red_photo())
+    with output_folder(tmp_path / "out"), pytest.raises(UserError, match="at work in this folder"):
+        answer_one(tmp_path, model_file)
