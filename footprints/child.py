@@ -14,10 +14,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 from footprints.errors import run
-from footprints.guard import without_current_folder
+from footprints.guard import path_for_children
 
 # With -c the current folder comes first in the search path, until our own takes its place.
 _START = (
@@ -37,8 +36,7 @@ def run_step(step: str, flags: Sequence[object]) -> int:
     Returns:
         Its exit status; 1 where a signal ended it.
     """
-    given = os.environ.get("PYTHONPATH", "")
-    places = [str(Path(__file__).resolve().parent.parent), *without_current_folder(sys.path, given)]
+    places = path_for_children()
     command = [sys.executable, "-c", _START, str(len(places) + 2), *places, step, *map(str, flags)]
     sys.stdout.flush()
     process = subprocess.Popen(command, stdin=subprocess.PIPE)

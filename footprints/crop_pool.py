@@ -22,7 +22,7 @@ from typing import Any
 
 from footprints.crop_worker import CropMaker, Job, Result
 from footprints.errors import UserError
-from footprints.guard import without_current_folder
+from footprints.guard import path_for_children
 from footprints.settings import Settings
 from footprints.text import printable
 
@@ -145,14 +145,14 @@ class _Worker:
     """One process, from the parent's side."""
 
     def __init__(self, detector: Path | None, settings: Settings) -> None:
+        path = path_for_children()
         environment = dict(os.environ)
         environment.update(dict.fromkeys(_ONE_THREAD, "1"), PYTHONSAFEPATH="1")
         given = environment.pop("PYTHONPATH", "")
         if absolute := [place for place in given.split(os.pathsep) if os.path.isabs(place)]:
             environment["PYTHONPATH"] = os.pathsep.join(absolute)
-        root = str(Path(__file__).resolve().parent.parent)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _WORK, root, *without_current_folder(sys.path, given)],
+            [sys.executable, "-c", _WORK, *path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,

@@ -30,6 +30,11 @@ def guard_start() -> None:
     use_environment()
 
 
+def path_for_children() -> list[str]:
+    """Return the search path that processes of ours are given: this package, then as here."""
+    return [_ROOT, *without_current_folder(sys.path, os.environ.get("PYTHONPATH", ""))]
+
+
 def without_current_folder(path: list[str], given: str) -> list[str]:
     """Return a search path without the current folder, unless that holds this package.
 
