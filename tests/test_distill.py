@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import unicodedata
 
 import numpy as np
 import pytest
@@ -164,6 +165,20 @@ def test_recordings_named_like_held_back_tapes_stay_out(corpus, tmp_path):
     add_unlabelled(loaded, tmp_path, 0.5)
     assert {s.name for s in loaded.unlabelled} == {f"{heard}.wav", f"x{held_back[0]}9.wav"}
     assert set(loaded.excluded) == {str(tmp_path / name) for name in names}
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_held_back_tapes_are_known_in_either_unicode_form(tmp_path, form):
+    tapes = ["Höhle", "Bach", "See"]
+    data = make_corpus(tmp_path / "data", {"A": tapes, "B": tapes, "noise": tapes}, rate=RATE)
+    loaded = load_corpus(data)
+    (tmp_path / "sea").mkdir()
+    names = [unicodedata.normalize(form, f"{tape}_1.wav") for tape in tapes]
+    for name in names:
+        sf.write(tmp_path / "sea" / name, tone(900, 0.2, RATE), RATE)
+    add_unlabelled(loaded, tmp_path / "sea", 0.5)
+    heard = tape_of(loaded.samples["train"][0].name).split("_")[1]
+    assert [tape_of(f"A-x_1_2020_{s.name[:-6]}_0_1.wav")[5:] for s in loaded.unlabelled] == [heard]
 
 
 def test_a_window_sounds_like_its_part_of_the_recording(tmp_path):

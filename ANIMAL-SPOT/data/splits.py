@@ -1,7 +1,8 @@
 """Partition clips into train, val and test without dividing a tape, and keep the split on disk.
 
 On disk a split is, in the data folder, three list files ``train``, ``val`` and ``test`` that name
-one CSV file a line, and in each folder of clips up to three CSV files with one clip a row.
+one CSV file a line, and in each folder of clips up to three CSV files with one clip a row. It may
+also lie in a folder of its own, with folders called as those of the clips.
 """
 
 from __future__ import annotations

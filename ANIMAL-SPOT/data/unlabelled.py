@@ -17,6 +17,7 @@ from data.labels import ClipNameError, tape_of
 from data.recordings import Recording, RecordingError, find_sounds
 from data.sound_kinds import why_not_read
 from utils.files import file_digest
+from utils.names import composed
 
 UNLABELLED = -1  # label of these samples
 _BLOCK = 2**20  # samples
@@ -65,7 +66,7 @@ def add_unlabelled(
             continue
         if digest in known:
             n_known += 1
-        elif tape := held_back.search(path.stem):
+        elif tape := held_back.search(composed(path.stem)):
             corpus.excluded[str(path)] = f"named like tape {tape[0]} of validation or test"
         elif exclude_silent and peak < SILENCE_PEAK:
             corpus.excluded[str(path)] = f"silent: peak {peak:.2g} of full scale"
