@@ -136,6 +136,7 @@ def _line(entry: dict[str, Any]) -> str:
     best = entry["detections"][0]
     edges = ", ".join(f"{edge:.0f}" for edge in best["box_xyxy"])
     others = len(entry["detections"]) - 1
-    return f"{entry['photo']}: {best['class_name']} {best['confidence']:.2f} at ({edges})" + (
-        f", {others} more" if others else ""
+    return (
+        f"{entry['photo']}: {printable(best['class_name'])} {best['confidence']:.2f} at ({edges})"
+        + (f", {others} more" if others else "")
     )

@@ -21,7 +21,7 @@ from footprints.files import naming, path_inside, read_text, write_text
 from footprints.photos import PhotoError, counted, decode_photo, read_file, sort_out, walk
 from footprints.progress import progress
 from footprints.similarity import DEFAULT_MAX_DISTANCE, photo_hash
-from footprints.text import text_of_cell
+from footprints.text import printable, text_of_cell
 
 PARTS = ("train", "val", "test")
 Box = tuple[int, float, float, float, float]  # class, centre x, centre y, width, height; 0 to 1
@@ -210,7 +210,7 @@ class DetectorData:
             text += f"; {empty} without a box, taken as photos without a print"
         if self.n_clipped:
             text += f"; {self.n_clipped} of the boxes stuck out of their photos a little: clipped"
-        return "\n".join([text, *self.notes])
+        return "\n".join([text, *map(printable, self.notes)])
 
 
 class _KnownPhotos:

@@ -189,7 +189,7 @@ class OnnxDetector:
             raise ValueError("its class names are no list")
         self.class_names = {
             _named("a class number", as_whole, key, 0, _MOST_CLASSES): _named(
-                "a class name", as_text, name, ".*", 1000
+                "a class name", as_text, name
             )
             for key, name in names.items()
         }

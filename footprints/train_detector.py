@@ -37,7 +37,7 @@ from footprints.files import (
 )
 from footprints.manifest import LEFT_OUT_COLUMNS
 from footprints.progress import available_cores, warn
-from footprints.text import csv_of
+from footprints.text import csv_of, printable
 from footprints.train_state import compare_settings
 from footprints.typed import json_object
 
@@ -203,7 +203,7 @@ def _train_and_score(
         state.clear()
     elif _is_finished(detector, record, settings):
         state.clear()
-        print(f"finished already: {detector}; --no-resume trains it afresh")
+        print(f"finished already: {printable(detector)}; --no-resume trains it afresh")
         return
     epochs_run = _train(start, state, args, data_yaml, work)
     scores = _score(detector, args, data, data_yaml, work, epochs_run)
@@ -241,7 +241,7 @@ def _report(scores: dict[str, Any], detector: Path) -> None:
         f"mAP50 {scores['mAP50']:.3f}, mAP50-95 {scores['mAP50-95']:.3f}, "
         f"precision {scores['precision']:.3f}, recall {scores['recall']:.3f}"
     )
-    print(f"detector: {detector}")
+    print(f"detector: {printable(detector)}")
     if scores["mAP50"] < _BLIND:
         warn(
             f"{detector}: finds next to nothing in photos that it was not trained on; more photos, "

@@ -260,6 +260,24 @@ def test_boxes_that_are_no_numbers_are_no_boxes(folder, value, tmp_path) -> None
     assert 0.8 in confidences.round(3)
 
 
+def test_names_are_shown_and_not_obeyed(folder, tmp_path, capsys) -> None:
+    """Of classes, photos and folders: no escape code and no line end of theirs reaches a screen."""
+    name = "a\x1b[31m\nb"
+    rows = [[10, 10, 30, 30, 0.9]]
+    detector = fixed_detector(tmp_path / "named.onnx", rows, image_size=64, names=(name,))
+    photos = tmp_path / name
+    photos.mkdir()
+    (photos / f"=1{name}.jpg").write_bytes((folder / "photo.jpg").read_bytes())
+    (photos / f"{name}.doc").write_bytes(b"")
+    out = tmp_path / f"out{name}"
+    argv = [photos, "--detector", detector, "--output_dir", out]
+    assert detect.main([str(word) for word in argv]) == 0
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert r"=1a\x1b[31m\nb.jpg: a\x1b[31m\nb 0.90" in said.out
+    assert (out / "detections.csv").read_text().splitlines()[1].startswith(r"'=1a\x1b[31m\nb.jpg,")
+
+
 def _zip_of_nothing() -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:

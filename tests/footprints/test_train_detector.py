@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from detector_helpers import (
     ROOT,
     Watched,
     listing_of,
+    malicious_checkpoints,
     photo_with_square,
     run_code,
     run_step,
@@ -24,8 +26,10 @@ from detector_helpers import (
 )
 from PIL import Image
 
-from footprints import train_detector
+from footprints import detector_resume, train_detector
+from footprints.detect import load_ultralytics
 from footprints.detector_data import LabelledPhoto, read_data_yaml, read_pseudo_labels
+from footprints.detector_resume import TrainingState
 from footprints.errors import UserError
 from footprints.train_detector import main
 
@@ -557,6 +561,21 @@ def test_a_training_that_was_killed_goes_on(tmp_path) -> None:
         "training.csv",
     }
     assert listing_of(tmp_path / "data") == before
+
+
+def test_a_planted_checkpoint_runs_nothing(tmp_path) -> None:
+    """Neither that of the last epoch nor the best one, which Ultralytics loads without care."""
+    load_ultralytics()
+    marker = tmp_path / "marker"
+    state = TrainingState(tmp_path / "out", {})
+    state.folder.mkdir(parents=True)
+    for kind, path in malicious_checkpoints(tmp_path, marker).items():
+        shutil.copyfile(path, state.folder / "last.pt")
+        with pytest.raises(UserError, match=r"last\.pt: cannot be gone on from .*--no-resume"):
+            state.restore(tmp_path / "run", {})
+        with pytest.raises(UserError, match="cannot be gone on from"):
+            detector_resume._load(path, tmp_path / "plain.pt")
+        assert not marker.exists(), kind
 
 
 def test_a_finished_detector_is_not_replaced_unasked(trained, tmp_path) -> None:
