@@ -9,8 +9,8 @@
 # make clean      remove what the above made, .venv included
 #
 # PIP_FLAGS are handed on to pip, such as PIP_FLAGS="--extra-index-url URL"; see docs/install.md.
-PYTHON ?= $(firstword $(foreach p,python3 python3.12 python3.13 python3.11 python3.10,\
-	$(shell $(p) -c 'import sys; print("$(p)" if (3, 10) <= sys.version_info[:2] <= (3, 13) else "")' 2>/dev/null)))
+PYTHON ?= $(eval PYTHON := $(firstword $(foreach p,python3 python3.12 python3.13 python3.11 python3.10,\
+	$(shell $(p) -c 'import sys; print("$(p)" if (3, 10) <= sys.version_info[:2] <= (3, 13) else "")' 2>/dev/null))))$(PYTHON)
 DEMO_DATA := demo/data
 PY := .venv/bin/python
 # Files in the order of their names: the longest ones are not the last.
