@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import struct
 
 import numpy as np
 import pytest
+import soundfile as sf
 
+from data import inspection
 from data.audio_io import ClipError, read_waveform
-from data.inspection import SILENCE_PEAK, inspect_clip, inspect_clips
+from data.inspection import SILENCE_PEAK, inspect_clip, inspect_clips, map_in_processes
 
 
 def wav_bytes(samples: np.ndarray, rate: int = 8000, data_size: int | None = None) -> bytes:
@@ -111,3 +115,44 @@ def test_digest_tells_copies_from_other_clips(tmp_path):
         (tmp_path / f"{name}.wav").write_bytes(wav_bytes(samples))
     digests = {p.stem: inspect_clip(p).digest for p in tmp_path.iterdir()}
     assert digests["a"] == digests["copy"] != digests["b"]
+
+
+def _ends_its_process(path):
+    if path.name == "bad.wav":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return path.name
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+def test_a_killed_process_costs_one_file(tmp_path):
+    """As the kernel does where memory is short: no hang, no traceback, the others go on."""
+    names = [f"{i}.wav" for i in range(300)]
+    names[77] = "bad.wav"
+    found = map_in_processes(_ends_its_process, [tmp_path / name for name in names], 2)
+    assert found[:77] + found[78:] == names[:77] + names[78:]
+    assert found[77].startswith("cannot be looked into: the process was killed")
+
+
+def test_without_further_processes_clips_are_looked_into(monkeypatch, tmp_path, caplog):
+    def refuse(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(inspection, "ProcessPoolExecutor", refuse)
+    paths = [tmp_path / f"{i}.wav" for i in range(5)]
+    assert map_in_processes(lambda path: path.name, paths, 2) == [p.name for p in paths]
+    assert "can't start new thread" in caplog.text
+
+
+def test_what_is_heard_is_inspected(tmp_path):
+    right = np.full(2000, 0.5)
+    sf.write(tmp_path / "mono.wav", right, 8000)
+    samples = np.stack([np.full(2000, np.nan), right], axis=1)
+    sf.write(tmp_path / "stereo.wav", samples, 8000, subtype="FLOAT")
+    assert inspect_clip(tmp_path / "stereo.wav", "2").peak == 0.5
+    with pytest.raises(ClipError, match="not a number"):
+        inspect_clip(tmp_path / "stereo.wav")
+    usable, reasons = inspect_clips(
+        tmp_path, ["mono.wav", "stereo.wav"], exclude_silent=False, n_processes=1, channel="2"
+    )
+    assert list(usable) == ["stereo.wav"]
+    assert reasons == {"mono.wav": "no channel 2: the file has one channel"}

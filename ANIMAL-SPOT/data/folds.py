@@ -90,9 +90,17 @@ def load_pool(
     )
     excluded |= reasons | files.not_read
     warnings_of_clips = report_notes(infos)
+    named = {clip.class_name for clip in [*clips, *named_clips(files.not_read)[0]]}
     clips = sorted(clip for clip in clips if clip.path in infos)
     if not clips:
         raise nothing_usable(data_dir, paths, excluded)
+    vanished = sorted(named - {clip.class_name for clip in clips})
+    if vanished:
+        examples = [f"{path} ({why})" for path, why in sorted(excluded.items())[:3]]
+        raise CorpusError(
+            f"no usable clip of class {', '.join(vanished)}; add clips, or remove the class; of "
+            f"{len(excluded)} files that are left out: {'; '.join(examples)}"
+        )
     check_class_names(clips)
     classes = number_classes({clip.class_name for clip in clips}, num_classes)
     samples = {c.path: labelled_sample(data_dir, c, infos[c.path], classes) for c in clips}

@@ -144,12 +144,11 @@ def map_in_processes(
             log.warning("one process looks into the clips: %s", one_line(error))
             return [results[i] or function(paths[i]) for i in range(len(paths))]
         todo = [i for i in todo if results[i] is None]
-        in_hand, todo = (
-            todo[: _CHUNK * (2 * n_processes + 1)],
-            todo[_CHUNK * (2 * n_processes + 1) :],
-        )
-        for i in in_hand:
-            results[i] = _alone(function, paths[i])
+        n_in_hand = _CHUNK * (2 * n_processes + 1)
+        in_hand, todo = todo[:n_in_hand], todo[n_in_hand:]
+        found = _one_by_one(function, [paths[i] for i in in_hand])
+        for i, result in zip(in_hand, found, strict=True):
+            results[i] = result
     return results
 
 
@@ -157,10 +156,18 @@ def _map(function: Callable[[Path], ClipInfo | str], paths: Sequence[Path]) -> l
     return [function(path) for path in paths]
 
 
-def _alone(function: Callable[[Path], ClipInfo | str], path: Path) -> ClipInfo | str:
-    """Apply a function to a file in a process that it may take down with it."""
-    try:
+def _one_by_one(
+    function: Callable[[Path], ClipInfo | str], paths: Sequence[Path]
+) -> list[ClipInfo | str]:
+    """Apply a function to files in a process that any of them may take down with it."""
+    results: list[ClipInfo | str] = []
+    while len(results) < len(paths):
         with ProcessPoolExecutor(1, initializer=leave_to_main_process) as pool:
-            return pool.submit(function, path).result()
-    except BrokenProcessPool:
-        return "cannot be looked into: the process was killed, probably for want of memory"
+            try:
+                for path in paths[len(results) :]:
+                    results.append(pool.submit(function, path).result())
+            except BrokenProcessPool:
+                results.append(
+                    "cannot be looked into: the process was killed, probably for want of memory"
+                )
+    return results
