@@ -39,9 +39,9 @@ def threshold_in_use(metadata: Mapping[str, Any]) -> float:
 def weakness(metadata: Mapping[str, Any]) -> str | None:
     """Say in one sentence why little is to be made of a model's answers, or None.
 
-    A model is weak if its validation has fewer than ``LEAST_PHOTOS`` photos, or if the share of
-    right answers there might, at the lower end of its 95 % interval, be below
-    ``least_threshold``.
+    A model is weak if the share of right answers in validation is below ``least_threshold``, or
+    might be, at the lower end of its 95 % interval, or if there are fewer than ``LEAST_PHOTOS``
+    photos to tell.
 
     Args:
         metadata: What the model's file says: ``classes`` and ``validation`` with ``photos`` and
@@ -60,10 +60,11 @@ def weakness(metadata: Mapping[str, Any]) -> str | None:
     chance = 1 / len(metadata["classes"])
     low, _ = wilson_interval(share * n, n)
     said = f"{share:.0%} of {n} validation photos were right, by chance {chance:.0%} would be"
-    if low < least_threshold(len(metadata["classes"])):
+    least = least_threshold(len(metadata["classes"]))
+    if share < least:
         return f"weak model: {said}; take its answers for guesses"
-    if n < LEAST_PHOTOS:
-        return f"weak model: {said}, and {n} photos are too few to tell; collect more"
+    if low < least or n < LEAST_PHOTOS:
+        return f"weak model: {said}, and so few photos tell little; collect more"
     return None
 
 

@@ -41,8 +41,9 @@ def test_older_files_get_the_floor_too(stored, n_classes: int, used: float) -> N
     [
         pytest.param(200, 0.3, "guesses", id="near-chance"),
         pytest.param(200, 0.9, None, id="good"),
-        pytest.param(30, 0.95, "30 photos are too few", id="good-but-few"),
-        pytest.param(12, 0.5, "guesses", id="few"),  # 6 of 12: the interval begins at 0.25
+        pytest.param(30, 0.95, "so few photos tell little", id="good-but-few"),
+        pytest.param(12, 0.25, "guesses", id="few-and-near-chance"),
+        pytest.param(60, 0.45, "so few photos tell little", id="interval-from-0.33"),
     ],
 )
 def test_weak_models(photos: int, accuracy: float, said: str | None) -> None:

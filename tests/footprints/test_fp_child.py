@@ -1,0 +1,55 @@
+"""A step in a process of its own: its status, its search path, and its end with the parent."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from detector_helpers import ROOT
+
+from footprints.child import run_step
+
+CODE = "import sys; sys.path.insert(0, sys.argv[1]); from footprints.child import run_step; "
+CODE += "print(run_step('synthesise', ['--output_dir', sys.argv[2], '--n_per_class', 5000]))"
+
+
+def test_its_status_and_its_line_come_back(tmp_path: Path, capfd, monkeypatch) -> None:
+    (tmp_path / "numpy.py").write_text("raise SystemExit('a file of the current folder was run')")
+    monkeypatch.chdir(tmp_path)
+    assert run_step("audit", [tmp_path / "absent"]) == 1
+    assert "error: " in capfd.readouterr().err
+    assert run_step("audit", ["--threads", "0", "."]) == 2
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_it_ends_with_its_parent(tmp_path: Path) -> None:
+    target = tmp_path / "drawn"
+    parent = subprocess.Popen([sys.executable, "-c", CODE, str(ROOT), str(target)])
+    try:
+        deadline = time.monotonic() + 120
+        while not (target / "oat").is_dir() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert len(processes_of(target)) == 2
+    finally:
+        parent.kill()
+        parent.wait()
+    deadline = time.monotonic() + 60
+    while processes_of(target) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not processes_of(target)
+
+
+def processes_of(target: Path) -> list[str]:
+    found = []
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            command = Path("/proc", number, "cmdline").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(target) in command:
+            found.append(number)
+    return found
