@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from footprints.errors import run
+from footprints.errors import UserError, run
 from footprints.guard import path_for_children
 
 # With -c the current folder comes first in the search path, until our own takes its place.
@@ -34,7 +34,10 @@ def run_step(step: str, flags: Sequence[object]) -> int:
         flags: Of its command line.
 
     Returns:
-        Its exit status; 1 where a signal ended it.
+        Its exit status.
+
+    Raises:
+        UserError: If a signal ended it.
     """
     places = path_for_children()
     command = [sys.executable, "-c", _START, str(len(places) + 2), *places, step, *map(str, flags)]
@@ -50,7 +53,12 @@ def run_step(step: str, flags: Sequence[object]) -> int:
         raise
     finally:
         process.stdin.close()
-    return status if status >= 0 else 1
+    if status < 0:
+        raise UserError(
+            f"footprints.{step} was ended by signal {-status}, perhaps for want of memory; start "
+            "again with the same command to go on"
+        )
+    return status
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ from footprints.errors import UserError, run
 from footprints.flags import some_path, whole
 from footprints.results import Results, add_replace_flag, is_of_older_release
 from footprints.scales import scales_of
-from footprints.text import csv_of, printable_lines
+from footprints.text import csv_of, printable, printable_lines
 from footprints.views import mean_over_views
 
 if TYPE_CHECKING:
@@ -94,10 +94,10 @@ def _evaluate(
     raw, labels = predict_once(saved.model, loader, args.batch_size, saved.views)
     scores = score(raw, labels, saved.classes, saved.temperature, seed=args.seed)
     scores = {
-        "model": str(args.model),
+        "model": printable(args.model),
         "stage": saved.stage,
         "backbone": saved.backbone,
-        "data_dir": str(args.data_dir),
+        "data_dir": printable(args.data_dir),
         "split": args.split,
         "scales": list(saved.scales),
         "views": saved.views,

@@ -154,7 +154,7 @@ def _write_formats(
     print(f"compared on {len(expected)} {source}")
     print(f"{'file':36} {'MB':>6} {'same answer':>11} {'mean diff.':>10} {'largest':>8}")
     size_mb = args.model.stat().st_size / 1e6
-    print(f"{args.model.name:36} {size_mb:6.2f}")
+    print(f"{printable(args.model.name):36} {size_mb:6.2f}")
     if len(expected) > 1 and np.ptp(expected, axis=0).max() < 1e-3:
         print("note: the model says the same of every picture; this comparison shows little")
     failed = []
@@ -169,8 +169,8 @@ def _write_formats(
             trial.write_bytes(_convert(model, name, facts, classifier.image_size))
             result = parity(expected, Classifier(trial).predict(*pictures))
             line = (
-                f"{target.name:36} {trial.stat().st_size / 1e6:6.2f} {result.same_answer:11.1%} "
-                f"{result.mean:10.1e} {result.largest:8.1e}"
+                f"{printable(target.name):36} {trial.stat().st_size / 1e6:6.2f} "
+                f"{result.same_answer:11.1%} {result.mean:10.1e} {result.largest:8.1e}"
             )
             facts_path = target.with_name(f"{target.name}.json")
             if not kind.allows(result):
@@ -212,7 +212,7 @@ def _facts(
         "output": "softmax probabilities p in the order of the classes, not calibrated; "
         "calibrated: softmax(log(p) / temperature)"
         + (f", p being the mean over {' and '.join(means)}" if means else ""),
-        "source": source.name,
+        "source": printable(source.name),
         "source_sha256": sha256_of(source),
     }
 

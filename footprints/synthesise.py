@@ -20,7 +20,7 @@ from footprints.drawn_prints import SHAPES, Box, draw_photo
 from footprints.errors import UserError, run
 from footprints.files import output_folder, write_bytes, write_json, write_text
 from footprints.flags import some_path, whole
-from footprints.text import csv_of
+from footprints.text import csv_of, printable
 from footprints.typed import json_object
 
 ANIMALS = tuple(sorted(SHAPES))
@@ -225,7 +225,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the step; returns its exit status."""
     args = build_parser().parse_args(argv)
     made = make_corpus(args.output_dir, args.n_per_class, args.seed)
-    print(f"{'made' if made else 'already there'}: {args.output_dir}")
+    print(f"{'made' if made else 'already there'}: {printable(args.output_dir)}")
     print("  oat/cropped_imgs/   crops, train and val")
     print("  real/               whole photos of other classes; real_boxes.csv: their boxes")
     print("  detector/           photos with boxes in YOLO's format; data.yaml")

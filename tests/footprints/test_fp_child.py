@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from detector_helpers import ROOT
 
+from footprints import child
 from footprints.child import run_step
+from footprints.errors import UserError
 
 CODE = "import sys; sys.path.insert(0, sys.argv[1]); from footprints.child import run_step; "
 CODE += "print(run_step('synthesise', ['--output_dir', sys.argv[2], '--n_per_class', 5000]))"
@@ -23,6 +25,13 @@ def test_its_status_and_its_line_come_back(tmp_path: Path, capfd, monkeypatch) -
     assert run_step("audit", [tmp_path / "absent"]) == 1
     assert "error: " in capfd.readouterr().err
     assert run_step("audit", ["--threads", "0", "."]) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals")
+def test_a_killed_step_is_one_line(monkeypatch) -> None:
+    monkeypatch.setattr(child, "_START", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(UserError, match=r"footprints\.prepare was ended by signal 9"):
+        run_step("prepare", [])
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
