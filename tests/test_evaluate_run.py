@@ -413,3 +413,32 @@ def test_a_background_class_of_another_name_is_no_call(tmp_path, says):
     assert list(events["classes"]) == ["A", "B"]
     assert [events["whatever_class"][key] for key in ("events", "tp", "fp", "fn")] == [1, 1, 0, 0]
     assert [row[7] for row in table(tmp_path / "out" / "r.Table.1.selections.txt")[1:]] == ["A"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "written"),
+    [
+        pytest.param(
+            "", "multi_recording44_predict_output.log.annotation.result.txt", id="original"
+        ),
+        pytest.param(
+            "use_probability_priority=false\nmin_annotation_duration=0.1\nmerge_gap=0.15\n",
+            "multi_recording44_predict_output.log.annotation.result.txt",
+            id="fork",
+        ),
+        pytest.param("format=raven\n", "multi_recording44.Table.1.selections.txt", id="ours"),
+    ],
+)
+def test_config_files_of_the_original_give_its_names(extra, written, golden, tmp_path):
+    shutil.copy(golden / "prediction" / "multi_recording44_predict_output.log", tmp_path)
+    config = tmp_path / "config"
+    config.write_text(
+        f"prediction_dir={tmp_path}\noutput_dir={tmp_path / 'out'}\nthreshold=0.5\n"
+        f"noise_in_anno=false\n{extra}"
+    )
+    starter = ROOT / "EVALUATION" / "start_evaluation.py"
+    result = subprocess.run(
+        [sys.executable, str(starter), str(config)], capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    assert visible(tmp_path / "out") == [written]
