@@ -131,6 +131,8 @@ def test_results_in_several_forms_give_one_table(tmp_path):
     assert "a_predict_output.csv is used, not a_predict_output.parquet" in result.stderr
     write_log(tmp_path / "a_predict_output.log", [A])
     write_log(tmp_path / "a_predict_output", [A])
+    write_log(tmp_path / "a_predict_output.log.bak", [A])  # as --replace_edited keeps it
+    write_log(tmp_path / "a_predict_output.log.bak2", [A])
     write_parquet(tmp_path / "b_predict_output.parquet", ["noise", "target"], p)
     assert [path.name for path in find_results(tmp_path)] == [
         *("a_predict_output", "a_predict_output.log", "b_predict_output.parquet")

@@ -164,9 +164,10 @@ def test_a_record_that_is_a_link_or_a_pipe_is_refused(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "/etc/passwd", "a/b", "a\\b", "..", ".", "", "a\0b", 7, None, "x" * 2000, [1]]
+    "name", ["../x", "/etc/passwd", "a/b", "..", ".", "", "a\0b", 7, None, "x" * 2000, [1], "link"]
 )
 def test_names_that_lead_out_are_none(name, tmp_path):
+    (tmp_path / "link").symlink_to("/etc/passwd")
     with pytest.raises(LineError):
         file_name(name, tmp_path)
 
