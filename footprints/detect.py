@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import logging
 import os
+import pickle
 import shutil
 import sys
 import tempfile
@@ -270,13 +271,24 @@ def load_yolo(path: Path, log_level: int = logging.ERROR) -> Any:
     try:
         model = ultralytics.YOLO(str(link), task="detect")
     except Exception as error:
-        reason = " ".join(str(error).replace(str(link), "it").split())
-        if "outside the supported" in reason:
-            reason = "it asks for code that is not part of a YOLO network, and was not loaded"
-        raise UserError(f"{path}: not a usable detector: {reason[:200]}") from None
+        raise UserError(f"{path}: not a usable detector: {_why(error, link)}") from None
+    if not isinstance(model.model, ultralytics.nn.tasks.BaseModel):
+        raise UserError(f"{path}: not a usable detector: it is no YOLO network")
     if getattr(model, "task", None) != "detect":
         raise UserError(f"{path}: made for the task {model.task!r}; a detector is needed")
     return model
+
+
+def _why(error: Exception, link: Path) -> str:
+    """Say in few words why Ultralytics did not load a file."""
+    reason = " ".join(str(error).replace(str(link), "it").split())
+    if isinstance(error.__cause__, pickle.UnpicklingError):
+        return "it asks for code that is not part of a YOLO network, and was not loaded"
+    if "outside the supported" in reason:
+        return "it is no YOLO network"
+    if "truncated or corrupted" in reason:
+        return "it is empty, damaged or of another kind"
+    return f"it is damaged or of another kind ({type(error).__name__}: {reason[:80]})"
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -204,6 +204,8 @@ def _train_and_score(
     elif _is_finished(detector, record, settings):
         state.clear()
         print(f"finished already: {printable(detector)}; --no-resume trains it afresh")
+        if args.export == "onnx" and not detector.with_suffix(".onnx").is_file():
+            _export_onnx(detector, args, work)
         return
     epochs_run = _train(start, state, args, data_yaml, work)
     scores = _score(detector, args, data, data_yaml, work, epochs_run)
