@@ -29,9 +29,11 @@ from torch import Tensor
 from data.audio_io import ClipError, read_waveform
 from data.augment import Augmentation, augment
 from data.batch_augment import BatchAugmentation, mixup
+from data.labels import find_clip_paths
 from data.pipeline import PowerBand, SpectrogramPipeline
 from data.signal_config import Pcen, SignalConfig
 from synthesise_corpus import make_clip
+from utils.files import atomic_path
 
 SIGNAL = SignalConfig(n_fft=2048, hop_length=220, n_freq_bins=200, fmin=300, fmax=12000)
 STILL = Augmentation(gain_db=(0, 0), pitch=(1.0, 1.0), stretch=(1.0, 1.0))
@@ -67,9 +69,9 @@ def folder_sounds(folder: Path, clip: Path | None, seed: int) -> Sounds:
         ClipError: If one cannot be read.
         OSError: The same.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".wav")
+    paths = [folder / path for path in find_clip_paths(folder)]
     if not paths:
-        raise ValueError(f"{folder} holds no .wav files")
+        raise ValueError(f"{folder} holds no sound that can be read")
     rng = np.random.default_rng(seed)
     noises = [path for path in paths if path.name.lower().startswith("noise")]
     calls = [path for path in paths if path not in noises] or paths
@@ -136,7 +138,14 @@ def pictures(sounds: Sounds, seed: int) -> list[tuple[str, Tensor]]:
 
 
 def draw(found: list[tuple[str, Tensor]], path: Path) -> None:
-    """Write the pictures into one PNG, all but per-channel normalisation in the same colours."""
+    """Write the pictures into one PNG, all but per-channel normalisation in the same colours.
+
+    Raises:
+        ValueError: If there is a file of that name which is no PNG.
+        OSError: If it cannot be written.
+    """
+    if path.exists() and not (path.is_file() and _is_png(path)):
+        raise ValueError(f"{path} is there already and is no PNG picture; choose another name")
     n_rows = -(-len(found) // N_COLUMNS)
     figure = Figure(figsize=(12.5, 2.75 * n_rows), layout="constrained", dpi=80)
     FigureCanvasAgg(figure)
@@ -163,7 +172,14 @@ def draw(found: list[tuple[str, Tensor]], path: Path) -> None:
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     with Image.open(picture) as image:
-        image.convert("RGB").quantize(N_COLOURS).save(path, optimize=True)
+        small = image.convert("RGB").quantize(N_COLOURS)
+    with atomic_path(path) as temporary:
+        small.save(temporary, format="png", optimize=True)
+
+
+def _is_png(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(8) == b"\x89PNG\r\n\x1a\n"
 
 
 def build_parser() -> argparse.ArgumentParser:

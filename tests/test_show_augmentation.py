@@ -53,7 +53,9 @@ def test_picture_of_the_readme_is_there():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(("--data_dir", "empty"), "empty holds no .wav files", id="no-clips"),
+        pytest.param(
+            ("--data_dir", "empty"), "empty holds no sound that can be read", id="no-clips"
+        ),
         pytest.param(("--clip", "none.wav"), "none.wav", id="no-such-clip"),
     ],
 )
@@ -65,3 +67,13 @@ def test_what_cannot_be_drawn_is_said_in_one_line(tmp_path, arguments, message):
     (line,) = result.stderr.splitlines()
     assert message in line
     assert not (tmp_path / "picture.png").exists()
+
+
+def test_a_file_that_is_no_picture_is_not_replaced(tmp_path):
+    (tmp_path / "mine.png").write_text("my table")
+    result = run_script("--output", "mine.png", cwd=tmp_path)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "mine.png is there already and is no PNG picture" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.png"]
+    assert (tmp_path / "mine.png").read_text() == "my table"
