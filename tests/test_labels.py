@@ -101,10 +101,14 @@ def test_end_before_start_is_refused_where_both_are_numbers():
         assert parse_clip(name).tape == "2020_T", name
 
 
-def test_bytes_that_are_no_text_are_refused_by_name():
-    for path in ("A-x_1_2020_T_0_1\udcff.wav", "\udcff/A-x_1_2020_T_0_1.wav"):
-        with pytest.raises(ClipNameError, match=r"not UTF-8.*rename"):
+def test_bytes_that_are_no_text_are_refused_in_class_and_tape_alone():
+    for path, part in (
+        ("A\udcff-x_1_2020_T_0_1.wav", "CLASS"),
+        ("A-x_1_2020_\udcff_0_1.wav", "TAPE"),
+    ):
+        with pytest.raises(ClipNameError, match=rf"{part} .*not UTF-8.*rename"):
             parse_clip(path)
+    assert parse_clip("\udcff/A-\udcff_1_2020_T_0_1.wav").tape == "2020_T"
 
 
 def test_class_and_tape_are_the_same_in_both_unicode_forms_but_the_path_stays():
