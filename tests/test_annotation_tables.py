@@ -1,6 +1,8 @@
 """Raven tables and Audacity labels: what we write others can open, what others write we read."""
 
 import math
+import os
+from pathlib import Path
 
 import crowsetta
 import pytest
@@ -166,3 +168,104 @@ def test_tables_go_to_the_recording_with_the_longest_name(tmp_path):
         "a.1": ["a.1.Table.1.selections.txt"],
         "ab": ["ab.audacity.txt"],
     }
+
+
+# -- rows and tables that cannot be used ----------------------------------------------------------
+
+HEADER = "Begin Time (s)\tEnd Time (s)\tAnnotation\tScore\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "named"),
+    [
+        pytest.param("1\t2\tA\n12\t12\tboat\n", ["A"], "line 2: a point", id="audacity-point"),
+        pytest.param("1\t2\tA\n1\t2\t\n", ["A"], "line 2: has no name", id="audacity-no-name"),
+        pytest.param("1\t2\n1\t2\tA\n", ["A"], "line 1: has no name", id="audacity-two-columns"),
+        pytest.param("1\t2\tA\nremark\n", ["A"], "line 2: neither", id="audacity-remark"),
+        pytest.param("1\t2\tA\n-1\t2\tA\n", ["A"], "got -1 to 2 s", id="audacity-negative"),
+        pytest.param(HEADER + "1\t2\tA\t1\n1\tx\tA\t1\n", ["A"], "'x' is not", id="raven-number"),
+        pytest.param(HEADER + "1\tinf\tA\t1\n1\t2\tA\t1\n", ["A"], "line 2", id="raven-infinite"),
+        pytest.param(HEADER + "3\t2\tA\t1\n1\t2\tA\t1\n", ["A"], "got 3 to 2 s", id="raven-back"),
+        pytest.param(HEADER + "1\t2\n1\t2\tA\t1\n", ["A"], "line 2: too few", id="raven-short"),
+    ],
+)
+def test_a_bad_row_is_left_out_and_named(text, kept, named, tmp_path, caplog):
+    path = write(tmp_path / "a.txt", text)
+    assert [row.name for row in read_table(path)] == kept
+    (record,) = caplog.records
+    assert f"{path}: left out 1 of 2 rows: " in record.getMessage()
+    assert named in record.getMessage()
+
+
+def test_a_table_of_bad_rows_only_is_no_empty_table(tmp_path):
+    """It does not say that nothing is there."""
+    path = write(tmp_path / "a.txt", "1\t1\tA\n2\t2\tA\n3\t3\tA\n4\t4\tA\n")
+    with pytest.raises(TableError, match=r"none of its 4 rows .* a point .*\.\.\.") as error:
+        read_table(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "named", "recording"),
+    [
+        ("Begin File", "rec1.wav", "/data/rec1.wav"),
+        ("Begin File", "REC1.WAV", "rec1.flac"),
+        ("Begin Path", "D:\\survey 7\\rec1.wav", "/data/rec1.wav"),
+        ("Begin Path", "/x/re\u0301c.wav", "r\u00e9c.wav"),
+        ("Begin File", "a.b.wav", "/data/a.b.wav"),
+        ("Begin File", "", "/data/rec1.wav"),
+    ],
+)
+def test_a_table_that_says_it_is_of_the_recording(column, named, recording, tmp_path):
+    text = f"Begin Time (s)\tEnd Time (s)\tLabel\t{column}\n1\t2\tA\t{named}\n"
+    path = write(tmp_path / "a.txt", text)
+    assert len(read_table(path, recording=recording)) == 1
+
+
+@pytest.mark.parametrize("column", ["Begin File", "Begin Path"])
+def test_a_table_that_says_it_is_of_another_recording(column, tmp_path):
+    text = f"Begin Time (s)\tEnd Time (s)\tLabel\t{column}\n1\t2\tA\t/data/rec2.wav\n"
+    path = write(tmp_path / "a.txt", text)
+    with pytest.raises(TableError, match=r"is of /data/rec2\.wav, not of /data/rec1\.wav"):
+        read_table(path, recording="/data/rec1.wav")
+    assert len(read_table(path)) == 1
+
+
+def test_no_name_ends_a_cell_or_a_line(tmp_path):
+    rows = [Annotation(0.1, 1.25, "a\tb\nc\r\x85", 0.5), Annotation(2.0, 3.0, "d", math.nan)]
+    for lines in (
+        raven_lines(rows, 0, 1),
+        raven_lines(rows, 0, 1, legacy=True),
+        audacity_lines(rows),
+    ):
+        path = write(tmp_path / "a.txt", "".join(lines))
+        assert [row.name for row in read_table(path)] == ["a\\tb\\nc\\r\\x85", "d"]
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_no_score_that_is_no_number_is_written(score):
+    (_, line) = raven_lines([Annotation(0, 1, "A", score)], 0, 1)
+    assert line.endswith("\tA\t\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_is_no_table(tmp_path):
+    os.mkfifo(tmp_path / "a.txt")
+    with pytest.raises(TableError, match="not a regular file"):
+        read_table(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "left_out"),
+    [
+        ("00_ref.rec1.Table.1.selections.txt", 8, 0),
+        ("24_one_point.rec1.txt", 8, 1),
+        ("24_one_point.rec2.txt", 11, 0),
+    ],
+)
+def test_cases_from_the_field(name, n, left_out, caplog):
+    path = Path(__file__).parents[2] / "shared" / "cases" / "tables" / name
+    if not path.is_file():
+        pytest.skip("the shared cases are not here")
+    assert len(read_table(path)) == n
+    assert len(caplog.records) == left_out

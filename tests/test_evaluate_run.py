@@ -444,3 +444,43 @@ def test_config_files_of_the_original_give_its_names(extra, written, golden, tmp
     )
     assert result.returncode == 0, result.stderr
     assert visible(tmp_path / "out") == [written]
+
+
+@pytest.mark.parametrize(
+    ("rows", "status", "message", "events"),
+    [
+        pytest.param(["50\t50.4\tA"], 0, "W.*1 of 3 rows lie past the end", 2, id="one-slip"),
+        pytest.param(
+            [f"{t}\t{t + 0.4}\tA" for t in (20, 21, 22)],
+            *(3, "E.*3 of 5 rows lie past the end .* opened as one", None),
+            id="sequence",
+        ),
+    ],
+)
+def test_rows_past_the_end_are_no_missed_calls(tmp_path, rows, status, message, events):
+    for name in ("r", "other"):
+        write_log(tmp_path / f"{name}_predict_output.log", [A, *[NOISE] * 6, A], file=f"{name}.wav")
+        (tmp_path / f"{name}.txt").write_text("0\t0.4\tA\n0.8\t1\tA\n")
+    (tmp_path / "r.txt").write_text("\n".join(["0\t0.4\tA", "0.8\t1\tA", *rows]) + "\n")
+    result = evaluate(tmp_path, "--truth_dir", tmp_path, status=status)
+    assert re.search(message, result.stderr)
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert scores["all_recordings"]["events"]["classes"]["A"]["fn"] == 0
+    assert scores["recordings"]["other"]["events"]["classes"]["A"]["events"] == 2
+    found = scores["recordings"].get("r")
+    assert (found and found["events"]["classes"]["A"]["events"]) == events
+
+
+def test_swapped_tables_are_told(tmp_path):
+    """Recordings of one length, so that every row lies in its recording."""
+    calls = {"one": {0, 4, 8, 12, 16}, "two": {2, 6, 10, 14, 18}}
+    for name, at in calls.items():
+        rows = [A if i // 10 in at and i % 10 == 0 else NOISE for i in range(200)]
+        write_log(tmp_path / f"{name}_predict_output.log", rows, file=f"{name}.wav")
+    for name, other in (("one", "two"), ("two", "one")):
+        lines = [f"{t}\t{t + 0.4}\tA\n" for t in sorted(calls[other])]
+        (tmp_path / f"{name}.txt").write_text("".join(lines))
+    result = evaluate(tmp_path, "--truth_dir", tmp_path)
+    told = [line for line in messages(result, "W") if "are two tables swapped?" in line]
+    assert len(told) == 2
+    assert "one.txt: 5 of its 5 rows are found in two, and 0 in one" in told[0]
