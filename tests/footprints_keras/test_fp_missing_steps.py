@@ -40,7 +40,7 @@ def run_train(folder: Path, *flags: object, **variables: str) -> subprocess.Comp
         capture_output=True,
         text=True,
         env=environment(**variables),
-        timeout=300,
+        timeout=560,
     )
 
 
