@@ -1,0 +1,136 @@
+"""The study of a search on disk: killed, planted, linked; without a training."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState, create_trial
+
+from tune import _is_valid, _preset_text
+from utils.config import TrainConfig
+from utils.search_space import suggest
+from utils.tune_study import TuneStudy
+
+BASE = TrainConfig(data_dir="d", folds=2)
+
+
+def always(_trial) -> bool:
+    return True
+
+
+def draw(study: TuneStudy, n_trials: int):
+    trial = study.next_trial(n_trials)
+    if trial is not None:
+        suggest(trial, BASE)
+        trial.set_user_attr("settings", {})
+    return trial
+
+
+def search(folder, interrupted: int | None = None, *, half: bool = False) -> list[dict]:
+    """Draw eight trials, one of which is lost with its process; return what was tried."""
+    folder.mkdir()
+    for n_trials in (8,) if interrupted is None else (interrupted, 8):
+        with TuneStudy(folder, {"a": 1}, 3) as study:
+            while (trial := draw(study, n_trials)) is not None:
+                study.tell(trial, 0.5 + 0.01 * (trial.params["batch_size"] % 7))
+            if n_trials < 8:  # the process ends in the middle of the next one
+                lost = study.next_trial(8)
+                if half:
+                    lost.suggest_float("lr", BASE.lr / 5, BASE.lr * 5, log=True)
+                else:
+                    suggest(lost, BASE)
+                    lost.set_user_attr("settings", {})
+    done = [t for t in study.study.trials if t.state == TrialState.COMPLETE]
+    return [trial.params for trial in done]
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["all-drawn", "half-drawn"])
+@pytest.mark.parametrize("lost", [1, 6])
+def test_a_search_that_was_killed_tries_what_an_unbroken_one_tries(tmp_path, lost, half):
+    assert search(tmp_path / "killed", lost, half=half) == search(tmp_path / "unbroken")
+
+
+def test_what_killed_searches_left_is_removed(tmp_path):
+    (tmp_path / "running" / "7" / "models").mkdir(parents=True)
+    left = tmp_path / ".trials.csv.9999999.0123abcd.tmp"
+    left.write_text("")
+    with TuneStudy(tmp_path, {}, 0):
+        pass
+    assert list((tmp_path / "running").iterdir()) == []
+    assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["running", "workers", "cache", "study.journal", "trials.csv", "best_preset"]
+)
+def test_links_are_refused(tmp_path, name):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "0").mkdir(parents=True)
+    folder = tmp_path / "search"
+    folder.mkdir()
+    (folder / name).symlink_to(elsewhere)
+    with pytest.raises(OSError, match=f"{name} is a symbolic link"):
+        TuneStudy(folder, {}, 0)
+    assert (elsewhere / "0").is_dir()
+
+
+def test_a_planted_trial_writes_nothing_of_its_own(tmp_path):
+    planted = "x\nnoise_dir=/etc"
+    with TuneStudy(tmp_path, {}, 0) as study:
+        honest = draw(study, 9)
+        study.tell(honest, 0.5)
+        study.study.add_trial(
+            create_trial(
+                params={**honest.params, "lr": 5.0},
+                distributions={
+                    **honest.distributions,
+                    "lr": FloatDistribution(1.0, 10.0),
+                },
+                value=0.9,
+                user_attrs={"settings": {"lr": planted}},
+            )
+        )
+        study.study.add_trial(
+            create_trial(
+                params=dict(honest.params),
+                distributions=dict(honest.distributions),
+                value=0.8,
+                user_attrs={"settings": {"backbone": planted, "lr": planted}},
+            )
+        )
+        study.study.add_trial(
+            create_trial(
+                params=dict(honest.params), distributions=dict(honest.distributions), value=1e9
+            )
+        )
+        best = study.best(lambda trial: _is_valid(trial, BASE))
+        assert best.value == 0.8
+        study.write(lambda trial: _preset_text(trial, BASE), lambda trial: _is_valid(trial, BASE))
+    text = (tmp_path / "best_preset").read_text(encoding="utf-8")
+    assert "etc" not in text
+    assert f"lr={honest.params['lr']}" in text
+
+
+def test_a_planted_worker_is_no_path(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+    folder = tmp_path / "search"
+    folder.mkdir()
+    with TuneStudy(folder, {}, 0) as study:
+        trial = study.next_trial(3)
+        trial.set_user_attr("worker", "../../victim")
+        with TuneStudy(folder, {}, 0) as second:
+            assert second.study.trials[0].state == TrialState.FAIL
+    assert victim.read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    "line", ["no json", json.dumps({"op_code": 99}), json.dumps({"op_code": 4}), "[1, 2]"]
+)
+def test_a_journal_of_something_else_is_said_in_one_line(tmp_path, line):
+    (tmp_path / "study.journal").write_text(line + "\n")
+    with pytest.raises(ValueError, match=r"study\.journal is not of a search") as caught:
+        TuneStudy(tmp_path, {}, 0)
+    assert "\n" not in str(caught.value)
