@@ -328,6 +328,13 @@ def test_cut_and_joined_flac_is_refused():
         read(content + content)
 
 
+def test_cut_nist_is_refused():
+    content = encoded(format="NIST", subtype="PCM_16")
+    assert seconds_of(content) == (SECONDS, "")
+    with pytest.raises(SoundError, match=r"the header says 6\.0 s, only 2\.\d s are there"):
+        read(content[: len(content) // 2 - 2000])
+
+
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
 def test_cut_ogg_is_warned_about_and_joined_ogg_refused(subtype):
     content = encoded(format="OGG", subtype=subtype)
