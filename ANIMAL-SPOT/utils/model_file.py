@@ -25,6 +25,7 @@ from models.classifier import Classifier
 from models.factory import backbone_of, build_encoder, build_model
 from utils.calibration import Calibration
 from utils.checkpoints import UnreadableFileError, load_tensors, save_tensors, torch_file
+from utils.errors import is_memory_error
 from utils.names import composed, with_composed_names
 from utils.noise_class import noise_name
 from utils.torchscript_reader import ArchiveError, read_torchscript
@@ -198,7 +199,9 @@ def model_of(content: Any, path: Path | str) -> ModelFile:
         noise_class = content.get("noise_class", NOT_SAID)
         if noise_class not in (NOT_SAID, None, *classes):
             raise ValueError(f"its noise class {noise_class!r} is none of its classes")
-    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # PyTorch makes many kinds of what does not fit
+        if is_memory_error(error):
+            raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UnreadableFileError(f"the parts of {path} do not fit together: {reason}") from error
     return ModelFile(

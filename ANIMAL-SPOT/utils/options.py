@@ -10,7 +10,9 @@ import math
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import field, fields
-from typing import Any
+from typing import Any, NoReturn
+
+from utils.text import printable
 
 
 def option(
@@ -59,6 +61,10 @@ class Parser(argparse.ArgumentParser):
             if "\0" in text:
                 self.error(f"{before or 'an argument'}: its value holds a NUL character")
         return super().parse_known_args(given, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with status 2 and a line that shows names and does not obey them."""
+        super().error(printable(message))
 
     def _get_option_tuples(self, option_string: str) -> list[Any]:
         matches = super()._get_option_tuples(option_string)

@@ -8,6 +8,7 @@ over which the other lines win; ``false`` then sets a setting back to what it is
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 from pathlib import Path
 from typing import Any, NoReturn
@@ -30,8 +31,9 @@ def preset_path(name: str) -> Path:
     shipped = sorted(p.name for p in FOLDER.iterdir()) if FOLDER.is_dir() else []
     if name in shipped:
         return FOLDER / name
-    if Path(name).is_file():
-        return Path(name)
+    with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+        if Path(name).is_file():
+            return Path(name)
     raise PresetError(
         f"there is no preset and no file {name}; the presets are {', '.join(shipped)}"
         + _nearest(name, shipped)
