@@ -364,10 +364,7 @@ def _train(
         options["resume"] = str(last)
     if stopped is None or not stopped.is_done:
         _run_epochs(model, state, args, options)
-        best = _without_paths(run_folder / "weights" / "best.pt")
-    else:
-        best = state.best.read_bytes()
-    write_bytes(args.output_dir / "detector.pt", best)
+    write_bytes(args.output_dir / "detector.pt", state.best.read_bytes())
     write_bytes(args.output_dir / "training.csv", (run_folder / "results.csv").read_bytes())
     return _count_rows(run_folder / "results.csv")
 

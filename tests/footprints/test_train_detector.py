@@ -563,6 +563,37 @@ def test_a_training_that_was_killed_goes_on(tmp_path) -> None:
     assert listing_of(tmp_path / "data") == before
 
 
+def test_a_training_that_was_stopped_before_its_scores_is_only_scored(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    data = write_detector_data(tmp_path / "data", {"train": 2, "val": 2})
+    out = tmp_path / "out"
+    given = ["--data", str(data), "--imgsz", "32", "--batch", "2", "--epochs", "1"]
+    given += ["--threads", "1", "--output_dir", str(out)]
+
+    def stop(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    scores = {"part": "val", "photos": 2, "boxes": 2, "mAP50": 0.5, "mAP50-95": 0.2}
+    scores |= {"precision": 1.0, "recall": 1.0}
+    monkeypatch.setattr(train_detector, "_score", stop)
+    with pytest.raises(KeyboardInterrupt):
+        main(given)
+    assert json.loads((out / "resume_detector" / "state.json").read_text())["is_done"] is True
+    detector = (out / "detector.pt").read_bytes()
+    monkeypatch.setattr(train_detector, "_run_epochs", stop)
+    monkeypatch.setattr(train_detector, "_score", lambda *args: scores)
+    assert main(given) == 0
+    assert "going on after epoch 1 of 1" in capsys.readouterr().out
+    assert (out / "detector.pt").read_bytes() == detector
+    assert sorted(path.name for path in out.iterdir()) == [
+        "detector.pt",
+        "left_out.csv",
+        "scores.json",
+        "training.csv",
+    ]
+
+
 def test_a_planted_checkpoint_runs_nothing(tmp_path) -> None:
     """Neither that of the last epoch nor the best one, which Ultralytics loads without care."""
     load_ultralytics()
