@@ -5,12 +5,14 @@ from __future__ import annotations
 import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
 import argparse
 import dataclasses
+import functools
 import hashlib
 import logging
 import math
 import shutil
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("TUNE")
 
+MOST_TRIALS = 1_000_000
 # Settings of a run, not of a recipe: a preset does not hold them.
 NOT_OF_A_RECIPE = frozenset({"seed", "folds", "cuda", "num_classes", "start_scratch"})
 
@@ -60,8 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the program; return its exit status."""
     parser = build_parser()
     args, further = parser.parse_known_args(argv)
-    if args.trials < 1:
-        parser.error(f"--trials must be at least 1, got {args.trials}")
+    if not 1 <= args.trials <= MOST_TRIALS:
+        parser.error(f"--trials must be at least 1 and at most {MOST_TRIALS}, got {args.trials}")
     if args.timeout is not None and not 0 < args.timeout < math.inf:
         parser.error(f"--timeout must be above 0 seconds, got {args.timeout}")
     from utils.config import parse_config
@@ -130,6 +133,8 @@ def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float 
     settings = {k: v for k, v in as_dict(config).items() if k not in FREE_TO_CHANGE}
     settings["clips"] = hashlib.blake2b(digests.encode(), digest_size=16).hexdigest()
     started = time.monotonic()
+    preset_of = functools.partial(_preset_text, base=config)
+    is_valid = functools.partial(_is_valid, base=config)
     with TuneStudy(output_dir, settings, config.seed) as study:
         log.info("%d clips, %d folds, up to %d trials", len(pool.clips), config.folds, n_trials)
         while timeout is None or time.monotonic() - started < timeout:
@@ -137,9 +142,9 @@ def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float 
             if trial is None:
                 break
             _try(trial, study, config, pool)
-            study.write(lambda best: _preset_text(best, config))
-        study.write(lambda best: _preset_text(best, config))
-        best = study.best()
+            study.write(preset_of, is_valid)
+        study.write(preset_of, is_valid)
+        best = study.best(is_valid)
     if best is None:
         log.error("no trial is complete; see %s", output_dir / "trials.csv")
         return 1
@@ -176,6 +181,7 @@ def _try(trial: optuna.Trial, study: TuneStudy, base: TrainConfig, pool: ClipPoo
     from utils.bootstrap import accuracies
     from utils.config import as_dict
     from utils.errors import RunError, is_memory_error, one_line
+    from utils.files import refuse_links
     from utils.interrupt import Interrupted
     from utils.search_space import suggest
 
@@ -189,6 +195,7 @@ def _try(trial: optuna.Trial, study: TuneStudy, base: TrainConfig, pool: ClipPoo
         if len(done) < base.folds and trial.should_prune():
             raise TrialPruned
 
+    refuse_links(folder, study.folder)
     try:
         config = dataclasses.replace(base, **suggest(trial, base))
         trial.set_user_attr("settings", as_dict(config))
@@ -249,16 +256,43 @@ def _in_words(params: dict[str, Any]) -> str:
     )
 
 
+def _settings_of(trial: optuna.trial.FrozenTrial, base: TrainConfig) -> TrainConfig:
+    """Return the settings of a trial, by what was drawn for it and nothing else.
+
+    Raises:
+        ValueError: If that is not within the search space.
+    """
+    from optuna.trial import FixedTrial
+
+    from utils.search_space import suggest
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Optuna only warns of a value out of its range
+        try:
+            return dataclasses.replace(base, **suggest(FixedTrial(dict(trial.params)), base))
+        except (TypeError, ValueError, LookupError, Warning) as error:
+            raise ValueError(f"trial {trial.number} is not of this search: {error}") from error
+
+
+def _is_valid(trial: optuna.trial.FrozenTrial, base: TrainConfig) -> bool:
+    try:
+        _settings_of(trial, base)
+    except ValueError as error:
+        log.warning("%s; it does not count", error)
+        return False
+    return True
+
+
 def _preset_text(best: optuna.trial.FrozenTrial, base: TrainConfig) -> str:
     """Write the settings of the best trial as a preset."""
-    from utils.config import FREE_TO_CHANGE, TrainConfig, build_parser
+    from utils.config import FREE_TO_CHANGE, TrainConfig, as_dict, build_parser
     from utils.presets import preset_text
 
     left_out = FREE_TO_CHANGE | NOT_OF_A_RECIPE | {"noise_dir", "pretrained_weights"}
     values = {
-        name: value
-        for name, value in best.user_attrs["settings"].items()
-        if name not in left_out and value != _plain(getattr(TrainConfig, name))
+        name: _plain(value)
+        for name, value in as_dict(_settings_of(best, base)).items()
+        if name not in left_out and _plain(value) != _plain(getattr(TrainConfig, name))
     }
     title = (
         f"Found by tune.py: trial {best.number}, mean of classes {best.value:.3f} in "

@@ -48,23 +48,22 @@ def class_name_of(path: str) -> str:
     """Return the class named by a clip path.
 
     Raises:
-        ClipNameError: If the base name has no ``-`` or nothing before it, or the path holds bytes
-            that are not text.
+        ClipNameError: If the base name has no ``-`` or nothing before it, or bytes there that are
+            not text.
     """
-    _require_text(path)
     name, dash, _ = PurePosixPath(path).name.partition("-")
     if not dash or not name.strip():
         raise ClipNameError(f"no class before a '-' in the name; expected {NAME_RULE}")
+    _require_text(name, "CLASS")
     return composed(name)
 
 
-def _require_text(path: str) -> None:
+def _require_text(part: str, what: str) -> None:
     try:
-        path.encode()
+        part.encode()
     except UnicodeEncodeError:
         raise ClipNameError(
-            "the name, or that of its folder, holds bytes that are no letters (not UTF-8); "
-            "rename it"
+            f"{what} holds bytes that are no letters (not UTF-8); rename the clip"
         ) from None
 
 
@@ -74,10 +73,9 @@ def tape_of(path: str) -> str:
     Fields are counted from the end of the whole path, so further ``_`` before them do no harm.
 
     Raises:
-        ClipNameError: If fields are missing, the year is not a number in 1950 to 2199, or the path
+        ClipNameError: If fields are missing, the year is not a number in 1950 to 2199, or the tape
             holds bytes that are not text.
     """
-    _require_text(path)
     fields = re.sub("_{2,}", "_", path).split("_")
     if len(fields) < 4:
         raise ClipNameError(f"too few '_' fields in the name; expected {NAME_RULE}")
@@ -89,6 +87,7 @@ def tape_of(path: str) -> str:
         except ValueError:
             raise ClipNameError(f"the year field is {year_text!r}; expected {NAME_RULE}") from None
         raise ClipNameError(f"year {year} is outside {FIRST_YEAR} to {LAST_YEAR}")
+    _require_text(tape, "TAPE")
     return f"{year_text}_{composed(tape.strip().upper())}"
 
 

@@ -115,6 +115,14 @@ class SoundFile:
             self._use_region(region)
         elif counted is not None:
             self._use_count(counted)
+        elif self._file.format == "NIST":
+            self._bytes.seek(0)
+            promised = re.search(rb"sample_count -i (\d+)", self._bytes.read(1024))
+            if promised and int(promised[1]) > self.n_frames:
+                raise SoundError(
+                    f"truncated: the header says {self._seconds(int(promised[1]))}, only "
+                    f"{self._seconds(self.n_frames)} are there"
+                )
         if self.n_frames == 0:
             raise SoundError("empty: no samples")
         if not 0 < self.n_frames < _MOST_FRAMES:
@@ -298,7 +306,7 @@ def scale_note(peak: float) -> str:
     """Say what is strange about the peak of a file of floating-point samples; or nothing."""
     low, high = FLOAT_PEAKS
     if peak > high:
-        return f"floating-point samples of up to {peak:.4g} (full scale is 1): in counts?"
+        return f"floating-point samples of up to {peak:.0f} (full scale is 1): in counts?"
     if 0 < peak < low:
         return f"floating-point samples of {peak:.2g} at most (full scale is 1): in pascals?"
     return ""

@@ -10,7 +10,7 @@ READ = frozenset(
     f".{name}"
     for name in (
         *("aif", "aifc", "aiff", "au", "bwf", "caf", "flac", "mp2", "mp3", "nist", "oga", "ogg"),
-        *("opus", "rf64", "snd", "sph", "voc", "w64", "wav", "wave"),
+        *("opus", "rf64", "snd", "sph", "w64", "wav", "wave"),
     )
 )
 NOT_READ = frozenset(

@@ -19,6 +19,7 @@ from utils.text import printable
 _LARGEST = 2**63
 _LONGEST_NAME = 1024
 _DIGEST = re.compile(r"[0-9a-f]{32}")
+_SEPARATOR = re.compile(r"[/\\\0:]" if os.name == "nt" else r"[/\0]")
 _BACKUP = re.compile(r"\.bak\d*\Z")
 _REPLACE = "--replace_edited replaces it and keeps a copy"
 
@@ -306,12 +307,13 @@ def file_name(value: object, folder: Path) -> str:
     """
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_NAME:
         raise LineError("the name of a file is none")
-    if value in (".", "..") or re.search(r"[/\\\0]", value):
+    if value in (".", "..") or _SEPARATOR.search(value):
         raise LineError(f"{printable(value)} is no name of a file in the folder")
-    try:
-        path_inside(folder, value)
-    except ValueError as error:
-        raise LineError(str(error)) from error
+    if os.path.islink(folder / value):  # nothing else leads a name without folders out of it
+        try:
+            path_inside(folder, value)
+        except ValueError as error:
+            raise LineError(str(error)) from error
     return value
 
 

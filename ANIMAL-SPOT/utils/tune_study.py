@@ -9,7 +9,9 @@ import json
 import logging
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,11 @@ import optuna
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from utils.files import write_text_atomic
+from utils.files import locked, path_inside, refuse_links, remove_leftovers, write_text_atomic
+from utils.recipe import changes
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
+_WAIT_S = 0.05  # between two looks at a lock
+_OWN_FILES = ("running", "workers", "cache", "study.journal", "trials.csv", "best_preset")
 N_STARTUP_TRIALS = 5  # drawn at random, and never pruned, before the sampler learns from them
 
 log = logging.getLogger(__name__)
@@ -35,17 +35,18 @@ class _FileLock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: Any = None
+        self._lock = contextlib.ExitStack()
 
     def acquire(self) -> bool:
-        self._file = open(self._path, "ab")  # noqa: SIM115 - closed by release
-        if fcntl is not None:
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-        return True
+        while True:
+            try:
+                self._lock.enter_context(locked(self._path))
+                return True
+            except BlockingIOError:
+                time.sleep(_WAIT_S)
 
     def release(self) -> None:
-        self._file.close()
-        self._file = None
+        self._lock.close()
 
 
 class _JournalLock(_FileLock):
@@ -90,32 +91,25 @@ class TuneStudy:
         self.seed = seed
         self._worker = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._alive = contextlib.ExitStack()
+        for name in _OWN_FILES:
+            refuse_links(folder / name, folder)
         (folder / "workers").mkdir(exist_ok=True)
         journal = folder / "study.journal"
         journal.touch()
         with self._alone():
-            storage = optuna.storages.JournalStorage(
-                JournalFileBackend(str(journal), lock_obj=_JournalLock(journal))
-            )
-            self.study = optuna.create_study(
-                storage=storage,
-                study_name="tune",
-                direction="maximize",
-                load_if_exists=True,
-                pruner=optuna.pruners.MedianPruner(n_startup_trials=N_STARTUP_TRIALS),
-            )
+            self.study = _open_study(journal)
             settings = json.loads(json.dumps(settings))
             before = self.study.user_attrs.get("settings", settings)
-            if before != settings:
-                changed = sorted(k for k in settings if before.get(k) != settings[k])
+            changed = changes(before if isinstance(before, dict) else {}, settings)
+            if changed:
                 raise ValueError(
-                    f"the search in {folder} was begun with other {', '.join(changed)}; use "
-                    "another --output_dir"
+                    f"the search in {folder} was begun with other {', '.join(changed)} "
+                    f"({'; '.join(changed.values())}); use another --output_dir"
                 )
             self.study.set_user_attr("settings", settings)
 
     def __enter__(self) -> TuneStudy:
-        self._alive.enter_context(_held(self._worker_file(self._worker)))
+        self._alive.enter_context(locked(self._worker_file(self._worker)))
         with self._alone():
             for trial in self._trials(TrialState.RUNNING):
                 if not self._is_alive(trial.user_attrs.get("worker")):
@@ -123,6 +117,7 @@ class TuneStudy:
                         "trial %d was interrupted: its settings will be tried again", trial.number
                     )
                     self.repeat(trial.number)
+            self._remove_leftovers()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -132,14 +127,17 @@ class TuneStudy:
     def next_trial(self, n_trials: int) -> optuna.Trial | None:
         """Begin a trial; None if so many were begun, those that are repeated not counted.
 
-        The sampler is seeded anew for each trial, so that no two processes draw the same.
+        The sampler is seeded anew for each trial, so that no two processes draw the same. The seed
+        follows from how many trials were begun before, those that were given up not counted, so
+        that a search of one process that was ended in any way draws what it would have drawn.
         """
         with self._alone():
             begun = [t for t in self._trials() if t.state != TrialState.WAITING]
-            repeated = {t.user_attrs.get("repeats") for t in self._trials()}
-            if sum(t.number not in repeated for t in begun) >= n_trials:
+            repeated = {n for t in self._trials() if type(n := t.user_attrs.get("repeats")) is int}
+            n_begun = sum(t.number not in repeated for t in begun)
+            if n_begun >= n_trials:
                 return None
-            rng = np.random.default_rng([self.seed, len(begun)])
+            rng = np.random.default_rng([self.seed, n_begun])
             self.study.sampler = optuna.samplers.TPESampler(
                 seed=int(rng.integers(2**32)), n_startup_trials=N_STARTUP_TRIALS
             )
@@ -156,21 +154,29 @@ class TuneStudy:
     def repeat(self, number: int) -> None:
         """Give up a trial that is under way, and put its settings in front of the next ones."""
         trial = self.study.trials[number]
-        self.study.enqueue_trial(trial.params, user_attrs={"repeats": number})
+        # Settings of which only some were drawn are drawn again, with the same seed.
+        params = trial.params if "settings" in trial.user_attrs else {}
+        self.study.enqueue_trial(params, user_attrs={"repeats": number})
         self.study.tell(number, state=TrialState.FAIL)
 
-    def best(self) -> FrozenTrial | None:
-        """Return the best complete trial."""
-        return max(self._trials(TrialState.COMPLETE), key=lambda t: t.value, default=None)
+    def best(self, is_valid: Callable[[FrozenTrial], bool]) -> FrozenTrial | None:
+        """Return the best complete trial among those that this program can have tried."""
+        complete = [
+            t for t in self._trials(TrialState.COMPLETE) if 0 <= t.value <= 1 and is_valid(t)
+        ]
+        return max(complete, key=lambda t: t.value, default=None)
 
-    def write(self, preset_of: Any) -> None:
+    def write(
+        self, preset_of: Callable[[FrozenTrial], str], is_valid: Callable[[FrozenTrial], bool]
+    ) -> None:
         """Write ``trials.csv`` and ``best_preset``.
 
         Args:
             preset_of: Called with the best trial, returns the text of its preset.
+            is_valid: Tells whether a trial is within the search space.
         """
         with self._alone():
-            best = self.best()
+            best = self.best(is_valid)
             write_text_atomic(self.folder / "trials.csv", trial_table(self._trials()))
             if best is not None:
                 write_text_atomic(self.folder / "best_preset", preset_of(best))
@@ -188,14 +194,26 @@ class TuneStudy:
         finally:
             lock.release()
 
-    def _worker_file(self, worker: str) -> Path:
-        return self.folder / "workers" / worker
+    def _remove_leftovers(self) -> None:
+        """Remove what killed processes left."""
+        remove_leftovers(self.folder)
+        running = {str(trial.number) for trial in self._trials(TrialState.RUNNING)}
+        folder = self.folder / "running"
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.name.isdigit() and path.name not in running:
+                shutil.rmtree(path, ignore_errors=True)
 
-    def _is_alive(self, worker: str | None) -> bool:
-        if worker is None or not self._worker_file(worker).exists():
+    def _worker_file(self, worker: str) -> Path:
+        return path_inside(self.folder / "workers", worker)
+
+    def _is_alive(self, worker: Any) -> bool:
+        try:
+            if not self._worker_file(worker).exists():
+                return False
+        except ValueError:  # nothing that this program wrote
             return False
         try:
-            with _held(self._worker_file(worker)):
+            with locked(self._worker_file(worker)):
                 pass
         except BlockingIOError:
             return True
@@ -203,17 +221,29 @@ class TuneStudy:
         return False
 
 
-@contextlib.contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """Hold a file as long as the block runs, or as the process lives.
+def _open_study(journal: Path) -> optuna.Study:
+    """Open the study of a journal, or begin one.
 
     Raises:
-        BlockingIOError: If another process holds it.
+        ValueError: If the journal cannot be read.
     """
-    with open(path, "ab") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+    try:
+        storage = optuna.storages.JournalStorage(
+            JournalFileBackend(str(journal), lock_obj=_JournalLock(journal))
+        )
+        return optuna.create_study(
+            storage=storage,
+            study_name="tune",
+            direction="maximize",
+            load_if_exists=True,
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=N_STARTUP_TRIALS),
+        )
+    except OSError:
+        raise
+    except Exception as error:  # what a journal holds can make Optuna raise anything
+        raise ValueError(
+            f"{journal} is not of a search ({type(error).__name__}); use another --output_dir"
+        ) from error
 
 
 def trial_table(trials: list[FrozenTrial]) -> str:
