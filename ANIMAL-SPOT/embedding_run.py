@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from data.audiodataset import Sample
 from data.corpus import Corpus
 from data.embedding_dataset import ClipEmbedder
 from data.embedding_pipeline import EmbeddingPipeline
@@ -49,6 +50,8 @@ def train_on_embeddings(
         for phase, samples in corpus.samples.items()
         if samples
     }
+    for phase, embedded in clips.items():
+        _require_finite(corpus.samples[phase], embedded.embeddings)
     train = _with_views(config, corpus, embedder, clips["train"])
     embedded_s = time.perf_counter() - started
     log.info("embedded %d clips in %.1f s", sum(map(len, corpus.samples.values())), embedded_s)
@@ -105,6 +108,21 @@ def train_on_embeddings(
         finish_training(config, corpus, trained, results, scored, summary, folders["model"])
     finally:
         summary.close()
+
+
+def _require_finite(samples: list[Sample], embeddings: torch.Tensor) -> None:
+    """Make sure that all embeddings are numbers.
+
+    Raises:
+        ValueError: Naming the clip, if those of one are not.
+    """
+    bad = (~embeddings.isfinite().all(1)).nonzero().flatten().tolist()
+    if bad:
+        others = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise ValueError(
+            f"the embedding of {samples[bad[0]].name}{others} is not a number: leave the clip out "
+            "or repair it"
+        )
 
 
 def _labels(samples: list) -> torch.Tensor:

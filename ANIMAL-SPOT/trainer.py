@@ -30,6 +30,7 @@ from utils.seeding import generator_state, restore_generators
 from utils.summary import Summary
 from utils.weight_average import WeightAverage
 
+LARGEST_FEATURE = 1e6  # of a network input, which is 0 to 1 or a few units wide
 # What a checkpoint brings back with the optimiser and the plateau scheduler.
 _RESTORED_SETTINGS = frozenset(
     {
@@ -60,6 +61,7 @@ class _Running:
     predictions: list[Tensor] = field(default_factory=list)
     confidences: list[Tensor] = field(default_factory=list)
     indices: list[Tensor] = field(default_factory=list)
+    first_bad: Tensor | None = None  # number of the first batch whose loss is no number
 
     def add(self, logits: Tensor, labels: Tensor, indices: Tensor, loss: Tensor) -> None:
         probabilities = logits.detach().float().softmax(1)
@@ -68,6 +70,10 @@ class _Running:
             confidences = probabilities[:, 1]
         self.confusion.update(labels, predictions)
         self.loss_sum += loss.detach() * len(labels)
+        # On the device: nothing waits for it.
+        before = -torch.ones_like(labels[:1]) if self.first_bad is None else self.first_bad
+        is_first = (before < 0) & ~loss.detach().isfinite()
+        self.first_bad = torch.where(is_first, len(self.labels), before)
         self.labels.append(labels)
         self.predictions.append(predictions)
         self.confidences.append(confidences)
@@ -262,10 +268,10 @@ class Trainer:
                 try:
                     self._stop.check()
                 except Interrupted:
-                    self._require_finite(running.loss_sum, "train", epoch)
+                    self._require_finite(running, loader, "train", epoch)
                     self._save(epoch - 1, progress)
                     raise
-        self._require_finite(running.loss_sum, "train", epoch)
+        self._require_finite(running, loader, "train", epoch)
         return self._finish(running, "train", time.perf_counter() - started, waited), progress
 
     def _step(
@@ -332,7 +338,7 @@ class Trainer:
                 running.add(logits, labels, indices, loss)
                 self._show(bar, loss, running, last=False)
                 self._stop.check()
-        self._require_finite(running.loss_sum, phase, epoch)
+        self._require_finite(running, loader, phase, epoch)
         return self._finish(running, phase, time.perf_counter() - started, waited)
 
     def test(self, loader: DataLoader) -> PhaseResult:
@@ -520,8 +526,15 @@ class Trainer:
         if self.summary is not None:
             self.summary.add_phase(result, epoch, lr=lr, with_figures=with_figures, dataset=dataset)
 
-    def _require_finite(self, loss_sum: Tensor, phase: Phase, epoch: int) -> None:
-        if not math.isfinite(float(loss_sum)):
+    def _require_finite(
+        self, running: _Running, loader: DataLoader, phase: Phase, epoch: int
+    ) -> None:
+        if not math.isfinite(float(running.loss_sum)):
+            if clip := _clip_out_of_bounds(loader, epoch, int(running.first_bad)):
+                raise TrainingError(
+                    f"the {phase} loss of epoch {epoch} is not a number, because of the clip "
+                    f"{clip}: leave it out or repair it"
+                )
             raise TrainingError(
                 f"the {phase} loss of epoch {epoch} is not a number: the learning rate "
                 f"{self.optimizer.param_groups[0]['lr']:.2e} (--lr times --batch_size) is probably "
@@ -556,6 +569,21 @@ def _timed(loader: DataLoader) -> Iterator[tuple[float, Any]]:
     for batch in loader:
         yield time.perf_counter() - started, batch
         started = time.perf_counter()
+
+
+def _clip_out_of_bounds(loader: DataLoader, epoch: int, batch: int) -> str | None:
+    """Return the clip of a batch whose features are no numbers, or out of all bounds."""
+    if batch < 0:
+        return None
+    loader.batch_sampler.start_at(epoch, batch)
+    for key in next(iter(loader.batch_sampler), ()):
+        features, _, index = loader.dataset[key]
+        largest = float(features.abs().max())
+        if not largest <= LARGEST_FEATURE:
+            samples = getattr(loader.dataset, "samples", None)
+            name = samples[index].name if samples else f"number {index}"
+            return f"{name}, whose features are as large as {largest:g}"
+    return None
 
 
 def _cpu_copy(state: dict[str, Tensor]) -> dict[str, Tensor]:

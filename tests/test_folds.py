@@ -148,7 +148,9 @@ def test_another_seed_or_clip_is_refused_in_the_same_folder(corpus, finished, tm
     run = shutil.copytree(finished[0], tmp_path / "run")
     flags = [*folders(run), *FLAGS]
     assert main.main(["--data_dir", str(corpus), *flags, "--seed", "1"]) == 1
-    assert "holds folds of other settings (seed)" in capsys.readouterr().err.splitlines()[-1]
+    assert (
+        "folds of other settings (--seed was 0, now 1)" in capsys.readouterr().err.splitlines()[-1]
+    )
     data = shutil.copytree(corpus, tmp_path / "data")
     next(data.rglob("*.wav")).unlink()
     assert main.main(["--data_dir", str(data), *flags]) == 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from data.audiodataset import EpochSampler
-from trainer import Trainer
+from trainer import Trainer, TrainingError
 from utils.early_stopping import EarlyStopping
 from utils.precision import Precision
 
@@ -98,6 +100,35 @@ def test_network_sees_what_batch_augmentation_returns_and_accuracy_the_labels():
     assert result.predictions.tolist() == [1] * N_CLIPS
     assert result.accuracy == pytest.approx(3 / 10)
     assert result.loss < 0.5, "the loss looks at the targets, which are always B"
+
+
+class OneBadClip(Clips):
+    """Clips of which the one with index 5 is no sound."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+        self.samples = [SimpleNamespace(name=f"clip{i}.wav") for i in range(N_CLIPS)]
+
+    def __getitem__(self, key):
+        features, label, index = super().__getitem__(key)
+        return features * (self.value if index == 5 else 1.0), label, index
+
+
+@pytest.mark.parametrize(
+    ("phase", "value"),
+    [("train", math.nan), ("train", math.inf), ("train", 1e38), ("val", math.nan)],
+)
+def test_a_clip_that_makes_the_loss_no_number_is_named(value, phase):
+    sampler = EpochSampler(N_CLIPS, 4, shuffle=True, drop_last=False, seed=0)
+    bad = DataLoader(OneBadClip(value), batch_sampler=sampler)
+    loaders = (bad, loader()) if phase == "train" else (loader(), bad)
+    with pytest.raises(TrainingError, match=rf"the {phase} loss .* the clip clip5\.wav, whose"):
+        trainer_of().fit(*loaders, 2)
+
+
+def test_without_such_a_clip_the_learning_rate_is_to_blame():
+    with pytest.raises(TrainingError, match="lower --lr"):
+        trainer_of(lr=1e30).fit(loader(), loader(), 9)
 
 
 def test_loss_is_for_training_alone():
