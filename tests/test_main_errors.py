@@ -247,7 +247,10 @@ def test_names_that_are_not_utf8_are_trained_on(tmp_path):
         "--augmentation",
     )
     assert result.returncode == 0, result.stderr
-    again = run_main("--data_dir", str(data), *folders(tmp_path), *SMALL, "--max_train_epochs", "1")
+    again = run_main(
+        *("--data_dir", str(data), *folders(tmp_path), *SMALL, "--max_train_epochs", "1"),
+        "--augmentation",
+    )
     assert again.returncode == 0, again.stderr
     assert "are left out" not in again.stderr
 

@@ -160,4 +160,5 @@ def write_results_and_model(content: dict[str, Any], file_bytes: bytes, model_di
     with torch_file(path) as temporary:
         temporary.write_bytes(file_bytes)
         with torch_file(results) as temporary_results:
-            temporary_results.write_text(results_text(content), encoding="utf-8", newline="\n")
+            text = results_text(content).encode("utf-8", errors="surrogateescape")  # file names
+            temporary_results.write_bytes(text)
