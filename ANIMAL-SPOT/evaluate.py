@@ -5,6 +5,7 @@ from __future__ import annotations
 import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import sys
@@ -81,14 +82,14 @@ def _evaluate(config: EvaluateConfig, results: Sequence[Path], output_dir: Path)
     evaluated: dict[Path, Evaluated] = {}
     classes: set[str] = set()
     n_rows = 0
-    changed = False
     with contextlib.closing(JsonLines(output_dir / RECORD)) as lines:
         own = OwnFiles(output_dir, lines, replace_edited=config.replace_edited)
         lines.read(own.read)
+        remove_scores = functools.cache(functools.partial(_remove_scores, own, output_dir))
         for path, name in tqdm(names_of(results).items(), unit="file", disable=None):
             try:
                 result, rows = evaluate_file(path, config, thresholds)
-                changed |= write_tables(path, name, result, rows, own, config)
+                write_tables(path, name, result, rows, own, config, before=remove_scores)
             except (OSError, ValueError, MemoryError) as error:
                 log.error("%s", _with_name(path, error))
                 continue
@@ -102,12 +103,11 @@ def _evaluate(config: EvaluateConfig, results: Sequence[Path], output_dir: Path)
         if own.left and output_dir.resolve() == Path(config.prediction_dir).resolve():
             log.warning("tables of predict.py stay as they are: give evaluation another folder")
         log.info("%d rows of %d recordings in %s", n_rows, len(evaluated), output_dir)
-        has_scores = False
         if config.truth_dir is not None:
             n_not_scored, has_scores = _score(evaluated, config, thresholds, own, output_dir)
             n_failed += n_not_scored
-        if not has_scores and (changed or config.truth_dir is not None):
-            _remove_scores(own, output_dir)
+            if not has_scores:
+                remove_scores()
     if n_failed:
         log.error("%d failed; see above", n_failed)
     return SOME_FAILED if n_failed else OK
@@ -153,7 +153,7 @@ def _score(
 def _own_tables(config: EvaluateConfig, own: OwnFiles, output_dir: Path) -> Callable[[Path], bool]:
     """Return what tells of a table that a program wrote it, and that it is no truth.
 
-    An edited one is truth if its very folder, or one in it, was named as that of the truth.
+    An edited one is truth if its very folder was named as that of the truth.
     """
     from utils.prediction_journal import FILE_NAME, Journal
 
@@ -276,10 +276,21 @@ def write_tables(
     rows: Sequence[Annotation],
     own: OwnFiles,
     config: EvaluateConfig,
-) -> bool:
-    """Write the annotation tables of a result; tell whether that changed anything.
+    *,
+    before: Callable[[], None],
+) -> None:
+    """Write the annotation tables of a result.
 
     Those of an earlier run that are not among them are removed; what was edited is left alone.
+
+    Args:
+        path: The result.
+        name: What the tables are called after.
+        result: What it holds.
+        rows: Its annotations.
+        own: The output folder.
+        config: Settings.
+        before: Called before a table changes.
 
     Raises:
         OSError: If one cannot be written.
@@ -295,13 +306,16 @@ def write_tables(
     if config.format in ("audacity", "both"):
         ending = LEGACY_AUDACITY_ENDING if original else AUDACITY_ENDING
         texts[(path.name if original else name) + ending] = "".join(audacity_lines(rows))
-    changed = False
     for table, text in texts.items():
-        if own.has_text(table, text) or own.may_write(table, ours_by_name=original):
-            changed |= own.write_text(table, text, of=path.name)
+        if own.has_text(table, text):
+            own.write_text(table, text, of=path.name)  # which notes it as own
+        elif own.may_write(table, ours_by_name=original):
+            before()
+            own.write_text(table, text, of=path.name)
     for table in set(own.names_of(path.name)) - set(texts):
-        changed |= own.remove(table)
-    return changed
+        if own.is_as_written(table):
+            before()
+        own.remove(table)
 
 
 def detect(result: Result, config: EvaluateConfig) -> Callable[[Thresholds], Sequence[Annotation]]:

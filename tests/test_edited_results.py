@@ -365,6 +365,20 @@ def test_scores_of_an_earlier_run_do_not_lie_beside_new_tables(results):
     assert scores_in(out) == set()
 
 
+def test_an_evaluation_that_is_stopped_leaves_no_scores_of_an_earlier_run(results, monkeypatch):
+    out = run_evaluate(results, truth=True)
+    whole = evaluate.evaluate_file
+
+    def stopped(path, *options):
+        if path.name.startswith("r2"):
+            raise KeyboardInterrupt
+        return whole(path, *options)
+
+    monkeypatch.setattr(evaluate, "evaluate_file", stopped)
+    run_evaluate(results, "--threshold", "0.95", truth=True, status=130)
+    assert scores_in(out) == set()
+
+
 def test_edited_scores_are_kept(results, capsys):
     out = run_evaluate(results, truth=True)
     (out / "scores.csv").write_text("mine")

@@ -252,8 +252,8 @@ class OwnFiles:
             return False
         return path.read_bytes() == content
 
-    def write_text(self, name: str, text: str, *, of: str = "") -> bool:
-        """Write UTF-8 text unless it is there already; tell whether that changed anything.
+    def write_text(self, name: str, text: str, *, of: str = "") -> None:
+        """Write UTF-8 text unless it is there already.
 
         Bytes of file names that are not UTF-8 are written as they are.
 
@@ -265,13 +265,15 @@ class OwnFiles:
             if not self.is_as_written(name):  # written by somebody else, or before there was a note
                 state = tuple(file_state(path))
                 self._note(name, Written(state[0], file_digest(path), state, of))
-            return False
+            return
         with self.writing(name, of=of) as temporary:
             temporary.write_bytes(_encoded(text))
-        return True
 
     def remove(self, name: str, *, size: int | None = None) -> bool:
         """Remove an own file; one that is edited is left alone, which is then said.
+
+        Returns:
+            Whether there was one.
 
         Raises:
             OSError: If it cannot be removed.
