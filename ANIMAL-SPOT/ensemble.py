@@ -17,6 +17,7 @@ from utils.scoring_run import (
     require_new_file,
     score_to_status,
 )
+from utils.text import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> None:
         channel=ensemble[0].signal.channel,
     )
     scores = score_corpus(ensemble, corpus, device_of(args), args.num_workers, args.embedding_model)
-    print("\n".join(table_lines(ensemble, scores)))
+    print("\n".join(map(printable, table_lines(ensemble, scores))))
     save_ensemble(ensemble, args.output)
     log.info("written: %s, for --model_path of predict.py", args.output)
 

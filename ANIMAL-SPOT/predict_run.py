@@ -38,6 +38,7 @@ from utils.prediction_journal import Completed, Journal
 from utils.progress import SoundProgress
 from utils.result_folder import FAILED, SUMMARY, ResultFolder, window_batches, write_run_tables
 from utils.result_writers import SUFFIXES, RunHeader, log_lines
+from utils.text import printable_lines
 
 log = logging.getLogger("PREDICT")
 
@@ -367,9 +368,8 @@ def _predict_to_screen(run: Run, paths: Sequence[Path]) -> int:
             log.error("%s: %s", outcome.path, outcome.reason)
         else:
             batches = window_batches(outcome, grid)
-            sys.stderr.writelines(
-                log_lines(batches, run.header, outcome.path, outcome.n_samples, grid.hop)
-            )
+            lines = log_lines(batches, run.header, outcome.path, outcome.n_samples, grid.hop)
+            sys.stderr.writelines(map(printable_lines, lines))
         outcome.close()
     return SOME_FAILED if failed else 0
 

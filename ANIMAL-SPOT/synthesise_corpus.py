@@ -18,6 +18,7 @@ import soundfile as sf
 
 from utils.errors import one_line, run_to_status
 from utils.options import Parser
+from utils.text import printable
 
 log = logging.getLogger("CORPUS")
 
@@ -146,7 +147,10 @@ def _run(args: argparse.Namespace) -> None:
         counts = synthesise(args.output_dir, args.clips, args.tapes, args.seed)
     except (OSError, sf.LibsndfileError) as error:
         raise OSError(f"cannot write {args.output_dir}: {one_line(error)}") from error
-    print(f"{args.output_dir}: " + ", ".join(f"{name} {n}" for name, n in counts.items()))
+    print(
+        f"{printable(str(args.output_dir))}: "
+        + ", ".join(f"{name} {n}" for name, n in counts.items())
+    )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from utils.annotation_tables import RAVEN_HEADER
 from utils.errors import one_line, run_to_status
 from utils.files import atomic_path, write_text_atomic
 from utils.options import Parser
+from utils.text import printable
 
 log = logging.getLogger("RECORDING")
 
@@ -158,7 +159,9 @@ def _run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         parser.error(str(error))
     except (OSError, sf.LibsndfileError) as error:
         raise OSError(f"cannot write {args.output_dir}: {one_line(error)}") from error
-    print(f"{args.output_dir / STEM}.wav: {args.minutes:g} minutes, {n_calls} calls")
+    print(
+        f"{printable(str(args.output_dir / STEM))}.wav: {args.minutes:g} minutes, {n_calls} calls"
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import logging
 
 import pytest
+import torch
+from predict_helpers import PLAIN, write_sound
 
 from utils.errors import one_line
 from utils.logging import Formatter
@@ -61,3 +63,17 @@ def test_of_a_traceback_the_last_line_is_shown():
     assert one_line(error) == r"clip \x1b[2J is too short"
     assert one_line(RuntimeError("Error(s) in loading:\n\tsize mismatch\n")) == "size mismatch"
     assert one_line(KeyError()) == "KeyError"
+
+
+def test_results_on_the_screen_show_names(models, tmp_path, capsys):
+    import predict
+
+    content = torch.load(models("multi"), weights_only=True)
+    content["classes"] = {"\x1b[2J": 0, "b": 1, "noise": 2, "d": 3}
+    torch.save(content, tmp_path / "model.pk")
+    path = write_sound(tmp_path / "a.wav", 0.5)
+    argv = ["--model_path", tmp_path / "model.pk", "--input_file", path, "--threshold", 0, *PLAIN]
+    assert predict.main(list(map(str, argv))) == 0
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.err + shown.out
+    assert r"\x1b[2J" in shown.err
