@@ -13,7 +13,7 @@ from utils.scoring_run import (
     add_common_flags,
     check_common_flags,
     device_of,
-    require_new_file,
+    new_files,
     score_to_status,
 )
 
@@ -69,6 +69,12 @@ def run(args: argparse.Namespace) -> None:
         ValueError: If something given cannot be used.
         OSError: If something cannot be read or written.
     """
+    output = args.output or args.model.with_name(f"{args.model.stem}_calibrated.pk")
+    with new_files(output, "--output", beside=(".json", ".png")):
+        _calibrate(args, output)
+
+
+def _calibrate(args: argparse.Namespace, output: Path) -> None:
     import dataclasses
 
     from utils.clip_scores import fit_calibration, score_corpus, stored_corpus
@@ -77,8 +83,6 @@ def run(args: argparse.Namespace) -> None:
     from utils.plots import reliability_figure
     from utils.results import write_results
 
-    output = args.output or args.model.with_name(f"{args.model.stem}_calibrated.pk")
-    require_new_file(output, "--output")
     ensemble = load_members([args.model], noise_class=args.noise_class)
     ensemble.hear_channel(args.channel)
     corpus = stored_corpus(

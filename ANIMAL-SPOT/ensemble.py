@@ -14,7 +14,7 @@ from utils.scoring_run import (
     add_common_flags,
     check_common_flags,
     device_of,
-    require_new_file,
+    new_files,
     score_to_status,
 )
 from utils.text import printable
@@ -78,10 +78,14 @@ def run(args: argparse.Namespace) -> None:
         ValueError: If something given cannot be used.
         OSError: If something cannot be read or written.
     """
+    with new_files(args.output, "--output"):
+        _judge_and_write(args)
+
+
+def _judge_and_write(args: argparse.Namespace) -> None:
     from utils.clip_scores import score_corpus, stored_corpus
     from utils.ensemble_file import Ensemble, load_members, save_ensemble
 
-    require_new_file(args.output, "--output")
     loaded = load_members(args.models, noise_class=args.noise_class)
     if len(loaded) < 2:
         raise ValueError(f"{args.models[0]} alone is no ensemble: name two models or more")

@@ -362,6 +362,22 @@ def test_failing_write_leaves_the_old_model(content, path, monkeypatch):
     assert [p.name for p in path.parent.iterdir()] == [FILE_NAME]
 
 
+def test_a_full_disk_ends_torchscript_in_one_line_too(content, path, monkeypatch):
+    save_torchscript(content, path)
+    before = path.read_bytes()
+
+    def full(self, data):
+        with open(self, "wb") as file:
+            file.write(data[:1000])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"cannot write .*ANIMAL-SPOT\.pk: No space left"):
+        save_torchscript(content, path)
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [FILE_NAME]
+
+
 # -- values that are none -----------------------------------------------------------------------
 
 

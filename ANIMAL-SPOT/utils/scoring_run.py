@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils import channel_choice
 from utils.errors import run_to_status
-from utils.files import require_writable_folder
+from utils.files import locked, remove_leftovers, require_writable_folder
 
 if TYPE_CHECKING:
     import torch
@@ -81,13 +82,27 @@ def device_of(args: argparse.Namespace) -> torch.device:
     return torch.device("cuda" if args.cuda and torch.cuda.is_available() else "cpu")
 
 
-def require_new_file(path: Path, flag: str) -> None:
-    """Make sure before a long run that a file can be written and replaces none.
+@contextlib.contextmanager
+def new_files(path: Path, flag: str, *, beside: Sequence[str] = ()) -> Iterator[None]:
+    """Make sure before a long run that a file can be written, replaces none, and is ours alone.
+
+    Args:
+        path: The file.
+        flag: That names it.
+        beside: Endings of further files of the same name.
 
     Raises:
-        ValueError: If it is there already.
-        OSError: If its folder cannot be written.
+        ValueError: If one is there already.
+        OSError: If its folder cannot be written, or another process is about to write the file.
     """
-    if path.exists():
-        raise ValueError(f"{path} is there already; name another file with {flag}")
+    for file in (path, *(path.with_suffix(ending) for ending in beside)):
+        if file.exists() or file.is_symlink():
+            raise ValueError(f"{file} is there already; name another file with {flag}")
     require_writable_folder(path.absolute().parent, f"the folder of {flag}")
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(path.with_name(f".{path.name}.lock"), remove=True))
+        except BlockingIOError as error:
+            raise OSError(f"another process is writing {path}; wait for it or end it") from error
+        remove_leftovers(path.absolute().parent)
+        yield
