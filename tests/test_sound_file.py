@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data.audio_io import ClipError, decode
 from data.chunks import find_samples
 from data.inspection import inspect_clip
 from data.recordings import Recording, RecordingError, estimated_duration_s, excerpt
-from data.sound_file import SoundError, SoundFile, check_magnitude, scale_note
+from data.sound_file import MemoryFile, SoundError, SoundFile, check_magnitude, scale_note
 
 RATE = 8000
 SECONDS = 6
@@ -439,6 +441,36 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path):
         with pytest.raises(RecordingError, match="not a regular file"):
             Recording(tmp_path / name)
         assert estimated_duration_s(tmp_path / name) == 0
+
+
+def test_a_damaged_file_sends_no_reader_before_its_start():
+    file = MemoryFile(b"0123456789")
+    assert file.seek(-4) == 0
+    assert file.read(2) == b"01"
+    assert file.seek(-5, io.SEEK_CUR) == 0
+    assert file.seek(-3, io.SEEK_END) == 7
+    assert file.read() == b"789"
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_any_damage_ends_in_samples_or_in_one_error(data):
+    """Bytes of a header are changed, taken out and put in."""
+    layout = data.draw(st.sampled_from([*LAYOUTS, "mp3", "flac", "ogg"]))
+    if layout in LAYOUTS:
+        make, order = LAYOUTS[layout]
+        content = bytearray(make(samples(2, order)[0], 2 * SECONDS * RATE))
+    else:
+        content = bytearray(encoded(**(MP3 if layout == "mp3" else {"format": layout.upper()})))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, 200))
+        content[at : at + data.draw(st.integers(0, 8))] = data.draw(st.binary(max_size=8))
+    with (
+        contextlib.suppress(SoundError),
+        contextlib.closing(SoundFile(MemoryFile(bytes(content)))) as file,
+    ):
+        while len(file.read(50_000)):
+            pass
 
 
 def test_closes_what_it_opened(tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import io
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from data.audio_io import ClipError, read_bytes, samples_of
 from data.channels import ChannelError, ChannelLevels, pick
-from data.sound_file import SoundError, SoundFile, check_magnitude, scale_note
+from data.sound_file import MemoryFile, SoundError, SoundFile, check_magnitude, scale_note
 from utils.channel_choice import MIX
 from utils.errors import one_line
 from utils.interrupt import leave_to_main_process
@@ -57,7 +56,7 @@ def inspect_clip(path: Path, channel: str = MIX) -> ClipInfo:
     """
     content = read_bytes(path)
     try:
-        with contextlib.closing(SoundFile(io.BytesIO(content))) as file:
+        with contextlib.closing(SoundFile(MemoryFile(content))) as file:
             samples, rate, is_float = samples_of(file), file.rate, file.is_float
             notes = list(file.notes)
         heard = pick(samples, channel)

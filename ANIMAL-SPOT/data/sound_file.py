@@ -312,6 +312,19 @@ def scale_note(peak: float) -> str:
     return ""
 
 
+class MemoryFile(io.BytesIO):
+    """A file in memory; damaged ones send libsndfile before its start, which is the start then."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place, or to the start."""
+        base = {
+            io.SEEK_SET: 0,
+            io.SEEK_CUR: self.tell() if whence == io.SEEK_CUR else 0,
+            io.SEEK_END: self.getbuffer().nbytes,
+        }[whence]
+        return super().seek(max(0, base + offset))
+
+
 class _Pieces(io.RawIOBase):
     """A file made of bytes and of parts of another file."""
 
@@ -326,7 +339,7 @@ class _Pieces(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
-        self._position = base + offset
+        self._position = max(0, base + offset)  # damaged files send libsndfile before the start
         return self._position
 
     def tell(self) -> int:
