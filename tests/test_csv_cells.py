@@ -1,10 +1,12 @@
+import csv
+import io
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.csv_cells import plain_cell, safe_cell
+from utils.csv_cells import csv_text, plain_cell, safe_cell
 
 names = st.text() | st.text("'=+-@\t\ra", max_size=6)
 
@@ -28,3 +30,9 @@ def test_other_names_stay(name):
 def test_by_hand():
     assert safe_cell("=1+1") == "'=1+1"
     assert plain_cell("'=1+1") == "=1+1"
+
+
+def test_a_table_is_read_back_by_the_standard_library():
+    rows = [["file", "n"], ["=1+1", 3], ["a,b\nc", -2], ["'x", None]]
+    found = list(csv.reader(io.StringIO(csv_text(rows))))
+    assert found == [["file", "n"], ["'=1+1", "3"], ["a,b\nc", "-2"], ["'x", ""]]

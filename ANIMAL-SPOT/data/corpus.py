@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
-import io
 import logging
 import re
 from collections import defaultdict
@@ -37,6 +36,7 @@ from data.splits import (
     split_table,
 )
 from utils.channel_choice import MIX
+from utils.csv_cells import csv_text
 from utils.files import exclusive, write_text_atomic
 from utils.names import composed
 
@@ -470,8 +470,4 @@ def report_excluded(excluded: Mapping[str, str], log_dir: Path | None) -> None:
 
 def write_excluded_files(excluded: Mapping[str, str], path: Path) -> None:
     """Write the table of files that were left out: columns ``file`` and ``reason``."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["file", "reason"])
-    writer.writerows(sorted(excluded.items()))
-    write_text_atomic(path, buffer.getvalue())
+    write_text_atomic(path, csv_text([("file", "reason"), *sorted(excluded.items())]))

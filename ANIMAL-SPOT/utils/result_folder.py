@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +11,7 @@ from typing import Any
 from data.windows import WindowGrid
 from predictor import Outcome
 from utils.annotation_tables import RAVEN_HEADER, one_cell
-from utils.csv_cells import safe_cell
+from utils.csv_cells import csv_text
 from utils.own_files import OwnFiles
 from utils.prediction_journal import Completed, Journal
 from utils.result_writers import (
@@ -174,8 +172,8 @@ def write_run_tables(
 
     done = [(path, entries[path]) for path in paths if path in entries]
     texts = {
-        SUMMARY: _csv_text(summary()),
-        FAILED: _csv_text([["file", "reason"], *([str(p), why] for p, why in failed.items())]),
+        SUMMARY: csv_text(summary()),
+        FAILED: csv_text([["file", "reason"], *([str(p), why] for p, why in failed.items())]),
         ALL_RECORDINGS: "".join(_combined_lines(done, header)),
         RECORDING_LIST: "".join(f"{one_cell(entry.path)}\n" for _, entry in done),
     }
@@ -206,11 +204,3 @@ def _combined_lines(done: Sequence[tuple[Path, Completed]], header: RunHeader) -
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
     with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         file.writelines(lines)
-
-
-def _csv_text(rows: Iterable[list[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(
-        [safe_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows
-    )
-    return text.getvalue()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from utils.annotations import Annotation, Thresholds, label_windows
-from utils.csv_cells import safe_cell
+from utils.csv_cells import csv_text
 from utils.event_scores import (
     BACKGROUND,
     SWEEP,
@@ -210,11 +208,10 @@ def write_scores(
         "recordings": each,
         "not_scored": list(not_scored),
     }
-    rows = io.StringIO()
-    writer = csv.writer(rows, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows([safe_cell(row[0]), *row[1:]] for row in _rows(whole))
-    texts = {"scores.json": json.dumps(content, indent=2) + "\n", "scores.csv": rows.getvalue()}
+    texts = {
+        "scores.json": json.dumps(content, indent=2) + "\n",
+        "scores.csv": csv_text([_COLUMNS, *_rows(whole)]),
+    }
     for name, text in texts.items():
         if own.has_text(name, text) or own.may_write(name, ours_by_name=True):
             own.write_text(name, text)
