@@ -312,6 +312,7 @@ def _find_unlabelled(config: TrainConfig, corpus: Corpus) -> None:
         Path(config.unlabelled_dir),
         config.sequence_len / 1000,
         exclude_silent=config.filter_broken_audio,
+        channel=config.channel,
     )
     n_train = len(corpus.samples["train"])
     log.info(

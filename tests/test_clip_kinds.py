@@ -12,6 +12,7 @@ from helpers import clip_name, make_corpus, tone
 from data.corpus import CorpusError, load_corpus, noise_samples, report_excluded
 from data.folds import load_pool
 from data.labels import find_files, parse_clip
+from data.unlabelled import add_unlabelled
 
 RATE = 22_050
 KINDS = {
@@ -106,3 +107,38 @@ def test_nothing_but_unreadable_files_is_said(tmp_path):
     with pytest.raises(CorpusError, match=r"no clip is usable.*m4a files cannot be read"):
         load_corpus(tmp_path)
     assert find_files(tmp_path).clips == []
+
+
+def test_strange_clips_are_said_in_one_line_for_each_kind(tmp_path, caplog):
+    folder = make_corpus(tmp_path, {"target": ["A", "B", "C"], "noise": ["A", "B", "C"]})
+    for number, path in enumerate(sorted((folder / "target").iterdir())):
+        samples, rate = sf.read(path)
+        sf.write(path, 30_000 * (1 + number) * samples, rate, subtype="FLOAT")
+    left = sorted((folder / "noise").iterdir())[0]
+    samples, rate = sf.read(left)
+    sf.write(left, np.stack([samples, -samples], axis=1), rate)
+    warnings = load_corpus(folder).warnings
+    assert len(warnings) == 2
+    assert "and 2 others like it: floating-point samples of up to 1" in "".join(warnings)
+    assert "channels cancel each other" in "".join(warnings)
+    assert load_corpus(folder, channel="1").warnings == [w for w in warnings if "floating" in w]
+    assert sum("others like it" in record.getMessage() for record in caplog.records) == 2
+
+
+def test_unlabelled_sound_of_every_kind_and_channel(mixed, tmp_path):
+    corpus = load_corpus(mixed)
+    folder = tmp_path / "unlabelled"
+    folder.mkdir()
+    calls = np.random.default_rng(0).uniform(-0.1, 0.1, RATE)
+    sf.write(folder / "a.flac", np.stack([calls, -calls], axis=1), RATE)
+    sf.write(folder / "b.wav", calls, RATE)
+    (folder / "c.wma").write_bytes(b"x")
+    add_unlabelled(corpus, folder, 0.5)
+    assert {sample.path.name for sample in corpus.unlabelled} == {"a.flac", "b.wav"}
+    assert "wma files cannot be read" in corpus.excluded[str(folder / "c.wma")]
+    assert "a.flac: channels cancel each other" in corpus.warnings[-1]
+    corpus.unlabelled, corpus.warnings = [], []
+    add_unlabelled(corpus, folder, 0.5, channel="2")
+    assert {sample.path.name for sample in corpus.unlabelled} == {"a.flac"}
+    assert "no channel 2" in corpus.excluded[str(folder / "b.wav")]
+    assert corpus.warnings == []

@@ -190,7 +190,7 @@ def load_corpus(
         n_processes=n_processes,
         channel=channel,
     )
-    corpus.warnings += report_notes(infos)
+    corpus.warnings += report_notes({path: info.notes for path, info in infos.items()})
     return corpus
 
 
@@ -421,7 +421,7 @@ def noise_samples(
             channel=channel,
         )
         reasons |= {name: why_not_read(name) for name in listed if is_not_read(name)}
-        corpus.warnings += report_notes(infos)
+        corpus.warnings += report_notes({str(noise_dir / n): i.notes for n, i in infos.items()})
         corpus.excluded |= {str(noise_dir / name): reason for name, reason in reasons.items()}
         held_back = {s.digest for name in ("val", "test") for s in corpus.samples[name]}
         kept = {name: info for name, info in infos.items() if info.digest not in held_back}
@@ -436,16 +436,19 @@ def noise_samples(
     return samples
 
 
-def report_notes(infos: Mapping[str, ClipInfo]) -> list[str]:
-    """Say, in a line for each kind, what is strange about clips that are used all the same.
+def report_notes(notes: Mapping[str, Sequence[str]]) -> list[str]:
+    """Say, in a line for each kind, what is strange about files that are used all the same.
+
+    Args:
+        notes: Of each file.
 
     Returns:
         These lines.
     """
     lines = []
     kinds: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for path, info in infos.items():
-        for note in info.notes:
+    for path, of_file in notes.items():
+        for note in of_file:
             kinds[re.sub(r"[\d.e+-]*\d", "N", note)].append((path, note))
     for found in kinds.values():
         path, note = found[0]

@@ -89,7 +89,7 @@ def load_pool(
         channel=channel,
     )
     excluded |= reasons | files.not_read
-    warnings_of_clips = report_notes(infos)
+    warnings_of_clips = report_notes({path: info.notes for path, info in infos.items()})
     named = {clip.class_name for clip in [*clips, *named_clips(files.not_read)[0]]}
     clips = sorted(clip for clip in clips if clip.path in infos)
     if not clips:

@@ -8,14 +8,13 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 from data.audiodataset import Sample
-from data.corpus import Corpus, CorpusError
+from data.corpus import Corpus, CorpusError, report_notes
 from data.inspection import SILENCE_PEAK
 from data.labels import ClipNameError, tape_of
 from data.recordings import Recording, RecordingError, find_sounds
 from data.sound_kinds import why_not_read
+from utils.channel_choice import MIX
 from utils.files import file_digest
 from utils.names import composed
 
@@ -24,7 +23,12 @@ _BLOCK = 2**20  # samples
 
 
 def add_unlabelled(
-    corpus: Corpus, folder: Path, clip_s: float, *, exclude_silent: bool = False
+    corpus: Corpus,
+    folder: Path,
+    clip_s: float,
+    *,
+    exclude_silent: bool = False,
+    channel: str = MIX,
 ) -> int:
     """Find the sound files of a folder and put them into ``corpus.unlabelled``.
 
@@ -39,6 +43,7 @@ def add_unlabelled(
         folder: With sound files of any length in it and below.
         clip_s: Length of a window.
         exclude_silent: Leave out files without sound.
+        channel: What is heard of files with several, see ``data.channels``.
 
     Returns:
         Number of files that are clips of the corpus.
@@ -56,10 +61,12 @@ def add_unlabelled(
     except ValueError as error:
         raise CorpusError(f"--unlabelled_dir: {error}") from error
     paths = found.recordings
+    notes: dict[str, list[str]] = {}
     corpus.excluded |= {str(path): why_not_read(path.name) for path in found.not_read}
     for path in paths:
         try:
-            n_samples, rate, peak = _inspect(path)
+            recording = _read_to_end(path, channel)
+            n_samples, rate, peak = recording.n_frames, recording.rate, recording.peak
             digest = file_digest(path)
         except (RecordingError, OSError) as error:
             corpus.excluded[str(path)] = str(error)
@@ -73,11 +80,13 @@ def add_unlabelled(
         else:
             name = os.path.relpath(path, folder)
             corpus.unlabelled += _samples(path, name, digest, n_samples, round(clip_s * rate))
+            notes[str(path)] = recording.problems()
     if not corpus.unlabelled:
         raise CorpusError(
             f"--unlabelled_dir {folder}: none of its {len(paths)} sound files can be used "
             f"({n_known} are clips of the data folder)"
         )
+    corpus.warnings += report_notes(notes)
     return n_known
 
 
@@ -92,13 +101,14 @@ def _names_of_tapes(samples: Iterable[Sample]) -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])", re.IGNORECASE)
 
 
-def _inspect(path: Path) -> tuple[int, int, float]:
-    """Read a file to its end; return its number of samples, their rate and their peak."""
-    with Recording(path) as recording:
-        peak = max((float(np.abs(block).max()) for block in recording.blocks(_BLOCK)), default=0.0)
+def _read_to_end(path: Path, channel: str) -> Recording:
+    """Read a file to its end; return it, closed, with what was found."""
+    with Recording(path, channel) as recording:
+        for _ in recording.blocks(_BLOCK):
+            pass
         if recording.n_frames == 0:
             raise RecordingError("empty: no samples")
-        return recording.n_frames, recording.rate, peak
+        return recording
 
 
 def _samples(path: Path, name: str, digest: str, n_samples: int, window: int) -> Iterator[Sample]:
