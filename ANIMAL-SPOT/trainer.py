@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from tqdm import tqdm
 from utils.checkpoints import CheckpointFolder, UnreadableFileError
 from utils.early_stopping import EarlyStopping
 from utils.epoch_progress import EpochProgress
-from utils.errors import RunError
+from utils.errors import RunError, is_memory_error, one_line
 from utils.interrupt import Interrupted, StopRequest
 from utils.metrics import ConfusionMatrix
 from utils.names import with_composed_names
@@ -367,7 +368,17 @@ class Trainer:
             raise TrainingError(str(error)) from error
         if found is None:
             return None
-        content, path = found
+        try:
+            return self._restore(*found)
+        except (AttributeError, LookupError, TypeError, RuntimeError, OverflowError) as error:
+            if isinstance(error, TrainingError) or is_memory_error(error):
+                raise
+            raise TrainingError(
+                f"{found[1]} is damaged, or of another program ({one_line(error)}); use another "
+                "--checkpoint_dir or --start_from_scratch"
+            ) from error
+
+    def _restore(self, content: dict[str, Any], path: Path) -> dict[str, Any]:
         if with_composed_names(content.get("classes", self.classes)) != self.classes:
             raise TrainingError(
                 f"{path} was trained on the classes {', '.join(content['classes'])}, the data "

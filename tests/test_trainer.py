@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from data.audiodataset import EpochSampler
 from trainer import Trainer, TrainingError
+from utils.checkpoints import CheckpointFolder
 from utils.early_stopping import EarlyStopping
 from utils.precision import Precision
 
@@ -129,6 +130,33 @@ def test_a_clip_that_makes_the_loss_no_number_is_named(value, phase):
 def test_without_such_a_clip_the_learning_rate_is_to_blame():
     with pytest.raises(TrainingError, match="lower --lr"):
         trainer_of(lr=1e30).fit(loader(), loader(), 9)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"trainState": {}}, id="nothing"),
+        pytest.param({"trainState": 3}, id="number"),
+        pytest.param({"modelState": [1]}, id="weights"),
+        pytest.param({"classes": 5}, id="classes"),
+        pytest.param({"settings": ["lr"]}, id="settings"),
+        pytest.param({"scheduler": []}, id="scheduler"),
+        pytest.param({"epoch": "three"}, id="epoch"),
+        pytest.param({"earlyStopping": None}, id="stopping"),
+        pytest.param({"optState": {"state": 1, "param_groups": [{}]}}, id="optimizer"),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused_in_one_line(tmp_path, change):
+    folder = CheckpointFolder(tmp_path, "x")
+    trainer_of(checkpoints=folder).fit(loader(), loader(), 1)
+    content = torch.load(folder.path_of(0), weights_only=True)
+    inner = content["trainState"]
+    for name, value in change.items():
+        (content if name in content else inner)[name] = value
+    torch.save(content, folder.path_of(0))
+    with pytest.raises((TrainingError, ValueError), match="x_epoch_00000") as caught:
+        trainer_of(checkpoints=folder).resume()
+    assert "\n" not in str(caught.value)
 
 
 def test_loss_is_for_training_alone():
