@@ -178,6 +178,12 @@ def test_what_follows_the_samples_is_no_sound(tail):
     assert notes == []
 
 
+def test_lengths_that_hardly_differ_are_told_apart():
+    pcm, _ = samples(2)
+    _, (note,), _ = read(wav(pcm, len(pcm) - 160))
+    assert note == "the header says 5.9900 s, the file holds 6.0000 s: all of it is read"
+
+
 def test_chunks_behind_the_samples_of_a_w64_file_are_no_sound():
     pcm, expected = samples(2)
     tail = b"list" + _TAIL + struct.pack("<Q", 24 + 4000) + bytes(range(250)) * 16

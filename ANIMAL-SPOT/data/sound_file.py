@@ -134,16 +134,13 @@ class SoundFile:
         n_frames = region.n_bytes // width if width else self.n_frames
         wrong = region.promised is not None and region.promised != region.n_bytes
         if wrong:
-            says = self._seconds(region.promised // width if width else self.n_frames)
+            promised = region.promised // width if width else self.n_frames
             if not width:
                 raise SoundError(
-                    f"wrong length: the header says {says}, and {region.n_bytes} bytes of sound "
-                    f"are there instead of {region.promised}"
+                    f"wrong length: the header says {self._seconds(promised)}, and "
+                    f"{region.n_bytes} bytes of sound are there instead of {region.promised}"
                 )
-            self.notes.append(
-                f"the header says {says}, the file holds {self._seconds(n_frames)}: all of it is "
-                "read"
-            )
+            self._note_lengths(promised, n_frames)
         elif region.unfinished and n_frames:
             self.notes.append(
                 f"the header was never finished; the file is read to its end, "
@@ -195,13 +192,15 @@ class SoundFile:
                 f"{self._seconds(n_frames)} are there"
             )
         if promised is not None and promised < n_frames - off:
-            self.notes.append(
-                f"the header says {self._seconds(promised)}, the file holds "
-                f"{self._seconds(n_frames)}: all of it is read"
-            )
+            self._note_lengths(promised, n_frames)
         if abs(self.n_frames - n_frames) > off:
             self._reopen(counted.pieces)
             self.n_frames = self._file.frames
+
+    def _note_lengths(self, promised: int, n_frames: int) -> None:
+        digits = 1 if abs(promised - n_frames) >= self.rate / 10 else 4
+        says, holds = (f"{n / self.rate:.{digits}f} s" for n in (promised, n_frames))
+        self.notes.append(f"the header says {says}, the file holds {holds}: all of it is read")
 
     def _reopen(self, pieces: Sequence[frames.Piece], **options: object) -> None:
         self._file.close()
