@@ -23,7 +23,7 @@ from data.splits import Split
 from utils.bootstrap import N_DRAWS, accuracies, class_intervals, draw_tapes, middle
 from utils.config import FREE_TO_CHANGE, TrainConfig, as_dict
 from utils.errors import one_line
-from utils.files import remove_leftovers, require_writable_folder, write_text_atomic
+from utils.files import refuse_links, remove_leftovers, require_writable_folder, write_text_atomic
 from utils.finished_run import RESULTS, require_no_model, write_if_changed
 from utils.hardware import n_cores
 from utils.metrics import ConfusionMatrix, most_confused
@@ -208,6 +208,7 @@ def _run_fold(
     }
     for key in ("model", "checkpoint", "summary"):
         if own[key] is not None:
+            refuse_links(own[key], folders[key])
             require_writable_folder(own[key], f"the {key} folder")
             remove_leftovers(own[key])
     corpus.noise = _noise_of(corpus, config)

@@ -223,3 +223,19 @@ def test_a_fold_counts_as_complete_only_with_what_fits(change, taken, tmp_path):
     assert (found is not None) == taken
     if taken:
         assert found.predictions == [0, 1]
+
+
+def test_a_finished_run_is_said_to_be_so_and_links_are_refused(corpus, finished, tmp_path, capsys):
+    run = shutil.copytree(finished[0], tmp_path / "run")
+    flags = ["--data_dir", str(corpus), *folders(run), *FLAGS]
+    assert main.main(flags) == 0  # whose folders are others now
+    before = {p: p.stat().st_mtime_ns for p in (run / "model").rglob("*") if p.is_file()}
+    assert main.main(flags) == 0
+    assert {p: p.stat().st_mtime_ns for p in (run / "model").rglob("*") if p.is_file()} == before
+    shutil.rmtree(run / "model" / "fold_2")
+    (tmp_path / "elsewhere").mkdir()
+    (run / "model" / "fold_2").symlink_to(tmp_path / "elsewhere")
+    capsys.readouterr()
+    assert main.main(flags) == 1
+    assert "fold_2 is a symbolic link" in capsys.readouterr().err.splitlines()[-1]
+    assert list((tmp_path / "elsewhere").iterdir()) == []
