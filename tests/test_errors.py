@@ -9,11 +9,13 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from predict_helpers import PLAIN, write_sound
 
 from models.pretrained import PretrainedWeightsError
 from trainer import TrainingError
@@ -126,3 +128,25 @@ def test_an_output_that_cannot_be_written_is_one_line(target, tmp_path):
         assert result.returncode == 1
         assert len(lines) == 1, lines
         assert ("what reads" if target == "closed-pipe" else "No space left") in lines[0]
+
+
+def test_without_further_threads_a_prediction_ends_in_one_line(models, tmp_path, monkeypatch):
+    import predict
+
+    for number in range(2):
+        write_sound(tmp_path / "in" / f"{number}.wav", 0.4)
+    argv = ["--model_path", models("multi"), "--input_file", tmp_path / "in", *PLAIN]
+    start = threading.Thread.start
+    for n_threads in (0, 1, 3):
+        left = [n_threads]
+
+        def refuse(self, left=left) -> None:
+            if not left[0]:
+                raise RuntimeError("can't start new thread")
+            left[0] -= 1
+            start(self)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            output = ["--output_dir", str(tmp_path / str(n_threads))]
+            assert predict.main([*map(str, argv), *output]) == 1

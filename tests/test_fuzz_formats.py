@@ -333,7 +333,7 @@ def test_names_of_classes(name, place):
     folder, output = place.fresh()
     name = name.replace("/", "_")[:100]
     rng = np.random.default_rng(0)
-    for kind in (name, "B"):
+    for kind in (name, "B", "noise"):
         (folder / kind).mkdir(exist_ok=True)
         for tape in range(3):
             path = folder / kind / f"{kind}-c_{tape}_2020_T{tape}_0_300.wav"
