@@ -26,14 +26,17 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from data.audio_io import ClipError, read_waveform
+from data.audio_io import read_waveform
 from data.augment import Augmentation, augment
 from data.batch_augment import BatchAugmentation, mixup
 from data.labels import find_clip_paths
 from data.pipeline import PowerBand, SpectrogramPipeline
 from data.signal_config import Pcen, SignalConfig
 from synthesise_corpus import make_clip
+from utils.errors import run_to_status
 from utils.files import atomic_path
+from utils.options import Parser
+from utils.text import printable
 
 SIGNAL = SignalConfig(n_fft=2048, hop_length=220, n_freq_bins=200, fmin=300, fmax=12000)
 STILL = Augmentation(gain_db=(0, 0), pitch=(1.0, 1.0), stretch=(1.0, 1.0))
@@ -184,7 +187,7 @@ def _is_png(path: Path) -> bool:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0].split(":")[0] + ".")
+    parser = Parser(description=__doc__.split("\n")[0].split(":")[0] + ".")
     parser.add_argument("--output", type=Path, required=True, help="PNG file to write")
     parser.add_argument("--data_dir", type=Path, help="folder of clips; none: made-up ones")
     parser.add_argument("--clip", type=Path, help="clip of that folder; none: one at random")
@@ -196,20 +199,18 @@ def main(argv: list[str] | None = None) -> int:
     """Run the program; return its exit status."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
     if args.clip is not None and args.data_dir is None:
         args.data_dir = args.clip.parent
-    try:
-        if args.data_dir is None:
-            sounds = synthetic_sounds()
-        else:
-            sounds = folder_sounds(args.data_dir, args.clip, args.seed)
-        draw(pictures(sounds, args.seed), args.output)
-    except (ClipError, ValueError, OSError) as error:
-        log.error("%s", error)
-        return 1
-    print(args.output)
-    return 0
+    return run_to_status(log, lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> None:
+    if args.data_dir is None:
+        sounds = synthetic_sounds()
+    else:
+        sounds = folder_sounds(args.data_dir, args.clip, args.seed)
+    draw(pictures(sounds, args.seed), args.output)
+    print(printable(str(args.output)))
 
 
 if __name__ == "__main__":

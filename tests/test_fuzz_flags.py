@@ -106,7 +106,7 @@ def corpus(tmp_path_factory):
     )
 
 
-@examples(4)
+@examples(2)
 @given(flags=odd_flags("main"))
 def test_training(flags, corpus, place):  # noqa: F811 - the fixture
     folder, output = place.fresh()
@@ -116,7 +116,7 @@ def test_training(flags, corpus, place):  # noqa: F811 - the fixture
     run("main", argv, place.elsewhere)
 
 
-@examples(6)
+@examples(4)
 @given(flags=odd_flags("predict"))
 def test_prediction(flags, models, place):  # noqa: F811
     folder, output = place.fresh()
@@ -125,7 +125,7 @@ def test_prediction(flags, models, place):  # noqa: F811
     run("predict", [*argv, *flags], place.elsewhere)
 
 
-@examples(30)
+@examples(12)
 @given(flags=odd_flags("evaluate"))
 def test_evaluation(flags, place):  # noqa: F811
     folder, output = place.fresh()

@@ -118,7 +118,7 @@ def test_lists_of_recordings(data, models, place):
     predict(place, output, *arguments)
 
 
-@examples(4)
+@examples(3)
 @given(data=st.data())
 def test_journals(data, models, place):
     folder, output = place.fresh()
@@ -142,7 +142,7 @@ def model_content(models, name: str) -> dict:
     return torch.load(models(name), weights_only=True)
 
 
-@examples(8)
+@examples(6)
 @given(data=st.data())
 def test_model_files(data, models, place):
     folder, output = place.fresh()
@@ -178,7 +178,7 @@ def test_damaged_model_files(data, models, place):
     assert predict(place, output, *arguments)[0] == 1
 
 
-@examples(25)
+@examples(10)
 @given(data=st.data())
 def test_results_and_tables_of_the_truth(data, place):
     folder, output = place.fresh()
@@ -242,7 +242,7 @@ def train(place, data_dir: Path, output: Path, *further: object) -> tuple[int, s
     return run("main", arguments, place.elsewhere)
 
 
-@examples(2)
+@examples(1)
 @given(data=st.data())
 def test_clips(data, corpus, place):
     folder, output = place.fresh()
@@ -278,7 +278,7 @@ def trained(corpus, tmp_path_factory):
     return base
 
 
-@examples(3)
+@examples(2)
 @given(data=st.data())
 def test_checkpoints(data, trained, place):
     _, output = place.fresh()
@@ -289,7 +289,7 @@ def test_checkpoints(data, trained, place):
     train(place, trained / "data", output, "--max_train_epochs", 2)
 
 
-@examples(3)
+@examples(2)
 @given(data=st.data())
 def test_cached_features(data, trained, place):
     _, output = place.fresh()
@@ -327,7 +327,7 @@ def test_studies(data, trained, place):
     run("tune", arguments, place.elsewhere)
 
 
-@examples(3)
+@examples(2)
 @given(name=st.sampled_from([text for text in HOSTILE_TEXTS if text not in ("", "/")]))
 def test_names_of_classes(name, place):
     folder, output = place.fresh()
