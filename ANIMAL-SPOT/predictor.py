@@ -28,7 +28,7 @@ from data.windows import WindowCutter, WindowGrid
 from models.engines import Engine, infer_all, probabilities_of
 from utils.calibration import tempered
 from utils.channel_choice import MIX
-from utils.errors import is_memory_error
+from utils.errors import is_memory_error, one_line
 from utils.files import file_digest, file_state
 
 log = logging.getLogger(__name__)
@@ -502,6 +502,9 @@ class Predictor:
             yield _End(reason=str(error))
         except OSError as error:
             yield _End(reason=f"unreadable: {error.strerror or error}")
+        except ValueError as error:  # such as a NUL in a name of a list
+            log.debug("%s", path, exc_info=True)
+            yield _End(reason=f"unreadable: {one_line(error)}")
         except Exception as error:  # one recording never stops the others
             if is_memory_error(error):
                 raise

@@ -415,3 +415,13 @@ def test_resampled_length_is_exact_for_any_blocks(rate_in, sizes, rate_out):
     if sum(sizes):
         wanted = audio_io.resample(samples, rate_in, rate_out)
         np.testing.assert_allclose(np.concatenate(found), wanted, rtol=0, atol=1e-5)
+
+
+def test_a_line_of_a_list_that_can_be_no_name_stops_no_other(tmp_path):
+    from data.recordings import find_recordings
+
+    sf.write(tmp_path / "a.wav", np.zeros(100), 8000)
+    (tmp_path / "list.txt").write_bytes(b"b\0c.wav\n" + b"9" * 400 + b".wav\na.wav\n")
+    found = find_recordings([str(tmp_path / "list.txt")])
+    assert [path.name for path in found] == ["b\0c.wav", "9" * 400 + ".wav", "a.wav"]
+    assert found[2].is_file()

@@ -124,7 +124,8 @@ def _in_list(path: Path) -> list[Path]:
         text = line.strip()
         if text and not text.startswith("#"):
             beside = path.parent / text
-            found.append(beside if not os.path.exists(text) and beside.exists() else Path(text))
+            is_beside = not os.path.exists(text) and os.path.exists(beside)
+            found.append(beside if is_beside else Path(text))
     return found
 
 
