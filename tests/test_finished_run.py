@@ -181,3 +181,10 @@ def test_only_what_a_network_has_gives_its_weights_a_meaning():
     assert set(changed) == {"resnet_size", "fmin", "lr"}
     assert set(of_meaning(changed, "resnet")) == {"resnet_size", "fmin"}
     assert set(of_meaning(changed, "convnext")) == {"fmin"}
+
+
+def test_a_checkpoint_that_left_the_number_of_classes_open_fits_any():
+    """Checkpoints of the first release hold the flag as it was typed, which is seldom."""
+    assert changes({"num_classes": None}, {"num_classes": 3}) == {}
+    assert changes({}, {"num_classes": 3, "noise_class": "noise"}) == {}
+    assert list(changes({"num_classes": 2}, {"num_classes": 3})) == ["num_classes"]

@@ -50,7 +50,9 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]
     said = {}
     for name, value in now.items():
         old = before.get(name, getattr(TrainConfig, name, None))
-        if name in ("noise_class", "num_classes") and name not in before:
+        if name == "noise_class" and name not in before:
+            continue
+        if name == "num_classes" and old is None:  # as found, and classes are compared by name
             continue
         if _plain(old) != _plain(value):
             said[name] = f"--{name} was {old}, now {value}"
