@@ -1,7 +1,8 @@
 """Processes that know the detector, so that PyTorch and TensorFlow never share one.
 
 The parent imports neither. A process computes with one thread; it ends when the pool is closed and
-when the parent dies, however it dies.
+when the parent dies, however it dies. A process that dies at a photo, for want of memory or in a
+decoder, takes that photo with it and no other: a new process takes its place.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import os
 import pickle
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -30,11 +32,13 @@ __all__ = ["CropPool", "Job", "Result"]
 
 _AHEAD = 4  # jobs a process that may be given out or waiting to be fetched
 _SECONDS_TO_END = 5.0
+_MOST_DEATHS = 3  # of processes, one after the other, without a photo that went well
 # With -c the current folder comes first in the search path, until our own takes its place.
 _WORK = (
     "import sys; sys.path[:] = sys.argv[1:]; "
     "from footprints.crop_worker import main; sys.exit(main())"
 )
+_KILL = 9  # SIGKILL, also where Python has no such name
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -68,6 +72,7 @@ class CropPool:
         self._processes = processes
         self._workers: list[_Worker] = []
         self._maker: CropMaker | None = None
+        self._deaths = 0  # since the last photo that went well
 
     def __enter__(self) -> CropPool:
         try:
@@ -99,11 +104,10 @@ class CropPool:
 
         Yields:
             One result a job, in the order of the jobs. A photo that cannot be used has a
-            ``reason``.
+            ``reason``; so has one at which its process died.
 
         Raises:
-            UserError: If the detector cannot be used, or a process died, for want of memory for
-                instance; names the photo it had in hand.
+            UserError: If the detector cannot be used, or one process after the other died.
             OSError: If a crop cannot be written.
             RuntimeError: If something unforeseen happened; with the process's traceback.
         """
@@ -114,16 +118,10 @@ class CropPool:
             return
         if not self._workers:
             raise RuntimeError("use CropPool in a with statement")
-        idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        for worker in self._workers:
-            idle.put(worker)
+        idle = _Idle(self._workers)
 
         def work(job: Job) -> Result:
-            worker = idle.get()
-            try:
-                return worker.do(job)
-            finally:
-                idle.put(worker)
+            return self._work(job, idle)
 
         waiting: deque[Future[Result]] = deque()
         executor = ThreadPoolExecutor(self._processes, thread_name_prefix="crop-pool")
@@ -140,41 +138,144 @@ class CropPool:
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
 
+    def _work(self, job: Job, idle: _Idle) -> Result:
+        """Have one job done, at most twice: the second time while no other is worked on."""
+        with idle.one() as worker:
+            try:
+                return self._done(worker, job)
+            except _DiedError as death:
+                if death.in_hand and (death.is_crash or self._processes == 1):
+                    return self._given_up(job, death)
+        with idle.all() as worker:  # the memory may have been taken by another's photo
+            while True:
+                try:
+                    return self._done(worker, job)
+                except _DiedError as death:
+                    result = self._given_up(job, death)
+                    if death.in_hand:
+                        return result
+
+    def _done(self, worker: _Worker, job: Job) -> Result:
+        result = worker.do(job)
+        self._deaths = 0
+        return result
+
+    def _given_up(self, job: Job, death: _DiedError) -> Result:
+        """Return the result of a photo whose process died, unless that happens all the time."""
+        self._deaths += 1
+        if self._deaths >= _MOST_DEATHS:
+            where = "at this photo" if death.in_hand else "before it could begin"
+            raise UserError(
+                f"{printable(job.source)}: {_MOST_DEATHS} processes working on photos ended one "
+                f"after the other, the last {where}: it {death}; close other programs, try fewer "
+                "--processes, or take such photos out"
+            ) from None
+        return Result(job, reason=f"its worker process {death}", is_passing=True)
+
+
+class _DiedError(Exception):
+    """A process ended unasked; the text says how, to go on from "it".
+
+    Args:
+        how: That text.
+        in_hand: Whether it had a photo in hand.
+        is_crash: Whether it ended by itself, so that no other process can be the cause.
+    """
+
+    def __init__(self, how: str, in_hand: bool, is_crash: bool) -> None:
+        super().__init__(how)
+        self.in_hand = in_hand
+        self.is_crash = is_crash
+
+
+class _ClosedError(Exception):
+    """The pool was closed while a job was under way; nobody waits for it."""
+
+
+class _Idle:
+    """Processes that have nothing to do."""
+
+    def __init__(self, workers: list[_Worker]) -> None:
+        self._count = len(workers)
+        self._workers: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        self._turn = threading.Lock()  # nobody takes one while somebody waits for all
+        for worker in workers:
+            self._workers.put(worker)
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[_Worker]:
+        """Wait for a process, and keep it for a while."""
+        with self._turn:
+            worker = self._workers.get()
+        try:
+            yield worker
+        finally:
+            self._workers.put(worker)
+
+    @contextlib.contextmanager
+    def all(self) -> Iterator[_Worker]:
+        """Wait until no process works, and keep them all while one of them does."""
+        with self._turn:
+            workers = [self._workers.get() for _ in range(self._count)]
+        try:
+            yield workers[0]
+        finally:
+            for worker in workers:
+                self._workers.put(worker)
+
 
 class _Worker:
-    """One process, from the parent's side."""
+    """One process, from the parent's side; where it died, the next job has another started."""
 
     def __init__(self, detector: Path | None, settings: Settings) -> None:
+        self._detector = detector
+        self._settings = settings
+        self._lock = threading.Lock()  # of the pipes
+        self._process_lock = threading.Lock()
+        self._is_closed = False
+        self._start()
+
+    def _start(self) -> None:
         path = path_for_children()
         environment = dict(os.environ)
         environment.update(dict.fromkeys(_ONE_THREAD, "1"), PYTHONSAFEPATH="1")
         given = environment.pop("PYTHONPATH", "")
         if absolute := [place for place in given.split(os.pathsep) if os.path.isabs(place)]:
             environment["PYTHONPATH"] = os.pathsep.join(absolute)
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _WORK, *path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-        )
-        self._lock = threading.Lock()
-        self._is_ready = False
-        self._detector = detector
-        self._send((detector, settings))
+        with self._process_lock:
+            if self._is_closed:
+                raise _ClosedError
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _WORK, *path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+            )
+        self._is_ready = self._is_dead = False
+        self._send((self._detector, self._settings))
 
     def do(self, job: Job) -> Result:
-        """Have one job done; see ``CropPool.map``."""
+        """Have one job done; see ``CropPool.map``.
+
+        Raises:
+            _DiedError: If the process died of it, or before it could begin.
+        """
         with self._lock:
+            if self._is_dead or (self._is_ready and self._process.poll() is not None):
+                self._close_pipes()
+                self._start()
             if not self._is_ready:
-                self._receive(self._detector)
+                self._receive(in_hand=False)
                 self._is_ready = True
             self._send(job)
-            return self._receive(job.source)
+            return self._receive(in_hand=True)
 
     def end(self) -> None:
-        """Tell the process to end."""
-        if self._process.poll() is None:
-            self._process.terminate()
+        """Tell the process to end; no other is started."""
+        with self._process_lock:
+            self._is_closed = True
+            if self._process.poll() is None:
+                self._process.terminate()
 
     def wait(self) -> None:
         """Wait until the process has ended, and see to it."""
@@ -184,29 +285,41 @@ class _Worker:
             self._process.kill()
             self._process.wait()
         with self._lock:
-            for pipe in (self._process.stdin, self._process.stdout):
-                with contextlib.suppress(OSError):  # of what was not sent yet
-                    pipe.close()
+            self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):  # of what was not sent yet
+                pipe.close()
 
     def _send(self, message: Any) -> None:
         with contextlib.suppress(OSError):  # it has died; what it had to say is read next
             pickle.dump(message, self._process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
             self._process.stdin.flush()
 
-    def _receive(self, in_hand: Path | None) -> Any:
+    def _receive(self, in_hand: bool) -> Any:
         try:
             answer = pickle.load(self._process.stdout)
         except (EOFError, pickle.UnpicklingError, OSError, ValueError):
+            self._is_dead = True
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_SECONDS_TO_END)
-            if self._process.poll() is None:  # it sends nothing that we understand
+            if self._process.poll() is None:
                 self._process.kill()
-            status = self._process.wait()
-            cause = "it was killed, perhaps for want of memory" if status < 0 else "see above"
-            raise UserError(
-                f"{printable(in_hand or 'start')}: the process working on this photo ended "
-                f"(status {status}: {cause}); try fewer --processes, or take the photo out"
-            ) from None
+                self._process.wait()
+                raise _DiedError("sent nothing that we understand", in_hand, True) from None
+            status = self._process.returncode
+            raise _DiedError(_ending(status), in_hand, status != -_KILL) from None
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+
+def _ending(status: int) -> str:
+    """Say how a process ended, from its exit status."""
+    if status == -_KILL:
+        return "was killed, probably for want of memory"
+    if status < 0:
+        with contextlib.suppress(ValueError):
+            return f"crashed ({signal.Signals(-status).name})"
+    return f"ended (status {status})"

@@ -68,6 +68,7 @@ class Result:
         rgb: The crop ``(size, size, 3)`` uint8, unless it was written.
         photo_rgb: The whole photo, the same, if it was asked for.
         reason: Why the photo could not be used, or None; if set, the rest is not.
+        is_passing: Whether that may be another time on this computer, as with a want of memory.
         note: What a user should know of a photo that was used, or None.
     """
 
@@ -84,6 +85,7 @@ class Result:
     rgb: np.ndarray | None = field(default=None, repr=False, compare=False)
     photo_rgb: np.ndarray | None = field(default=None, repr=False, compare=False)
     reason: str | None = None
+    is_passing: bool = False
     note: str | None = None
 
 
@@ -126,7 +128,7 @@ class CropMaker:
         except PhotoError as error:
             return Result(job, digest, reason=error.reason)
         except MemoryError:
-            return Result(job, digest, reason="too large for the memory")
+            return Result(job, digest, reason="too large for the memory", is_passing=True)
 
     def _make(self, job: Job, digest: str, photo: np.ndarray) -> Result:
         settings, found = self._settings, list[Detection]()

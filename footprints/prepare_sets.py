@@ -175,6 +175,8 @@ def _reason_not_to_load(path: Path) -> str | None:
         load_photo(path)
     except PhotoError as error:
         return error.reason
+    except MemoryError:
+        return "too large for the memory"
     return None
 
 
@@ -213,6 +215,8 @@ def note_result(
         journal: Knows them from then on.
     """
     item.reason = result.reason
+    if result.is_passing:  # not written down: the next run tries again, in a process of the pool
+        return
     if result.note:
         warn(f"{dataset.name}: {printable(item.photo.source)}: {result.note}")
     for scale, target in targets.items():

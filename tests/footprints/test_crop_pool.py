@@ -206,14 +206,128 @@ def test_an_unusable_detector_ends_the_work_with_one_line(photos, tmp_path, proc
     assert "\n" not in str(caught.value)
 
 
-def test_a_process_that_is_killed_is_reported_with_its_photo(red, photos) -> None:
+# A process of the pool that does something to itself before it reads a photo.
+DIES = """
+import os, sys
+sys.path[:] = sys.argv[1:]
+from pathlib import Path
+from footprints import crop_worker
+read = crop_worker.read_file
+def read_or_die(path):
+    {does}
+    return read(path)
+crop_worker.read_file = read_or_die
+sys.exit(crop_worker.main())
+"""
+
+
+@pytest.fixture
+def dying(monkeypatch):
+    """Have processes of pools run a line with ``path``, the photo that they are to read."""
+    return lambda does: monkeypatch.setattr(crop_pool, "_WORK", DIES.format(does=does))
+
+
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="no such signals")
+
+
+@needs_signals
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [
+        ("os.kill(os.getpid(), 9)", "its worker process was killed, probably for want of memory"),
+        ("os.kill(os.getpid(), 11)", "its worker process crashed (SIGSEGV)"),
+        ("os._exit(7)", "its worker process ended (status 7)"),
+    ],
+    ids=["memory", "decoder", "exit"],
+)
+def test_a_photo_that_kills_its_process_takes_no_other_with_it(
+    photos, dying, processes, does, reason
+) -> None:
+    dying(f"path.name in ('2.png', '5.png') and {does}")
+    with CropPool(None, EXACT, processes) as pool:
+        jobs = [Job(path) for path in photos[:8]]
+        results = list(pool.map(jobs))
+        ids = [worker._process.pid for worker in pool._workers]
+    assert [result.job for result in results] == jobs
+    expected = [reason if n in (2, 5) else None for n in range(8)]
+    assert [result.reason for result in results] == expected
+    assert [result.is_passing for result in results] == [n in (2, 5) for n in range(8)]
+    assert all(result.rgb is not None for result in results if result.reason is None)
+    assert len(set(ids)) == processes
+    assert not any(map(_is_alive, ids))
+
+
+@needs_signals
+def test_a_photo_is_tried_once_more_if_another_may_have_taken_the_memory(
+    photos, dying, tmp_path
+) -> None:
+    """Both processes are killed once; then each photo is worked on alone, and goes well."""
+    busy = f"Path({str(tmp_path)!r}, f'{{path.name}}.{{os.getpid()}}')"
+    dying(
+        f"n = len(list(Path({str(tmp_path)!r}).glob(path.name + '*'))); {busy}.touch(); "
+        "path.name == '3.png' and n == 0 and os.kill(os.getpid(), 9)"
+    )
+    with CropPool(None, EXACT, 2) as pool:
+        assert [result.reason for result in pool.map(map(Job, photos[:8]))] == [None] * 8
+    assert len(list(tmp_path.glob("3.png.*"))) == 2
+
+
+@needs_signals
+def test_the_second_try_is_made_alone_and_is_the_last(photos, dying, tmp_path) -> None:
+    log = tmp_path / "log"
+    dying(
+        f"import time; log = open({str(log)!r}, 'a', buffering=1); log.write(path.name + ' in\\n');"
+        " time.sleep(0.05); path.name == '3.png' and os.kill(os.getpid(), 9);"
+        " log.write(path.name + ' out\\n')"
+    )
+    with CropPool(None, EXACT, 3) as pool:
+        results = list(pool.map(map(Job, photos[:8])))
+    assert [n for n, result in enumerate(results) if result.reason] == [3]
+    lines = log.read_text().split("\n")[:-1]
+    _first, last = (n for n, line in enumerate(lines) if line == "3.png in")
+    begun = [line for line in lines[:last] if line.endswith(" in") and line != "3.png in"]
+    ended = [line for line in lines[:last] if line.endswith(" out")]
+    assert len(begun) == len(ended)
+
+
+@needs_signals
+@pytest.mark.parametrize("processes", [1, 2])
+def test_where_every_photo_kills_its_process_the_work_ends(photos, dying, processes) -> None:
+    dying("os.kill(os.getpid(), 9)")
+    with CropPool(None, EXACT, processes) as pool, pytest.raises(UserError) as caught:
+        list(pool.map(map(Job, photos)))
+    said = str(caught.value)
+    assert "3 processes working on photos ended one after the other" in said
+    assert "killed, probably for want of memory" in said
+    assert "\n" not in said
+
+
+def test_processes_that_cannot_start_end_the_work(photos, monkeypatch) -> None:
+    monkeypatch.setattr(crop_pool, "_WORK", "import sys; sys.exit(5)")
+    with CropPool(None, EXACT, 2) as pool, pytest.raises(UserError, match=r"status 5") as caught:
+        list(pool.map(map(Job, photos)))
+    assert "before it could begin" in str(caught.value)
+
+
+def test_a_process_that_is_killed_while_it_waits_costs_no_photo(red, photos) -> None:
     with CropPool(red, EXACT, 1) as pool:
         assert len(list(pool.map([Job(photos[0])]))) == 1
         pool._workers[0]._process.kill()
-        with pytest.raises(UserError, match="killed, perhaps for want of memory") as caught:
-            list(pool.map(Job(path) for path in photos[1:]))
-    assert str(photos[1]) in str(caught.value)
-    assert "\n" not in str(caught.value)
+        pool._workers[0]._process.wait()
+        assert [result.reason for result in pool.map(map(Job, photos[:3]))] == [None] * 3
+
+
+@needs_signals
+def test_no_process_is_started_once_the_pool_is_closed(photos, dying) -> None:
+    dying("import time; path.name == '1.png' and time.sleep(99)")
+    with CropPool(None, EXACT, 2) as pool:
+        workers = pool._workers
+        next(results := pool.map(Job(path) for path in [photos[0]] + [photos[1]] * 20))
+        started = {worker._process.pid for worker in workers}
+        results.close()
+        assert {worker._process.pid for worker in workers} == started
+        assert all(worker._process.poll() is not None for worker in workers)
 
 
 def test_where_there_are_no_more_threads_all_ends_at_once(red, photos, monkeypatch) -> None:
@@ -233,7 +347,7 @@ def test_a_process_that_sends_nonsense_is_ended(red, photos, monkeypatch) -> Non
         crop_pool, "_WORK", "import time; print('hello', flush=True); time.sleep(99)"
     )
     monkeypatch.setattr(crop_pool, "_SECONDS_TO_END", 0.1)
-    with CropPool(red, EXACT, 1) as pool, pytest.raises(UserError, match="process working on"):
+    with CropPool(red, EXACT, 1) as pool, pytest.raises(UserError, match="sent nothing that"):
         list(pool.map([Job(photos[0])]))
 
 

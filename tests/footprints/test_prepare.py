@@ -154,6 +154,29 @@ def test_second_run_makes_nothing(tmp_path: Path, real: Path, monkeypatch) -> No
     assert state_of(tmp_path / "out") == before
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no such signals")
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_photo_that_kills_its_process_is_left_out_for_this_run_only(
+    tmp_path: Path, real: Path, monkeypatch, processes: int
+) -> None:
+    out = tmp_path / "out"
+    dies = (
+        "import os, sys; sys.path[:] = sys.argv[1:]; from footprints import crop_worker as it; "
+        "read = it.read_file; it.read_file = lambda path: "
+        "os.kill(os.getpid(), 9) if path.name == 'chat3.jpg' else read(path); sys.exit(it.main())"
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(crop_pool, "_WORK", dies)
+        assert prepare(out, real, None, "--processes", processes) == 3
+    (row,) = rows_of(out / "real" / "left_out.csv")
+    assert row["source"] == "chat/chat3.jpg"
+    assert row["reason"] == "its worker process was killed, probably for want of memory"
+    assert len(rows_of(out / "real" / "manifest.csv")) == 24
+    assert list((out / "crops" / "incoming").iterdir()) == []
+    assert prepare(out, real) == 0
+    assert len(rows_of(out / "real" / "manifest.csv")) == 25
+
+
 def sources_made(output: Path, n_before: int) -> list[str]:
     """Return which photos the journal got new lines for."""
     lines = (output / "crops" / "journal.jsonl").read_bytes().splitlines()

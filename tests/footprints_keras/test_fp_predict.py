@@ -22,7 +22,7 @@ from fd_helpers import CLASSES, SIDE, THRESHOLD, pictures, save
 from fk_helpers import ROOT, run_python, run_step
 from PIL import Image
 
-from footprints import annotate, answers, crops, predict
+from footprints import annotate, answers, crop_pool, crops, predict
 from footprints.classifier import Classifier
 from footprints.errors import UserError
 
@@ -432,6 +432,27 @@ def test_all_photos_bad(fast, model_file, tmp_path):
     assert run_main(tmp_path / "photos", *flags) == 3
     assert result_of(tmp_path / "out")["photos"] == []
     assert "one.jpg" in (tmp_path / "out/failed_photos.csv").read_text()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals")
+def test_a_photo_that_kills_its_process_is_listed_and_the_others_are_answered(
+    fast, photos, model_file, tmp_path, monkeypatch, capsys
+):
+    dies = (
+        "import os, sys; sys.path[:] = sys.argv[1:]; from footprints import crop_worker as it; "
+        "read = it.read_file; it.read_file = lambda path: "
+        "os.kill(os.getpid(), 9) if path.name == 'sideways.png' else read(path); sys.exit(it.main())"
+    )
+    monkeypatch.setattr(crop_pool, "_WORK", dies)
+    out = tmp_path / "out"
+    flags = ("--model", model_file, "--detector", "none", "--output_dir", out)
+    assert run_main(photos, *flags) == 3
+    failed = {one["photo"]: one["reason"] for one in result_of(out)["failed"]}
+    assert set(failed) == {"a/broken.jpg", "empty.png", "sideways.png"}
+    assert "was killed, probably for want of memory" in failed["sideways.png"]
+    assert result_of(out)["complete"] is True
+    assert len(result_of(out)["photos"]) == 4
+    assert "sideways.png: its worker process was killed" in capsys.readouterr().out
 
 
 # --- parts -------------------------------------------------------------------------------------
