@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from footprints.errors import UserError, run
+from footprints.errors import Stopped, UserError, run
 from footprints.guard import path_for_children
 
 # With -c the current folder comes first in the search path, until our own takes its place.
@@ -24,6 +24,7 @@ _START = (
     "from footprints.child import main; sys.exit(main())"
 )
 _SECONDS_TO_END = 10.0
+_STOPPED = (129, 130, 143)  # see footprints.errors
 
 
 def run_step(step: str, flags: Sequence[object]) -> int:
@@ -38,6 +39,7 @@ def run_step(step: str, flags: Sequence[object]) -> int:
 
     Raises:
         UserError: If a signal ended it.
+        Stopped: If it was asked to end; it has said nothing of that.
     """
     places = path_for_children()
     command = [sys.executable, "-c", _START, str(len(places) + 2), *places, step, *map(str, flags)]
@@ -58,6 +60,8 @@ def run_step(step: str, flags: Sequence[object]) -> int:
             f"footprints.{step} was ended by signal {-status}, perhaps for want of memory; start "
             "again with the same command to go on"
         )
+    if status in _STOPPED:
+        raise Stopped(status - 128)
     return status
 
 
@@ -65,7 +69,7 @@ def main() -> int:
     """Be that process: run the step that the first argument names."""
     step = importlib.import_module(f"footprints.{sys.argv.pop(1)}")
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    return run(step.main)
+    return run(step.main, says_stopped=False)
 
 
 def _end_with_parent() -> None:

@@ -43,10 +43,14 @@ class Stopped(KeyboardInterrupt):
         self.status = 128 + signal_number
 
 
-def run(main: Callable[[], int]) -> int:
+def run(main: Callable[[], int], *, says_stopped: bool = True) -> int:
     """Run a step and return its exit status; whatever goes wrong becomes one line.
 
     The traceback of an error that was not foreseen goes into a file of its own.
+
+    Args:
+        main: The step.
+        says_stopped: Whether a stop gets its line; not in a child, whose parent says it.
 
     Returns:
         The step's own status, or one of the table above.
@@ -62,7 +66,8 @@ def run(main: Callable[[], int]) -> int:
         return status
     except KeyboardInterrupt as error:
         _handle_signals(_leave)  # who asks once more does not wait for our tidying up
-        _say("stopped; start again with the same command to go on")
+        if says_stopped:
+            _say("stopped; start again with the same command to go on")
         return getattr(error, "status", 128 + signal.SIGINT)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

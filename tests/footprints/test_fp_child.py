@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -32,6 +33,50 @@ def test_a_killed_step_is_one_line(monkeypatch) -> None:
     monkeypatch.setattr(child, "_START", "import os; os.kill(os.getpid(), 9)")
     with pytest.raises(UserError, match=r"footprints\.prepare was ended by signal 9"):
         run_step("prepare", [])
+
+
+STOPPABLE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from footprints import child
+from footprints.errors import run
+child._START = child._START.replace("from footprints.child import main", "import types, time; "
+    "step = types.ModuleType('footprints.sleepy'); sys.modules['footprints.sleepy'] = step; "
+    "step.main = lambda: [print('up', flush=True), time.sleep(60)]; "
+    "from footprints.child import main")
+sys.exit(run(lambda: child.run_step("sleepy", [])))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals")
+@pytest.mark.parametrize("who", ["both", "parent", "child"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_is_said_once(who: str, number: int) -> None:
+    """Ctrl-C goes to both; ``kill`` to one of them."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", STOPPABLE, str(ROOT)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert parent.stdout.readline() == "up\n"
+        if who == "both":
+            os.killpg(parent.pid, number)
+        elif who == "parent":
+            parent.send_signal(number)
+        else:
+            children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+            if not children.is_file():
+                pytest.skip("looks for the child in /proc")
+            os.kill(int(children.read_text()), number)
+        _, said = parent.communicate(timeout=30)
+    finally:
+        parent.kill()
+        parent.wait()
+    assert said == "stopped; start again with the same command to go on\n"
+    assert parent.returncode == 128 + number
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
