@@ -24,6 +24,7 @@ import PIL.Image
 
 from footprints.boxes import Detection, Ranking, make_detections
 from footprints.crops import Crop, centre_crop_of, crop_of
+from footprints.environment import pip_install
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.files import output_folder
 from footprints.flags import some_path
@@ -221,7 +222,8 @@ def load_ultralytics(log_level: int = logging.ERROR) -> Any:
         from ultralytics.nn import tasks
     except ImportError as error:
         raise UserError(
-            f"cannot import ultralytics ({error}); install it, or use a detector in .onnx format"
+            f"cannot import ultralytics ({error}): {pip_install('ultralytics')}, or use a detector "
+            "in .onnx format"
         ) from None
     PIL.Image.open = open_photo  # Ultralytics puts one that installs packages in its place
     if not (

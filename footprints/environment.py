@@ -5,6 +5,7 @@ there is one, or ends with one line that says what to type. Standard library onl
 """
 
 import os
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -49,3 +50,13 @@ def advice(missing: list[str]) -> str:
         f"{reason}; type make in {ROOT}, or python3 -m pip install -r {layer} in an "
         "environment of yours"
     )
+
+
+def pip_install(*packages: str) -> str:
+    """Return what to type so that packages are installed for the Python that runs."""
+    python = sys.executable
+    if os.name != "nt":
+        python = shlex.quote(python)
+    elif " " in python:
+        python = f'"{python}"'
+    return f"{python} -m pip install {' '.join(packages)}"

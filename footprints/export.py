@@ -24,6 +24,7 @@ import numpy as np
 from footprints import crops
 from footprints.calibration import threshold_in_use
 from footprints.classifier import METADATA_KEY, METADATA_NAME, Classifier, read_model_metadata
+from footprints.environment import pip_install
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.files import MARK, output_folder, sha256_of, write_bytes, write_json
 from footprints.flags import some_path
@@ -303,8 +304,8 @@ def _need_onnx_packages() -> None:
     ]
     if missing:
         raise UserError(
-            f"ONNX needs {', '.join(missing)}: pip install {' '.join(missing)}, or leave onnx out "
-            "of --formats"
+            f"ONNX needs {', '.join(missing)}: {pip_install(*missing)}, or leave onnx out of "
+            "--formats"
         )
 
 

@@ -18,6 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from footprints.boxes import suppress_overlaps
+from footprints.environment import pip_install
 from footprints.errors import UserError
 from footprints.typed import as_text, as_whole
 
@@ -139,7 +140,9 @@ class OnnxDetector:
         try:
             import onnxruntime as ort
         except ImportError as error:
-            raise UserError(f"cannot import onnxruntime ({error}); install it") from None
+            raise UserError(
+                f"cannot import onnxruntime ({error}): {pip_install('onnxruntime')}"
+            ) from None
         options = ort.SessionOptions()
         options.log_severity_level = 4
         given = os.environ.get("OMP_NUM_THREADS", "")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import sys
 import zipfile
 from pathlib import Path
 
@@ -218,7 +221,8 @@ def test_missing_package_is_named(model_file, photos, tmp_path, monkeypatch):
         importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else find(name)
     )
     flags = ("--model", model_file, "--output_dir", tmp_path / "out", "--photos", photos)
-    with pytest.raises(UserError, match="pip install tf2onnx"):
+    hint = re.escape(f"{shlex.quote(sys.executable)} -m pip install tf2onnx,")
+    with pytest.raises(UserError, match=hint):
         run_main(*flags)
 
 
