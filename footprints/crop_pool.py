@@ -1,7 +1,7 @@
 """Processes that know the detector, so that PyTorch and TensorFlow never share one.
 
-The parent imports neither. A process computes with one thread; it ends when the pool is closed and
-when the parent dies, however it dies. A process that dies at a photo, for want of memory or in a
+The parent imports neither. A process ends when the pool is closed and when the parent dies, however
+it dies. A process that dies at a photo, for want of memory or in a
 decoder, takes that photo with it and no other: a new process takes its place.
 """
 
@@ -39,7 +39,7 @@ _WORK = (
     "from footprints.crop_worker import main; sys.exit(main())"
 )
 _KILL = 9  # SIGKILL, also where Python has no such name
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class CropPool:
@@ -52,13 +52,20 @@ class CropPool:
             fallback).
         settings: How crops are cut.
         processes: How many; 0 to work in this process, which must not have TensorFlow then.
+        threads: Of each process; None: as the detector chooses, which is for one process.
 
     Raises:
         ValueError: If ``processes`` is negative.
         UserError: If there is no such detector.
     """
 
-    def __init__(self, detector: Path | None, settings: Settings, processes: int = 1) -> None:
+    def __init__(
+        self,
+        detector: Path | None,
+        settings: Settings,
+        processes: int = 1,
+        threads: int | None = 1,
+    ) -> None:
         if processes < 0:
             raise ValueError(f"processes must not be negative, got {processes}")
         if detector is not None:
@@ -70,6 +77,7 @@ class CropPool:
         self._detector = detector
         self._settings = settings
         self._processes = processes
+        self._threads = threads
         self._workers: list[_Worker] = []
         self._maker: CropMaker | None = None
         self._deaths = 0  # since the last photo that went well
@@ -77,7 +85,7 @@ class CropPool:
     def __enter__(self) -> CropPool:
         try:
             for _ in range(self._processes):
-                self._workers.append(_Worker(self._detector, self._settings))
+                self._workers.append(_Worker(self._detector, self._settings, self._threads))
         except BaseException:
             self.close()
             raise
@@ -165,10 +173,11 @@ class CropPool:
         self._deaths += 1
         if self._deaths >= _MOST_DEATHS:
             where = "at this photo" if death.in_hand else "before it could begin"
+            fewer = ", try fewer --processes," if self._processes > 1 else ""
             raise UserError(
                 f"{printable(job.source)}: {_MOST_DEATHS} processes working on photos ended one "
-                f"after the other, the last {where}: it {death}; close other programs, try fewer "
-                "--processes, or take such photos out"
+                f"after the other, the last {where}: it {death}; close other programs{fewer} "
+                "or take such photos out"
             ) from None
         return Result(job, reason=f"its worker process {death}", is_passing=True)
 
@@ -227,8 +236,9 @@ class _Idle:
 class _Worker:
     """One process, from the parent's side; where it died, the next job has another started."""
 
-    def __init__(self, detector: Path | None, settings: Settings) -> None:
+    def __init__(self, detector: Path | None, settings: Settings, threads: int | None) -> None:
         self._detector = detector
+        self._threads = threads
         self._settings = settings
         self._lock = threading.Lock()  # of the pipes
         self._process_lock = threading.Lock()
@@ -238,7 +248,9 @@ class _Worker:
     def _start(self) -> None:
         path = path_for_children()
         environment = dict(os.environ)
-        environment.update(dict.fromkeys(_ONE_THREAD, "1"), PYTHONSAFEPATH="1")
+        environment["PYTHONSAFEPATH"] = "1"
+        if self._threads is not None:
+            environment.update(dict.fromkeys(_THREADS, str(self._threads)))
         given = environment.pop("PYTHONPATH", "")
         if absolute := [place for place in given.split(os.pathsep) if os.path.isabs(place)]:
             environment["PYTHONPATH"] = os.pathsep.join(absolute)
@@ -252,7 +264,7 @@ class _Worker:
                 env=environment,
             )
         self._is_ready = self._is_dead = False
-        self._send((self._detector, self._settings))
+        self._send((self._detector, self._settings, self._threads))
 
     def do(self, job: Job) -> Result:
         """Have one job done; see ``CropPool.map``.

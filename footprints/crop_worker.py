@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from footprints.boxes import Box, Detection
-from footprints.crops import best_crop_of, centre_crop_of, whole, whole_crop_of
+from footprints.crops import Crop, best_crop_of, centre_crop_of, crop_of, whole, whole_crop_of
 from footprints.errors import UserError
 from footprints.files import write_bytes
 from footprints.photos import PhotoError, decode_photo, note_on, read_file
@@ -41,6 +41,7 @@ class Job:
         target: The crop is written here as PNG; None to have it sent back.
         with_photo: Make a picture of the whole photo too, as mode ``whole`` does.
         photo_target: That picture is written here as PNG; None to have it sent back.
+        all_crops: Cut out every print, not only the best, and send them back.
     """
 
     source: Path
@@ -48,6 +49,7 @@ class Job:
     target: Path | None = None
     with_photo: bool = False
     photo_target: Path | None = None
+    all_crops: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,12 @@ class Result:
         crop_xyxy: The square cut out; it may stick out of the photo, see ``footprints.crops``.
         confidence: The detector's; None where it found nothing or was not asked.
         fallback: Whether the centre was taken, for want of a print or of a detector.
-        n_detections: How many prints were found.
+        found: The prints, the best first.
         width: Of the upright photo, in pixels.
         height: See ``width``.
         rgb: The crop ``(size, size, 3)`` uint8, unless it was written.
         photo_rgb: The whole photo, the same, if it was asked for.
+        crops: One a print, the same, if all were asked for.
         reason: Why the photo could not be used, or None; if set, the rest is not.
         is_passing: Whether that may be another time on this computer, as with a want of memory.
         note: What a user should know of a photo that was used, or None.
@@ -79,11 +82,12 @@ class Result:
     crop_xyxy: Box | None = None
     confidence: float | None = None
     fallback: bool = False
-    n_detections: int = 0
+    found: tuple[Detection, ...] = ()
     width: int | None = None
     height: int | None = None
     rgb: np.ndarray | None = field(default=None, repr=False, compare=False)
     photo_rgb: np.ndarray | None = field(default=None, repr=False, compare=False)
+    crops: tuple[Crop, ...] = field(default=(), repr=False, compare=False)
     reason: str | None = None
     is_passing: bool = False
     note: str | None = None
@@ -95,13 +99,13 @@ class CropMaker:
     Args:
         detector: A ``.pt`` or ``.onnx`` file; None to take the centre of every photo.
         settings: How crops are cut.
-        threads: Of the detector.
+        threads: Of the detector; None: as it chooses.
 
     Raises:
         UserError: If the detector cannot be used.
     """
 
-    def __init__(self, detector: Path | None, settings: Settings, threads: int | None = 1) -> None:
+    def __init__(self, detector: Path | None, settings: Settings, threads: int | None) -> None:
         self._settings = settings
         self._detector = None
         if detector is not None:
@@ -150,11 +154,12 @@ class CropMaker:
             crop.crop_xyxy,
             crop.confidence,
             crop.fallback,
-            len(found),
+            tuple(found),
             width=photo.shape[1],
             height=photo.shape[0],
             rgb=_delivered(crop.rgb, job.target),
             photo_rgb=_delivered(photo_rgb, job.photo_target),
+            crops=tuple(crop_of(photo, one, settings) for one in found if job.all_crops),
         )
 
 
@@ -177,9 +182,9 @@ def main() -> int:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not get between
     try:
-        detector, settings = pickle.load(jobs)
+        detector, settings, threads = pickle.load(jobs)
         try:
-            maker = CropMaker(detector, settings)
+            maker = CropMaker(detector, settings, threads)
         except Exception as error:
             _send(answers, _portable(error))
             return 1

@@ -23,7 +23,7 @@ import numpy as np
 import PIL.Image
 
 from footprints.boxes import Detection, Ranking, make_detections
-from footprints.crops import Crop, centre_crop_of, crop_of
+from footprints.crops import Crop, crop_of
 from footprints.environment import pip_install
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.files import output_folder
@@ -33,6 +33,7 @@ from footprints.settings import Settings, add_flags, settings_from
 from footprints.text import printable
 
 if TYPE_CHECKING:
+    from footprints.crop_worker import Result
     from footprints.detect_report import DetectReport
 
 __all__ = ["Detection", "YoloInference", "load_ultralytics", "load_yolo"]
@@ -325,6 +326,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     settings = settings_from(args, parser)
+    from footprints.crop_pool import CropPool, Job
     from footprints.detect_report import CROPS, TABLES, DetectReport
     from footprints.photos import UnusedFile, counted, not_written, sort_out, walk
     from footprints.progress import progress
@@ -342,43 +344,40 @@ def main(argv: list[str] | None = None) -> int:
     if not photos:
         there = f" (other files: {counted(unused)})" if unused else ""
         raise UserError(f"{args.source}: no photos in this folder{there}")
-    detector = YoloInference.from_settings(args.detector, settings)
     with contextlib.ExitStack() as held:
         results = None
         if args.output_dir is not None:
             held.enter_context(output_folder(args.output_dir, CROPS))
             results = Results(args.output_dir, TABLES, args.replace_edited)
         report = DetectReport(root, results, unused)
+        pool = held.enter_context(CropPool(args.detector, settings, 1, threads=None))
+        done = pool.map(Job(photo, all_crops=args.all_crops) for photo in photos)
         try:
-            for path in progress(photos, len(photos), "detect"):
-                _detect_one(path, detector, report, args)
+            for result in progress(done, len(photos), "detect"):
+                _note(result, report, with_crops=results is not None)
         finally:  # also what was done before Ctrl-C
-            report.finish()
+            if not report.is_empty:
+                report.finish()
     return STATUS_SOME_FAILED if report.n_failed else 0
 
 
-def _detect_one(
-    path: Path, detector: YoloInference, report: DetectReport, args: argparse.Namespace
-) -> None:
-    """Find prints in a photo, and cut them out if there is a folder for the crops."""
-    from footprints.photos import PhotoError, decode_photo, note_on, read_file
+def _note(result: Result, report: DetectReport, with_crops: bool) -> None:
+    """Note what became of a photo: its prints, their crops if there is a folder, or the reason."""
     from footprints.progress import warn
 
-    try:
-        data = read_file(path)
-        rgb = decode_photo(data)
-        if note := note_on(data):
-            warn(f"{printable(path)}: {note}")
-    except PhotoError as error:
-        report.failed(path, error.reason)
+    path = result.job.source
+    if result.reason is not None:
+        report.failed(path, result.reason)
         return
-    found = detector.detect(rgb)
+    if result.note:
+        warn(f"{printable(path)}: {result.note}")
     crops: list[Crop] = []
-    if args.output_dir is not None:
-        wanted = found if args.all_crops else found[:1]
-        crops = [crop_of(rgb, one, detector.settings) for one in wanted]
-        crops = crops or [centre_crop_of(rgb, detector.settings)]
-    report.add(path, rgb.shape, found, crops)
+    if with_crops:
+        best = Crop(
+            result.rgb, result.box_xyxy, result.crop_xyxy, result.confidence, result.fallback
+        )
+        crops = list(result.crops) or [best]
+    report.add(path, (result.height, result.width), result.found, crops)
 
 
 if __name__ == "__main__":

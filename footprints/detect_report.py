@@ -57,13 +57,18 @@ class DetectReport:
         self._photos: list[dict[str, Any]] = []
         self.n_failed = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was noted yet."""
+        return not self._photos
+
     def failed(self, path: Path, reason: str) -> None:
         """Note a photo that could not be read."""
         self.n_failed += 1
         self._photos.append({"photo": self._name(path), "reason": reason})
 
     def add(
-        self, path: Path, shape: tuple[int, ...], found: list[Detection], crops: list[Crop]
+        self, path: Path, shape: tuple[int, ...], found: Sequence[Detection], crops: Sequence[Crop]
     ) -> None:
         """Note what was found in a photo, the best first, and write its crops."""
         entry: dict[str, Any] = {

@@ -68,7 +68,7 @@ def test_results_come_in_order_with_all_facts(red, photos, processes) -> None:
         assert result.box_xyxy == pytest.approx((16 * n, 32, 16 * n + 16, 48), abs=1e-3)
         assert result.crop_xyxy == (16 * n, 32, 16 * n + 16, 48)
         assert result.confidence == pytest.approx(210 / 255, abs=1e-5)
-        assert (result.fallback, result.n_detections, result.reason) == (False, 1, None)
+        assert (result.fallback, len(result.found), result.reason) == (False, 1, None)
         assert (result.width, result.height) == (128, 128)
         assert result.sha256 == hashlib.sha256(photos[n].read_bytes()).hexdigest()
         with Image.open(photos[n]) as photo:
@@ -78,7 +78,7 @@ def test_results_come_in_order_with_all_facts(red, photos, processes) -> None:
     assert broken.reason
     assert broken.rgb is broken.box_xyxy is broken.phash is None
     assert broken.sha256 == hashlib.sha256(b"no photo").hexdigest()
-    assert (empty.fallback, empty.confidence, empty.n_detections) == (True, None, 0)
+    assert (empty.fallback, empty.confidence, empty.found) == (True, None, ())
     assert empty.box_xyxy == empty.crop_xyxy == (32, 0, 96, 64)
 
 
@@ -300,6 +300,7 @@ def test_where_every_photo_kills_its_process_the_work_ends(photos, dying, proces
     said = str(caught.value)
     assert "3 processes working on photos ended one after the other" in said
     assert "killed, probably for want of memory" in said
+    assert ("--processes" in said) == (processes > 1)
     assert "\n" not in said
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from detector_helpers import (
 )
 from PIL import Image
 
-from footprints import YoloInference
+from footprints import YoloInference, crop_pool
 from footprints.detect import main
 from footprints.errors import UserError
 from footprints.files import output_folder
@@ -291,6 +292,35 @@ def test_the_step_writes_crops_and_tables(red, photos, tmp_path) -> None:
         ("turned.jpg", "1", "0"),
     ]
     assert "3 photos: prints found in 2, none in 1; 1 could not be read" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals")
+def test_a_photo_that_kills_the_detectors_process_is_listed_and_the_others_are_done(
+    red, photos, tmp_path, monkeypatch
+) -> None:
+    dies = (
+        "import os, sys; sys.path[:] = sys.argv[1:]; from footprints import crop_worker as it; "
+        "read = it.read_file; it.read_file = lambda path: "
+        "os.kill(os.getpid(), 9) if path.name == 'none.png' else read(path); sys.exit(it.main())"
+    )
+    monkeypatch.setattr(crop_pool, "_WORK", dies)
+    out = tmp_path / "out"
+    assert main([str(photos), "--detector", str(red), "--output_dir", str(out)]) == 3
+    content = json.loads((out / "detections.json").read_text())["photos"]
+    reasons = {one["photo"]: one.get("reason") for one in content}
+    assert set(reasons) == {"broken.jpg", "day 1/two.png", "none.png", "turned.jpg"}
+    assert reasons["none.png"] == "its worker process was killed, probably for want of memory"
+    assert reasons["day 1/two.png"] is reasons["turned.jpg"] is None
+
+
+def test_what_ends_before_the_first_photo_leaves_earlier_tables(red, photos, tmp_path) -> None:
+    out = tmp_path / "out"
+    assert main([str(photos), "--detector", str(red), "--output_dir", str(out)]) == 3
+    before = listing_of(out)
+    (tmp_path / "noise.onnx").write_bytes(b"noise")
+    with pytest.raises(UserError, match="not a usable ONNX file"):
+        main([str(photos), "--detector", str(tmp_path / "noise.onnx"), "--output_dir", str(out)])
+    assert listing_of(out) == before
 
 
 def test_crops_of_an_earlier_run_are_no_photos(red, photos) -> None:

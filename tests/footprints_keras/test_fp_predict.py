@@ -441,7 +441,8 @@ def test_a_photo_that_kills_its_process_is_listed_and_the_others_are_answered(
     dies = (
         "import os, sys; sys.path[:] = sys.argv[1:]; from footprints import crop_worker as it; "
         "read = it.read_file; it.read_file = lambda path: "
-        "os.kill(os.getpid(), 9) if path.name == 'sideways.png' else read(path); sys.exit(it.main())"
+        "os.kill(os.getpid(), 9) if path.name == 'sideways.png' else read(path); "
+        "sys.exit(it.main())"
     )
     monkeypatch.setattr(crop_pool, "_WORK", dies)
     out = tmp_path / "out"
