@@ -177,7 +177,22 @@ def main() -> int:
     """Answer the parent until it closes the pipe."""
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that temporary files go
+        signal.signal(signal.SIGTERM, _leave)
+    try:
+        return _answer()
+    finally:
+        with contextlib.suppress(ValueError):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is on its way out already
+
+
+def _leave(_number: int, _frame: object) -> None:
+    """End in order, so that temporary files go."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(0)
+
+
+def _answer() -> int:
+    """Answer jobs until there are no more."""
     jobs = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not get between

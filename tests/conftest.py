@@ -53,6 +53,8 @@ def log_levels():
 
     from utils.logging import PACKAGES
 
+    for handler in logging.root.handlers:  # of pytest, which Ultralytics takes for its own
+        handler.setLevel(logging.NOTSET)
     for package in PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)
 

@@ -74,7 +74,7 @@ def test_a_finished_run_that_is_repeated_says_so_and_changes_nothing(finished, f
         pytest.param(("--sequence_len", "250"), "was 200, now 250", id="clip-length"),
         pytest.param(("--fmin", "600"), "--fmin was 500, now 600", id="band"),
         pytest.param(("--min_max_norm",), "was False, now True", id="normalisation"),
-        pytest.param(("--resnet", "34"), "--resnet_size was 18, now 34", id="network"),
+        pytest.param(("--resnet", "34"), "--resnet was 18, now 34", id="network"),
         pytest.param(("--noise_class", "A"), "--noise_class was noise, now A", id="noise-class"),
         pytest.param(("--lr", "1e-4"), "--lr was 1e-05, now 0.0001", id="nothing-left-to-train"),
     ],

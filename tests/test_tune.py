@@ -93,10 +93,10 @@ def test_two_trials_leave_a_table_and_a_preset(finished):
     assert f"best: trial {best['trial']}" in result.stderr
 
 
-def test_test_clips_are_not_used(finished, corpus):
+def test_test_clips_are_not_used(finished, corpus, tmp_path):
     _, result = finished
     assert "27 clips" in result.stderr, "9 of the 12 clips of each of 3 classes"
-    pool = tune._pool_without_test(parse_config(["--data_dir", str(corpus)]))
+    pool = tune._pool_without_test(parse_config(["--data_dir", str(corpus)]), tmp_path)
     expected = [f"2020_{tape}" for tape in TAPES[:9] for _ in range(3)]
     assert sorted(clip.tape for clip in pool.clips) == expected
 
@@ -173,7 +173,7 @@ def test_ctrl_c_ends_it_and_its_trial_is_repeated(corpus, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--trials", "0"), "--trials must be at least 1, got 0"),
+        (("--trials", "0"), "--trials must be at least 1 and at most 1000000, got 0"),
         (("--timeout", "-1"), "--timeout must be above 0 seconds"),
         (("--folds", "1"), "--folds must be at least 2, got 1"),
         (("--model_dir", "x"), "--model_dir: trials leave nothing there"),

@@ -55,8 +55,15 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]
         if name == "num_classes" and old is None:  # as found, and classes are compared by name
             continue
         if _plain(old) != _plain(value):
-            said[name] = f"--{name} was {old}, now {value}"
+            said[name] = f"{_flag(name)} was {old}, now {value}"
     return said
+
+
+def _flag(name: str) -> str:
+    """Return a setting as it is typed."""
+    declared = TrainConfig.__dataclass_fields__.get(name)
+    argument = declared.metadata.get("argument", {}) if declared is not None else {}
+    return argument.get("flags", (f"--{name}",))[0]
 
 
 def of_meaning(changed: Mapping[str, str], backbone: str) -> dict[str, str]:

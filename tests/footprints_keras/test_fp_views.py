@@ -171,7 +171,7 @@ def test_prediction_takes_all_views(of_views, tmp_path):
 
 
 def test_exported_files_say_what_to_average(of_views):
-    facts = export._facts({}, Classifier(of_views), "onnx", of_views)
+    facts = export._facts({"classes": ["a", "b"]}, Classifier(of_views), "onnx", of_views)
     assert facts["views"] == 8
     assert facts["output"].endswith(
         "softmax(log(p) / temperature), p being the mean over 8 views of each picture"
