@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from footprints.intervals import wilson_interval
 from footprints.typed import as_number, as_whole
 
 UNKNOWN = "unknown"
@@ -47,8 +48,6 @@ def weakness(metadata: Mapping[str, Any]) -> str | None:
         metadata: What the model's file says: ``classes`` and ``validation`` with ``photos`` and
             ``accuracy``. Files without it are not judged.
     """
-    from footprints.metrics import wilson_interval
-
     validation = metadata.get("validation")
     if not isinstance(validation, Mapping):
         return None

@@ -14,6 +14,7 @@ from footprints import files, metrics
 from footprints.calibration import threshold_in_use, weakness
 from footprints.errors import UserError, run
 from footprints.flags import some_path, whole
+from footprints.intervals import wilson_interval
 from footprints.results import Results, add_replace_flag, is_of_older_release
 from footprints.scales import scales_of
 from footprints.text import csv_of, printable, printable_lines
@@ -176,7 +177,7 @@ def score(
     result = {
         "photos": n,
         "accuracy": metrics.accuracy(matrix),
-        "accuracy_interval": metrics.wilson_interval(n_right, n),
+        "accuracy_interval": wilson_interval(n_right, n),
         "macro_precision": metrics.macro(per_class.precision),
         "macro_recall": metrics.macro(per_class.recall),
         "macro_recall_interval": intervals["macro_recall"],
@@ -196,13 +197,9 @@ def score(
                 "support": int(per_class.support[i]),
                 "predicted": int(per_class.predicted[i]),
                 "precision": per_class.precision[i],
-                "precision_interval": metrics.wilson_interval(
-                    per_class.correct[i], per_class.predicted[i]
-                ),
+                "precision_interval": wilson_interval(per_class.correct[i], per_class.predicted[i]),
                 "recall": per_class.recall[i],
-                "recall_interval": metrics.wilson_interval(
-                    per_class.correct[i], per_class.support[i]
-                ),
+                "recall_interval": wilson_interval(per_class.correct[i], per_class.support[i]),
                 "f1": per_class.f1[i],
             }
             for i, name in enumerate(classes)

@@ -15,7 +15,6 @@ import numpy as np
 
 from footprints.calibration import calibrated
 
-Z_95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
 TEMPERATURE_RANGE = (0.1, 10.0)  # that are looked through
 _TINY = 1e-12
 
@@ -97,25 +96,6 @@ def macro(values: np.ndarray) -> float:
 def macro_f1(matrix: np.ndarray) -> float:
     """Return the mean F1 of the classes that have photos."""
     return macro(class_scores(matrix).f1)
-
-
-def wilson_interval(n_right: float, n: float, z: float = Z_95) -> tuple[float, float]:
-    """Return the score interval of a share (Wilson 1927), 95 % by default.
-
-    Args:
-        n_right: How many of the ``n`` were right.
-        n: Of how many.
-        z: Normal quantile of the wanted confidence.
-
-    Returns:
-        Lower and upper end in 0..1; two NaN for ``n == 0``.
-    """
-    if n == 0:
-        return math.nan, math.nan
-    share = n_right / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def bootstrap_intervals(

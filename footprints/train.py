@@ -24,6 +24,7 @@ from footprints import files, missing_steps
 from footprints.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.flags import number as bounded
 from footprints.flags import some_path, some_text, whole
+from footprints.intervals import wilson_interval
 from footprints.scales import DEFAULT_SCALES
 from footprints.text import csv_of, printable
 from footprints.views import COUNTS
@@ -474,7 +475,7 @@ def _finish(
         views=args.views,
         extra={"training": settings, "validation": validation},
     )
-    low, high = metrics.wilson_interval(scores["val_accuracy"] * len(labels), len(labels))
+    low, high = wilson_interval(scores["val_accuracy"] * len(labels), len(labels))
     _say(
         f"{stage}: {path}, {path.stat().st_size / 1e6:.1f} MB; validation accuracy "
         f"{scores['val_accuracy']:.3f} ({low:.3f} to {high:.3f}), "

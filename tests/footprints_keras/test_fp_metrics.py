@@ -11,6 +11,7 @@ from sklearn.dummy import DummyClassifier
 
 from footprints import metrics
 from footprints.calibration import calibrated
+from footprints.intervals import wilson_interval
 
 
 def answers(n: int = 400, k: int = 7, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -66,11 +67,11 @@ def test_classes_out_of_range_are_refused():
 @pytest.mark.parametrize(("right", "n"), [(0, 5), (5, 5), (3, 10), (150, 221)])
 def test_wilson_interval_is_that_of_scipy(right, n):
     expected = binomtest(right, n).proportion_ci(method="wilson")
-    assert metrics.wilson_interval(right, n) == pytest.approx((expected.low, expected.high))
+    assert wilson_interval(right, n) == pytest.approx((expected.low, expected.high))
 
 
 def test_no_photos_no_interval():
-    assert all(math.isnan(end) for end in metrics.wilson_interval(0, 0))
+    assert all(math.isnan(end) for end in wilson_interval(0, 0))
 
 
 def test_bootstrap_equals_drawing_photos_again():
