@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
+try:
+    import animal_spot.utils.environment  # noqa: F401 - says in one line what is missing
+except ModuleNotFoundError:  # this Python does not have the project itself
+    import runpy
+    from pathlib import Path
+
+    runpy.run_path(str(Path(__file__).with_name("utils") / "environment.py"))
 import argparse
 import logging
 import sys
 from pathlib import Path
 
-from utils.options import Parser
-from utils.scoring_run import (
+from animal_spot.experiments.scoring_flags import (
     add_common_flags,
     check_common_flags,
     device_of,
     new_files,
     score_to_status,
 )
+from animal_spot.settings.flags import Parser
 
 log = logging.getLogger("CALIBRATE")
 
@@ -77,11 +83,11 @@ def run(args: argparse.Namespace) -> None:
 def _calibrate(args: argparse.Namespace, output: Path) -> None:
     import dataclasses
 
-    from utils.clip_scores import fit_calibration, score_corpus, stored_corpus
-    from utils.ensemble_file import load_members, save_ensemble
-    from utils.model_file import save_model
-    from utils.plots import reliability_figure
-    from utils.results import write_results
+    from animal_spot.model_files.ensemble_file import load_members, save_ensemble
+    from animal_spot.model_files.model_file import save_model
+    from animal_spot.training.class_report import write_results
+    from animal_spot.training.clip_scores import fit_calibration, score_corpus, stored_corpus
+    from animal_spot.utils.plots import reliability_figure
 
     ensemble = load_members([args.model], noise_class=args.noise_class)
     ensemble.hear_channel(args.channel)

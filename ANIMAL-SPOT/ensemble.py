@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
+try:
+    import animal_spot.utils.environment  # noqa: F401 - says in one line what is missing
+except ModuleNotFoundError:  # this Python does not have the project itself
+    import runpy
+    from pathlib import Path
+
+    runpy.run_path(str(Path(__file__).with_name("utils") / "environment.py"))
 import argparse
 import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.options import Parser
-from utils.scoring_run import (
+from animal_spot.experiments.scoring_flags import (
     add_common_flags,
     check_common_flags,
     device_of,
     new_files,
     score_to_status,
 )
-from utils.text import printable
+from animal_spot.settings.flags import Parser
+from animal_spot.utils.text import printable
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from utils.clip_scores import Scores
-    from utils.ensemble_file import Ensemble
+    from animal_spot.model_files.ensemble_file import Ensemble
+    from animal_spot.training.clip_scores import Scores
 
 log = logging.getLogger("ENSEMBLE")
 
@@ -83,8 +89,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _judge_and_write(args: argparse.Namespace) -> None:
-    from utils.clip_scores import score_corpus, stored_corpus
-    from utils.ensemble_file import Ensemble, load_members, save_ensemble
+    from animal_spot.model_files.ensemble_file import Ensemble, load_members, save_ensemble
+    from animal_spot.training.clip_scores import score_corpus, stored_corpus
 
     loaded = load_members(args.models, noise_class=args.noise_class)
     if len(loaded) < 2:
@@ -113,7 +119,7 @@ def table_lines(ensemble: Ensemble, scores: dict[str, Scores]) -> list[str]:
         ensemble: The models.
         scores: Of ``val`` and, if there are such clips, ``test``.
     """
-    from utils.calibration import log_mean
+    from animal_spot.utils.calibration import log_mean
 
     logs = {name: part.log_probabilities(ensemble) for name, part in scores.items()}
     labels = {name: part.labels for name, part in scores.items()}
@@ -151,8 +157,13 @@ def figures(log_probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, f
     """
     import torch
 
-    from utils.calibration import negative_log_likelihood
-    from utils.metrics import ConfusionMatrix, accuracy, mean_present, per_class_accuracy
+    from animal_spot.utils.calibration import negative_log_likelihood
+    from animal_spot.utils.metrics import (
+        ConfusionMatrix,
+        accuracy,
+        mean_present,
+        per_class_accuracy,
+    )
 
     confusion = ConfusionMatrix(log_probabilities.shape[1])
     confusion.update(torch.from_numpy(labels), torch.from_numpy(log_probabilities.argmax(1)))

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
+try:
+    import animal_spot.utils.environment  # noqa: F401 - says in one line what is missing
+except ModuleNotFoundError:  # this Python does not have the project itself
+    import runpy
+    from pathlib import Path
+
+    runpy.run_path(str(Path(__file__).with_name("utils") / "environment.py"))
 import contextlib
 import dataclasses
 import functools
@@ -13,14 +19,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.evaluate_config import EvaluateConfig, parse_config
-from utils.text import printable
+from animal_spot.evaluation.config import EvaluateConfig, parse_config
+from animal_spot.utils.text import printable
 
 if TYPE_CHECKING:
-    from utils.annotations import Annotation, Thresholds
-    from utils.own_files import OwnFiles
-    from utils.result_readers import Result
-    from utils.truth_scores import Evaluated
+    from animal_spot.detections.annotations import Annotation, Thresholds
+    from animal_spot.detections.result_readers import Result
+    from animal_spot.evaluation.truth_scores import Evaluated
+    from animal_spot.utils.own_files import OwnFiles
 
 log = logging.getLogger("EVALUATE")
 
@@ -38,7 +44,7 @@ OK, SOME_FAILED = 0, 3
 def main(argv: list[str] | None = None) -> int:
     """Run the program; return its exit status."""
     config = parse_config(argv)
-    from utils.errors import run_to_status
+    from animal_spot.utils.errors import run_to_status
 
     return run_to_status(
         log,
@@ -51,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(config: EvaluateConfig) -> int:
     """Evaluate every result in the folder as configured; return the exit status."""
-    from utils.files import require_writable_folder, sole_process
+    from animal_spot.utils.files import require_writable_folder, sole_process
 
     if config.prediction_dir is None or config.output_dir is None:
         raise ValueError("--prediction_dir and --output_dir are needed")
@@ -74,9 +80,9 @@ def run(config: EvaluateConfig) -> int:
 def _evaluate(config: EvaluateConfig, results: Sequence[Path], output_dir: Path) -> int:
     from tqdm import tqdm
 
-    from utils.annotations import Thresholds
-    from utils.own_files import JsonLines, OwnFiles
-    from utils.truth_scores import Evaluated
+    from animal_spot.detections.annotations import Thresholds
+    from animal_spot.evaluation.truth_scores import Evaluated
+    from animal_spot.utils.own_files import JsonLines, OwnFiles
 
     thresholds = Thresholds(config.threshold, config.thresholds_by_class)
     evaluated: dict[Path, Evaluated] = {}
@@ -125,8 +131,8 @@ def _score(
     Returns:
         How many could not be scored, and whether scores were written.
     """
-    from utils.score_report import table_lines, write_scores
-    from utils.truth_scores import find_tables, score_results, shown
+    from animal_spot.evaluation.score_report import table_lines, write_scores
+    from animal_spot.evaluation.truth_scores import find_tables, score_results, shown
 
     truth_dir = Path(config.truth_dir)
     tables = find_tables(truth_dir, evaluated, own=_own_tables(config, own, output_dir))
@@ -155,7 +161,7 @@ def _own_tables(config: EvaluateConfig, own: OwnFiles, output_dir: Path) -> Call
 
     An edited one is truth if its very folder was named as that of the truth.
     """
-    from utils.prediction_journal import FILE_NAME, Journal
+    from animal_spot.prediction.journal import FILE_NAME, Journal
 
     truth_dir = Path(config.truth_dir).resolve()
     prediction_dir = Path(config.prediction_dir)
@@ -186,8 +192,8 @@ def _own_tables(config: EvaluateConfig, own: OwnFiles, output_dir: Path) -> Call
 
 def _remove_scores(own: OwnFiles, output_dir: Path) -> None:
     """See that no scores of an earlier run lie beside tables of this one."""
-    from utils.own_files import keep_copy
-    from utils.score_report import SCORE_FILES
+    from animal_spot.evaluation.score_report import SCORE_FILES
+    from animal_spot.utils.own_files import keep_copy
 
     there = [name for name in SCORE_FILES if os.path.lexists(output_dir / name)]
     removed = [name for name in there if own.is_known(name) and own.remove(name)]
@@ -220,8 +226,8 @@ def find_results(folder: Path) -> list[Path]:
     not. Of one prediction in several forms the log is taken, else csv, else parquet; but the newest
     where they are of different runs, more than ``SAME_RUN_S`` apart.
     """
-    from utils.own_files import is_copy
-    from utils.result_readers import looks_like_log
+    from animal_spot.detections.result_readers import looks_like_log
+    from animal_spot.utils.own_files import is_copy
 
     chosen: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
@@ -259,8 +265,8 @@ def evaluate_file(
         ResultError: If it cannot be used.
         OSError: If it cannot be read.
     """
-    from utils.annotations import add_noise_rows
-    from utils.result_readers import read_settled
+    from animal_spot.detections.annotations import add_noise_rows
+    from animal_spot.detections.result_readers import read_settled
 
     result = read_settled(path, config.noise_class)
     rows = detect(result, config)(thresholds)
@@ -295,7 +301,7 @@ def write_tables(
     Raises:
         OSError: If one cannot be written.
     """
-    from utils.annotation_tables import audacity_lines, raven_lines
+    from animal_spot.detections.annotation_tables import audacity_lines, raven_lines
 
     texts = {}
     original = config.legacy_names or config.legacy_header
@@ -320,7 +326,7 @@ def write_tables(
 
 def detect(result: Result, config: EvaluateConfig) -> Callable[[Thresholds], Sequence[Annotation]]:
     """Return a function that makes annotations of a result at given thresholds."""
-    from utils.annotations import label_windows, merge_by_priority, merge_windows
+    from animal_spot.detections.annotations import label_windows, merge_by_priority, merge_windows
 
     def annotations(thresholds: Thresholds) -> Sequence[Annotation]:
         windows = label_windows(

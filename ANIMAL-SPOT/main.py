@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
+try:
+    import animal_spot.utils.environment  # noqa: F401 - says in one line what is missing
+except ModuleNotFoundError:  # this Python does not have the project itself
+    import runpy
+    from pathlib import Path
+
+    runpy.run_path(str(Path(__file__).with_name("utils") / "environment.py"))
 import contextlib
 import logging
 import shlex
@@ -15,40 +21,46 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from data.audiodataset import ClipDataset, EpochSampler, end_workers, make_loader
-from data.batch_augment import BatchAugmentation
-from data.corpus import SPLIT_FOLDER, Corpus, CorpusError, load_corpus, report_excluded
-from data.embedding_pipeline import EmbeddingPipeline
-from data.hearing import hearing_warnings
-from data.labels import names_by_index
-from data.pipeline import SpectrogramPipeline
-from data.sampling import draw_probabilities
-from data.unlabelled import add_unlabelled
-from embedding_run import train_on_embeddings
-from folds import cross_validate
-from models.classifier import Classifier
-from models.factory import build_encoder, build_model
-from trainer import Trainer
-from utils.checkpoints import CheckpointFolder
-from utils.clip_scores import logits_of
-from utils.config import TrainConfig, parse_config, preset_line
-from utils.distillation import DistillationLoss, DistillationTargets, teach
-from utils.early_stopping import EarlyStopping
-from utils.errors import run_to_status
-from utils.files import remove_leftovers, require_writable_folder, sole_process
-from utils.finished_run import LOCK, data_fingerprint, is_finished
-from utils.hardware import n_cores
-from utils.logging import HeldLog
-from utils.losses import TrainingLoss
-from utils.model_file import FILE_NAME
-from utils.noise_class import no_noise_warning, noise_class_of
-from utils.optimizers import build_optimizer, build_scheduler
-from utils.pipelines import Pipeline, pipeline_of_config, training_precision
-from utils.precision import Precision
-from utils.recipe import WAYS_OUT, beside_the_end, changes, refuse_changes, settled_recipe
-from utils.seeding import compute_repeatably, seed_everything
-from utils.summary import Summary, new_run_name
-from utils.training_results import Trained, finish_training
+from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.data.batch_augment import BatchAugmentation
+from animal_spot.data.clip_dataset import ClipDataset, EpochSampler, end_workers, make_loader
+from animal_spot.data.corpus import SPLIT_FOLDER, Corpus, CorpusError, load_corpus, report_excluded
+from animal_spot.data.hearing import hearing_warnings
+from animal_spot.data.labels import names_by_index
+from animal_spot.data.noise_class import no_noise_warning, noise_class_of
+from animal_spot.data.sampling import draw_probabilities
+from animal_spot.data.unlabelled import add_unlabelled
+from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
+from animal_spot.experiments.cross_validation import cross_validate
+from animal_spot.model_files.model_file import FILE_NAME
+from animal_spot.models.classifier import Classifier
+from animal_spot.models.factory import build_encoder, build_model
+from animal_spot.models.precision import Precision
+from animal_spot.trainer import Trainer
+from animal_spot.training.checkpoints import CheckpointFolder
+from animal_spot.training.clip_scores import logits_of
+from animal_spot.training.config import TrainConfig, parse_config, preset_line
+from animal_spot.training.distillation import DistillationLoss, DistillationTargets, teach
+from animal_spot.training.early_stopping import EarlyStopping
+from animal_spot.training.embedding_training import train_on_embeddings
+from animal_spot.training.finished_run import LOCK, data_fingerprint, is_finished
+from animal_spot.training.loaders import Pipeline, pipeline_of_config, training_precision
+from animal_spot.training.losses import TrainingLoss
+from animal_spot.training.optimizers import build_optimizer, build_scheduler
+from animal_spot.training.outputs import Trained, finish_training
+from animal_spot.training.recipe import (
+    WAYS_OUT,
+    beside_the_end,
+    changes,
+    refuse_changes,
+    settled_recipe,
+)
+from animal_spot.training.seeding import compute_repeatably, seed_everything
+from animal_spot.training.tensorboard import Summary, new_run_name
+from animal_spot.utils.errors import run_to_status
+from animal_spot.utils.files import remove_leftovers, require_writable_folder, sole_process
+from animal_spot.utils.hardware import n_cores
+from animal_spot.utils.logging import HeldLog
 
 log = logging.getLogger("TRAIN")
 

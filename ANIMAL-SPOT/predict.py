@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
+try:
+    import animal_spot.utils.environment  # noqa: F401 - says in one line what is missing
+except ModuleNotFoundError:  # this Python does not have the project itself
+    import runpy
+    from pathlib import Path
+
+    runpy.run_path(str(Path(__file__).with_name("utils") / "environment.py"))
 import sys
 
-from utils.predict_config import parse_config
+from animal_spot.prediction.config import parse_config
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -15,7 +21,9 @@ def main(argv: list[str] | None = None) -> int:
     the signal's number: it was stopped.
     """
     config = parse_config(argv)
-    from predict_run import predict  # PyTorch takes a second that --help need not wait for
+    from animal_spot.prediction.run import (
+        predict,  # PyTorch takes a second that --help need not wait for
+    )
 
     return predict(config)
 

@@ -6,7 +6,13 @@ coloured by the recording ("tape") it is in. Clips follow the naming rule of rea
 
 from __future__ import annotations
 
-import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
+try:
+    import animal_spot.utils.environment  # noqa: F401 - says in one line what is missing
+except ModuleNotFoundError:  # this Python does not have the project itself
+    import runpy
+    from pathlib import Path
+
+    runpy.run_path(str(Path(__file__).with_name("utils") / "environment.py"))
 import argparse
 import logging
 import sys
@@ -16,9 +22,9 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from utils.errors import one_line, run_to_status
-from utils.options import Parser
-from utils.text import printable
+from animal_spot.settings.flags import Parser
+from animal_spot.utils.errors import one_line, run_to_status
+from animal_spot.utils.text import printable
 
 log = logging.getLogger("CORPUS")
 

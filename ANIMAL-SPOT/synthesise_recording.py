@@ -6,7 +6,13 @@ that a model trained on that corpus can be tried on sound that it has not heard.
 
 from __future__ import annotations
 
-import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
+try:
+    import animal_spot.utils.environment  # noqa: F401 - says in one line what is missing
+except ModuleNotFoundError:  # this Python does not have the project itself
+    import runpy
+    from pathlib import Path
+
+    runpy.run_path(str(Path(__file__).with_name("utils") / "environment.py"))
 import argparse
 import logging
 import sys
@@ -16,12 +22,12 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from synthesise_corpus import CALL_TYPES, RATE, call_waveform, sea_noise
-from utils.annotation_tables import RAVEN_HEADER
-from utils.errors import one_line, run_to_status
-from utils.files import atomic_path, write_text_atomic
-from utils.options import Parser
-from utils.text import printable
+from animal_spot.detections.annotation_tables import RAVEN_HEADER
+from animal_spot.settings.flags import Parser
+from animal_spot.synthesise_corpus import CALL_TYPES, RATE, call_waveform, sea_noise
+from animal_spot.utils.errors import one_line, run_to_status
+from animal_spot.utils.files import atomic_path, write_text_atomic
+from animal_spot.utils.text import printable
 
 log = logging.getLogger("RECORDING")
 

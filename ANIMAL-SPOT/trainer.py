@@ -17,19 +17,19 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from utils.checkpoints import CheckpointFolder, UnreadableFileError
-from utils.early_stopping import EarlyStopping
-from utils.epoch_progress import EpochProgress
-from utils.errors import RunError, is_memory_error, one_line
-from utils.interrupt import Interrupted, StopRequest
-from utils.metrics import ConfusionMatrix
-from utils.names import with_composed_names
-from utils.phase_result import Phase, PhaseResult
-from utils.precision import Precision
-from utils.recipe import changes, of_meaning, refuse_changes
-from utils.seeding import generator_state, restore_generators
-from utils.summary import Summary
-from utils.weight_average import WeightAverage
+from animal_spot.models.precision import Precision
+from animal_spot.training.checkpoints import CheckpointFolder, UnreadableFileError
+from animal_spot.training.early_stopping import EarlyStopping
+from animal_spot.training.epoch_progress import EpochProgress
+from animal_spot.training.phase_result import Phase, PhaseResult
+from animal_spot.training.recipe import changes, of_meaning, refuse_changes
+from animal_spot.training.seeding import generator_state, restore_generators
+from animal_spot.training.tensorboard import Summary
+from animal_spot.training.weight_average import WeightAverage
+from animal_spot.utils.errors import RunError, is_memory_error, one_line
+from animal_spot.utils.interrupt import Interrupted, StopRequest
+from animal_spot.utils.metrics import ConfusionMatrix
+from animal_spot.utils.names import with_composed_names
 
 LARGEST_FEATURE = 1e6  # of a network input, which is 0 to 1 or a few units wide
 # What a checkpoint brings back with the optimiser and the plateau scheduler.

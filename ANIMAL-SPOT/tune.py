@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
+try:
+    import animal_spot.utils.environment  # noqa: F401 - says in one line what is missing
+except ModuleNotFoundError:  # this Python does not have the project itself
+    import runpy
+    from pathlib import Path
+
+    runpy.run_path(str(Path(__file__).with_name("utils") / "environment.py"))
 import argparse
 import dataclasses
 import functools
@@ -16,15 +22,15 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from utils.options import Parser
+from animal_spot.settings.flags import Parser
 
 if TYPE_CHECKING:
     import optuna
 
-    from data.folds import ClipPool
-    from folds import FoldResult
-    from utils.config import TrainConfig
-    from utils.tune_study import TuneStudy
+    from animal_spot.data.tape_folds import ClipPool
+    from animal_spot.experiments.cross_validation import FoldResult
+    from animal_spot.experiments.tune_study import TuneStudy
+    from animal_spot.training.config import TrainConfig
 
 log = logging.getLogger("TUNE")
 
@@ -67,8 +73,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"--trials must be at least 1 and at most {MOST_TRIALS}, got {args.trials}")
     if args.timeout is not None and not 0 < args.timeout < math.inf:
         parser.error(f"--timeout must be above 0 seconds, got {args.timeout}")
-    from utils.config import parse_config
-    from utils.errors import run_to_status
+    from animal_spot.training.config import parse_config
+    from animal_spot.utils.errors import run_to_status
 
     config = parse_config(
         [
@@ -97,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
 def _search_quietly(config: TrainConfig, *search_arguments: Any) -> int:
     if not config.debug:
         quiet = ("TRAIN", "trainer", "folds", "data", "embedding_run", "head_trainer")
-        for name in (*quiet, "utils.training_results"):
+        for name in (*quiet, "animal_spot.training.outputs"):
             logging.getLogger(name).setLevel(logging.WARNING)
     return search(config, *search_arguments)
 
@@ -118,17 +124,19 @@ def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float 
         CorpusError: If the clips cannot be used.
         ValueError: If the folder holds a search with other settings or clips.
     """
-    from data.folds import assign_folds, warn_of_weak_folds
-    from utils.config import FREE_TO_CHANGE, as_dict
-    from utils.files import require_writable_folder
-    from utils.noise_class import noise_class_of
-    from utils.tune_study import TuneStudy
+    from animal_spot.data.noise_class import noise_class_of
+    from animal_spot.data.tape_folds import assign_folds, warn_of_weak_folds
+    from animal_spot.experiments.tune_study import TuneStudy
+    from animal_spot.training.config import FREE_TO_CHANGE, as_dict
+    from animal_spot.utils.files import require_writable_folder
 
     require_writable_folder(output_dir, "the output folder")
     pool = _pool_without_test(config, output_dir)
     noise_class_of(config.noise_class, list(pool.classes))
     warn_of_weak_folds(pool, assign_folds(pool.clips, config.folds, config.seed))
-    logging.getLogger("data.folds").setLevel(logging.ERROR)  # it has been said once
+    logging.getLogger("animal_spot.data.tape_folds").setLevel(
+        logging.ERROR
+    )  # it has been said once
     digests = "".join(pool.samples[clip.path].digest for clip in pool.clips)
     settings = {k: v for k, v in as_dict(config).items() if k not in FREE_TO_CHANGE}
     settings["clips"] = hashlib.blake2b(digests.encode(), digest_size=16).hexdigest()
@@ -155,9 +163,9 @@ def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float 
 
 def _pool_without_test(config: TrainConfig, output_dir: Path) -> ClipPool:
     """Return the clips of train and val of the stored split, which is made if there is none."""
-    from data.corpus import SPLIT_FOLDER, load_corpus
-    from data.folds import pool_of
-    from utils.hardware import n_cores
+    from animal_spot.data.corpus import SPLIT_FOLDER, load_corpus
+    from animal_spot.data.tape_folds import pool_of
+    from animal_spot.utils.hardware import n_cores
 
     corpus = load_corpus(
         Path(config.data_dir).resolve(),
@@ -178,12 +186,12 @@ def _try(trial: optuna.Trial, study: TuneStudy, base: TrainConfig, pool: ClipPoo
     from optuna import TrialPruned
     from optuna.trial import TrialState
 
-    from utils.bootstrap import accuracies
-    from utils.config import as_dict
-    from utils.errors import RunError, is_memory_error, one_line
-    from utils.files import refuse_links
-    from utils.interrupt import Interrupted
-    from utils.search_space import suggest
+    from animal_spot.experiments.search_space import suggest
+    from animal_spot.training.config import as_dict
+    from animal_spot.utils.errors import RunError, is_memory_error, one_line
+    from animal_spot.utils.files import refuse_links
+    from animal_spot.utils.interrupt import Interrupted
+    from animal_spot.utils.tape_bootstrap import accuracies
 
     folder = study.folder / "running" / str(trial.number)
     done: list[FoldResult] = []
@@ -224,9 +232,9 @@ def _try(trial: optuna.Trial, study: TuneStudy, base: TrainConfig, pool: ClipPoo
 def _cross_validate(
     config: TrainConfig, pool: ClipPool, folder: Path, cache_dir: Path, after_fold: Any
 ) -> None:
-    from folds import run_folds
-    from main import train
-    from utils.pipelines import pipeline_of_config, training_precision
+    from animal_spot.experiments.cross_validation import run_folds
+    from animal_spot.main import train
+    from animal_spot.training.loaders import pipeline_of_config, training_precision
 
     folders = {
         "data": Path(config.data_dir).resolve(),
@@ -264,7 +272,7 @@ def _settings_of(trial: optuna.trial.FrozenTrial, base: TrainConfig) -> TrainCon
     """
     from optuna.trial import FixedTrial
 
-    from utils.search_space import suggest
+    from animal_spot.experiments.search_space import suggest
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # Optuna only warns of a value out of its range
@@ -285,8 +293,8 @@ def _is_valid(trial: optuna.trial.FrozenTrial, base: TrainConfig) -> bool:
 
 def _preset_text(best: optuna.trial.FrozenTrial, base: TrainConfig) -> str:
     """Write the settings of the best trial as a preset."""
-    from utils.config import FREE_TO_CHANGE, TrainConfig, as_dict, build_parser
-    from utils.presets import preset_text
+    from animal_spot.settings.presets import preset_text
+    from animal_spot.training.config import FREE_TO_CHANGE, TrainConfig, as_dict, build_parser
 
     left_out = FREE_TO_CHANGE | NOT_OF_A_RECIPE | {"noise_dir", "pretrained_weights"}
     values = {

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-# As main.py finds them; a script beside that folder has to say where it is.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "ANIMAL-SPOT"))
+try:
+    import animal_spot.utils.environment  # noqa: F401 - says in one line what is missing
+except ModuleNotFoundError:  # this Python does not have the project itself
+    import runpy
+    from pathlib import Path
 
-from utils.starter import start
+    runpy.run_path(str(Path(__file__).resolve().parents[1] / "ANIMAL-SPOT/utils/environment.py"))
+
+from animal_spot.settings.config_file import start
 
 # A config file with no other key is of the original program or its fork: programs that were written
 # for those look for the names that tables had there.

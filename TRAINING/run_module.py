@@ -8,8 +8,14 @@ import os
 import runpy
 import sys
 
+try:
+    import footprints  # noqa: F401
+except ModuleNotFoundError:  # this Python does not have the project itself
+    root = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    environment = os.path.join(root, "footprints", "system", "environment.py")
+    runpy.run_path(environment)["use_environment"]()
+
 if __name__ == "__main__":
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     os.environ["PYTHONSAFEPATH"] = "1"  # for the processes that libraries start
     module = sys.argv.pop(1)
     sys.argv[0] = "-m"  # as while `python -m` looks for its module

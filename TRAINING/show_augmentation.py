@@ -10,9 +10,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-# As main.py finds them; a script beside that folder has to say where it is.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "ANIMAL-SPOT"))
-import utils.environment  # noqa: F401 - says in one line what is missing; isort: skip
+try:
+    import animal_spot.utils.environment  # noqa: F401 - says in one line what is missing
+except ModuleNotFoundError:  # this Python does not have the project itself
+    import runpy
+
+    runpy.run_path(str(Path(__file__).resolve().parents[1] / "ANIMAL-SPOT/utils/environment.py"))
 
 import argparse
 import io
@@ -26,17 +29,17 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from data.audio_io import read_waveform
-from data.augment import Augmentation, augment
-from data.batch_augment import BatchAugmentation, mixup
-from data.labels import find_clip_paths
-from data.pipeline import PowerBand, SpectrogramPipeline
-from data.signal_config import Pcen, SignalConfig
-from synthesise_corpus import make_clip
-from utils.errors import run_to_status
-from utils.files import atomic_path
-from utils.options import Parser
-from utils.text import printable
+from animal_spot.audio.clip_files import read_waveform
+from animal_spot.audio.signal_config import Pcen, SignalConfig
+from animal_spot.audio.spectrograms import PowerBand, SpectrogramPipeline
+from animal_spot.data.augment import Augmentation, augment
+from animal_spot.data.batch_augment import BatchAugmentation, mixup
+from animal_spot.data.labels import find_clip_paths
+from animal_spot.settings.flags import Parser
+from animal_spot.synthesise_corpus import make_clip
+from animal_spot.utils.errors import run_to_status
+from animal_spot.utils.files import atomic_path
+from animal_spot.utils.text import printable
 
 SIGNAL = SignalConfig(n_fft=2048, hop_length=220, n_freq_bins=200, fmin=300, fmax=12000)
 STILL = Augmentation(gain_db=(0, 0), pitch=(1.0, 1.0), stretch=(1.0, 1.0))

@@ -5,7 +5,7 @@ are imported when they are first used, and must not be used in one process: Tens
 there end in a crash. ``python -m footprints.predict`` keeps them apart by itself.
 """
 
-from footprints.guard import guard_start
+from footprints.system.guard import guard_start
 
 guard_start()
 
@@ -16,11 +16,11 @@ __all__ = ["Classifier", "YoloInference"]
 
 def __getattr__(name: str) -> Any:
     if name == "YoloInference":
-        from footprints.detect import YoloInference
+        from footprints.detector.yolo import YoloInference
 
         return YoloInference
     if name == "Classifier":
-        from footprints.classifier import Classifier
+        from footprints.network.classifier import Classifier
 
         return Classifier
     raise AttributeError(f"module 'footprints' has no attribute {name!r}")

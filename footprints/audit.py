@@ -15,20 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from footprints.errors import STATUS_SOME_FAILED, UserError, run
-from footprints.files import read_text, write_json
-from footprints.flags import some_path, whole
-from footprints.folders import FiledPhoto, list_photos, mistaken_names
-from footprints.photos import TRAITS, PhotoFacts, counted, inspect_photo, suffix_of
-from footprints.progress import available_cores, progress
-from footprints.similarity import (
+from footprints.pictures.folders import FiledPhoto, list_photos, mistaken_names
+from footprints.pictures.photos import TRAITS, PhotoFacts, counted, inspect_photo, suffix_of
+from footprints.pictures.similarity import (
     DEFAULT_MAX_DISTANCE,
     HASH_BITS,
     near_duplicate_groups,
     photo_hash,
 )
-from footprints.text import printable
-from footprints.typed import json_object
+from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
+from footprints.system.files import read_text, write_json
+from footprints.system.flags import some_path, whole
+from footprints.system.progress import available_cores, progress
+from footprints.system.text import printable
+from footprints.system.typed import json_object
 
 _SHOWN = 10  # of each kind on screen; the JSON file has all
 
@@ -109,7 +109,7 @@ def audit(folder: Path, max_distance: int = DEFAULT_MAX_DISTANCE, threads: int =
     """Look at every photo below a folder.
 
     Args:
-        folder: Photos by class, or by part and class; see ``footprints.folders.list_photos``.
+        folder: Photos by class, or by part and class; see ``pictures.folders.list_photos``.
         max_distance: Bits in which the perceptual hashes of near duplicates may differ.
         threads: Photos looked at at a time.
 

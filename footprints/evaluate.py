@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from footprints import files, metrics
-from footprints.calibration import threshold_in_use, weakness
-from footprints.errors import UserError, run
-from footprints.flags import some_path, whole
-from footprints.intervals import wilson_interval
-from footprints.results import Results, add_replace_flag, is_of_older_release
-from footprints.scales import scales_of
-from footprints.text import csv_of, printable, printable_lines
-from footprints.views import mean_over_views
+from footprints.pictures.scales import scales_of
+from footprints.pictures.views import mean_over_views
+from footprints.scores import metrics
+from footprints.scores.calibration import threshold_in_use, weakness
+from footprints.scores.intervals import wilson_interval
+from footprints.system import files
+from footprints.system.errors import UserError, run
+from footprints.system.flags import some_path, whole
+from footprints.system.results import Results, add_replace_flag, is_of_older_release
+from footprints.system.text import csv_of, printable, printable_lines
 
 if TYPE_CHECKING:
-    from footprints.prepared import PreparedSet
+    from footprints.network.prepared_set import PreparedSet
 
 RESULTS = ("confusion.csv", "confusion.png", "predictions.csv", "scores.json")
 
@@ -65,8 +66,8 @@ def main(argv: list[str] | None = None) -> int:
         UserError: If model or crops cannot be read, or their classes or sizes differ.
     """
     args = build_parser().parse_args(argv)
-    from footprints.model import read_metadata
-    from footprints.prepared import open_set
+    from footprints.network.build import read_metadata
+    from footprints.network.prepared_set import open_set
 
     facts = read_metadata(args.model)
     prepared = open_set(args.data_dir, (args.split,))
@@ -87,8 +88,8 @@ def main(argv: list[str] | None = None) -> int:
 def _evaluate(
     args: argparse.Namespace, facts: dict[str, Any], prepared: PreparedSet, results: Results
 ) -> int:
-    from footprints.loader import CropLoader
-    from footprints.model import load_model
+    from footprints.network.build import load_model
+    from footprints.network.loader import CropLoader
 
     saved = load_model(args.model)
     loader = CropLoader(prepared, args.split, in_memory=False)
@@ -125,9 +126,9 @@ def predict_once(
 
     Args:
         model: Keras model.
-        loader: ``footprints.loader.CropLoader``.
+        loader: ``network.loader.CropLoader``.
         batch_size: Pictures at a time.
-        views: How many views of each, see ``footprints.views``.
+        views: How many views of each, see ``pictures.views``.
 
     Returns:
         ``(photos, classes)``, the mean over a photo's views and scales, and ``(photos,)``, in the
@@ -167,7 +168,7 @@ def score(
         temperature: Of the model.
         seed: Of the bootstrap.
     """
-    from footprints.calibration import calibrated
+    from footprints.scores.calibration import calibrated
 
     probabilities = calibrated(raw, temperature)
     matrix = metrics.confusion_matrix(labels, raw.argmax(1), len(classes))
@@ -262,8 +263,8 @@ def _write(
     args: argparse.Namespace,
 ) -> None:
     """Write the files; ``scores.json`` comes last."""
-    from footprints.calibration import calibrated
-    from footprints.plots import confusion_png
+    from footprints.scores.calibration import calibrated
+    from footprints.scores.plots import confusion_png
 
     classes, matrix = scores["classes"], np.array(scores["confusion"])
     rows = [["is \\ named as", *classes]]

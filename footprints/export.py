@@ -21,15 +21,20 @@ from typing import Any
 
 import numpy as np
 
-from footprints import crops
-from footprints.calibration import threshold_in_use
-from footprints.classifier import METADATA_KEY, METADATA_NAME, Classifier, read_model_metadata
-from footprints.environment import pip_install
-from footprints.errors import STATUS_SOME_FAILED, UserError, run
-from footprints.files import MARK, output_folder, sha256_of, write_bytes, write_json
-from footprints.flags import some_path
-from footprints.photos import PhotoError, find_photos, load_photo
-from footprints.text import printable
+from footprints.network.classifier import (
+    METADATA_KEY,
+    METADATA_NAME,
+    Classifier,
+    read_model_metadata,
+)
+from footprints.pictures import crops
+from footprints.pictures.photos import PhotoError, find_photos, load_photo
+from footprints.scores.calibration import threshold_in_use
+from footprints.system.environment import pip_install
+from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
+from footprints.system.files import MARK, output_folder, sha256_of, write_bytes, write_json
+from footprints.system.flags import some_path
+from footprints.system.text import printable
 
 
 @dataclass(frozen=True)
@@ -233,7 +238,7 @@ def _pictures(
         return [*centre, crops.whole(photo, side)]
 
     if folder is None:
-        from footprints.drawn_prints import SHAPES, draw_photo
+        from footprints.pictures.drawn_prints import SHAPES, draw_photo
 
         rng = np.random.default_rng(0)
         drawn = [draw_photo([name], (224, 224), rng)[0] for name in sorted(SHAPES) * 4]
@@ -256,7 +261,7 @@ def _pictures(
 
 
 def _keras_model(path: Path) -> Any:
-    from footprints.model import load_model
+    from footprints.network.build import load_model
 
     return load_model(path).model
 

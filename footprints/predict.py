@@ -1,6 +1,6 @@
 """Name the animals on photos: find the print, crop it, classify the crop.
 
-The detector works in processes of its own (``footprints.crop_pool``); this process, which holds
+The detector works in processes of its own (``cropping.crop_pool``); this process, which holds
 TensorFlow, only ever sees crops. Photos are read, never written.
 """
 
@@ -19,23 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from footprints.annotate import annotated, jpeg_bytes
-from footprints.answers import (
-    Answer,
-    Failure,
-    answers_csv,
-    failures_csv,
-    rank,
-    screen_table,
-    summary,
-)
-from footprints.calibration import DEFAULT_THRESHOLD, threshold_in_use, weakness
-from footprints.classifier import BATCH, Classifier, read_model_metadata
-from footprints.crop_pool import CropPool, Job, Result
-from footprints.errors import STATUS_SOME_FAILED, UserError, run
-from footprints.files import output_folder, sha256_of, write_bytes
-from footprints.flags import number, some_path, some_text, whole
-from footprints.photos import (
+from footprints.cropping.crop_pool import CropPool, Job, Result
+from footprints.network.classifier import BATCH, Classifier, read_model_metadata
+from footprints.pictures.annotate import annotated, jpeg_bytes
+from footprints.pictures.photos import (
     PHOTO_SUFFIXES,
     PhotoError,
     UnusedFile,
@@ -45,11 +32,24 @@ from footprints.photos import (
     sort_out,
     walk,
 )
-from footprints.progress import progress, warn
-from footprints.results import Results, add_replace_flag, is_of_older_release
-from footprints.scales import scales_of
-from footprints.settings import Settings
-from footprints.text import printable, printable_lines
+from footprints.pictures.scales import scales_of
+from footprints.scores.answers import (
+    Answer,
+    Failure,
+    answers_csv,
+    failures_csv,
+    rank,
+    screen_table,
+    summary,
+)
+from footprints.scores.calibration import DEFAULT_THRESHOLD, threshold_in_use, weakness
+from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
+from footprints.system.files import output_folder, sha256_of, write_bytes
+from footprints.system.flags import number, some_path, some_text, whole
+from footprints.system.progress import progress, warn
+from footprints.system.results import Results, add_replace_flag, is_of_older_release
+from footprints.system.settings import Settings
+from footprints.system.text import printable, printable_lines
 
 RESULTS = "predictions.json"
 TABLES = (RESULTS, "predictions.csv", "failed_photos.csv")

@@ -12,13 +12,11 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from footprints import settings as crop_settings
-from footprints.crop_store import CropStore
-from footprints.errors import STATUS_SOME_FAILED, UserError, run
-from footprints.files import output_folder, refuse_links, sha256_of, write_json
-from footprints.flags import number, some_path, some_text, whole
-from footprints.manifest import Journal
-from footprints.prepare_sets import (
+from footprints.pictures.scales import DEFAULT_SCALES, SCALES
+from footprints.pictures.similarity import DEFAULT_MAX_DISTANCE, HASH_BITS
+from footprints.preparation.crop_store import CropStore
+from footprints.preparation.manifest import Journal
+from footprints.preparation.sets import (
     SET_NAMES,
     DataSet,
     Item,
@@ -29,14 +27,22 @@ from footprints.prepare_sets import (
     recall,
     recipe_of,
 )
-from footprints.prepare_tables import TABLES, Division, finish, refuse_moved_crops, report_shared
-from footprints.progress import available_cores, progress
-from footprints.results import Results, add_replace_flag
-from footprints.scales import DEFAULT_SCALES, SCALES
-from footprints.settings import Settings
-from footprints.similarity import DEFAULT_MAX_DISTANCE, HASH_BITS
-from footprints.text import printable
-from footprints.typed import json_object
+from footprints.preparation.tables import (
+    TABLES,
+    Division,
+    finish,
+    refuse_moved_crops,
+    report_shared,
+)
+from footprints.system import settings as crop_settings
+from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
+from footprints.system.files import output_folder, refuse_links, sha256_of, write_json
+from footprints.system.flags import number, some_path, some_text, whole
+from footprints.system.progress import available_cores, progress
+from footprints.system.results import Results, add_replace_flag
+from footprints.system.settings import Settings
+from footprints.system.text import printable
+from footprints.system.typed import json_object
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -247,7 +253,7 @@ def _make_crops(
         )
     if not pending:
         return
-    from footprints.crop_pool import CropPool
+    from footprints.cropping.crop_pool import CropPool
 
     if all(dataset.mode != "detect" or "crop" not in scales for dataset, _, scales in pending):
         detector = None

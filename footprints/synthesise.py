@@ -1,6 +1,6 @@
 """Make a small set of drawn footprint photos, laid out like real data sets.
 
-Six kinds of print, one of them rare, on mud, sand and snow (``footprints.drawn_prints``). Nothing
+Six kinds of print, one of them rare, on mud, sand and snow (``pictures.drawn_prints``). Nothing
 here is a photo, so it can be shared, and every box and name is right.
 """
 
@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from footprints.drawn_prints import SHAPES, Box, draw_photo
-from footprints.errors import UserError, run
-from footprints.files import output_folder, write_bytes, write_json, write_text
-from footprints.flags import some_path, whole
-from footprints.text import csv_of, printable
-from footprints.typed import json_object
+from footprints.pictures.drawn_prints import SHAPES, Box, draw_photo
+from footprints.system.errors import UserError, run
+from footprints.system.files import output_folder, write_bytes, write_json, write_text
+from footprints.system.flags import some_path, whole
+from footprints.system.text import csv_of, printable
+from footprints.system.typed import json_object
 
 ANIMALS = tuple(sorted(SHAPES))
 RARE = "hare"  # a third of the others

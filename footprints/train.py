@@ -1,7 +1,7 @@
 """Train the classifier: ``python -m footprints.train --stage oat|real|all``.
 
 Without ``--data_dir`` the photos are looked for where this project keeps them, and prepared first
-(``footprints.missing_steps``).
+(``preparation.missing_steps``).
 
 Stage oat teaches a new head on the OpenAnimalTracks crops, the backbone stays as it is. Stage real
 starts from that model with a new head for its own classes: first the head alone, then with it the
@@ -20,22 +20,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from footprints import files, missing_steps
-from footprints.errors import STATUS_SOME_FAILED, UserError, run
-from footprints.flags import number as bounded
-from footprints.flags import some_path, some_text, whole
-from footprints.intervals import wilson_interval
-from footprints.scales import DEFAULT_SCALES
-from footprints.text import csv_of, printable
-from footprints.views import COUNTS
+from footprints.pictures.scales import DEFAULT_SCALES
+from footprints.pictures.views import COUNTS
+from footprints.preparation import missing_steps
+from footprints.scores.intervals import wilson_interval
+from footprints.system import files
+from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
+from footprints.system.flags import number as bounded
+from footprints.system.flags import some_path, some_text, whole
+from footprints.system.text import csv_of, printable
 
 if TYPE_CHECKING:
     import keras
 
-    from footprints.loader import CropLoader
-    from footprints.prepared import PreparedSet
-    from footprints.train_state import StageFolder
-    from footprints.training import Phase
+    from footprints.network.loader import CropLoader
+    from footprints.network.phase import Phase
+    from footprints.network.prepared_set import PreparedSet
+    from footprints.network.train_state import StageFolder
 
 STAGES = ("oat", "real")
 MODEL_FILES = {"oat": "mobilenet_oat.keras", "real": "mobilenet_real.keras"}
@@ -179,7 +180,7 @@ def main(argv: list[str] | None = None) -> int:
         if status not in (0, STATUS_SOME_FAILED):
             return status
         args.data_dir = places.prepared
-    from footprints.prepared import open_set
+    from footprints.network.prepared_set import open_set
 
     sets = {stage: open_set(args.data_dir / stage, ("train", "val")) for stage in stages}
     with files.output_folder(args.output_dir, "resume", "logs"):
@@ -233,8 +234,8 @@ def _with_oat(
 
 
 def phases_of(stage: str, args: argparse.Namespace) -> list[Phase]:
-    """Return what a stage does, in order; see ``footprints.training.Phase``."""
-    from footprints.training import Phase
+    """Return what a stage does, in order; see ``network.phase.Phase``."""
+    from footprints.network.phase import Phase
 
     if stage == "oat":
         shared = {"epochs": args.epochs_oat, "patience": args.patience_oat}
@@ -261,7 +262,8 @@ def phases_of(stage: str, args: argparse.Namespace) -> list[Phase]:
 
 def train_stage(stage: str, prepared: PreparedSet, args: argparse.Namespace) -> None:
     """Train and save one stage, or go on with it, or see that it is finished."""
-    from footprints.train_state import StageFolder, compare_settings
+    from footprints.network.train_state import StageFolder
+    from footprints.system.resuming import compare_settings
 
     path = args.output_dir / MODEL_FILES[stage]
     folder = StageFolder(args.output_dir / "resume" / stage)
@@ -289,7 +291,7 @@ def train_stage(stage: str, prepared: PreparedSet, args: argparse.Namespace) -> 
     if not args.resume:
         folder.clear()
     elif path.is_file():
-        from footprints.model import read_metadata
+        from footprints.network.build import read_metadata
 
         before = read_metadata(path).get("training", {})
         compare_settings(before, settings, f"{path}: was trained")
@@ -298,7 +300,7 @@ def train_stage(stage: str, prepared: PreparedSet, args: argparse.Namespace) -> 
         return
     if folder.open(settings):
         _say(f"{stage}: going on with the training in {folder.folder}")
-    from footprints.loader import CropLoader
+    from footprints.network.loader import CropLoader
 
     train, val = CropLoader(prepared, "train"), CropLoader(prepared, "val")
     what = "crops" if len(prepared.scales) == 1 else f"photos ({' and '.join(prepared.scales)})"
@@ -330,7 +332,7 @@ def _start_of(stage: str, args: argparse.Namespace) -> tuple[str, str]:
             )
     if not weights.endswith(".keras"):
         return weights, args.backbone or DEFAULT_BACKBONE
-    from footprints.model import read_metadata
+    from footprints.network.build import read_metadata
 
     backbone = read_metadata(Path(weights))["backbone"]
     if args.backbone not in (None, backbone):
@@ -358,16 +360,16 @@ def _model_at(
     seed: int,
 ) -> tuple[keras.Model, int]:
     """Return the whole model as it was before the phase that is to be done next, and its number."""
-    from footprints.feature_cache import random_numbers
-    from footprints.freezing import measure_batch_norm
-    from footprints.model import build_model
+    from footprints.network.build import build_model
+    from footprints.network.feature_cache import random_numbers
+    from footprints.network.freezing import measure_batch_norm
 
     reached = folder.latest_weights()
     weights = start if reached is None else "none"
     size, n_classes = prepared.image_size, len(prepared.classes)
     model = build_model(n_classes, backbone, weights, seed + STAGES.index(stage), size)
     if reached is not None:
-        from footprints.train_state import fitting
+        from footprints.network.train_state import fitting
 
         with fitting(folder):
             model.set_weights(reached[1])
@@ -392,7 +394,7 @@ def _train_phases(
     args: argparse.Namespace,
 ) -> list[dict[str, Any]]:
     """Run what is left of a stage; return the records of all its epochs."""
-    from footprints.training import class_weights, run_phase
+    from footprints.network.phase import class_weights, run_phase
 
     rows: list[dict[str, Any]] = []
     for number, phase in enumerate(phases):
@@ -427,11 +429,16 @@ def _finish(
     args: argparse.Namespace,
 ) -> None:
     """Calibrate on validation and write everything; the model comes last, as it says "finished"."""
-    from footprints import metrics
-    from footprints.calibration import calibrated, choose_threshold, threshold_in_use, weakness
-    from footprints.model import save_model
-    from footprints.plots import curves_png
-    from footprints.training import predict_batches, validation_scores
+    from footprints.network.build import save_model
+    from footprints.network.phase import predict_batches, validation_scores
+    from footprints.scores import metrics
+    from footprints.scores.calibration import (
+        calibrated,
+        choose_threshold,
+        threshold_in_use,
+        weakness,
+    )
+    from footprints.scores.plots import curves_png
 
     raw, labels = predict_batches(model, val, views=args.views), val.photo_labels
     temperature = metrics.fit_temperature(raw, labels)

@@ -20,12 +20,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from footprints import flags
-from footprints.detector_data import PARTS, DetectorData, read_data_yaml, read_pseudo_labels
-from footprints.detector_progress import EpochLines
-from footprints.detector_resume import FOLDER, UNFINISHED, TrainingState
-from footprints.errors import STATUS_SOME_FAILED, UserError, run
-from footprints.files import (
+from footprints.detector.detector_data import (
+    PARTS,
+    DetectorData,
+    read_data_yaml,
+    read_pseudo_labels,
+)
+from footprints.detector.detector_progress import EpochLines
+from footprints.detector.detector_resume import FOLDER, UNFINISHED, TrainingState
+from footprints.preparation.manifest import LEFT_OUT_COLUMNS
+from footprints.system import flags
+from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
+from footprints.system.files import (
     MARK,
     naming,
     output_folder,
@@ -35,11 +41,10 @@ from footprints.files import (
     write_json,
     write_text,
 )
-from footprints.manifest import LEFT_OUT_COLUMNS
-from footprints.progress import available_cores, warn
-from footprints.text import csv_of, printable
-from footprints.train_state import compare_settings
-from footprints.typed import json_object
+from footprints.system.progress import available_cores, warn
+from footprints.system.resuming import compare_settings
+from footprints.system.text import csv_of, printable
+from footprints.system.typed import json_object
 
 _AWKWARD = set("'\"[]*?{}\\\n")  # Ultralytics mistakes paths with these
 _BLIND = 0.05  # mAP50 below which a detector is of no use
@@ -295,7 +300,7 @@ def _write_left_out(path: Path, data: DetectorData) -> None:
 
 def _load_start(args: argparse.Namespace) -> Any:
     """Return the Ultralytics model that training starts from."""
-    from footprints.detect import load_ultralytics, load_yolo
+    from footprints.detector.yolo import load_ultralytics, load_yolo
 
     os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
     args.device = _device(args.device)
@@ -352,7 +357,7 @@ def _train(
     model: Any, state: TrainingState, args: argparse.Namespace, data_yaml: Path, work: Path
 ) -> int:
     """Train on the copy, write the detector, return how many epochs it took."""
-    from footprints.detect import load_yolo
+    from footprints.detector.yolo import load_yolo
 
     run_folder = work / "run"
     options = _options(args, data_yaml, run_folder)
@@ -440,7 +445,7 @@ def _score(
     """Return the figures of the detector on the test part, or on val where there is no test."""
     import ultralytics
 
-    from footprints.detect import load_yolo
+    from footprints.detector.yolo import load_yolo
 
     part = "test" if data.parts["test"] else "val"
     level = logging.INFO if args.verbose else logging.ERROR
@@ -552,7 +557,7 @@ def _without_paths(path: Path) -> bytes:
 
 def _export_onnx(detector: Path, args: argparse.Namespace, work: Path) -> None:
     """Write detector.onnx, with the image size in its input shape, without NMS in the graph."""
-    from footprints.detect import load_yolo
+    from footprints.detector.yolo import load_yolo
 
     copy = work / "detector.pt"
     shutil.copyfile(detector, copy)

@@ -1,10 +1,9 @@
-"""Paths and shared fixtures; the only place that changes ``sys.path``."""
+"""Paths and shared fixtures."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +21,6 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
-sys.path[:0] = [str(ROOT / "ANIMAL-SPOT"), str(ROOT), str(TESTS)]
 
 from hypothesis import HealthCheck, settings  # noqa: E402 - after the paths, like all below
 
@@ -51,12 +49,11 @@ def log_levels():
     """Let each test begin with the log levels of a started program, whatever ran before it."""
     import logging
 
-    from utils.logging import PACKAGES
+    from animal_spot.utils.logging import PACKAGE
 
     for handler in logging.root.handlers:  # of pytest, which Ultralytics takes for its own
         handler.setLevel(logging.NOTSET)
-    for package in PACKAGES:
-        logging.getLogger(package).setLevel(logging.INFO)
+    logging.getLogger(PACKAGE).setLevel(logging.INFO)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from models.embedding_model import installed_birdnet
+from animal_spot.embeddings.embedding_model import installed_birdnet
 
 RATE = 16_000
 N_SAMPLES = 8000  # 0.5 s

@@ -47,13 +47,21 @@ def make_corpus(
     return folder
 
 
+def as_installed(root: Path) -> str:
+    """Return a ``PYTHONPATH`` with which Python finds the package in a copy of the project."""
+    place = root / "installed"
+    place.mkdir()
+    (place / "animal_spot").symlink_to(root / "ANIMAL-SPOT")
+    return str(place)
+
+
 def main_here(*arguments: str) -> subprocess.CompletedProcess:
     """Run ``main.py`` in this process, which spares seconds of imports; without loader processes.
 
     Returns:
         Status and what it wrote to standard error, as if it had been a process.
     """
-    import main
+    from animal_spot import main
 
     written = io.StringIO()
     with contextlib.redirect_stderr(written), contextlib.redirect_stdout(io.StringIO()):

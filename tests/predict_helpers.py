@@ -19,11 +19,11 @@ import soundfile as sf
 import soxr
 import torch
 
-from data.pipeline import SpectrogramPipeline
-from data.signal_config import SignalConfig
-from models.classifier import Classifier
-from models.factory import build_encoder, build_model
-from utils.model_file import ModelFile, save_model
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.model_files.model_file import ModelFile, save_model
+from animal_spot.models.classifier import Classifier
+from animal_spot.models.factory import build_encoder, build_model
 
 ROOT = Path(__file__).resolve().parent.parent
 PREDICT = ROOT / "ANIMAL-SPOT" / "predict.py"
@@ -216,7 +216,7 @@ def run_predict(
 
 def predict_here(*arguments, plain: bool = True) -> int:
     """Run ``predict.py`` in this process, in plain fp32 unless told otherwise."""
-    import predict
+    from animal_spot import predict
 
     options = PLAIN if plain else ("--no_cuda",)
     return predict.main([str(argument) for argument in (*arguments, *options)])

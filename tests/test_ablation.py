@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils.config import as_dict, parse_config
+from animal_spot.training.config import as_dict, parse_config
 
 BENCH = Path(__file__).resolve().parent / "bench" / "ablation.py"
 

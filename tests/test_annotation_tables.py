@@ -7,7 +7,7 @@ from pathlib import Path
 import crowsetta
 import pytest
 
-from utils.annotation_tables import (
+from animal_spot.detections.annotation_tables import (
     TableError,
     audacity_lines,
     raven_lines,
@@ -16,7 +16,7 @@ from utils.annotation_tables import (
     read_table,
     tables_by_recording,
 )
-from utils.annotations import Annotation
+from animal_spot.detections.annotations import Annotation
 
 ROWS = [Annotation(0.1, 1.25, "K1", 0.98765), Annotation(3.0, 7200.5, "big, grey-whale", math.nan)]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.annotations import (
+from animal_spot.detections.annotations import (
     Annotation,
     Thresholds,
     Window,

@@ -7,12 +7,12 @@ import pytest
 import torch
 from helpers import make_corpus
 
-from data.audiodataset import ClipDataset, EpochSampler, Sample, make_loader
-from data.augment import Augmentation
-from data.inspection import inspect_clip
-from data.labels import find_clip_paths
-from data.pipeline import SpectrogramPipeline
-from data.signal_config import SignalConfig
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.data.augment import Augmentation
+from animal_spot.data.clip_dataset import ClipDataset, EpochSampler, Sample, make_loader
+from animal_spot.data.inspection import inspect_clip
+from animal_spot.data.labels import find_clip_paths
 
 N_FRAMES = 40
 TAPES = ["T1", "T2", "T3", "T4", "T5"]

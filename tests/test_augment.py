@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.augment import (
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.spectrograms import PowerBand, SpectrogramPipeline
+from animal_spot.data.augment import (
     Augmentation,
     augment,
     clip_generator,
@@ -19,8 +21,6 @@ from data.augment import (
     random_filter_db,
     stretched_rows,
 )
-from data.pipeline import PowerBand, SpectrogramPipeline
-from data.signal_config import SignalConfig
 
 
 def resized(n_in: int, n_out: int) -> np.ndarray:

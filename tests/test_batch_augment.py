@@ -10,13 +10,13 @@ from helpers import make_corpus
 from scipy import stats
 from test_main_run import SMALL, TAPES, folders, run_main
 
-import main
-from data.audio_io import read_waveform
-from data.batch_augment import N_MASKS, BatchAugmentation, draw_masks, mixup
-from data.dsp import fit_length
-from data.pipeline import SpectrogramPipeline
-from utils.config import TrainConfig, parse_config
-from utils.model_file import load_model
+from animal_spot import main
+from animal_spot.audio.clip_files import read_waveform
+from animal_spot.audio.dsp import fit_length
+from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.data.batch_augment import N_MASKS, BatchAugmentation, draw_masks, mixup
+from animal_spot.model_files.model_file import load_model
+from animal_spot.training.config import TrainConfig, parse_config
 
 N = 16
 

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile as sf
 import torch
 
-from data.splits import leaking_tapes, load_split
+from animal_spot.data.splits import leaking_tapes, load_split
 
 BENCH = Path(__file__).resolve().parent / "bench" / "bench_source.py"
 

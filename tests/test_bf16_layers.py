@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 
-from models.bf16_layers import _weight_gradient, prepare_for_bf16
+from animal_spot.models.bf16_layers import _weight_gradient, prepare_for_bf16
 
 
 @pytest.mark.parametrize(

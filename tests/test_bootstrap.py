@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from utils.bootstrap import accuracies, class_intervals, draw_tapes, middle
+from animal_spot.utils.tape_bootstrap import accuracies, class_intervals, draw_tapes, middle
 
 
 def test_two_tapes_worked_by_hand():

@@ -33,8 +33,18 @@ from sklearn.metrics import log_loss, precision_recall_curve
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_main_run import ROOT, SMALL, TAPES, folders, run_main
 
-from predictor import MARGIN, undecided
-from utils.calibration import (
+from animal_spot.detections.result_writers import decide_windows
+from animal_spot.model_files.model_file import (
+    calibrated_network,
+    dictionary_of,
+    load_model,
+    load_torchscript,
+    save_model,
+    save_torchscript,
+)
+from animal_spot.prediction.predictor import MARGIN, undecided
+from animal_spot.training.checkpoints import UnreadableFileError, save_tensors
+from animal_spot.utils.calibration import (
     TEMPERATURES,
     Calibration,
     calibrate,
@@ -50,16 +60,6 @@ from utils.calibration import (
     report_lines,
     tempered,
 )
-from utils.checkpoints import UnreadableFileError, save_tensors
-from utils.model_file import (
-    calibrated_network,
-    dictionary_of,
-    load_model,
-    load_torchscript,
-    save_model,
-    save_torchscript,
-)
-from utils.result_writers import decide_windows
 
 CALIBRATE = ROOT / "ANIMAL-SPOT" / "calibrate.py"
 TOLERANCE = 2e-4  # float32 sums in another order, through 20 layers and a softmax
@@ -614,7 +614,7 @@ def test_calibrating_never_overwrites_its_input(trained):
 
 
 def test_calibrate_says_what_is_wrong(trained, content, tmp_path, capsys):
-    import calibrate as program
+    from animal_spot import calibrate as program
 
     base, _ = trained
     model = base / "plain" / "model" / "ANIMAL-SPOT.pk"

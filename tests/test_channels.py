@@ -10,13 +10,13 @@ import soundfile as sf
 from predict_helpers import LENGTH_S, RATE, make_content, predict_here, sound
 from predict_helpers import messages as lines_of
 
-from data.audio_io import ClipError, read_waveform
-from data.channels import ChannelLevels, pick
-from data.recordings import Recording, RecordingError, excerpt
-from data.signal_config import SignalConfig
-from utils.channel_choice import checked
-from utils.config import TrainConfig, parse_config
-from utils.model_file import load_model, save_model
+from animal_spot.audio.channel_choice import checked
+from animal_spot.audio.channels import ChannelLevels, pick
+from animal_spot.audio.clip_files import ClipError, read_waveform
+from animal_spot.audio.recordings import Recording, RecordingError, excerpt
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.model_files.model_file import load_model, save_model
+from animal_spot.training.config import TrainConfig, parse_config
 
 N = 4 * RATE
 CALLS = sound(4.0, seed=1)

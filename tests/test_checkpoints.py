@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from utils import checkpoints
-from utils.checkpoints import (
+from animal_spot.training import checkpoints
+from animal_spot.training.checkpoints import (
     KEPT,
     CheckpointFolder,
     UnreadableFileError,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from data.class_names import divided_class_warnings, look_alike_error
-from data.labels import parse_clip
+from animal_spot.data.class_names import divided_class_warnings, look_alike_error
+from animal_spot.data.labels import parse_clip
 
 
 def clips(*names: str):

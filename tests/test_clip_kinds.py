@@ -9,10 +9,10 @@ import pytest
 import soundfile as sf
 from helpers import clip_name, make_corpus, tone
 
-from data.corpus import CorpusError, load_corpus, noise_samples, report_excluded
-from data.folds import load_pool
-from data.labels import find_files, parse_clip
-from data.unlabelled import add_unlabelled
+from animal_spot.data.corpus import CorpusError, load_corpus, noise_samples, report_excluded
+from animal_spot.data.labels import find_files, parse_clip
+from animal_spot.data.tape_folds import load_pool
+from animal_spot.data.unlabelled import add_unlabelled
 
 RATE = 22_050
 KINDS = {

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from utils.config import TrainConfig, as_dict, parse_config
+from animal_spot.training.config import TrainConfig, as_dict, parse_config
 
 # Flags, destination and default of the original program. Three defaults were "none" there and
 # stand for the value that it then used; the fourth is deliberately another (see below).

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from helpers import clip_name, make_corpus
 
-import data.corpus
-from data.corpus import CorpusError, load_corpus, write_excluded_files
-from data.folds import load_pool
-from data.labels import Clip
-from data.splits import PARTITIONS, Split, save_split
-from utils.clip_scores import stored_corpus
+from animal_spot.data import corpus as corpus_module
+from animal_spot.data.corpus import CorpusError, load_corpus, write_excluded_files
+from animal_spot.data.labels import Clip
+from animal_spot.data.splits import PARTITIONS, Split, save_split
+from animal_spot.data.tape_folds import load_pool
+from animal_spot.training.clip_scores import stored_corpus
 
 TAPES = [f"T{i}" for i in range(8)]
 
@@ -311,14 +311,14 @@ def test_split_in_a_folder_of_its_own(folder, tmp_path):
 def test_data_folder_that_cannot_be_written_is_left_and_the_split_kept_elsewhere(
     folder, tmp_path, monkeypatch, caplog
 ):
-    real = data.corpus.exclusive
+    real = corpus_module.exclusive
 
     def refuse(path):
         if path.parent == folder:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return real(path)
 
-    monkeypatch.setattr("data.corpus.exclusive", refuse)
+    monkeypatch.setattr("animal_spot.data.corpus.exclusive", refuse)
     with pytest.raises(CorpusError, match=r"cannot be written into .*--split_dir"):
         load_corpus(folder)
     beside = tmp_path / "model" / "split"

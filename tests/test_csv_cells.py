@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.csv_cells import csv_text, plain_cell, safe_cell
+from animal_spot.utils.csv_cells import csv_text, plain_cell, safe_cell
 
 names = st.text() | st.text("'=+-@\t\ra", max_size=6)
 

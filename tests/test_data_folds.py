@@ -9,11 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.audiodataset import Sample
-from data.corpus import CorpusError
-from data.folds import ClipPool, assign_folds, fold_split, load_pool, warn_of_weak_folds
-from data.labels import Clip
-from data.splits import PARTITIONS
+from animal_spot.data.clip_dataset import Sample
+from animal_spot.data.corpus import CorpusError
+from animal_spot.data.labels import Clip
+from animal_spot.data.splits import PARTITIONS
+from animal_spot.data.tape_folds import (
+    ClipPool,
+    assign_folds,
+    fold_split,
+    load_pool,
+    warn_of_weak_folds,
+)
 
 
 def clips_of(tapes_of: dict[str, list[str]]) -> list[Clip]:

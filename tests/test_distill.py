@@ -15,14 +15,14 @@ import torch.nn.functional as F
 from helpers import main_here, make_corpus, tone
 from test_main_run import SMALL, TAPES, folders
 
-from data.audiodataset import EpochSampler
-from data.batch_augment import BatchAugmentation
-from data.corpus import CorpusError, load_corpus
-from data.labels import tape_of
-from data.unlabelled import UNLABELLED, add_unlabelled
-from utils.distillation import DistillationLoss, DistillationTargets, teach
-from utils.losses import TrainingLoss
-from utils.model_file import load_model
+from animal_spot.data.batch_augment import BatchAugmentation
+from animal_spot.data.clip_dataset import EpochSampler
+from animal_spot.data.corpus import CorpusError, load_corpus
+from animal_spot.data.labels import tape_of
+from animal_spot.data.unlabelled import UNLABELLED, add_unlabelled
+from animal_spot.model_files.model_file import load_model
+from animal_spot.training.distillation import DistillationLoss, DistillationTargets, teach
+from animal_spot.training.losses import TrainingLoss
 
 RATE = 16000
 
@@ -182,7 +182,7 @@ def test_held_back_tapes_are_known_in_either_unicode_form(tmp_path, form):
 
 
 def test_a_window_sounds_like_its_part_of_the_recording(tmp_path):
-    from data.audio_io import read_waveform
+    from animal_spot.audio.clip_files import read_waveform
 
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, (RATE, 2)).astype(np.float32)
     sf.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
@@ -224,9 +224,9 @@ def test_unlabelled_clips_never_own_an_epoch(n_extra):
 
 
 def test_teacher_is_asked_in_its_own_way(corpus, teacher):
-    from data.audio_io import read_waveform
-    from data.dsp import fit_length
-    from data.pipeline import SpectrogramPipeline
+    from animal_spot.audio.clip_files import read_waveform
+    from animal_spot.audio.dsp import fit_length
+    from animal_spot.audio.spectrograms import SpectrogramPipeline
 
     loaded = load_corpus(corpus)
     said = teach(teacher, loaded, torch.device("cpu"), 0)
@@ -287,7 +287,7 @@ def test_teacher_of_other_classes_or_another_split_is_told(corpus, teacher, tmp_
     ids=["unlabelled", "weight-alone", "weight-0", "temperature-0", "folds"],
 )
 def test_settings_that_make_no_sense(flags, message, capsys):
-    from utils.config import parse_config
+    from animal_spot.training.config import parse_config
 
     with pytest.raises(SystemExit):
         parse_config(flags)

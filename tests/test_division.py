@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from data.division import deviations, divide, division_cost
+from animal_spot.data.division import deviations, divide, division_cost
 
 SHARES = np.array([0.7, 0.15, 0.15])
 MISSING = np.array([1000.0, 3.0, 3.3])

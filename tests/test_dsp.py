@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from transforms import level_bound, normalised_bound, power_bound, scipy_compressed, with_spread
 
-from data import dsp
-from data.audio_io import read_waveform, resample
-from data.pipeline import SpectrogramPipeline
-from data.signal_config import SignalConfig
+from animal_spot.audio import dsp
+from animal_spot.audio.clip_files import read_waveform, resample
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.spectrograms import SpectrogramPipeline
 
 CASES = json.loads((Path(__file__).parent / "golden" / "signal_cases.json").read_text())
 SAME_RATE = [case for case in CASES if case["file"] != "mono48.wav"]

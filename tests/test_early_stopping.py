@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from utils.early_stopping import EarlyStopping
+from animal_spot.training.early_stopping import EarlyStopping
 
 
 def stops_after(values, **options) -> int | None:

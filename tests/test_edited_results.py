@@ -11,9 +11,9 @@ import pytest
 from predict_helpers import predict_here, visible, write_sound
 from test_result_readers import log_text
 
-import evaluate
-from utils.prediction_journal import FILE_NAME, Journal
-from utils.result_writers import SUFFIXES
+from animal_spot import evaluate
+from animal_spot.detections.result_writers import SUFFIXES
+from animal_spot.prediction.journal import FILE_NAME, Journal
 
 TABLE = "r1.Table.1.selections.txt"
 COMBINED = "all_recordings.Table.1.selections.txt"

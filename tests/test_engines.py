@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from models.classifier import Classifier
-from models.engines import (
+from animal_spot.models.classifier import Classifier
+from animal_spot.models.precision import Precision, has_native_bf16
+from animal_spot.prediction.engines import (
     CorrectedEngine,
     EngineError,
     TorchEngine,
@@ -22,7 +23,6 @@ from models.engines import (
     infer_all,
     probabilities_of,
 )
-from utils.precision import Precision, has_native_bf16
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
@@ -210,14 +210,14 @@ def test_auto_takes_the_fastest_that_is_there(native, installed, monkeypatch):
             (object() if installed else None) if name == "openvino" else find(name, *rest)
         ),
     )
-    monkeypatch.setattr("utils.precision.has_native_bf16", lambda device: native)
+    monkeypatch.setattr("animal_spot.models.precision.has_native_bf16", lambda device: native)
     engine, precision = choose_engine("auto", CPU, "auto")
     assert engine == ("openvino" if installed else "torch")
     assert precision == ("bf16" if native else "fp32")
 
 
 def test_cuda_stays_with_torch(monkeypatch):
-    monkeypatch.setattr("utils.precision.has_native_bf16", lambda device: True)
+    monkeypatch.setattr("animal_spot.models.precision.has_native_bf16", lambda device: True)
     cuda = torch.device("cuda")
     assert choose_engine("auto", cuda, "auto") == ("torch", "bf16")
     assert choose_engine("torch", cuda, "fp16") == ("torch", "fp16")
@@ -305,8 +305,8 @@ DROPPED_ELSEWHERE = """
 import signal, sys, threading
 sys.path.insert(0, sys.argv[1])
 import torch
-from models.classifier import Classifier
-from models.engines import build_engine
+from animal_spot.models.classifier import Classifier
+from animal_spot.prediction.engines import build_engine
 
 model = torch.nn.Sequential()
 model.encoder = torch.nn.Conv2d(1, 4, 3)

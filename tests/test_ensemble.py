@@ -30,15 +30,21 @@ from scipy.special import softmax
 from sklearn.metrics import balanced_accuracy_score, log_loss
 from test_main_run import ROOT, TAPES
 
-from data.audio_io import read_waveform
-from data.corpus import load_corpus
-from data.dsp import fit_length
-from data.pipeline import SpectrogramPipeline
-from utils.calibration import Calibration
-from utils.checkpoints import save_tensors
-from utils.clip_scores import split_fingerprint
-from utils.ensemble_file import Ensemble, distinct_names, load_ensemble, load_members, save_ensemble
-from utils.model_file import load_model, save_model
+from animal_spot.audio.clip_files import read_waveform
+from animal_spot.audio.dsp import fit_length
+from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.data.corpus import load_corpus
+from animal_spot.model_files.ensemble_file import (
+    Ensemble,
+    distinct_names,
+    load_ensemble,
+    load_members,
+    save_ensemble,
+)
+from animal_spot.model_files.model_file import load_model, save_model
+from animal_spot.training.checkpoints import save_tensors
+from animal_spot.training.clip_scores import split_fingerprint
+from animal_spot.utils.calibration import Calibration
 
 ENSEMBLE = ROOT / "ANIMAL-SPOT" / "ensemble.py"
 TOLERANCE = 2e-4  # float32 sums in another order, through 20 layers and a softmax
@@ -59,7 +65,7 @@ def run_ensemble(*arguments) -> subprocess.CompletedProcess:
 
 def ensemble_here(*arguments) -> int:
     """Run ``ensemble.py`` in this process."""
-    import ensemble
+    from animal_spot import ensemble
 
     options = ("--num_workers", "0", "--no_cuda")
     return ensemble.main([str(argument) for argument in (*arguments, *options)])
@@ -256,7 +262,7 @@ def test_an_ensemble_of_ensembles_is_flat(made, tmp_path, capsys):
 
 
 def test_ensemble_is_calibrated_as_a_whole(made, tmp_path):
-    import calibrate
+    from animal_spot import calibrate
 
     output = tmp_path / "calibrated.pk"
     before = made.ensemble.read_bytes()

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import as_installed
 
-from utils import environment
+from animal_spot.utils import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = sorted(
@@ -36,6 +37,7 @@ def copy(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("copy") / "my programs"
     for folder in ("ANIMAL-SPOT", "footprints", "TRAINING", "PREDICTION", "EVALUATION"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "pyproject.toml").touch()
     return root
 
 
@@ -56,7 +58,7 @@ def test_without_packages_one_line_says_what_to_type(program, copy, bare_python)
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"{bare_python} has no numpy, torch, torchvision and ")
     assert f"type make in {copy}" in line
-    assert "requirements/sound.txt" in line
+    assert f"pip install -e '{copy}[sound]'" in line
     assert result.stdout == ""
 
 
@@ -79,7 +81,7 @@ def test_without_packages_a_step_of_footprints_says_the_same(step, how, copy, ba
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"{bare_python} has no numpy, PIL, ")
     assert f"type make in {copy}" in line
-    assert "requirements/footprints.txt" in line
+    assert f"pip install -e '{copy}[footprints]'" in line
 
 
 @pytest.mark.parametrize(
@@ -131,9 +133,24 @@ def test_an_environment_that_runs_already_is_no_way_out(tmp_path):
 
 
 def test_an_old_python_is_named():
-    line = environment.advice([], (3, 8, 10), Path("/here"))
+    line = environment.advice([], (3, 8, 10))
     assert "is Python 3.8, 3.10 to 3.13 is needed" in line
-    assert "type make in /here" in line
+    assert f"type make in {ROOT}" in line
+
+
+def test_an_installed_package_has_no_makefile(tmp_path):
+    line = environment.advice(["timm"], sys.version_info, tmp_path)
+    assert line.endswith("-m pip install 'animal-spot[sound]'")
+
+
+def test_the_program_of_another_copy_is_not_run_with_this_ones_code(copy):
+    result = subprocess.run(
+        [sys.executable, copy / "ANIMAL-SPOT/main.py", "--help"], capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert f"has the copy of this program in {ROOT}" in line
+    assert f"type make in {copy}" in line
 
 
 def test_on_windows_the_commands_are_windows_own(monkeypatch):
@@ -167,14 +184,15 @@ def test_processes_of_a_program_run_no_file_of_the_current_folder(tmp_path):
     for name in ("random", "struct", "socket", "numpy"):
         (tmp_path / f"{name}.py").write_text("open('ran', 'a').write(__name__ + '\\n')\n")
     program = tmp_path / "elsewhere" / "ANIMAL-SPOT" / "program.py"
-    shutil.copytree(ROOT / "ANIMAL-SPOT" / "utils", program.parent / "utils")
+    shutil.copytree(ROOT / "ANIMAL-SPOT", program.parent)
     program.write_text(
-        "import utils.environment\nimport multiprocessing\n"
+        "import animal_spot.utils.environment\nimport multiprocessing\n"
         "if __name__ == '__main__':\n"
         "    process = multiprocessing.get_context('spawn').Process(target=print)\n"
         "    process.start()\n    process.join()\n    raise SystemExit(process.exitcode)\n"
     )
     environ = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
+    environ["PYTHONPATH"] = as_installed(program.parents[1])
     result = subprocess.run(
         [sys.executable, str(program)], cwd=tmp_path, env=environ, capture_output=True, timeout=60
     )

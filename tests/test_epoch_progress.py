@@ -7,8 +7,8 @@ import torch
 from helpers import main_here, make_corpus
 from test_main_run import SMALL, TAPES, folders
 
-from utils.epoch_progress import EpochProgress, in_words
-from utils.phase_result import PhaseResult
+from animal_spot.training.epoch_progress import EpochProgress, in_words
+from animal_spot.training.phase_result import PhaseResult
 
 
 def result(phase: str, loss: float, right: int, wrong: int) -> PhaseResult:

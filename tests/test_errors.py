@@ -17,11 +17,11 @@ import pytest
 import torch
 from predict_helpers import PLAIN, write_sound
 
-from models.pretrained import PretrainedWeightsError
-from trainer import TrainingError
-from utils.errors import run_to_status
-from utils.interrupt import Interrupted
-from utils.logging import log_to_file
+from animal_spot.models.pretrained import PretrainedWeightsError
+from animal_spot.trainer import TrainingError
+from animal_spot.utils.errors import run_to_status
+from animal_spot.utils.interrupt import Interrupted
+from animal_spot.utils.logging import log_to_file
 
 SOURCE = Path(__file__).parent.parent / "ANIMAL-SPOT"
 log = logging.getLogger("PREDICT")
@@ -131,7 +131,7 @@ def test_an_output_that_cannot_be_written_is_one_line(target, tmp_path):
 
 
 def test_without_further_threads_a_prediction_ends_in_one_line(models, tmp_path, monkeypatch):
-    import predict
+    from animal_spot import predict
 
     for number in range(2):
         write_sound(tmp_path / "in" / f"{number}.wav", 0.4)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.annotations import Annotation
-from utils.event_scores import (
+from animal_spot.detections.annotations import Annotation
+from animal_spot.evaluation.event_scores import (
     Counts,
     best_threshold,
     confusion_of,

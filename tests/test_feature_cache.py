@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from data.audiodataset import BandReader
-from data.feature_cache import FeatureCache
-from data.inspection import inspect_clip
-from data.pipeline import PowerBand, SpectrogramPipeline
-from data.signal_config import SignalConfig
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.spectrograms import PowerBand, SpectrogramPipeline
+from animal_spot.data.clip_dataset import BandReader
+from animal_spot.data.feature_cache import FeatureCache
+from animal_spot.data.inspection import inspect_clip
 
 CONFIG = {"n_fft": 256, "hop_length": 100, "n_freq_bins": 8}
 

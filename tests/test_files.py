@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from utils import files
-from utils.files import (
+from animal_spot.utils import files
+from animal_spot.utils.files import (
     atomic_path,
     exclusive,
     path_inside,
@@ -26,7 +26,7 @@ SOURCE = Path(__file__).parent.parent / "ANIMAL-SPOT"
 HOLDER = """
 import sys, time
 from pathlib import Path
-from utils.files import sole_process
+from animal_spot.utils.files import sole_process
 with sole_process(Path(sys.argv[1]), "busy here"):
     print("held", flush=True)
     time.sleep(60)
@@ -129,7 +129,7 @@ def test_loader_processes_of_a_killed_program_do_not_keep_the_lock(tmp_path):
     script = """
 import os, sys, time
 from pathlib import Path
-from utils.files import sole_process
+from animal_spot.utils.files import sole_process
 with sole_process(Path(sys.argv[1]), "busy"):
     child = os.fork()
     if not child:
@@ -192,8 +192,10 @@ def test_a_lock_that_is_a_link_is_refused(tmp_path):
 
 
 def test_what_a_killed_program_left_half_written_is_removed_by_the_next(tmp_path):
-    script = "import os, sys; from pathlib import Path; from utils.files import atomic_path\n" + (
-        "with atomic_path(Path(sys.argv[1])) as path: path.write_text('half'); os._exit(1)"
+    script = (
+        "import os, sys\nfrom pathlib import Path\n"
+        "from animal_spot.utils.files import atomic_path\n"
+        + ("with atomic_path(Path(sys.argv[1])) as path: path.write_text('half'); os._exit(1)")
     )
     command = [sys.executable, "-c", script, str(tmp_path / "ANIMAL-SPOT.pk")]
     subprocess.run(command, env=os.environ | {"PYTHONPATH": str(SOURCE)}, check=False)

@@ -10,9 +10,9 @@ import pytest
 import soundfile as sf
 from helpers import main_here, make_corpus
 
-from utils.files import sole_process
-from utils.finished_run import LOCK
-from utils.recipe import changes, of_meaning
+from animal_spot.training.finished_run import LOCK
+from animal_spot.training.recipe import changes, of_meaning
+from animal_spot.utils.files import sole_process
 
 RECIPE = (
     *("--sr", "16000", "--fmin", "500", "--fmax", "7000", "--n_fft", "256", "--hop_length", "160"),

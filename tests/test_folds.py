@@ -12,7 +12,7 @@ from helpers import make_corpus
 from test_main_resume import start, wait_for
 from test_main_run import SMALL, folders, run_main
 
-import main
+from animal_spot import main
 
 TAPES = [f"T{i}" for i in range(9)]
 FLAGS = (
@@ -204,7 +204,7 @@ def test_data_that_cannot_be_used_is_said_in_a_line(corpus, tmp_path, capsys, fl
 def test_a_fold_counts_as_complete_only_with_what_fits(change, taken, tmp_path):
     from types import SimpleNamespace
 
-    from folds import _complete_fold
+    from animal_spot.experiments.cross_validation import _complete_fold
 
     samples = [SimpleNamespace(name="a.wav", label=0), SimpleNamespace(name="b.wav", label=1)]
     corpus = SimpleNamespace(samples={"test": samples}, classes={"A": 0, "B": 1})

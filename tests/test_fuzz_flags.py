@@ -23,17 +23,17 @@ from test_fuzz_formats import TAPES, memory_limit, place  # noqa: F401 - fixture
 from test_main_run import SMALL
 from test_result_readers import log_text
 
-from data.corpus import load_corpus
-from utils.model_file import save_model
+from animal_spot.data.corpus import load_corpus
+from animal_spot.model_files.model_file import save_model
 
 VALUES = (
     *("-1", "0", "1", "2", "0.5", "1e-320", "1e20", "-1e20", "nan", "inf", "9" * 30, "1" * 5000),
     *("", " ", "text", "../x", "/", "a\0b", "\x1b[2J", r"$\frac{$", "r\udce9union", "x=1", "é"),
 )
 PARSERS = {
-    "main": "utils.config",
-    "predict": "utils.predict_config",
-    "evaluate": "utils.evaluate_config",
+    "main": "animal_spot.training.config",
+    "predict": "animal_spot.prediction.config",
+    "evaluate": "animal_spot.evaluation.config",
     "ensemble": "ensemble",
     "calibrate": "calibrate",
     "tune": "tune",

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, log_loss
 from sklearn.preprocessing import StandardScaler
 
-from head_trainer import (
+from animal_spot.training.head_trainer import (
     HIDDEN_UNITS,
     Embedded,
     Head,
@@ -18,7 +18,7 @@ from head_trainer import (
     judge,
     logits_of,
 )
-from utils.losses import class_weights
+from animal_spot.training.losses import class_weights
 
 DIM = 40
 OPTIONS = {"dim": DIM}

@@ -10,10 +10,10 @@ import pytest
 import soundfile as sf
 from helpers import clip_name, main_here, make_corpus
 
-from data.audiodataset import Sample
-from data.corpus import load_corpus
-from data.hearing import hearing_warnings, length_warning, standing_out
-from data.signal_config import SignalConfig
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.data.clip_dataset import Sample
+from animal_spot.data.corpus import load_corpus
+from animal_spot.data.hearing import hearing_warnings, length_warning, standing_out
 
 RNG = np.random.default_rng(0)
 

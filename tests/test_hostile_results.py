@@ -9,8 +9,8 @@ import pytest
 from predict_helpers import make_content, predict_here, visible, write_sound
 from test_result_readers import log_text, write_csv, write_parquet
 
-import evaluate
-from utils.model_file import save_model
+from animal_spot import evaluate
+from animal_spot.model_files.model_file import save_model
 
 CLASSES = {"=1+1": 0, "a-b": 1, "noise": 2, "$x_{$": 3}
 LATIN = os.fsdecode(b"r\xe9c")  # bytes that are not UTF-8

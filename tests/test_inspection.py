@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from data import inspection
-from data.audio_io import ClipError, read_waveform
-from data.inspection import SILENCE_PEAK, inspect_clip, inspect_clips, map_in_processes
+from animal_spot.audio.clip_files import ClipError, read_waveform
+from animal_spot.data import inspection
+from animal_spot.data.inspection import SILENCE_PEAK, inspect_clip, inspect_clips, map_in_processes
 
 
 def wav_bytes(samples: np.ndarray, rate: int = 8000, data_size: int | None = None) -> bytes:

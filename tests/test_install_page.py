@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
 WINDOWS = PAGE.split("## Windows")[1].split("## Mac")[0]
 PARSERS = {
-    "main.py": "utils.config",
-    "predict.py": "utils.predict_config",
-    "evaluate.py": "utils.evaluate_config",
+    "main.py": "animal_spot.training.config",
+    "predict.py": "animal_spot.prediction.config",
+    "evaluate.py": "animal_spot.evaluation.config",
     "synthesise_corpus.py": "synthesise_corpus",
     "synthesise_recording.py": "synthesise_recording",
 }

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from utils import interrupt
-from utils.interrupt import STOPS, Interrupted, StopRequest, leave_to_main_process
+from animal_spot.utils import interrupt
+from animal_spot.utils.interrupt import STOPS, Interrupted, StopRequest, leave_to_main_process
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = {

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from data.labels import (
+from animal_spot.data.labels import (
     ClipNameError,
     class_indices,
     class_name_of,

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
 
-from utils.class_balance import balance_factors
-from utils.losses import TrainingLoss, class_weights, focal_loss
+from animal_spot.data.class_balance import balance_factors
+from animal_spot.training.losses import TrainingLoss, class_weights, focal_loss
 
 COUNTS = np.array([60, 30, 8, 2])
 N_CLASSES = len(COUNTS)

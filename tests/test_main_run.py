@@ -102,10 +102,10 @@ def test_bad_clips_are_listed_with_their_reasons(finished):
 
 def test_results_agree_with_scikit_learn_on_the_saved_network(finished):
     """Load the model file as any program may and classify the test clips anew."""
-    from data.audio_io import read_waveform
-    from data.dsp import fit_length
-    from data.pipeline import SpectrogramPipeline
-    from utils.model_file import load_model
+    from animal_spot.audio.clip_files import read_waveform
+    from animal_spot.audio.dsp import fit_length
+    from animal_spot.audio.spectrograms import SpectrogramPipeline
+    from animal_spot.model_files.model_file import load_model
 
     base, _ = finished
     results = json.loads((base / "run" / "model" / "results.json").read_text())

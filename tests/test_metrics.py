@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from utils.metrics import (
+from animal_spot.utils.metrics import (
     ConfusionMatrix,
     PerClassAccuracy,
     accuracy,

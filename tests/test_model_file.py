@@ -9,12 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from data.signal_config import SignalConfig
-from models.classifier import Classifier
-from models.convnext_encoder import ConvNextEncoder
-from models.factory import build_encoder, build_model
-from utils.checkpoints import UnreadableFileError
-from utils.model_file import (
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.model_files.model_file import (
     FILE_NAME,
     ModelFile,
     dictionary_of,
@@ -23,6 +19,10 @@ from utils.model_file import (
     save_model,
     save_torchscript,
 )
+from animal_spot.models.classifier import Classifier
+from animal_spot.models.convnext_encoder import ConvNextEncoder
+from animal_spot.models.factory import build_encoder, build_model
+from animal_spot.training.checkpoints import UnreadableFileError
 
 RESNET = {"input_channels": 1, "conv_kernel_size": 7, "max_pool": 1, "resnet_size": 18}
 CLASSES = {"ape": 0, "bat": 1, "cat": 2}

@@ -11,13 +11,13 @@ import pytest
 import torch
 import torchvision
 
-from models import pretrained
-from models.classifier import Classifier
-from models.convnext_encoder import ConvNextEncoder
-from models.factory import build_encoder, build_model
-from models.pretrained import PretrainedWeightsError
-from models.residual_encoder import ResidualEncoder
-from utils.model_file import fork_encoder_state
+from animal_spot.model_files.model_file import fork_encoder_state
+from animal_spot.models import pretrained
+from animal_spot.models.classifier import Classifier
+from animal_spot.models.convnext_encoder import ConvNextEncoder
+from animal_spot.models.factory import build_encoder, build_model
+from animal_spot.models.pretrained import PretrainedWeightsError
+from animal_spot.models.residual_encoder import ResidualEncoder
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = json.loads((GOLDEN / "models.json").read_text())
@@ -379,7 +379,7 @@ def test_weights_of_another_network_are_refused_for_a_convnext(
     torchvision_convnext, monkeypatch, make_state
 ):
     state = make_state(dict(torchvision_convnext[0].state_dict()))
-    monkeypatch.setattr("models.convnext_encoder.imagenet_state", lambda *_: state)
+    monkeypatch.setattr("animal_spot.models.convnext_encoder.imagenet_state", lambda *_: state)
     with pytest.raises(ValueError, match="those of another network"):
         ConvNextEncoder(pretrained=True, pretrained_weights="w.pth")
 

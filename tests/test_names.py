@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.names import composed, look_alikes, refuse_look_alikes, with_composed_names
+from animal_spot.utils.names import composed, look_alikes, refuse_look_alikes, with_composed_names
 
 NFC, NFD = (unicodedata.normalize(form, "Käuzchen") for form in ("NFC", "NFD"))
 

@@ -14,13 +14,17 @@ import torch
 from helpers import main_here, make_corpus
 from predict_helpers import PLAIN, make_content, write_sound
 
-import evaluate
-import predict
-from utils.annotations import Thresholds, label_windows
-from utils.ensemble_file import Ensemble, load_ensemble, load_members, save_ensemble
-from utils.model_file import dictionary_of, load_model, model_of, save_model
-from utils.noise_class import names_like_noise, no_noise_warning, noise_class_of
-from utils.result_readers import read_result
+from animal_spot import evaluate, predict
+from animal_spot.data.noise_class import names_like_noise, no_noise_warning, noise_class_of
+from animal_spot.detections.annotations import Thresholds, label_windows
+from animal_spot.detections.result_readers import read_result
+from animal_spot.model_files.ensemble_file import (
+    Ensemble,
+    load_ensemble,
+    load_members,
+    save_ensemble,
+)
+from animal_spot.model_files.model_file import dictionary_of, load_model, model_of, save_model
 
 NAMES = ["K1", "Rauschen"]
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from utils.config import TrainConfig
-from utils.optimizers import WarmupCosine, build_optimizer, build_scheduler
+from animal_spot.training.config import TrainConfig
+from animal_spot.training.optimizers import WarmupCosine, build_optimizer, build_scheduler
 
 
 def network() -> nn.Sequential:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-import calibrate
-import ensemble
-import evaluate
-import main
-import predict
-import synthesise_corpus
-import synthesise_recording
-import tune
-from utils.config import TrainConfig
-from utils.evaluate_config import EvaluateConfig
-from utils.predict_config import PredictConfig
+from animal_spot import (
+    calibrate,
+    ensemble,
+    evaluate,
+    main,
+    predict,
+    synthesise_corpus,
+    synthesise_recording,
+    tune,
+)
+from animal_spot.evaluation.config import EvaluateConfig
+from animal_spot.prediction.config import PredictConfig
+from animal_spot.training.config import TrainConfig
 
 DATA = ("--data_dir", "data")
 

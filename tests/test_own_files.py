@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.own_files import JsonLines, LineError, OwnFiles, file_name, is_copy
+from animal_spot.utils.own_files import JsonLines, LineError, OwnFiles, file_name, is_copy
 
 
 @pytest.fixture

@@ -19,17 +19,23 @@ from predict_helpers import (
     write_sound,
 )
 
-from data import dsp
-from data.audiodataset import ClipDataset, Sample
-from data.augment import Augmentation, augment
-from data.pipeline import SpectrogramPipeline
-from data.signal_config import Pcen, SignalConfig
-from data.window_features import WindowFeatures
-from data.windows import WindowGrid
-from models.export import export_model
-from utils.checkpoints import UnreadableFileError
-from utils.config import TrainConfig, parse_config
-from utils.model_file import FILE_NAME, load_model, load_torchscript, save_model, save_torchscript
+from animal_spot.audio import dsp
+from animal_spot.audio.signal_config import Pcen, SignalConfig
+from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.audio.window_features import WindowFeatures
+from animal_spot.audio.windows import WindowGrid
+from animal_spot.data.augment import Augmentation, augment
+from animal_spot.data.clip_dataset import ClipDataset, Sample
+from animal_spot.model_files.model_file import (
+    FILE_NAME,
+    load_model,
+    load_torchscript,
+    save_model,
+    save_torchscript,
+)
+from animal_spot.prediction.export import export_model
+from animal_spot.training.checkpoints import UnreadableFileError
+from animal_spot.training.config import TrainConfig, parse_config
 
 FLOOR = 1e-10  # -100 dB
 STILL = {"gain_db": (0, 0), "pitch": (1.0, 1.0), "stretch": (1.0, 1.0)}

@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from data import dsp
-from data.augment import pitch_source_bins
-from data.pipeline import PITCH_FACTORS, PowerBand, SpectrogramPipeline
-from data.signal_config import SignalConfig
+from animal_spot.audio import dsp
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.spectrograms import PITCH_FACTORS, PowerBand, SpectrogramPipeline
+from animal_spot.data.augment import pitch_source_bins
 
 
 def pipeline_of(**options) -> SpectrogramPipeline:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from utils.plots import caption, confusion_figure, roc_figure, spectrogram_image
+from animal_spot.utils.plots import caption, confusion_figure, roc_figure, spectrogram_image
 
 
 def test_area_under_the_curve_is_that_of_scikit_learn_with_ties():

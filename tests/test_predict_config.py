@@ -5,7 +5,7 @@ import time
 import pytest
 from predict_helpers import PREDICT
 
-from utils.predict_config import FORMATS, PredictConfig, build_parser, parse_config
+from animal_spot.prediction.config import FORMATS, PredictConfig, build_parser, parse_config
 
 NEEDED = ["--model_path", "m.pk", "--input_file", "a.wav"]
 

@@ -29,9 +29,9 @@ from predict_helpers import (
     write_sound,
 )
 
-from utils import result_folder
-from utils.checkpoints import save_tensors
-from utils.model_file import save_model, save_torchscript
+from animal_spot.model_files.model_file import save_model, save_torchscript
+from animal_spot.prediction import result_folder
+from animal_spot.training.checkpoints import save_tensors
 
 KILL = getattr(signal, "SIGKILL", None)  # Windows has none
 
@@ -517,7 +517,7 @@ def many(tmp_path_factory, models):
         *("--model_path", str(models("binary")), "--input_file", str(folder / "in")),
         *("--hop", "0.04", "--num_workers", "1", *PLAIN),  # 44 windows each
     ]
-    import predict
+    from animal_spot import predict
 
     assert predict.main([*arguments, "--output_dir", str(folder / "whole")]) == 0
     return folder, arguments
@@ -554,7 +554,7 @@ def assert_only_whole_results(output, whole):
 
 
 def finish_and_compare(arguments, output, whole, kept):
-    import predict
+    from animal_spot import predict
 
     assert predict.main([*arguments, "--output_dir", str(output)]) == 0
     assert logs(output) == logs(whole)
@@ -585,7 +585,7 @@ def test_a_stopped_run_goes_on_where_it_was(number, status, many, tmp_path, caps
     process = start_and_wait(arguments, output, 3)
     try:
         if number == signal.SIGTERM:  # a second process finds the folder taken
-            import predict
+            from animal_spot import predict
 
             process.send_signal(signal.SIGSTOP)
             capsys.readouterr()

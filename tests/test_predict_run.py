@@ -36,8 +36,8 @@ from predict_helpers import (
     write_sound,
 )
 
-from utils.model_file import save_torchscript
-from utils.precision import has_native_bf16
+from animal_spot.model_files.model_file import save_torchscript
+from animal_spot.models.precision import has_native_bf16
 
 # float32 sums in another order, through 20 layers and a softmax.
 TOLERANCE = 2e-4

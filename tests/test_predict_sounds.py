@@ -116,7 +116,7 @@ def test_results_are_called_after_the_whole_name(run, tmp_path):
 
 
 def test_truth_of_a_recording_with_dots_in_its_name_is_found(run, tmp_path, capfd):
-    import evaluate
+    from animal_spot import evaluate
 
     write_sound(tmp_path / "in" / "5146.230512060000.wav", 2.0)
     assert run(tmp_path / "in", "--threshold", "0")[0] == 0

@@ -3,8 +3,8 @@ import os
 
 import pytest
 
-from utils.files import file_digest, file_state
-from utils.prediction_journal import FILE_NAME, Completed, Journal
+from animal_spot.prediction.journal import FILE_NAME, Completed, Journal
+from animal_spot.utils.files import file_digest, file_state
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from predict_helpers import HOP_S, LENGTH_S, SIGNAL, write_sound
 
-from data.pipeline import SpectrogramPipeline
-from data.recordings import Recording
-from data.signal_config import SignalConfig
-from data.window_features import WindowFeatures
-from data.windows import WindowGrid
-from detectors import _correction_if_close
-from predictor import MARGIN, ArraySpool, Detector, Predictor, undecided
+from animal_spot.audio.recordings import Recording
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.audio.window_features import WindowFeatures
+from animal_spot.audio.windows import WindowGrid
+from animal_spot.prediction.detectors import _correction_if_close
+from animal_spot.prediction.predictor import MARGIN, ArraySpool, Detector, Predictor, undecided
 
 
 class MeanEngine:
@@ -434,7 +434,7 @@ def test_arithmetics_are_compared_on_finite_answers(broken, agrees, caplog):
     elif broken == "apart":
         other += rng.normal(size=other.shape)
     numbers = torch.arange(12.0)[:, None]
-    with caplog.at_level("INFO", "detectors"):
+    with caplog.at_level("INFO", "animal_spot.prediction.detectors"):
         correction = _correction_if_close(TableEngine(other), TableEngine(exact), numbers)
     if agrees:
         np.testing.assert_allclose(correction, 0, atol=1e-6)

@@ -7,8 +7,14 @@ import pytest
 from helpers import make_corpus
 from test_main_run import SMALL, TAPES, folders, run_main
 
-from utils.config import TrainConfig, as_dict, build_parser, parse_config, preset_line
-from utils.presets import FOLDER, PresetError, preset_text, read_preset
+from animal_spot.settings.presets import FOLDER, PresetError, preset_text, read_preset
+from animal_spot.training.config import (
+    TrainConfig,
+    as_dict,
+    build_parser,
+    parse_config,
+    preset_line,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 # What the training scripts said before there were presets.

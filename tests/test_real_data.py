@@ -7,12 +7,12 @@ import pytest
 import torch
 from test_main_run import folders, run_main
 
-from data.audiodataset import BandReader
-from data.corpus import load_corpus
-from data.pipeline import SpectrogramPipeline
-from data.signal_config import SignalConfig
-from models.classifier import Classifier
-from models.factory import build_encoder, build_model
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.data.clip_dataset import BandReader
+from animal_spot.data.corpus import load_corpus
+from animal_spot.models.classifier import Classifier
+from animal_spot.models.factory import build_encoder, build_model
 
 PUBLISHED = SignalConfig(n_fft=1024, hop_length=172, n_freq_bins=256, min_max_norm=True)
 

@@ -17,10 +17,10 @@ from test_main_resume import assert_same, outcome, start, wait_for
 from test_main_run import MAIN, SMALL, TAPES, folders, run_main
 from torchvision.ops import StochasticDepth
 
-from data.augment import Augmentation, augment, random_filter_db
-from data.pipeline import PowerBand, SpectrogramPipeline
-from data.signal_config import SignalConfig
-from models.convnext_encoder import ConvNextEncoder
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.spectrograms import PowerBand, SpectrogramPipeline
+from animal_spot.data.augment import Augmentation, augment, random_filter_db
+from animal_spot.models.convnext_encoder import ConvNextEncoder
 
 STILL = {"gain_db": (0, 0), "pitch": (1.0, 1.0), "stretch": (1.0, 1.0)}
 RECIPE = (
@@ -46,7 +46,7 @@ BALANCED = (
 STOP_AFTER = """
 import signal, sys
 sys.path.insert(0, sys.argv[1])
-from utils.interrupt import Interrupted, StopRequest
+from animal_spot.utils.interrupt import Interrupted, StopRequest
 left = int(sys.argv[2])
 def check(_):
     global left
@@ -340,7 +340,7 @@ def test_new_convnext_models_keep_their_input_statistics(tmp_path):
         *("--backbone", "convnext"),
     )
     assert result.returncode == 0, result.stderr
-    from utils.model_file import load_model
+    from animal_spot.model_files.model_file import load_model
 
     encoder = load_model(tmp_path / "model" / "ANIMAL-SPOT.pk").model.encoder
     assert (encoder.input_mean, encoder.input_std) == (0.449, 0.226)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from predict_helpers import sound, write_sound
 
-from data import audio_io
-from data.recordings import (
+from animal_spot.audio import clip_files as audio_io
+from animal_spot.audio.recordings import (
     Recording,
     RecordingError,
     StreamResampler,
@@ -21,7 +21,7 @@ from data.recordings import (
     output_stems,
     stem_of,
 )
-from utils.files import file_digest
+from animal_spot.utils.files import file_digest
 
 RATE = 16000
 
@@ -420,7 +420,7 @@ def test_resampled_length_is_exact_for_any_blocks(rate_in, sizes, rate_out):
 
 
 def test_a_line_of_a_list_that_can_be_no_name_stops_no_other(tmp_path):
-    from data.recordings import find_recordings
+    from animal_spot.audio.recordings import find_recordings
 
     sf.write(tmp_path / "a.wav", np.zeros(100), 8000)
     (tmp_path / "list.txt").write_bytes(b"b\0c.wav\n" + b"9" * 400 + b".wav\na.wav\n")

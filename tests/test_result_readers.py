@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from utils.result_readers import COLUMNS, ResultError, looks_like_log, read_result
+from animal_spot.detections.result_readers import COLUMNS, ResultError, looks_like_log, read_result
 
 HEADER = (
     "23:36:16|I|{file}\n"

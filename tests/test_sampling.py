@@ -10,13 +10,13 @@ from helpers import clip_name, make_corpus
 from scipy.stats import chisquare
 from sklearn.utils.class_weight import compute_sample_weight
 
-from data.audiodataset import ClipDataset, EpochSampler, Sample, make_loader
-from data.augment import Augmentation
-from data.inspection import inspect_clip
-from data.labels import find_clip_paths
-from data.pipeline import SpectrogramPipeline
-from data.sampling import class_factors, draw_probabilities
-from data.signal_config import SignalConfig
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.data.augment import Augmentation
+from animal_spot.data.clip_dataset import ClipDataset, EpochSampler, Sample, make_loader
+from animal_spot.data.inspection import inspect_clip
+from animal_spot.data.labels import find_clip_paths
+from animal_spot.data.sampling import class_factors, draw_probabilities
 
 
 def clips_of(*groups: tuple[int, str | None, int]) -> list[Sample]:

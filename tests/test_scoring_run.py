@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from utils.files import locked
-from utils.scoring_run import new_files
+from animal_spot.experiments.scoring_flags import new_files
+from animal_spot.utils.files import locked
 
 
 @pytest.mark.parametrize("name", ["m.pk", "m.json", "m.png"])

@@ -177,7 +177,7 @@ def test_pretrained_script_takes_local_weights(name, tmp_path, environment):
 
 
 def test_synthesised_corpus_follows_the_naming_rule(tmp_path):
-    from data.labels import find_clip_paths, parse_clip
+    from animal_spot.data.labels import find_clip_paths, parse_clip
 
     command = [sys.executable, str(ROOT / "ANIMAL-SPOT" / "synthesise_corpus.py"), "--clips", "6"]
     for name in ("one", "two"):
@@ -196,7 +196,7 @@ def test_synthesised_corpus_follows_the_naming_rule(tmp_path):
 
 def test_synthesised_calls_lie_where_their_melody_is():
     """The strongest frequency of a call without noise is at its fundamental or a harmonic."""
-    from synthesise_corpus import CALL_TYPES, RATE, call_waveform
+    from animal_spot.synthesise_corpus import CALL_TYPES, RATE, call_waveform
 
     call = call_waveform(CALL_TYPES["N07"], np.random.default_rng(0))
     middle = call[len(call) // 2 - 4096 : len(call) // 2 + 4096]
@@ -270,7 +270,7 @@ def test_scripts_run_as_typed(command, cwd, environment):
 
 def test_the_compatibility_section_answers_the_script_names_of_the_fork():
     """The command that stands for train_best_config.sh has the settings of that script."""
-    from utils.config import parse_config
+    from animal_spot.training.config import parse_config
 
     text = (ROOT / "CHANGES.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^ *\| `(\w+\.(?:sh|py))` \| (.*) \|$", text, re.MULTILINE))

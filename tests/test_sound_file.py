@@ -17,11 +17,17 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.audio_io import ClipError, decode
-from data.chunks import find_samples
-from data.inspection import inspect_clip
-from data.recordings import Recording, RecordingError, estimated_duration_s, excerpt
-from data.sound_file import MemoryFile, SoundError, SoundFile, check_magnitude, scale_note
+from animal_spot.audio.chunks import find_samples
+from animal_spot.audio.clip_files import ClipError, decode
+from animal_spot.audio.recordings import Recording, RecordingError, estimated_duration_s, excerpt
+from animal_spot.audio.sound_file import (
+    MemoryFile,
+    SoundError,
+    SoundFile,
+    check_magnitude,
+    scale_note,
+)
+from animal_spot.data.inspection import inspect_clip
 
 RATE = 8000
 SECONDS = 6

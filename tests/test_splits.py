@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from data.labels import Clip
-from data.splits import (
+from animal_spot.data.labels import Clip
+from animal_spot.data.splits import (
     PARTITIONS,
     Split,
     distance_warning,
@@ -414,7 +414,7 @@ def test_lists_find_their_files_in_either_unicode_form(tmp_path, listed, on_disk
     ],
 )
 def test_lists_that_are_none_are_refused_in_a_line(tmp_path, monkeypatch, place, content, match):
-    monkeypatch.setattr("data.splits._MOST_BYTES", 2**20 - 1)
+    monkeypatch.setattr("animal_spot.data.splits._MOST_BYTES", 2**20 - 1)
     (tmp_path / "A").mkdir()
     for partition in PARTITIONS:
         (tmp_path / partition).write_text("A/train.csv\n")

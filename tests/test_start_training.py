@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import as_installed
 
+from animal_spot.evaluation import config as evaluate_config
+from animal_spot.settings.config_file import ConfigFileError, arguments_of, read_config
 from EVALUATION import start_evaluation
 from PREDICTION import start_prediction
 from TRAINING import start_training
-from utils import evaluate_config
-from utils.starter import ConfigFileError, arguments_of, read_config
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTER = ROOT / "TRAINING" / "start_training.py"
@@ -45,15 +46,16 @@ STUB = (
 
 
 @pytest.fixture
-def stub(tmp_path):
+def stub(tmp_path, monkeypatch):
     """A copy of the starters, with programs that write down their arguments and exit with 7."""
     root = tmp_path / "copy with blank"
-    for folder in ("TRAINING", "PREDICTION", "EVALUATION", "ANIMAL-SPOT/utils"):
+    for folder in ("TRAINING", "PREDICTION", "EVALUATION", "ANIMAL-SPOT"):
         shutil.copytree(
             ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "*.png")
         )
     for program in ("main.py", "predict.py", "evaluate.py"):
         (root / "ANIMAL-SPOT" / program).write_text(STUB)
+    monkeypatch.setenv("PYTHONPATH", as_installed(root))
     return root
 
 
@@ -130,9 +132,12 @@ def test_lists_are_split_at_blanks_and_commas(value):
 @pytest.mark.parametrize(
     ("module", "lists"),
     [
-        ("utils.config", start_training.LIST_KEYS),
-        ("utils.predict_config", start_prediction.LIST_KEYS | start_prediction.PATH_LIST_KEYS),
-        ("utils.evaluate_config", frozenset()),
+        ("animal_spot.training.config", start_training.LIST_KEYS),
+        (
+            "animal_spot.prediction.config",
+            start_prediction.LIST_KEYS | start_prediction.PATH_LIST_KEYS,
+        ),
+        ("animal_spot.evaluation.config", frozenset()),
     ],
 )
 def test_flags_of_several_values_are_those_of_the_program(module, lists):
@@ -245,8 +250,8 @@ def test_placeholder_is_refused(starter, program):
 @pytest.mark.parametrize(
     ("starter", "parser"),
     [
-        (STARTERS[1].values[0], "utils.predict_config"),
-        (STARTERS[2].values[0], "utils.evaluate_config"),
+        (STARTERS[1].values[0], "animal_spot.prediction.config"),
+        (STARTERS[2].values[0], "animal_spot.evaluation.config"),
     ],
     ids=["prediction", "evaluation"],
 )

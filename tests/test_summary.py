@@ -14,11 +14,11 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from utils import event_file
-from utils.metrics import ConfusionMatrix
-from utils.phase_result import PhaseResult
-from utils.plots import caption, confusion_figure, plot_label
-from utils.summary import Summary
+from animal_spot.training import event_file
+from animal_spot.training.phase_result import PhaseResult
+from animal_spot.training.tensorboard import Summary
+from animal_spot.utils.metrics import ConfusionMatrix
+from animal_spot.utils.plots import caption, confusion_figure, plot_label
 
 NAMES = [r"$\frac{$", "$a$", "r\udce9union", "a\nb\x1b[2J", "x" * 250]
 
@@ -115,7 +115,7 @@ def test_a_picture_that_cannot_be_drawn_costs_no_numbers(tmp_path, monkeypatch, 
     def fail(*_):
         raise RuntimeError("no font")
 
-    monkeypatch.setattr("utils.summary.confusion_figure", fail)
+    monkeypatch.setattr("animal_spot.training.tensorboard.confusion_figure", fail)
     summary = Summary(tmp_path, "run", ["a"])
     summary.add_phase(phase(1), 0, with_figures=True)
     assert read(summary.folder).Scalars("val/accuracy")[0].value == 1

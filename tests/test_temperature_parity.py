@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprints.metrics import TEMPERATURE_RANGE
-from footprints.metrics import fit_temperature as of_probabilities
-from utils.calibration import TEMPERATURES
-from utils.calibration import fit_temperature as of_logits
+from animal_spot.utils.calibration import TEMPERATURES
+from animal_spot.utils.calibration import fit_temperature as of_logits
+from footprints.scores.metrics import TEMPERATURE_RANGE
+from footprints.scores.metrics import fit_temperature as of_probabilities
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from predict_helpers import PLAIN, write_sound
 
-from utils.errors import one_line
-from utils.logging import Formatter
-from utils.text import printable, printable_lines
+from animal_spot.utils.errors import one_line
+from animal_spot.utils.logging import Formatter
+from animal_spot.utils.text import printable, printable_lines
 
 ESCAPES = [
     pytest.param("N04 Größe – 3 %, 鯨", "N04 Größe – 3 %, 鯨", id="visible-stays"),
@@ -66,7 +66,7 @@ def test_of_a_traceback_the_last_line_is_shown():
 
 
 def test_results_on_the_screen_show_names(models, tmp_path, capsys):
-    import predict
+    from animal_spot import predict
 
     content = torch.load(models("multi"), weights_only=True)
     content["classes"] = {"\x1b[2J": 0, "b": 1, "noise": 2, "d": 3}

@@ -16,10 +16,10 @@ from torch import Tensor
 
 timm = pytest.importorskip("timm")
 
-from data.dsp import fit_length  # noqa: E402
-from models import timm_encoder  # noqa: E402 - after the check
-from models.factory import backbone_of, build_encoder  # noqa: E402
-from models.pretrained import PretrainedWeightsError  # noqa: E402
+from animal_spot.audio.dsp import fit_length  # noqa: E402
+from animal_spot.models import timm_encoder  # noqa: E402 - after the check
+from animal_spot.models.factory import backbone_of, build_encoder  # noqa: E402
+from animal_spot.models.pretrained import PretrainedWeightsError  # noqa: E402
 
 LITE0 = "efficientnet_lite0"
 SMALL = "timm:mobilenetv3_small_050"  # 0.6 million weights before its last layer

@@ -13,10 +13,10 @@ import torch
 from predict_helpers import make_content
 from torch import nn
 
-import predict
-from utils.checkpoints import UnreadableFileError, load_tensors
-from utils.model_file import load_torchscript, save_torchscript
-from utils.torchscript_reader import ArchiveError, read_torchscript
+from animal_spot import predict
+from animal_spot.model_files.model_file import load_torchscript, save_torchscript
+from animal_spot.model_files.torchscript_reader import ArchiveError, read_torchscript
+from animal_spot.training.checkpoints import UnreadableFileError, load_tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*TorchScript|.*torch.jit")
 

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader
 
-from data.audiodataset import EpochSampler
-from trainer import Trainer, TrainingError
-from utils.checkpoints import CheckpointFolder
-from utils.early_stopping import EarlyStopping
-from utils.precision import Precision
+from animal_spot.data.clip_dataset import EpochSampler
+from animal_spot.models.precision import Precision
+from animal_spot.trainer import Trainer, TrainingError
+from animal_spot.training.checkpoints import CheckpointFolder
+from animal_spot.training.early_stopping import EarlyStopping
 
 N_CLIPS, N_CLASSES = 10, 3
 

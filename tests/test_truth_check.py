@@ -4,13 +4,8 @@ import math
 
 import pytest
 
-from utils.annotations import Annotation
-from utils.truth_check import (
-    Scored,
-    TruthError,
-    fit_to_recording,
-    swapped_tables,
-)
+from animal_spot.detections.annotations import Annotation
+from animal_spot.evaluation.truth_check import Scored, TruthError, fit_to_recording, swapped_tables
 
 
 def rows(*times, length=0.5, name="A"):

@@ -14,10 +14,10 @@ import pytest
 from helpers import make_corpus
 from test_main_run import SMALL
 
-import tune
-from data.labels import tape_of
-from utils.config import TrainConfig, parse_config
-from utils.search_space import suggest
+from animal_spot import tune
+from animal_spot.data.labels import tape_of
+from animal_spot.experiments.search_space import suggest
+from animal_spot.training.config import TrainConfig, parse_config
 
 ROOT = Path(__file__).resolve().parent.parent
 TUNE = ROOT / "ANIMAL-SPOT" / "tune.py"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from utils.typed import ContentError, integer, number, parse_json, read_json, typed
+from animal_spot.utils.typed import ContentError, integer, number, parse_json, read_json, typed
 
 
 @dataclass

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from utils.weight_average import WeightAverage
+from animal_spot.training.weight_average import WeightAverage
 
 
 def network() -> nn.Sequential:

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transforms import scipy_compressed, with_spread
 
-from data.pipeline import SpectrogramPipeline
-from data.signal_config import SignalConfig
-from data.window_features import WindowFeatures
-from data.windows import WindowGrid
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.audio.window_features import WindowFeatures
+from animal_spot.audio.windows import WindowGrid
 
 # Power differs by the rounding of float32 (1e-6 relative); with noise in all bands that is 1e-5 dB
 # or less, of a range of 100 dB, or of the tens of dB between the extremes of a window.

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from predict_helpers import window_limits
 
-from data.windows import WindowCutter, WindowGrid
+from animal_spot.audio.windows import WindowCutter, WindowGrid
 
 grids = st.builds(
     WindowGrid,

@@ -13,8 +13,8 @@ import scipy.signal
 import torch
 from torch import Tensor
 
-from data import dsp
-from data.pipeline import SpectrogramPipeline
+from animal_spot.audio import dsp
+from animal_spot.audio.spectrograms import SpectrogramPipeline
 
 _ROUNDING = 4 * 2.0**-23  # of an amplitude, relative to the strongest one of its frame
 

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data import dsp
-from data.pipeline import PITCH_FACTORS, PowerBand, SpectrogramPipeline
+from animal_spot.audio import dsp
+from animal_spot.audio.spectrograms import PITCH_FACTORS, PowerBand, SpectrogramPipeline
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from data.labels import Clip
-from utils.names import composed, look_alikes
+from animal_spot.data.labels import Clip
+from animal_spot.utils.names import composed, look_alikes
 
 _LEAST_LETTERS = 3  # of what is taken for the second word of a class
 _LEAST_CLIPS = 2  # of such a word

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from data.audiodataset import Sample
-from data.class_names import divided_class_warnings, look_alike_error
-from data.inspection import ClipInfo, inspect_clips
-from data.labels import (
+from animal_spot.audio.channel_choice import MIX
+from animal_spot.audio.sound_kinds import is_not_read, is_read, why_not_read
+from animal_spot.data.class_names import divided_class_warnings, look_alike_error
+from animal_spot.data.clip_dataset import Sample
+from animal_spot.data.inspection import ClipInfo, inspect_clips
+from animal_spot.data.labels import (
     Clip,
     ClipNameError,
     class_indices,
@@ -23,8 +25,7 @@ from data.labels import (
     find_files,
     parse_clip,
 )
-from data.sound_kinds import is_not_read, is_read, why_not_read
-from data.splits import (
+from animal_spot.data.splits import (
     PARTITIONS,
     Split,
     distance_warning,
@@ -35,10 +36,9 @@ from data.splits import (
     split_exists,
     split_table,
 )
-from utils.channel_choice import MIX
-from utils.csv_cells import csv_text
-from utils.files import exclusive, write_text_atomic
-from utils.names import composed
+from animal_spot.utils.csv_cells import csv_text
+from animal_spot.utils.files import exclusive, write_text_atomic
+from animal_spot.utils.names import composed
 
 SPLIT_FOLDER = "split"  # beside a model, if the data folder cannot be written
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, None)  # the last: a link that is refused
@@ -101,7 +101,7 @@ def load_corpus(
         split_dir: Folder of the split; None: the data folder.
         fallback_split_dirs: Where a stored split is looked for if the data folder has none, and
             the first is where a new one is written if the data folder cannot be written.
-        channel: What is heard of clips with several, see ``data.channels``.
+        channel: What is heard of clips with several, see ``audio.channels``.
 
     Raises:
         CorpusError: If there is nothing to train on, or the classes are not as they should be.

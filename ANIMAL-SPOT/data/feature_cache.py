@@ -19,10 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from data.audio_io import RESAMPLER
-from data.pipeline import LEVEL_STEP_DB, LOWEST_LEVEL_DB, PowerBand, SpectrogramPipeline
-from utils.channel_choice import MIX
-from utils.files import atomic_path
+from animal_spot.audio.channel_choice import MIX
+from animal_spot.audio.clip_files import RESAMPLER
+from animal_spot.audio.spectrograms import (
+    LEVEL_STEP_DB,
+    LOWEST_LEVEL_DB,
+    PowerBand,
+    SpectrogramPipeline,
+)
+from animal_spot.utils.files import atomic_path
 
 FORMAT_VERSION = 1
 MAGIC = b"ASPB"

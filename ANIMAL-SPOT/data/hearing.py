@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.audiodataset import Sample
-from data.channels import ChannelError, pick
-from data.labels import names_by_index
-from data.signal_config import SignalConfig
-from data.sound_file import SoundError, SoundFile
+from animal_spot.audio.channels import ChannelError, pick
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.sound_file import SoundError, SoundFile
+from animal_spot.data.clip_dataset import Sample
+from animal_spot.data.labels import names_by_index
 
 _LONGER = 1.05  # times what is heard, from which on a clip counts as longer
 _CLIPS, _CLIPS_OF_A_CLASS = 120, 10  # that are looked at for sound outside of the band

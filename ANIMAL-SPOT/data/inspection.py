@@ -12,12 +12,18 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.audio_io import ClipError, read_bytes, samples_of
-from data.channels import ChannelError, ChannelLevels, pick
-from data.sound_file import MemoryFile, SoundError, SoundFile, check_magnitude, scale_note
-from utils.channel_choice import MIX
-from utils.errors import one_line
-from utils.interrupt import leave_to_main_process
+from animal_spot.audio.channel_choice import MIX
+from animal_spot.audio.channels import ChannelError, ChannelLevels, pick
+from animal_spot.audio.clip_files import ClipError, read_bytes, samples_of
+from animal_spot.audio.sound_file import (
+    MemoryFile,
+    SoundError,
+    SoundFile,
+    check_magnitude,
+    scale_note,
+)
+from animal_spot.utils.errors import one_line
+from animal_spot.utils.interrupt import leave_to_main_process
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +54,7 @@ def inspect_clip(path: Path, channel: str = MIX) -> ClipInfo:
 
     Args:
         path: The file.
-        channel: What is heard of a file with several, see ``data.channels``.
+        channel: What is heard of a file with several, see ``audio.channels``.
 
     Raises:
         ClipError: If it is unreadable, truncated or empty, does not have that channel, or holds
@@ -88,7 +94,7 @@ def inspect_clips(
         paths: Clips to look at.
         exclude_silent: Count a clip whose peak is below ``SILENCE_PEAK`` as unusable.
         n_processes: At least 1.
-        channel: What is heard of clips with several, see ``data.channels``.
+        channel: What is heard of clips with several, see ``audio.channels``.
 
     Returns:
         What each usable clip holds, and for each other one the reason; both keyed by path.

@@ -15,8 +15,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from data.sound_kinds import TABLES, counted, ending, is_not_read, is_read, why_not_read
-from utils.names import composed
+from animal_spot.audio.sound_kinds import (
+    TABLES,
+    counted,
+    ending,
+    is_not_read,
+    is_read,
+    why_not_read,
+)
+from animal_spot.utils.names import composed
 
 log = logging.getLogger(__name__)
 

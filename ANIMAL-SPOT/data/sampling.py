@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data.audiodataset import Sample
-from data.labels import ClipNameError, tape_of
-from utils.class_balance import balance_factors
+from animal_spot.data.class_balance import balance_factors
+from animal_spot.data.clip_dataset import Sample
+from animal_spot.data.labels import ClipNameError, tape_of
 
 RARE_SHARE = 0.05  # of the training clips; a class with fewer is rare
 

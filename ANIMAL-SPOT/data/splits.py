@@ -20,10 +20,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from data.division import divide
-from data.labels import Clip, ClipNameError, class_name_of, tape_of
-from utils.files import refuse_links, write_text_atomic
-from utils.names import composed
+from animal_spot.data.division import divide
+from animal_spot.data.labels import Clip, ClipNameError, class_name_of, tape_of
+from animal_spot.utils.files import refuse_links, write_text_atomic
+from animal_spot.utils.names import composed
 
 PARTITIONS = ("train", "val", "test")
 FRACTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}

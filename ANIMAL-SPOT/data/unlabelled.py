@@ -8,15 +8,15 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from data.audiodataset import Sample
-from data.corpus import Corpus, CorpusError, report_notes
-from data.inspection import SILENCE_PEAK
-from data.labels import ClipNameError, tape_of
-from data.recordings import Recording, RecordingError, find_sounds
-from data.sound_kinds import why_not_read
-from utils.channel_choice import MIX
-from utils.files import file_digest
-from utils.names import composed
+from animal_spot.audio.channel_choice import MIX
+from animal_spot.audio.recordings import Recording, RecordingError, find_sounds
+from animal_spot.audio.sound_kinds import why_not_read
+from animal_spot.data.clip_dataset import Sample
+from animal_spot.data.corpus import Corpus, CorpusError, report_notes
+from animal_spot.data.inspection import SILENCE_PEAK
+from animal_spot.data.labels import ClipNameError, tape_of
+from animal_spot.utils.files import file_digest
+from animal_spot.utils.names import composed
 
 UNLABELLED = -1  # label of these samples
 _BLOCK = 2**20  # samples
@@ -43,7 +43,7 @@ def add_unlabelled(
         folder: With sound files of any length in it and below.
         clip_s: Length of a window.
         exclude_silent: Leave out files without sound.
-        channel: What is heard of files with several, see ``data.channels``.
+        channel: What is heard of files with several, see ``audio.channels``.
 
     Returns:
         Number of files that are clips of the corpus.

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from models.bf16_layers import prepare_for_bf16
-from models.pretrained import imagenet_state
+from animal_spot.models.bf16_layers import prepare_for_bf16
+from animal_spot.models.pretrained import imagenet_state
 
 SIZES = ("tiny", "small", "base", "large")
 LEAST_SIDE = 32  # frames or bins, by which the layers divide; a smaller input is filled up with 0

@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import nn
 
-from models.classifier import Classifier
-from models.embedding_encoder import EmbeddingEncoder
-from models.pretrained import load_resnet_imagenet
-from models.residual_encoder import ResidualEncoder
+from animal_spot.models.classifier import Classifier
+from animal_spot.models.embedding_encoder import EmbeddingEncoder
+from animal_spot.models.pretrained import load_resnet_imagenet
+from animal_spot.models.residual_encoder import ResidualEncoder
 
 BACKBONES = ("resnet", "convnext", "efficientnet_lite0", "birdnet")
 TIMM_PREFIX = "timm:"  # before the name of any other image network of timm
@@ -54,7 +54,7 @@ def build_encoder(
         return encoder
     if backbone == "convnext":
         # torchvision takes two seconds to import, which a ResNet need not wait for.
-        from models.convnext_encoder import ConvNextEncoder
+        from animal_spot.models.convnext_encoder import ConvNextEncoder
 
         encoder = ConvNextEncoder(
             input_channels=encoder_opts["input_channels"],
@@ -69,7 +69,7 @@ def build_encoder(
             log.info("ImageNet weights of convnext_%s loaded", encoder_opts.get("convnext", "tiny"))
         return encoder
     if is_timm(backbone):
-        from models.timm_encoder import build_timm_encoder  # slow to import
+        from animal_spot.models.timm_encoder import build_timm_encoder  # slow to import
 
         encoder = build_timm_encoder(
             backbone, encoder_opts, pretrained=pretrained, pretrained_weights=pretrained_weights

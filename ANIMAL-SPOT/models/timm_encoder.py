@@ -20,10 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.bf16_layers import prepare_for_bf16
-from models.factory import TIMM_PREFIX
-from models.pretrained import PretrainedWeightsError, read_state
-from utils.environment import pip_install
+from animal_spot.models.bf16_layers import prepare_for_bf16
+from animal_spot.models.factory import TIMM_PREFIX
+from animal_spot.models.pretrained import PretrainedWeightsError, read_state
+from animal_spot.utils.environment import pip_install
 
 try:
     import timm

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.annotations import decide
+from animal_spot.detections.annotations import decide
 
 N_BINS = 15
 TEMPERATURES = (0.1, 10.0)  # that are looked through

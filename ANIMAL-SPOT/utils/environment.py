@@ -3,6 +3,9 @@
 Programs import this module before any package. Where packages are missing they then go on in the
 Python of the folder ``.venv``, if there is one, or end with one line that says what to type. Until
 a program begins to work, which is seconds later, Ctrl-C ends it with one line too.
+
+Where the project itself is not installed, programs run this file by its path; that is why nothing
+of the project is imported here before it is known to be there.
 """
 
 from __future__ import annotations
@@ -15,14 +18,14 @@ from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from utils.interrupt import end_in_one_line
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 OLDEST = (3, 10)
+STARTERS = ("TRAINING", "PREDICTION", "EVALUATION")
 # What every program of this folder needs sooner or later, by the names that are imported.
 PACKAGES = (
     *("numpy", "torch", "torchvision", "soundfile", "soxr", "scipy", "sklearn"),
     *("matplotlib", "PIL", "tqdm", "tensorboard"),
+    "animal_spot",
 )
 
 
@@ -59,19 +62,23 @@ def advice(missing: Collection[str], version: tuple[int, ...], root: Path = ROOT
         names = list(missing)
         more = f" and {len(names) - 3} more packages" if len(names) > 3 else ""
         reason = f"{python} has no {', '.join(names[:3])}{more}"
-    layer = root / "requirements" / "sound.txt"
+    if not (root / "pyproject.toml").is_file():  # installed without its sources
+        return f"{reason}; type: {pip_install('animal-spot[sound]')}"
+    project = f"{root}[sound]"
     if os.name == "nt":
         local = python_of(root / ".venv")
-        return f"{reason}; type: python -m venv {root / '.venv'}; {local} -m pip install -r {layer}"
+        return (
+            f"{reason}; type: python -m venv {root / '.venv'}; {local} -m pip install -e {project}"
+        )
     return (
-        f"{reason}; type make in {root}, or python3 -m pip install -r {layer} in an "
+        f"{reason}; type make in {root}, or python3 -m pip install -e '{project}' in an "
         "environment of yours"
     )
 
 
 def pip_install(*packages: str) -> str:
     """Return what to type so that packages are installed for the Python that runs."""
-    return f"{_quoted(sys.executable)} -m pip install {' '.join(packages)}"
+    return f"{_quoted(sys.executable)} -m pip install {' '.join(map(_quoted, packages))}"
 
 
 def tensorboard(folder: Path) -> str:
@@ -93,18 +100,25 @@ def use_environment() -> None:
     """Go on if this Python has all packages, else in the project's environment.
 
     Raises:
-        SystemExit: If there is none that can be used; with one line and status 1.
+        SystemExit: If there is none that can be used, or this Python has another copy of the
+            project than the one whose program was started; with one line and status 1.
     """
     missing = missing_packages()
-    started = Path(sys.argv[0]).resolve() if sys.argv and sys.argv[0] else None
-    is_ours = started is not None and started.parent in (ROOT / "ANIMAL-SPOT", ROOT / "TRAINING")
-    if not missing and sys.version_info >= OLDEST:
-        if is_ours:  # the processes that it starts look for no modules in the current folder
+    started = _started()
+    root = _root_of(started)
+    if not missing and sys.version_info >= OLDEST and root in (None, ROOT):
+        if root is not None:  # the processes that it starts look for no modules in that folder
             os.environ["PYTHONSAFEPATH"] = "1"
         return
-    python = other_python(Path(sys.prefix))
-    if python is None or not is_ours:
-        sys.exit(advice(missing, sys.version_info))
+    root = root or ROOT
+    python = other_python(Path(sys.prefix), root)
+    if python is None or started is None:
+        if not missing and root != ROOT:
+            sys.exit(
+                f"{sys.executable} has the copy of this program in {ROOT}, and {started} is of "
+                f"another; type make in {root}, or {pip_install('-e', str(root))}"
+            )
+        sys.exit(advice(missing, sys.version_info, root))
     arguments = [str(python), *getattr(sys, "orig_argv", ["", *sys.argv])[1:]]
     if os.name == "nt":  # exec there does not wait
         sys.exit(subprocess.run(arguments, check=False).returncode)
@@ -113,10 +127,28 @@ def use_environment() -> None:
 
 def is_program() -> bool:
     """Tell whether Python was started with a program of this project, not with a test."""
-    started = getattr(sys.modules["__main__"], "__file__", None) or ""
-    return Path(started).resolve().parent in (ROOT / "ANIMAL-SPOT", ROOT / "TRAINING")
+    return _root_of(_started()) is not None
 
 
-if is_program():
+def _started() -> Path | None:
+    """Return the file that Python was started with."""
+    name = getattr(sys.modules["__main__"], "__file__", None) or (sys.argv[0] if sys.argv else "")
+    return Path(name).resolve() if name and name not in ("-c", "-m") else None
+
+
+def _root_of(started: Path | None) -> Path | None:
+    """Return the folder of the project that a started file belongs to; None: to none."""
+    if started is None:
+        return None
+    if started.stem == "animal-spot":  # the command that pip has written
+        return ROOT
+    root = started.parent.parent
+    is_ours = (root / "ANIMAL-SPOT" / "utils" / "environment.py").is_file()
+    return root if is_ours and started.parent.name in ("ANIMAL-SPOT", *STARTERS) else None
+
+
+if is_program() and find_spec("animal_spot") is not None:
+    from animal_spot.utils.interrupt import end_in_one_line
+
     end_in_one_line()
 use_environment()

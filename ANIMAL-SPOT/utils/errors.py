@@ -10,9 +10,9 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from utils.interrupt import INTERRUPTED, Interrupted, raise_again
-from utils.logging import close_log, start_log
-from utils.text import printable
+from animal_spot.utils.interrupt import INTERRUPTED, Interrupted, raise_again
+from animal_spot.utils.logging import close_log, start_log
+from animal_spot.utils.text import printable
 
 FAILED = 1  # exit status
 

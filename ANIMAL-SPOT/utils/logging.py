@@ -14,13 +14,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from utils.files import refuse_links
-from utils.text import printable, printable_lines
+from animal_spot.utils.files import refuse_links
+from animal_spot.utils.text import printable, printable_lines
 
-PACKAGES = (
-    *("data", "models", "utils", "trainer", "predictor", "detectors", "folds"),
-    *("embedding_run", "head_trainer"),
-)
+PACKAGE = "animal_spot"
 FORMAT = "%(asctime)s|%(levelname).1s|%(message)s"
 
 
@@ -73,7 +70,7 @@ def start_log(name: str, *, debug: bool = False) -> logging.Logger:
     handler = _TerminalHandler()
     handler.setFormatter(Formatter(tracebacks=debug))
     logging.getLogger().addHandler(handler)
-    for package in (name, *PACKAGES):
+    for package in (name, PACKAGE):
         logging.getLogger(package).setLevel(logging.DEBUG if debug else logging.INFO)
     return logging.getLogger(name)
 

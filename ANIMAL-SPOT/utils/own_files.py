@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils.files import atomic_path, file_digest, file_state, path_inside
-from utils.text import printable
+from animal_spot.utils.files import atomic_path, file_digest, file_state, path_inside
+from animal_spot.utils.text import printable
 
 _LARGEST = 2**63
 _LONGEST_NAME = 1024

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from utils.text import printable, printable_lines
+from animal_spot.utils.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,7 +16,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from utils.text import printable
+from animal_spot.utils.text import printable
 
 LARGEST_INTEGER = 2**53  # above, a file of JSON does not say which whole number it means
 LARGEST_FILE = 2**30  # bytes of JSON

@@ -41,12 +41,12 @@ import numpy as np  # noqa: E402 - after the number of threads and the paths, li
 import torch  # noqa: E402
 from bench_shift import NOISE_CLASS, RATE, alter  # noqa: E402
 
-from data.audio_io import read_waveform, resample  # noqa: E402
-from data.embedding_pipeline import EmbeddingPipeline  # noqa: E402
-from utils.bootstrap import accuracies, draw_tapes, middle  # noqa: E402
-from utils.config import FREE_TO_CHANGE, as_dict, parse_config  # noqa: E402
-from utils.model_file import FILE_NAME, ModelFile, calibrated_network, load_model  # noqa: E402
-from utils.pipelines import Pipeline, pipeline_of_model  # noqa: E402
+from animal_spot.audio.clip_files import read_waveform, resample  # noqa: E402
+from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline  # noqa: E402
+from animal_spot.model_files.model_file import FILE_NAME, ModelFile, calibrated_network, load_model  # noqa: E402
+from animal_spot.training.config import FREE_TO_CHANGE, as_dict, parse_config  # noqa: E402
+from animal_spot.training.loaders import Pipeline, pipeline_of_model  # noqa: E402
+from animal_spot.utils.tape_bootstrap import accuracies, draw_tapes, middle  # noqa: E402
 
 # NAME: flags of main.py. "+ NAME" adds its flags to those of the row before it. A line that starts
 # with a blank goes on with the one before. from_scratch adds logit adjustment to the row before it,

@@ -23,9 +23,9 @@ import soundfile as sf
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "ANIMAL-SPOT"))
 
-from data.audiodataset import ClipDataset, EpochSampler, Sample, make_loader  # noqa: E402
-from data.pipeline import SpectrogramPipeline  # noqa: E402
-from data.signal_config import SignalConfig  # noqa: E402
+from animal_spot.audio.signal_config import SignalConfig  # noqa: E402
+from animal_spot.audio.spectrograms import SpectrogramPipeline  # noqa: E402
+from animal_spot.data.clip_dataset import ClipDataset, EpochSampler, Sample, make_loader  # noqa: E402
 
 N_CLIPS, CLIP_S, ROUNDS = 120, 3, 5
 SIGNAL = SignalConfig(n_fft=1024, hop_length=172, n_freq_bins=256)

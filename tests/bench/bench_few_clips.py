@@ -28,10 +28,10 @@ sys.path[:0] = [str(ROOT / "ANIMAL-SPOT")]
 
 import numpy as np  # noqa: E402 - after the number of threads and the paths, like all below
 
-import main as training  # noqa: E402
-from data.corpus import load_corpus  # noqa: E402
-from data.labels import Clip, find_clip_paths  # noqa: E402
-from data.splits import Split, load_split, save_split  # noqa: E402
+from animal_spot import main as training  # noqa: E402
+from animal_spot.data.corpus import load_corpus  # noqa: E402
+from animal_spot.data.labels import Clip, find_clip_paths  # noqa: E402
+from animal_spot.data.splits import Split, load_split, save_split  # noqa: E402
 
 
 def draw(clips: list[Clip], n: int, rng: np.random.Generator) -> list[Clip]:

@@ -26,11 +26,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 DETECTOR = """
 import sys, time, numpy as np
-from footprints.detect import YoloInference
-from footprints.photos import find_photos
-from footprints.crops import best_crop_of
-from footprints.settings import Settings
-from footprints.photos import load_photo
+from footprints.detector.yolo import YoloInference
+from footprints.pictures.photos import find_photos
+from footprints.pictures.crops import best_crop_of
+from footprints.system.settings import Settings
+from footprints.pictures.photos import load_photo
 detector, folder, target = sys.argv[1:]
 yolo, settings = YoloInference(detector), Settings()
 yolo.detect(np.zeros((64, 64, 3), np.uint8))
@@ -43,7 +43,7 @@ np.save(target, np.stack(crops))
 """
 CLASSIFIER = """
 import sys, time, numpy as np
-from footprints.classifier import Classifier
+from footprints.network.classifier import Classifier
 model, crops = Classifier(sys.argv[1]), np.load(sys.argv[2])
 model.predict(crops[:32])
 start = time.monotonic()

@@ -23,11 +23,11 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from footprints.loader import CropLoader  # noqa: E402
-from footprints.model import build_model  # noqa: E402
-from footprints.prepared import open_set  # noqa: E402
-from footprints.train_state import StageFolder  # noqa: E402
-from footprints.training import Phase, run_phase  # noqa: E402
+from footprints.network.build import build_model  # noqa: E402
+from footprints.network.loader import CropLoader  # noqa: E402
+from footprints.network.phase import Phase, run_phase  # noqa: E402
+from footprints.network.prepared_set import open_set  # noqa: E402
+from footprints.network.train_state import StageFolder  # noqa: E402
 
 N_CLASSES = 18
 

@@ -35,22 +35,22 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "ANIMAL-SPOT"))
 
-import predict  # noqa: E402
-from data import dsp  # noqa: E402
-from data.audio_io import read_waveform  # noqa: E402
-from data.pipeline import SpectrogramPipeline  # noqa: E402
-from data.recordings import find_recordings  # noqa: E402
-from data.signal_config import SignalConfig  # noqa: E402
-from data.windows import WindowGrid  # noqa: E402
-from models.classifier import Classifier  # noqa: E402
-from models.factory import build_encoder, build_model  # noqa: E402
-from predict_run import Run, choose_settings, load_models  # noqa: E402
-from predictor import Predictor  # noqa: E402
-from synthesise_corpus import sea_noise  # noqa: E402
-from utils.interrupt import StopRequest  # noqa: E402
-from utils.model_file import ModelFile, load_model, save_model  # noqa: E402
-from utils.predict_config import parse_config  # noqa: E402
-from utils.result_writers import RunHeader  # noqa: E402
+from animal_spot import predict  # noqa: E402
+from animal_spot.audio import dsp  # noqa: E402
+from animal_spot.audio.clip_files import read_waveform  # noqa: E402
+from animal_spot.audio.recordings import find_recordings  # noqa: E402
+from animal_spot.audio.signal_config import SignalConfig  # noqa: E402
+from animal_spot.audio.spectrograms import SpectrogramPipeline  # noqa: E402
+from animal_spot.audio.windows import WindowGrid  # noqa: E402
+from animal_spot.detections.result_writers import RunHeader  # noqa: E402
+from animal_spot.model_files.model_file import ModelFile, load_model, save_model  # noqa: E402
+from animal_spot.models.classifier import Classifier  # noqa: E402
+from animal_spot.models.factory import build_encoder, build_model  # noqa: E402
+from animal_spot.prediction.config import parse_config  # noqa: E402
+from animal_spot.prediction.predictor import Predictor  # noqa: E402
+from animal_spot.prediction.run import Run, choose_settings, load_models  # noqa: E402
+from animal_spot.synthesise_corpus import sea_noise  # noqa: E402
+from animal_spot.utils.interrupt import StopRequest  # noqa: E402
 
 WINDOW_S, HOP_S = 0.5, 0.25
 SIGNAL = SignalConfig(n_fft=1024, hop_length=172, n_freq_bins=256, min_max_norm=True)

@@ -30,13 +30,13 @@ ENVIRONMENT = {
 }
 UNTRAINED = """
 import sys
-from footprints.detect import load_ultralytics
+from footprints.detector.yolo import load_ultralytics
 load_ultralytics().YOLO("yolo11n.yaml").save(sys.argv[1])
 """
 BARE = """
 import sys, time
 from pathlib import Path
-from footprints.detect import load_yolo
+from footprints.detector.yolo import load_yolo
 import torch
 torch.set_num_threads(1)
 model = load_yolo(Path(sys.argv[1]))

@@ -21,13 +21,13 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "ANIMAL-SPOT"))
 
-from data.audio_io import read_waveform, resample  # noqa: E402
-from data.corpus import load_corpus  # noqa: E402
-from data.dsp import fit_length, preemphasise  # noqa: E402
-from data.labels import names_by_index  # noqa: E402
-from data.pipeline import SpectrogramPipeline  # noqa: E402
-from utils.metrics import ConfusionMatrix, mean_present, per_class_accuracy  # noqa: E402
-from utils.model_file import load_model  # noqa: E402
+from animal_spot.audio.clip_files import read_waveform, resample  # noqa: E402
+from animal_spot.audio.dsp import fit_length, preemphasise  # noqa: E402
+from animal_spot.audio.spectrograms import SpectrogramPipeline  # noqa: E402
+from animal_spot.data.corpus import load_corpus  # noqa: E402
+from animal_spot.data.labels import names_by_index  # noqa: E402
+from animal_spot.model_files.model_file import load_model  # noqa: E402
+from animal_spot.utils.metrics import ConfusionMatrix, mean_present, per_class_accuracy  # noqa: E402
 
 RATE = 32000
 NOISE_CLASS = "noise"

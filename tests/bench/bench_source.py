@@ -24,10 +24,10 @@ sys.path.insert(0, str(ROOT / "ANIMAL-SPOT"))
 import numpy as np  # noqa: E402 - after the paths, like all below
 import torch  # noqa: E402
 
-from data.audio_io import read_waveform  # noqa: E402
-from data.dsp import power_spectrogram  # noqa: E402
-from data.labels import Clip, find_clip_paths, parse_clip  # noqa: E402
-from data.splits import Split, save_split, split_by_tape, split_table  # noqa: E402
+from animal_spot.audio.clip_files import read_waveform  # noqa: E402
+from animal_spot.audio.dsp import power_spectrogram  # noqa: E402
+from animal_spot.data.labels import Clip, find_clip_paths, parse_clip  # noqa: E402
+from animal_spot.data.splits import Split, save_split, split_by_tape, split_table  # noqa: E402
 
 RATE = 32000
 N_FFT = 1024

@@ -33,11 +33,11 @@ from ablation import NOISE_CLASS, RATE, network_input  # sets the import paths
 from bench_shift import alter
 from torch import nn
 
-from data.audio_io import read_waveform
-from models.embedding_encoder import EmbeddingEncoder
-from utils.bootstrap import accuracies
-from utils.model_file import FILE_NAME, calibrated_network, load_model
-from utils.pipelines import pipeline_of_model
+from animal_spot.audio.clip_files import read_waveform
+from animal_spot.model_files.model_file import FILE_NAME, calibrated_network, load_model
+from animal_spot.models.embedding_encoder import EmbeddingEncoder
+from animal_spot.training.loaders import pipeline_of_model
+from animal_spot.utils.tape_bootstrap import accuracies
 
 SHIFTS_S = (-0.2, -0.1, 0.0, 0.1, 0.2)
 N_LOW_BANDS = 4

@@ -24,19 +24,19 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "ANIMAL-SPOT"))
 
-import synthesise_corpus  # noqa: E402
-from data.audiodataset import ClipDataset, EpochSampler, make_loader  # noqa: E402
-from data.augment import Augmentation  # noqa: E402
-from data.corpus import load_corpus  # noqa: E402
-from data.labels import names_by_index  # noqa: E402
-from data.pipeline import SpectrogramPipeline  # noqa: E402
-from data.signal_config import SignalConfig  # noqa: E402
-from models.classifier import Classifier  # noqa: E402
-from models.factory import build_encoder, build_model  # noqa: E402
-from trainer import Trainer  # noqa: E402
-from utils.early_stopping import EarlyStopping  # noqa: E402
-from utils.precision import choose_precision  # noqa: E402
-from utils.summary import Summary  # noqa: E402
+from animal_spot import synthesise_corpus  # noqa: E402
+from animal_spot.audio.signal_config import SignalConfig  # noqa: E402
+from animal_spot.audio.spectrograms import SpectrogramPipeline  # noqa: E402
+from animal_spot.data.augment import Augmentation  # noqa: E402
+from animal_spot.data.clip_dataset import ClipDataset, EpochSampler, make_loader  # noqa: E402
+from animal_spot.data.corpus import load_corpus  # noqa: E402
+from animal_spot.data.labels import names_by_index  # noqa: E402
+from animal_spot.models.classifier import Classifier  # noqa: E402
+from animal_spot.models.factory import build_encoder, build_model  # noqa: E402
+from animal_spot.models.precision import choose_precision  # noqa: E402
+from animal_spot.trainer import Trainer  # noqa: E402
+from animal_spot.training.early_stopping import EarlyStopping  # noqa: E402
+from animal_spot.training.tensorboard import Summary  # noqa: E402
 
 N_FRAMES, N_BINS = 128, 256
 NETWORKS = {

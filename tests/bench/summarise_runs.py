@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "ANIMAL-SPOT"))
 
-from utils.metrics import wilson_interval  # noqa: E402
+from animal_spot.utils.metrics import wilson_interval  # noqa: E402
 
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}  # by degrees of freedom
 

@@ -197,7 +197,7 @@ for kind in ("zip", "legacy", "pickle"):
 RANDOM_NETWORK = """
 import shutil, sys
 from pathlib import Path
-from footprints.detect import load_ultralytics
+from footprints.detector.yolo import load_ultralytics
 folder, image_size = Path(sys.argv[1]), int(sys.argv[2])
 ultralytics = load_ultralytics()
 import torch

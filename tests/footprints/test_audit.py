@@ -14,8 +14,8 @@ from PIL import Image
 from set_helpers import make_oat, make_real, soft_photo, state_of, write_photo
 
 from footprints.audit import audit, main
-from footprints.errors import UserError
-from footprints.folders import list_photos, printable
+from footprints.pictures.folders import list_photos, printable
+from footprints.system.errors import UserError
 
 
 def resaved(path: Path, seed: int) -> Path:

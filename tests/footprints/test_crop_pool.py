@@ -23,11 +23,11 @@ from detector_helpers import (
 )
 from PIL import Image
 
-from footprints import crop_pool
-from footprints.crop_pool import CropPool, Job
-from footprints.errors import UserError
-from footprints.settings import Settings
-from footprints.similarity import photo_hash
+from footprints.cropping import crop_pool
+from footprints.cropping.crop_pool import CropPool, Job
+from footprints.pictures.similarity import photo_hash
+from footprints.system.errors import UserError
+from footprints.system.settings import Settings
 
 SQUARE = (80, 32, 96, 48)
 EXACT = Settings(margin=0.0, min_crop_side=1)
@@ -175,8 +175,8 @@ import sys, types
 sys.modules["tensorflow"] = types.ModuleType("tensorflow")
 from pathlib import Path
 from footprints import crop_pool
-from footprints.crop_pool import CropPool, Job
-from footprints.settings import Settings
+from footprints.cropping.crop_pool import CropPool, Job
+from footprints.system.settings import Settings
 with CropPool(Path(sys.argv[1]), Settings(), 1) as pool:
     (result,) = pool.map([Job(Path(sys.argv[2]))])
     assert result.confidence > 0.8
@@ -209,9 +209,8 @@ def test_an_unusable_detector_ends_the_work_with_one_line(photos, tmp_path, proc
 # A process of the pool that does something to itself before it reads a photo.
 DIES = """
 import os, sys
-sys.path[:] = sys.argv[1:]
 from pathlib import Path
-from footprints import crop_worker
+from footprints.cropping import crop_worker
 read = crop_worker.read_file
 def read_or_die(path):
     {does}
@@ -224,7 +223,7 @@ sys.exit(crop_worker.main())
 @pytest.fixture
 def dying(monkeypatch):
     """Have processes of pools run a line with ``path``, the photo that they are to read."""
-    return lambda does: monkeypatch.setattr(crop_pool, "_WORK", DIES.format(does=does))
+    return lambda does: monkeypatch.setattr(crop_pool, "_WORK", ("-c", DIES.format(does=does)))
 
 
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="no such signals")
@@ -305,7 +304,7 @@ def test_where_every_photo_kills_its_process_the_work_ends(photos, dying, proces
 
 
 def test_processes_that_cannot_start_end_the_work(photos, monkeypatch) -> None:
-    monkeypatch.setattr(crop_pool, "_WORK", "import sys; sys.exit(5)")
+    monkeypatch.setattr(crop_pool, "_WORK", ("-c", "import sys; sys.exit(5)"))
     with CropPool(None, EXACT, 2) as pool, pytest.raises(UserError, match=r"status 5") as caught:
         list(pool.map(map(Job, photos)))
     assert "before it could begin" in str(caught.value)
@@ -345,7 +344,7 @@ def test_where_there_are_no_more_threads_all_ends_at_once(red, photos, monkeypat
 
 def test_a_process_that_sends_nonsense_is_ended(red, photos, monkeypatch) -> None:
     monkeypatch.setattr(
-        crop_pool, "_WORK", "import time; print('hello', flush=True); time.sleep(99)"
+        crop_pool, "_WORK", ("-c", "import time; print('hello', flush=True); time.sleep(99)")
     )
     monkeypatch.setattr(crop_pool, "_SECONDS_TO_END", 0.1)
     with CropPool(red, EXACT, 1) as pool, pytest.raises(UserError, match="sent nothing that"):
@@ -382,8 +381,8 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from footprints import crop_pool
-from footprints.crop_pool import CropPool, Job
-from footprints.settings import Settings
+from footprints.cropping.crop_pool import CropPool, Job
+from footprints.system.settings import Settings
 def jobs():
     while True:
         yield Job(Path(sys.argv[2]))

@@ -6,8 +6,14 @@ from detector_helpers import GREEN, RED, photo_with_square
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprints.boxes import Detection, make_detections, overlaps, ranked, suppress_overlaps
-from footprints.crops import (
+from footprints.pictures.boxes import (
+    Detection,
+    make_detections,
+    overlaps,
+    ranked,
+    suppress_overlaps,
+)
+from footprints.pictures.crops import (
     best_crop_of,
     centre_box,
     crop_of,
@@ -16,7 +22,7 @@ from footprints.crops import (
     whole,
     whole_box,
 )
-from footprints.settings import Settings
+from footprints.system.settings import Settings
 
 
 def found(box, confidence: float) -> Detection:

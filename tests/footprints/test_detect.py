@@ -22,12 +22,13 @@ from detector_helpers import (
 )
 from PIL import Image
 
-from footprints import YoloInference, crop_pool
+from footprints import YoloInference
+from footprints.cropping import crop_pool
 from footprints.detect import main
-from footprints.errors import UserError
-from footprints.files import output_folder
-from footprints.photos import PhotoError
-from footprints.settings import Settings
+from footprints.pictures.photos import PhotoError
+from footprints.system.errors import UserError
+from footprints.system.files import output_folder
+from footprints.system.settings import Settings
 
 # A red square of one cell of the detector in a photo of its input size, a green marker in its
 # upper left corner: 128 x 128, the square at (80, 32, 96, 48).
@@ -299,11 +300,11 @@ def test_a_photo_that_kills_the_detectors_process_is_listed_and_the_others_are_d
     red, photos, tmp_path, monkeypatch
 ) -> None:
     dies = (
-        "import os, sys; sys.path[:] = sys.argv[1:]; from footprints import crop_worker as it; "
+        "import os, sys; from footprints.cropping import crop_worker as it; "
         "read = it.read_file; it.read_file = lambda path: "
         "os.kill(os.getpid(), 9) if path.name == 'none.png' else read(path); sys.exit(it.main())"
     )
-    monkeypatch.setattr(crop_pool, "_WORK", dies)
+    monkeypatch.setattr(crop_pool, "_WORK", ("-c", dies))
     out = tmp_path / "out"
     assert main([str(photos), "--detector", str(red), "--output_dir", str(out)]) == 3
     content = json.loads((out / "detections.json").read_text())["photos"]

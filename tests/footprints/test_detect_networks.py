@@ -19,10 +19,10 @@ from detector_helpers import (
 from PIL import Image
 
 from footprints import YoloInference, train_detector
-from footprints.boxes import suppress_overlaps
-from footprints.detect import load_ultralytics
-from footprints.errors import UserError
-from footprints.onnx_detector import letterbox_of, network_input, read_output
+from footprints.detector.onnx_detector import letterbox_of, network_input, read_output
+from footprints.detector.yolo import load_ultralytics
+from footprints.pictures.boxes import suppress_overlaps
+from footprints.system.errors import UserError
 
 CONFIDENCE = 0.15  # of the random network
 
@@ -248,7 +248,7 @@ os.environ["YOLO_CONFIG_DIR"] = sys.argv[2]
 os.environ["YOLO_OFFLINE"] = "1"
 import ultralytics
 from footprints import YoloInference
-from footprints.errors import UserError
+from footprints.system.errors import UserError
 try:
     YoloInference(sys.argv[1])
 except UserError as error:
@@ -342,7 +342,7 @@ print("torch" in sys.modules)
 def test_importing_the_package_is_light() -> None:
     code = """
 import sys
-import footprints, footprints.detect, footprints.train_detector, footprints.crop_pool
+import footprints, footprints.detect, footprints.train_detector, footprints.cropping.crop_pool
 heavy = {"torch", "ultralytics", "tensorflow", "cv2", "onnxruntime", "scipy", "matplotlib"}
 print(sorted(heavy & set(sys.modules)))
 """
@@ -350,8 +350,8 @@ print(sorted(heavy & set(sys.modules)))
 
 
 def test_a_pool_of_processes_finds_the_same(networks, tmp_path) -> None:
-    from footprints.crop_pool import CropPool, Job
-    from footprints.settings import Settings
+    from footprints.cropping.crop_pool import CropPool, Job
+    from footprints.system.settings import Settings
 
     paths = []
     for n in range(4):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from footprints.calibration import (
+from footprints.scores.calibration import (
     choose_threshold,
     is_unknown,
     least_threshold,

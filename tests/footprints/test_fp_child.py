@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from detector_helpers import ROOT
 
-from footprints import child
-from footprints.child import run_step
-from footprints.errors import UserError
+from footprints.system import child
+from footprints.system.child import run_step
+from footprints.system.errors import UserError
 
-CODE = "import sys; sys.path.insert(0, sys.argv[1]); from footprints.child import run_step; "
+CODE = "import sys; from footprints.system.child import run_step; "
 CODE += "print(run_step('synthesise', ['--output_dir', sys.argv[2], '--n_per_class', 5000]))"
 
 
@@ -30,20 +30,24 @@ def test_its_status_and_its_line_come_back(tmp_path: Path, capfd, monkeypatch) -
 
 @pytest.mark.skipif(os.name == "nt", reason="no such signals")
 def test_a_killed_step_is_one_line(monkeypatch) -> None:
-    monkeypatch.setattr(child, "_START", "import os; os.kill(os.getpid(), 9)")
+    monkeypatch.setattr(child, "_START", ("-c", "import os; os.kill(os.getpid(), 9)"))
     with pytest.raises(UserError, match=r"footprints\.prepare was ended by signal 9"):
         run_step("prepare", [])
 
 
-STOPPABLE = """
+SLEEPY = """
+import sys, time, types
+step = types.ModuleType("footprints.sleepy")
+sys.modules["footprints.sleepy"] = step
+step.main = lambda: [print("up", flush=True), time.sleep(60)]
+from footprints.system.child import main
+sys.exit(main())
+"""
+STOPPABLE = f"""
 import sys
-sys.path.insert(0, sys.argv[1])
-from footprints import child
-from footprints.errors import run
-child._START = child._START.replace("from footprints.child import main", "import types, time; "
-    "step = types.ModuleType('footprints.sleepy'); sys.modules['footprints.sleepy'] = step; "
-    "step.main = lambda: [print('up', flush=True), time.sleep(60)]; "
-    "from footprints.child import main")
+from footprints.system import child
+from footprints.system.errors import run
+child._START = ("-c", {SLEEPY!r})
 sys.exit(run(lambda: child.run_step("sleepy", [])))
 """
 

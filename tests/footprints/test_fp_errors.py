@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from detector_helpers import ROOT
 
-from footprints.errors import UserError, run
+from footprints.system.errors import UserError, run
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def test_the_status_of_a_step_is_kept(status) -> None:
 
 STEP = """
 import signal, sys, time
-from footprints.errors import run
+from footprints.system.errors import run
 def main():
     try:
         print("ready", flush=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from detector_helpers import ROOT
 
-from footprints import files
-from footprints.errors import UserError
-from footprints.files import (
+from footprints.system import files
+from footprints.system.errors import UserError
+from footprints.system.files import (
     output_folder,
     path_inside,
     read_text,
@@ -21,11 +21,11 @@ from footprints.files import (
     write_bytes,
     write_text,
 )
-from footprints.text import printable
+from footprints.system.text import printable
 
 HOLD = """
 import sys, time
-from footprints.files import output_folder
+from footprints.system.files import output_folder
 with output_folder(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)

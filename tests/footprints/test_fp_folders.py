@@ -9,8 +9,8 @@ import pytest
 from set_helpers import make_real, rows_of, write_photo
 
 from footprints import prepare
-from footprints.errors import UserError
-from footprints.folders import list_photos, mistaken_names
+from footprints.pictures.folders import list_photos, mistaken_names
+from footprints.system.errors import UserError
 
 SMALL = ["--detector", "none", "--image_size", "32", "--processes", "0"]
 

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from footprints import detect, train_detector
-from footprints.detector_resume import TrainingState
-from footprints.errors import UserError, run
-from footprints.manifest import record_of
-from footprints.onnx_detector import OnnxDetector
+from footprints.detector.detector_resume import TrainingState
+from footprints.detector.onnx_detector import OnnxDetector
+from footprints.preparation.manifest import record_of
+from footprints.system.errors import UserError, run
 
 FEW = settings(max_examples=25)
 SCALARS = (

@@ -15,8 +15,8 @@ from test_fp_fuzz import NASTY, VALUES, ends_well, signal_handlers  # noqa: F401
 from test_fp_fuzz_photos import flags_of
 
 from footprints import evaluate, export, predict, prepare
-from footprints.classifier import read_model_metadata
-from footprints.errors import UserError
+from footprints.network.classifier import read_model_metadata
+from footprints.system.errors import UserError
 
 FACTS = {
     "format": 1,

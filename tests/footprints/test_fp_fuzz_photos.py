@@ -13,10 +13,11 @@ from photo_corpus import encoded, marker
 from set_helpers import make_real, state_of
 from test_fp_fuzz import NASTY, VALUES, ends_well, signal_handlers  # noqa: F401 - a fixture
 
-from footprints import audit, missing_steps, prepare, synthesise, train
-from footprints.errors import UserError
-from footprints.photos import PhotoError, decode_photo
-from footprints.results import RECORD, Results
+from footprints import audit, prepare, synthesise, train
+from footprints.pictures.photos import PhotoError, decode_photo
+from footprints.preparation import missing_steps
+from footprints.system.errors import UserError
+from footprints.system.results import RECORD, Results
 
 FEW = settings(max_examples=25)
 

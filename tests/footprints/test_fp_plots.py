@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from footprints.plots import confusion_png, curves_png
+from footprints.scores.plots import confusion_png, curves_png
 
 NAMES = [r"$\frac{$", "a_b^c", "=1+1", "\x1b[31mred", "écureuil"]
 

@@ -10,8 +10,8 @@ import pytest
 from set_helpers import make_real, state_of
 
 from footprints import prepare
-from footprints.errors import UserError
-from footprints.results import RECORD, Results
+from footprints.system.errors import UserError
+from footprints.system.results import RECORD, Results
 
 NAMES = ("a.csv", "b.json")
 
@@ -76,7 +76,7 @@ def test_a_kill_between_note_and_file_makes_no_edit_of_it(tmp_path: Path, monkey
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("footprints.results.write_bytes", killed)
+        patched.setattr("footprints.system.results.write_bytes", killed)
         with pytest.raises(KeyboardInterrupt):
             write(tmp_path, "two")
     assert (tmp_path / "a.csv").read_text() == "one"

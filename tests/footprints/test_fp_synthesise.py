@@ -17,9 +17,10 @@ import pytest
 import yaml
 from PIL import Image, ImageOps
 
-from footprints import drawn_prints, synthesise
-from footprints.drawn_prints import SHAPES, Ground, draw_photo
-from footprints.errors import UserError
+from footprints import synthesise
+from footprints.pictures import drawn_prints
+from footprints.pictures.drawn_prints import SHAPES, Ground, draw_photo
+from footprints.system.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 N = 6

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from footprints.manifest import read_manifest
-from footprints.text import cell, csv_of, text_of_cell
+from footprints.preparation.manifest import read_manifest
+from footprints.system.text import cell, csv_of, text_of_cell
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from detector_helpers import ROOT
 from set_helpers import make_real
 
-from footprints.guard import without_current_folder
+from footprints.system.guard import without_current_folder
 
 STEPS = sorted(
     path.stem
@@ -44,6 +44,8 @@ def test_files_of_the_current_folder_are_not_run(hostile, pythonpath, tmp_path) 
     for path in (hostile / "footprints").iterdir():
         path.unlink()  # `python -m footprints` itself is looked for there; scripts use -P
     (hostile / "footprints").rmdir()
+    (hostile / "__future__.py").unlink()  # an empty part of PYTHONPATH is the current folder: what
+    # pip has installed to be edited begins there, before any program
     done = subprocess.run(
         [
             *(sys.executable, "-m", "footprints.prepare", "--real_dir", ".", "--detector", "none"),
@@ -62,12 +64,12 @@ def test_files_of_the_current_folder_are_not_run(hostile, pythonpath, tmp_path) 
 
 def test_the_pool_does_not_run_files_of_the_current_folder(hostile, tmp_path) -> None:
     """Also where a program of the user's started it, and with the package's name."""
-    code = f"""
+    code = """
 import sys
-sys.path[:] = [{str(ROOT)!r}, *sys.path[1:]]
+sys.path.remove('')
 from pathlib import Path
-from footprints.crop_pool import CropPool, Job
-from footprints.settings import Settings
+from footprints.cropping.crop_pool import CropPool, Job
+from footprints.system.settings import Settings
 sys.path.insert(0, "")
 with CropPool(None, Settings(), 1) as pool:
     (result,) = pool.map([Job(Path("otter/otter0.jpg").resolve(), "centre")])
@@ -112,11 +114,11 @@ def test_ctrl_c_ends_the_first_second_with_one_line(step, tmp_path) -> None:
         text=True,
     )
     for line in run.stderr:  # with importtime: one line a module
-        if "footprints.guard" in line:
+        if "footprints.system.guard" in line:
             break
     time.sleep(0.02 * (1 + STEPS.index(step)))
     run.send_signal(signal.SIGINT)
     said = [line for line in run.stderr if not line.startswith("import time:")]
     run.stderr.close()
     status = run.wait(30)
-    assert (status, len(said)) in ((130, 1), (0, 0)), said  # 0: it was through
+    assert (status, len(said)) in ((130, 1), (0, 0), (-2, 0)), said  # no line: it was through

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprints.splits import grouped_split
+from footprints.preparation.splits import grouped_split
 
 TWO = {"train": 0.8, "val": 0.2}
 THREE = {"train": 0.7, "val": 0.2, "test": 0.1}

@@ -29,7 +29,7 @@ from photo_corpus import (
 )
 from PIL import Image, ImageOps
 
-from footprints.photos import (
+from footprints.pictures.photos import (
     TRAITS,
     PhotoError,
     decode_photo,

@@ -8,8 +8,8 @@ import pytest
 from photo_corpus import encoded, marker, noisy
 from PIL import Image
 
-from footprints.photos import PhotoError, decode_photo
-from footprints.picture_ends import is_followed_by_another
+from footprints.pictures.photos import PhotoError, decode_photo
+from footprints.pictures.picture_ends import is_followed_by_another
 
 KINDS = {
     "jpeg": ("JPEG", {}),

@@ -37,13 +37,13 @@ from set_helpers import (
     write_photo,
 )
 
-from footprints import crop_pool
-from footprints.errors import UserError
-from footprints.files import output_folder
-from footprints.folders import printable
-from footprints.manifest import MANIFEST_COLUMNS
+from footprints.cropping import crop_pool
+from footprints.pictures.folders import printable
+from footprints.preparation.manifest import MANIFEST_COLUMNS
 from footprints.prepare import main
-from footprints.settings import Settings
+from footprints.system.errors import UserError
+from footprints.system.files import output_folder
+from footprints.system.settings import Settings
 
 SIZE = 64  # of the crops here; small is fast
 
@@ -161,12 +161,12 @@ def test_a_photo_that_kills_its_process_is_left_out_for_this_run_only(
 ) -> None:
     out = tmp_path / "out"
     dies = (
-        "import os, sys; sys.path[:] = sys.argv[1:]; from footprints import crop_worker as it; "
+        "import os, sys; from footprints.cropping import crop_worker as it; "
         "read = it.read_file; it.read_file = lambda path: "
         "os.kill(os.getpid(), 9) if path.name == 'chat3.jpg' else read(path); sys.exit(it.main())"
     )
     with monkeypatch.context() as patch:
-        patch.setattr(crop_pool, "_WORK", dies)
+        patch.setattr(crop_pool, "_WORK", ("-c", dies))
         assert prepare(out, real, None, "--processes", processes) == 3
     (row,) = rows_of(out / "real" / "left_out.csv")
     assert row["source"] == "chat/chat3.jpg"

@@ -13,10 +13,10 @@ from detector_helpers import photo_with_square, red_square_detector, save_rotate
 from PIL import Image
 from set_helpers import crops_of, make_oat, make_real, rows_of, soft_photo, write_photo
 
-from footprints import crop_pool
-from footprints.manifest import MANIFEST_COLUMNS
+from footprints.cropping import crop_pool
+from footprints.pictures.scales import mean_over_scales
+from footprints.preparation.manifest import MANIFEST_COLUMNS
 from footprints.prepare import main
-from footprints.scales import mean_over_scales
 
 SIZE = 64
 BOTH = ("--scales", "crop", "photo")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.spatial.distance import cdist
 
-from footprints import similarity
-from footprints.similarity import close_pairs, near_duplicate_groups, photo_hash
+from footprints.pictures import similarity
+from footprints.pictures.similarity import close_pairs, near_duplicate_groups, photo_hash
 
 
 def blotches(seed: int, side: int = 320) -> np.ndarray:

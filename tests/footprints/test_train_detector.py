@@ -26,11 +26,12 @@ from detector_helpers import (
 )
 from PIL import Image
 
-from footprints import detector_resume, train_detector
-from footprints.detect import load_ultralytics
-from footprints.detector_data import LabelledPhoto, read_data_yaml, read_pseudo_labels
-from footprints.detector_resume import TrainingState
-from footprints.errors import UserError
+from footprints import train_detector
+from footprints.detector import detector_resume
+from footprints.detector.detector_data import LabelledPhoto, read_data_yaml, read_pseudo_labels
+from footprints.detector.detector_resume import TrainingState
+from footprints.detector.yolo import load_ultralytics
+from footprints.system.errors import UserError
 from footprints.train_detector import main
 
 

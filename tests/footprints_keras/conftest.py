@@ -19,7 +19,7 @@ from fk_helpers import OAT, REAL, even, make_prepared  # noqa: E402 - after the 
 @pytest.fixture(scope="session")
 def keras():
     """Keras on TensorFlow."""
-    from footprints.model import import_keras
+    from footprints.network.build import import_keras
 
     return import_keras()
 

@@ -25,8 +25,8 @@ def pictures(n: int, side: int = SIDE, seed: int = 0) -> list[np.ndarray]:
 
 def write_model(path: Path, **facts) -> Path:
     """Write a network with random weights that answers differently to different pictures."""
-    from footprints import model as fp_model
-    from footprints.freezing import measure_batch_norm
+    from footprints.network import build as fp_model
+    from footprints.network.freezing import measure_batch_norm
 
     net = fp_model.build_model(len(CLASSES), seed=4, image_size=SIDE)
     measure_batch_norm(net, [np.stack(pictures(64, seed=9))])

@@ -11,9 +11,9 @@ from fd_helpers import CLASSES, SIDE, TEMPERATURE, THRESHOLD, pictures
 from fk_helpers import run_python
 
 import footprints
-from footprints.calibration import calibrated, choose_threshold
-from footprints.classifier import Classifier, read_model_metadata
-from footprints.errors import UserError
+from footprints.network.classifier import Classifier, read_model_metadata
+from footprints.scores.calibration import calibrated, choose_threshold
+from footprints.system.errors import UserError
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -245,7 +245,7 @@ def test_a_network_of_nans_is_not_believed(classifier, monkeypatch):
 def test_metadata_needs_no_tensorflow(model_file):
     code = (
         "import sys; sys.path.insert(0, sys.argv[2])\n"
-        "from footprints.classifier import read_model_metadata\n"
+        "from footprints.network.classifier import read_model_metadata\n"
         "print(read_model_metadata(sys.argv[1])['classes'])\n"
         "assert not {'tensorflow', 'keras', 'torch'} & set(sys.modules)\n"
     )

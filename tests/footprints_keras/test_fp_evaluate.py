@@ -12,8 +12,8 @@ from fk_helpers import even, make_prepared, run_step
 from PIL import Image
 
 from footprints import evaluate
-from footprints.errors import UserError
-from footprints.prepared import open_set
+from footprints.network.prepared_set import open_set
+from footprints.system.errors import UserError
 
 NAMES = ("adder", "boar", "cat", "dog")
 
@@ -28,9 +28,9 @@ def data(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def model_file(keras, data, tmp_path_factory) -> Path:
     """A network with a random head: right and wrong answers."""
-    from footprints.freezing import measure_batch_norm
-    from footprints.loader import CropLoader
-    from footprints.model import build_model, save_model
+    from footprints.network.build import build_model, save_model
+    from footprints.network.freezing import measure_batch_norm
+    from footprints.network.loader import CropLoader
 
     net = build_model(4, image_size=32, seed=3)
     loader = CropLoader(open_set(data, ("val",)), "val")
@@ -96,7 +96,7 @@ def test_scores_follow_from_the_predictions(evaluated, data):
 
 
 def test_predictions_are_those_of_the_loaded_model(evaluated, model_file, data):
-    from footprints.model import load_model
+    from footprints.network.build import load_model
 
     rows = read(evaluated[0] / "predictions.csv")
     photos = np.stack([np.asarray(Image.open(data / row["crop"])) for row in rows])

@@ -15,8 +15,8 @@ from fd_helpers import CLASSES, SIDE, TEMPERATURE, THRESHOLD, pictures, save
 from fk_helpers import ROOT, run_python, run_step
 
 from footprints import export
-from footprints.classifier import Classifier, read_model_metadata
-from footprints.errors import UserError
+from footprints.network.classifier import Classifier, read_model_metadata
+from footprints.system.errors import UserError
 
 ALL = list(export.FORMATS)
 CALIBRATED = 2e-5  # float32 networks whose sums are taken in another order

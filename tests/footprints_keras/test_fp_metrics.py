@@ -9,9 +9,9 @@ import sklearn.metrics
 from scipy.stats import binomtest
 from sklearn.dummy import DummyClassifier
 
-from footprints import metrics
-from footprints.calibration import calibrated
-from footprints.intervals import wilson_interval
+from footprints.scores import metrics
+from footprints.scores.calibration import calibrated
+from footprints.scores.intervals import wilson_interval
 
 
 def answers(n: int = 400, k: int = 7, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -12,9 +12,10 @@ import pytest
 from fk_helpers import ROOT, environment
 from set_helpers import make_oat, make_real, rows_of, write_photo
 
-from footprints import missing_steps, train
-from footprints.errors import UserError
-from footprints.missing_steps import MODELS, PHOTOS, PREPARED, Places
+from footprints import train
+from footprints.preparation import missing_steps
+from footprints.preparation.missing_steps import MODELS, PHOTOS, PREPARED, Places
+from footprints.system.errors import UserError
 
 SMALL = {"image_size": 32}
 ONE_EPOCH = ["--epochs_oat", 1, "--head_epochs", 1, "--epochs_real", 1, "--cached_views", 1]

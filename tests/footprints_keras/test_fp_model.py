@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from fk_helpers import ROOT, run_python
 
-from footprints import freezing
-from footprints import model as fp_model
-from footprints.backbone_weights import load_backbone_weights
-from footprints.errors import UserError
+from footprints.network import build as fp_model
+from footprints.network import freezing
+from footprints.network.backbone_weights import load_backbone_weights
+from footprints.system.errors import UserError
 
 ALL = list(fp_model.BACKBONES)
 
@@ -257,7 +257,7 @@ def test_keras_alone_loads_the_file_and_facts_need_no_keras(small, small_file):
     assert done.returncode == 0, done.stderr
     code = (
         "import sys; sys.path.insert(0, sys.argv[2])\n"
-        "from footprints.model import read_metadata\n"
+        "from footprints.network.build import read_metadata\n"
         "print(read_metadata(sys.argv[1])['temperature'])\n"
         "assert not {'keras', 'tensorflow', 'torch'} & set(sys.modules)\n"
     )

@@ -22,9 +22,12 @@ from fd_helpers import CLASSES, SIDE, THRESHOLD, pictures, save
 from fk_helpers import ROOT, run_python, run_step
 from PIL import Image
 
-from footprints import annotate, answers, crop_pool, crops, predict
-from footprints.classifier import Classifier
-from footprints.errors import UserError
+from footprints import predict
+from footprints.cropping import crop_pool
+from footprints.network.classifier import Classifier
+from footprints.pictures import annotate, crops
+from footprints.scores import answers
+from footprints.system.errors import UserError
 
 BOX = (32, 48, 48, 64)  # one cell of the detector of red in a photo of 128 x 128
 
@@ -84,7 +87,7 @@ AS_A_PROCESS = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
 from footprints import predict
-from footprints.errors import run
+from footprints.system.errors import run
 status = run(predict.main)
 assert "tensorflow" in sys.modules
 assert not {"torch", "ultralytics"} & set(sys.modules), "these crash beside TensorFlow"
@@ -439,12 +442,12 @@ def test_a_photo_that_kills_its_process_is_listed_and_the_others_are_answered(
     fast, photos, model_file, tmp_path, monkeypatch, capsys
 ):
     dies = (
-        "import os, sys; sys.path[:] = sys.argv[1:]; from footprints import crop_worker as it; "
+        "import os, sys; from footprints.cropping import crop_worker as it; "
         "read = it.read_file; it.read_file = lambda path: "
         "os.kill(os.getpid(), 9) if path.name == 'sideways.png' else read(path); "
         "sys.exit(it.main())"
     )
-    monkeypatch.setattr(crop_pool, "_WORK", dies)
+    monkeypatch.setattr(crop_pool, "_WORK", ("-c", dies))
     out = tmp_path / "out"
     flags = ("--model", model_file, "--detector", "none", "--output_dir", out)
     assert run_main(photos, *flags) == 3
@@ -549,7 +552,7 @@ def test_a_weak_model_says_so_in_every_output(fast, classifier, tmp_path, capsys
 
 
 def test_two_runs_do_not_share_a_folder(fast, model_file, tmp_path):
-    from footprints.files import output_folder
+    from footprints.system.files import output_folder
 
     save(tmp_path / "photos" / "a.png", red_photo())
     with output_folder(tmp_path / "out"), pytest.raises(UserError, match="at work in this folder"):

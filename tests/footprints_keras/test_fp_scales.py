@@ -15,10 +15,11 @@ from fd_helpers import CLASSES, SIDE, TEMPERATURE, pictures, save, write_model
 from fk_helpers import REAL, draw_crop, even, make_prepared
 from PIL import Image
 
-from footprints import crops, evaluate, export, predict, train
-from footprints.classifier import Classifier, read_model_metadata
-from footprints.errors import UserError
-from footprints.prepared import open_set
+from footprints import evaluate, export, predict, train
+from footprints.network.classifier import Classifier, read_model_metadata
+from footprints.network.prepared_set import open_set
+from footprints.pictures import crops
+from footprints.system.errors import UserError
 
 BOTH = ["crop", "photo"]
 COUNTS = even(REAL, train=6, val=5, test=4)
@@ -64,7 +65,7 @@ def softened(raw: np.ndarray, temperature: float) -> np.ndarray:
 
 def mean_by_hand(model: Path, data: Path, split: str) -> tuple[list[str], np.ndarray, list[str]]:
     """Return crops, mean of what the network says of crop and photo, classes; by Keras alone."""
-    from footprints.model import load_model
+    from footprints.network.build import load_model
 
     net = load_model(model).model
     names = sorted(path.relative_to(data).as_posix() for path in data.glob(f"{split}/*/*.png"))
@@ -82,7 +83,7 @@ def mean_by_hand(model: Path, data: Path, split: str) -> tuple[list[str], np.nda
 
 @pytest.mark.parametrize("in_memory", [True, False], ids=["in-memory", "from-disk"])
 def test_every_picture_comes_once_with_its_label(data, keras, in_memory):
-    from footprints.loader import CropLoader
+    from footprints.network.loader import CropLoader
 
     found = open_set(data / "real", ("train", "val"))
     assert found.scales == ("crop", "photo")

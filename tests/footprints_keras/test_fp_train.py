@@ -16,10 +16,11 @@ from fk_helpers import OAT, REAL, environment, even, make_prepared, run_python, 
 from PIL import Image
 from sklearn.utils.class_weight import compute_class_weight
 
-from footprints import train, train_state
-from footprints.errors import UserError
-from footprints.prepared import open_set
-from footprints.train_state import EarlyStopping, PhaseState, StageFolder
+from footprints import train
+from footprints.network import train_state
+from footprints.network.prepared_set import open_set
+from footprints.network.train_state import EarlyStopping, PhaseState, StageFolder
+from footprints.system.errors import UserError
 
 FAST = ["--weights", "none", "--cached_views", 3, "--epochs_oat", 3, "--head_epochs", 2]
 FAST += ["--epochs_real", 3, "--patience_oat", 3, "--lr_real", 1e-3, "--seed", 5]
@@ -31,7 +32,7 @@ def flags(data: Path, output: Path, *more: object, stage: str = "all") -> list[s
 
 
 def weights_of(path: Path) -> list[np.ndarray]:
-    from footprints.model import load_model
+    from footprints.network.build import load_model
 
     net = load_model(path).model
     return [v.numpy() for v in net.variables if "seed_generator" not in v.path]
@@ -58,7 +59,7 @@ def whole(prepared, tmp_path_factory):
 def test_both_stages_leave_models_histories_logs_and_curves(whole, keras):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    from footprints.model import load_model
+    from footprints.network.build import load_model
 
     output, done = whole
     assert not (output / "resume" / "oat").exists()
@@ -100,9 +101,9 @@ def test_both_stages_leave_models_histories_logs_and_curves(whole, keras):
 @pytest.mark.parametrize("stage", ["oat", "real"])
 def test_the_saved_model_is_the_best_epoch_of_the_trained_one(whole, prepared, keras, stage):
     """Defects 4 and 7: another model was saved, and the last epoch instead of the best."""
-    from footprints.loader import CropLoader
-    from footprints.model import load_model
-    from footprints.training import predict_batches, validation_scores
+    from footprints.network.build import load_model
+    from footprints.network.loader import CropLoader
+    from footprints.network.phase import predict_batches, validation_scores
 
     output, _ = whole
     history = json.loads((output / f"history_{stage}.json").read_text())
@@ -118,7 +119,7 @@ def test_the_saved_model_is_the_best_epoch_of_the_trained_one(whole, prepared, k
 
 
 def test_real_starts_from_oat_and_moves_the_last_layers_only(whole, keras):
-    from footprints.model import backbone_of, load_model
+    from footprints.network.build import backbone_of, load_model
 
     output, _ = whole
     oat, real = (load_model(output / f"mobilenet_{s}.keras").model for s in ("oat", "real"))
@@ -248,7 +249,7 @@ def test_links_in_the_output_folder_are_not_followed(prepared, tmp_path):
 
 
 def test_no_curves_never_end_a_training(tmp_path, keras, capsys):
-    from footprints.training import _Log
+    from footprints.network.phase import _Log
 
     (tmp_path / "file").write_text("")
     log = _Log(tmp_path / "file", one_epoch().rows)
@@ -263,7 +264,7 @@ def test_no_curves_never_end_a_training(tmp_path, keras, capsys):
 @pytest.mark.parametrize("in_memory", [True, False], ids=["in-memory", "from-disk"])
 def test_crops_come_with_their_own_labels(prepared, keras, in_memory):
     """Defects 5 and 11: swapped colours, and labels of another order."""
-    from footprints.loader import CropLoader
+    from footprints.network.loader import CropLoader
 
     whole_set = open_set(prepared / "oat", ("train", "val"))
     loader = CropLoader(whole_set, "train", in_memory)
@@ -291,7 +292,7 @@ def test_crops_come_with_their_own_labels(prepared, keras, in_memory):
 
 
 def test_a_class_without_validation_photos_keeps_its_number(tmp_path, keras):
-    from footprints.loader import CropLoader
+    from footprints.network.loader import CropLoader
 
     sets = {"real": {"train": dict.fromkeys("abc", 3), "val": {"a": 2, "c": 2}}}
     found = open_set(make_prepared(tmp_path, sets) / "real", ("train", "val"))
@@ -345,10 +346,10 @@ def test_unusable_data_is_one_line(tmp_path, prepared, keras, kind, said):
 
 
 def test_views_are_what_the_augmentation_layers_make(prepared, keras, tmp_path):
-    from footprints.feature_cache import FeatureCache, random_numbers, reseed
-    from footprints.freezing import measure_batch_norm, split_model
-    from footprints.loader import CropLoader
-    from footprints.model import build_model
+    from footprints.network.build import build_model
+    from footprints.network.feature_cache import FeatureCache, random_numbers, reseed
+    from footprints.network.freezing import measure_batch_norm, split_model
+    from footprints.network.loader import CropLoader
 
     loader = CropLoader(open_set(prepared / "oat", ("train", "val")), "train")
     net = build_model(3, image_size=32)
@@ -385,8 +386,8 @@ def test_views_are_what_the_augmentation_layers_make(prepared, keras, tmp_path):
 
 
 def test_an_interrupted_view_leaves_nothing_behind(prepared, keras, tmp_path):
-    from footprints.feature_cache import FeatureCache
-    from footprints.loader import CropLoader
+    from footprints.network.feature_cache import FeatureCache
+    from footprints.network.loader import CropLoader
 
     loader = CropLoader(open_set(prepared / "oat", ("train", "val")), "train")
     net = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D()])
@@ -401,8 +402,8 @@ def test_an_interrupted_view_leaves_nothing_behind(prepared, keras, tmp_path):
 
 
 def test_views_that_are_damaged_are_computed_again(prepared, keras, tmp_path):
-    from footprints.feature_cache import FeatureCache
-    from footprints.loader import CropLoader
+    from footprints.network.feature_cache import FeatureCache
+    from footprints.network.loader import CropLoader
 
     loader = CropLoader(open_set(prepared / "oat", ("train", "val")), "train")
     net = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D()])
@@ -432,7 +433,7 @@ def test_early_stopping_by_hand():
 
 
 def test_class_weights_are_those_of_scikit_learn():
-    from footprints.training import class_weights
+    from footprints.network.phase import class_weights
 
     labels = np.repeat(range(3), [10, 30, 5])
     expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
@@ -440,7 +441,7 @@ def test_class_weights_are_those_of_scikit_learn():
 
 
 def test_random_numbers_depend_on_the_purpose_alone():
-    from footprints.feature_cache import random_numbers
+    from footprints.network.feature_cache import random_numbers
 
     first = random_numbers(1, "real", "head", 3).integers(2**31)
     assert first == random_numbers(1, "real", "head", 3).integers(2**31)

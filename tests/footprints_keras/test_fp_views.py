@@ -16,9 +16,9 @@ from fk_helpers import REAL, even, make_prepared
 from PIL import Image
 
 from footprints import evaluate, export, predict, train
-from footprints.classifier import Classifier, read_model_metadata
-from footprints.errors import UserError
-from footprints.views import mean_over_views, views
+from footprints.network.classifier import Classifier, read_model_metadata
+from footprints.pictures.views import mean_over_views, views
+from footprints.system.errors import UserError
 
 COUNTS = even(REAL, train=6, val=5, test=4)
 FAST = ("--weights", "none", "--cached_views", 2, "--head_epochs", 2, "--unfreeze", 0)
@@ -38,7 +38,7 @@ def softened(raw: np.ndarray, temperature: float) -> np.ndarray:
 
 def mean_by_hand(model: Path, data: Path, split: str) -> tuple[np.ndarray, list[str]]:
     """Return the mean of what the bare network says of eight views, and the classes."""
-    from footprints.model import load_model
+    from footprints.network.build import load_model
 
     net = load_model(model).model
     paths = sorted(data.glob(f"{split}/*/*.png"))
@@ -148,7 +148,7 @@ def of_views(tmp_path_factory) -> Path:
 
 
 def test_prediction_takes_all_views(of_views, tmp_path):
-    from footprints.model import load_model
+    from footprints.network.build import load_model
 
     given = np.stack(pictures(3, seed=5))
     net = load_model(of_views).model

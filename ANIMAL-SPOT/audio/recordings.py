@@ -1,0 +1,361 @@
+"""Recordings: finding them, naming their results, and reading them block by block."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from animal_spot.audio.channel_choice import LOUDEST, MIX
+from animal_spot.audio.channels import ChannelError, ChannelLevels, pick, require
+from animal_spot.audio.clip_files import n_resampled, resample
+from animal_spot.audio.sound_file import (
+    SoundError,
+    SoundFile,
+    check_magnitude,
+    promised_duration_s,
+    scale_note,
+)
+from animal_spot.audio.sound_kinds import READ, TABLES, counted, ending, is_not_read, is_read
+
+LIST_SUFFIXES = frozenset({".txt", ".lst"})
+RESERVED_STEMS = frozenset({"all_recordings"})  # what tables of a whole run are called after
+_LONGEST_STEM = 150  # bytes; suffixes come to it, and file systems allow 255
+_LOUDEST_BLOCK = 2**18  # samples of each channel that are read at a time to find the loudest
+_MP3_BYTES_PER_S = 16_000  # 128 kbit/s: a guess, since counting means decoding
+_MP3_REACH_S = 600  # seeking in mp3 means decoding up to there
+
+
+class RecordingError(ValueError):
+    """A recording that cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class FoundSounds:
+    """What files, folders and lists stand for; each path once, in their order.
+
+    Attributes:
+        recordings: Sound files, and what was named by itself, whatever it is.
+        not_read: Sound of kinds that cannot be read.
+        others: Files of folders that are no sound; tables and lists do not count.
+    """
+
+    recordings: list[Path]
+    not_read: list[Path]
+    others: list[Path]
+
+
+def find_sounds(inputs: Sequence[str]) -> FoundSounds:
+    """Resolve files, folders and lists to the recordings they stand for.
+
+    A folder means all files in it and below, by suffix in any case, sorted; hidden ones are left
+    out. A text file has one path a line, relative to the current folder or else to its own; empty
+    lines and those that start with ``#`` do not count. What is named but absent is returned too:
+    reading it tells why it cannot be used.
+
+    Raises:
+        OSError: If an input does not exist or cannot be read.
+        ValueError: If there is no recording at all.
+    """
+    named: list[Path] = []
+    others: list[Path] = []
+    for text in inputs:
+        path = Path(text)
+        if path.is_dir():
+            for inside in _in_folder(path):
+                (named if _is_sound(inside.name) else others).append(inside)
+        elif path.suffix.lower() in LIST_SUFFIXES:
+            named += _in_list(path)
+        else:
+            os.stat(path)
+            named.append(path)
+    each = list({os.path.abspath(path): path for path in named}.values())
+    recordings = [path for path in each if not is_not_read(path.name)]
+    not_read = [path for path in each if is_not_read(path.name)]
+    if not recordings and not_read:
+        raise ValueError(
+            f"no sound file that can be read in {', '.join(inputs)}, only "
+            f"{counted(path.name for path in not_read)}: convert them to wav or flac, with ffmpeg "
+            "for example"
+        )
+    if not recordings:
+        raise ValueError(
+            f"no sound file in {', '.join(inputs)}; looked for {', '.join(sorted(READ))}"
+        )
+    return FoundSounds(recordings, not_read, [p for p in others if ending(p.name) not in TABLES])
+
+
+def find_recordings(inputs: Sequence[str]) -> list[Path]:
+    """Return the recordings that files, folders and lists stand for; see ``find_sounds``."""
+    return find_sounds(inputs).recordings
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Return the files below a folder, and folders that are named like a sound file."""
+    found, seen = [], set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # a link that leads back up
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        named_like_one = [name for name in folders if is_read(name)]
+        folders[:] = [name for name in folders if name not in named_like_one]
+        found += [Path(parent, n) for n in files + named_like_one if not n.startswith(".")]
+    return sorted(found)
+
+
+def _is_sound(name: str) -> bool:
+    return is_read(name) or is_not_read(name)
+
+
+def _in_list(path: Path) -> list[Path]:
+    found = []
+    content = path.read_bytes()
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    for line in content.decode(encoding, errors="surrogateescape").splitlines():
+        text = line.strip()
+        if text and not text.startswith("#"):
+            beside = path.parent / text
+            is_beside = not os.path.exists(text) and os.path.exists(beside)
+            found.append(beside if is_beside else Path(text))
+    return found
+
+
+def stem_of(path: Path) -> str:
+    """Return what the results of a recording are called after: its name without its ending."""
+    name = path.stem if _is_sound(path.name) else path.name.partition(".")[0]
+    stem = name.strip(". ") or path.name.strip(". ") or "recording"
+    if len(os.fsencode(stem)) > _LONGEST_STEM:
+        digest = hashlib.blake2b(os.fsencode(stem), digest_size=4).hexdigest()
+        stem = f"{os.fsdecode(os.fsencode(stem)[:_LONGEST_STEM])}-{digest}"
+    return stem
+
+
+def output_stems(paths: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
+    """Name the results of recordings so that no two share a name.
+
+    The first recording with a stem gets it; a further one gets a hash of its path appended, which
+    stays the same from run to run.
+
+    Args:
+        paths: Recordings.
+        taken: Stems in use from earlier runs, and the absolute path of the recording that has each.
+    """
+    owners = dict.fromkeys(RESERVED_STEMS, "")
+    owners |= {_folded(stem): path for stem, path in taken.items()}
+    of_earlier = {path: stem for stem, path in taken.items()}
+    stems = []
+    for path in paths:
+        full = os.path.abspath(path)
+        stem = of_earlier.get(full) or stem_of(path)
+        if owners.setdefault(_folded(stem), full) != full:
+            digest = hashlib.blake2b(full.encode(errors="surrogateescape"), digest_size=4)
+            stem = f"{stem}-{digest.hexdigest()}"
+            owners[_folded(stem)] = full
+        stems.append(stem)
+    return stems
+
+
+def _folded(stem: str) -> str:
+    """Return the form in which file systems that ignore case see a name."""
+    return stem.casefold()
+
+
+def estimated_duration_s(path: Path) -> float:
+    """Return about how long a recording is; 0 if it cannot be read."""
+    try:
+        if path.suffix.lower() == ".mp3":
+            return path.stat().st_size / _MP3_BYTES_PER_S
+    except OSError:
+        return 0.0
+    return promised_duration_s(path)
+
+
+class Recording:
+    """An open sound file, read from its start in blocks of mono samples.
+
+    Args:
+        path: A file that libsndfile reads.
+        channel: ``mix`` averages all, see ``audio.channels``. For ``loudest`` a file with several
+            is read twice.
+
+    Attributes:
+        rate: Samples a second.
+        n_channels: Channels of the file.
+        levels: What the channels hold, as far as it was read.
+        peak: Largest absolute sample of what was heard so far.
+
+    Raises:
+        RecordingError: If it is no such file, truncated, empty or has no such channel.
+    """
+
+    def __init__(self, path: Path, channel: str = MIX) -> None:
+        self.path = path
+        with _as_recording_error():
+            self._file = SoundFile(path)
+        self.rate: int = self._file.rate
+        self.n_channels: int = self._file.n_channels
+        self.levels = ChannelLevels.none(self.n_channels)
+        self.peak = 0.0
+        self._channel = channel
+        try:
+            with _as_recording_error():
+                require(channel, self.n_channels)
+                if channel == LOUDEST:
+                    self._channel = str(self._loudest()) if self.n_channels > 1 else MIX
+        except RecordingError:
+            self._file.close()
+            raise
+
+    def _loudest(self) -> int:
+        """Read the file once; return the number of its loudest channel."""
+        levels = ChannelLevels.none(self.n_channels)
+        while len(block := self._file.read(_LOUDEST_BLOCK)):
+            levels.add(block)
+        self._file.seek(0)
+        return levels.loudest + 1
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def n_frames(self) -> int:
+        """Samples of each channel: as the file promises, or as many as it had when it ended."""
+        return self._file.n_frames
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds, as ``n_frames``."""
+        return self._file.duration_s
+
+    @property
+    def channel(self) -> int:
+        """Number of the channel that is heard, from 1; 1 for the mix."""
+        return 1 if self._channel == MIX else int(self._channel)
+
+    def problems(self) -> list[str]:
+        """Say what is probably not as it was meant, as far as the file was read."""
+        found = [*self._file.notes]
+        if self._channel == MIX:
+            found += self.levels.problems(self.rate)
+        if self._file.is_float and (note := scale_note(self.peak)):
+            found.append(note)
+        return found
+
+    def seek(self, sample: int) -> None:
+        """Let ``blocks`` start elsewhere.
+
+        Raises:
+            RecordingError: If the file cannot be read from there.
+        """
+        with _as_recording_error():
+            self._file.seek(sample)
+
+    def blocks(self, n_samples: int) -> Iterator[np.ndarray]:
+        """Read on what is heard: float32 arrays ``(samples,)``, the last one shorter.
+
+        Raises:
+            RecordingError: If the file cannot be decoded to its end, or holds what is no sound:
+                NaN, infinity or absurdly large numbers.
+        """
+        while len(block := self.read(n_samples)):
+            if self.n_channels > 1:
+                self.levels.add(block)
+            with _as_recording_error():
+                heard = pick(block, self._channel)
+                self.peak = max(self.peak, check_magnitude(heard))
+            yield heard
+
+    def read(self, n_samples: int) -> np.ndarray:
+        """Read on all channels: float32 ``(samples, channel)``, empty at the end.
+
+        Raises:
+            RecordingError: If the file cannot be decoded to its end.
+        """
+        with _as_recording_error():
+            return self._file.read(n_samples)
+
+
+@contextlib.contextmanager
+def _as_recording_error() -> Iterator[None]:
+    """Turn what is wrong with a file into the one error that says it."""
+    try:
+        yield
+    except OSError as error:
+        raise RecordingError(f"unreadable: {error.strerror or error}") from error
+    except (SoundError, ChannelError) as error:
+        raise RecordingError(str(error)) from error
+
+
+def excerpt(
+    path: Path, position: float, seconds: float, sample_rate: int, channel: str = MIX
+) -> np.ndarray:
+    """Read a part of a recording, mono, at a rate.
+
+    Args:
+        path: The recording.
+        position: Where the part lies: 0 at the start, 1 at the end.
+        seconds: Length; less if the recording is shorter.
+        sample_rate: Hz.
+        channel: What is heard; ``loudest`` is the loudest one of the part.
+
+    Raises:
+        RecordingError: If it cannot be read.
+    """
+    with Recording(path) as recording:
+        wanted = int(np.ceil(seconds * recording.rate)) + 1
+        reach = recording.n_frames
+        if path.suffix.lower() == ".mp3":
+            reach = min(reach, _MP3_REACH_S * recording.rate)
+        recording.seek(int(position * max(0, reach - wanted)))
+        with _as_recording_error():
+            heard = pick(recording.read(wanted), channel)
+            check_magnitude(heard)
+        return resample(heard, recording.rate, sample_rate)
+
+
+class StreamResampler:
+    """Mono blocks at one rate to blocks at another, as ``audio_io.resample`` of the whole gives.
+
+    Args:
+        rate_in: Of the blocks fed, Hz.
+        rate_out: Wanted, Hz.
+    """
+
+    def __init__(self, rate_in: int, rate_out: int) -> None:
+        self._rates = rate_in, rate_out
+        self._stream = None
+        if rate_in != rate_out:
+            self._stream = soxr.ResampleStream(rate_in, rate_out, 1, "float32", "HQ")
+        self._n_in = self._n_out = 0
+
+    def feed(self, block: np.ndarray) -> np.ndarray:
+        """Return what can be said so far beyond what was returned before."""
+        self._n_in += len(block)
+        if self._stream is None:
+            return block
+        return self._capped(self._stream.resample_chunk(block))
+
+    def finish(self) -> np.ndarray:
+        """Return the rest; in all ``floor(samples * rate_out / rate_in)`` samples."""
+        if self._stream is None:
+            return np.empty(0, np.float32)
+        rest = self._capped(self._stream.resample_chunk(np.empty(0, np.float32), last=True))
+        n_missing = n_resampled(self._n_in, *self._rates) - self._n_out
+        return np.pad(rest, (0, n_missing)) if n_missing else rest
+
+    def _capped(self, samples: np.ndarray) -> np.ndarray:
+        samples = samples[: max(0, n_resampled(self._n_in, *self._rates) - self._n_out)]
+        self._n_out += len(samples)
+        return samples

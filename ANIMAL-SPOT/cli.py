@@ -1,0 +1,1 @@
+"""The command ``animal-spot``: one name for all programs of this package."""

@@ -1,0 +1,203 @@
+"""A run of scoring: results of predictions are held against tables of the truth."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from animal_spot.detections.annotation_tables import read_table, tables_by_recording
+from animal_spot.detections.annotations import Annotation, Thresholds
+from animal_spot.detections.result_readers import Result, read_settled
+from animal_spot.evaluation.config import EvaluateConfig
+from animal_spot.evaluation.score_report import Scores, events_for_model, score_recording
+from animal_spot.evaluation.truth_check import (
+    Scored,
+    TruthError,
+    fit_to_recording,
+    fits_nothing,
+    swapped_tables,
+)
+
+log = logging.getLogger(__name__)
+
+Detect = Callable[[Result, EvaluateConfig], Callable[[Thresholds], Sequence[Annotation]]]
+_N_SHOWN = 10  # names in a message
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A result whose annotations are written.
+
+    Attributes:
+        name: What its tables and scores are called after.
+        recording: Path of the recording, as it was given to the prediction.
+        stem: Name of the result up to what all results have in common.
+    """
+
+    name: str
+    recording: str
+    stem: str
+
+
+@dataclass
+class Scoring:
+    """What came of scoring.
+
+    Attributes:
+        scores: Of each recording by its name.
+        without: Names of recordings that have no table.
+        classes: Of the models.
+        n_failed: Recordings whose table cannot be used.
+    """
+
+    scores: dict[str, Scores] = dataclasses.field(default_factory=dict)
+    without: list[str] = dataclasses.field(default_factory=list)
+    classes: set[str] = dataclasses.field(default_factory=set)
+    n_failed: int = 0
+
+    @property
+    def unknown_classes(self) -> list[str]:
+        """Classes of the truth that no model knows."""
+        named = {name for scores in self.scores.values() for name in scores.names}
+        return sorted(named - self.classes)
+
+
+def score_results(
+    evaluated: Mapping[Path, Evaluated],
+    tables: Mapping[Path, Sequence[Path]],
+    config: EvaluateConfig,
+    thresholds: Thresholds,
+    detect: Detect,
+) -> Scoring:
+    """Score the recordings that have a table of the truth.
+
+    Args:
+        evaluated: Result files.
+        tables: Tables of each that has any.
+        config: Settings.
+        thresholds: Those of the detections.
+        detect: Returns a function that makes annotations of a result at given thresholds.
+    """
+    truth_dir = Path(config.truth_dir)
+    scoring = Scoring(without=[one.name for path, one in evaluated.items() if path not in tables])
+    compared: dict[str, Scored] = {}
+    table_of: dict[str, Path] = {}
+    n_owners = Counter(table for candidates in tables.values() for table in candidates)
+    for path, candidates in tables.items():
+        name, table = evaluated[path].name, candidates[0]
+        try:
+            if len(candidates) > 1:
+                names = ", ".join(_below(truth_dir, candidate) for candidate in candidates)
+                raise ValueError(
+                    f"{path}: several tables of the truth: {names}; leave one, or put them into "
+                    "folders that are called as that of the recording, "
+                    f"{evaluated[path].recording}"
+                )
+            if n_owners[table] > 1:
+                names = ", ".join(
+                    f"{other.name} (of {evaluated[other].recording})"
+                    for other in tables
+                    if tables[other] == candidates
+                )
+                raise ValueError(
+                    f"{table} would be the truth of several results: {names}; put the tables into "
+                    "folders that are called as those of the recordings"
+                )
+            result = read_settled(path, config.noise_class)
+            scoring.classes.update(result.classes)
+            found = detect(result, config)
+            rows = events_for_model(read_table(table, config.truth_column, result.file), result)
+            compared[name], table_of[name] = Scored(rows, found(thresholds)), table
+            fitting = fit_to_recording(rows, result.longest_s, result.sequence_len)
+            for warning in fitting.warnings:
+                log.warning("%s: %s", table, warning)
+            scoring.scores[name] = score_recording(
+                result, fitting.rows, found, thresholds, iou_threshold=config.iou_threshold
+            )
+        except TruthError as error:
+            log.error("%s: %s; %s is not scored", table, error, name)
+            scoring.n_failed += 1
+        except OSError as error:
+            log.error("%s: %s", error.filename or table, error.strerror or error)
+            scoring.n_failed += 1
+        except ValueError as error:
+            named = str(error) if str(path) in str(error) or str(table) in str(error) else None
+            log.error("%s", named or f"{table}: {error}")
+            scoring.n_failed += 1
+    _warn_of_other_tables(scoring, compared, table_of)
+    return scoring
+
+
+def _warn_of_other_tables(
+    scoring: Scoring, compared: Mapping[str, Scored], table_of: Mapping[str, Path]
+) -> None:
+    swapped = swapped_tables(compared)
+    for name, (other, n_there, n_here) in swapped.items():
+        log.warning(
+            "%s: %d of its %d rows are found in %s, and %d in %s: are two tables swapped?",
+            *(table_of[name], n_there, len(compared[name].truth), other, n_here, name),
+        )
+    for name, scores in scoring.scores.items():
+        n_events = scores.detection.tp + scores.detection.fn
+        n_found = scores.detection.tp + scores.detection.fp
+        if name not in swapped and fits_nothing(n_events, n_found, scores.detection.tp):
+            log.warning(
+                "%s: not one of its %d rows is where one of %d annotations of %s is: is it the "
+                "table of another recording?",
+                *(table_of[name], n_events, n_found, name),
+            )
+
+
+def find_tables(
+    truth_dir: Path, evaluated: Mapping[Path, Evaluated], *, own: Callable[[Path], bool]
+) -> dict[Path, list[Path]]:
+    """Find the tables of the truth of each result, by the recording's name or by the result's.
+
+    Of tables of one name in several folders those count whose folder is called as the recording's.
+
+    Args:
+        truth_dir: Folder of tables, with the folders in it.
+        evaluated: Result files.
+        own: Tells of a table that a program wrote it, and that it is no truth.
+    """
+    files = [
+        path
+        for path in truth_dir.rglob("*")
+        if path.suffix.lower() == ".txt" and path.is_file() and not own(path)
+    ]
+    names = {
+        path: (PurePosixPath(one.recording.replace("\\", "/")).stem, one.stem)
+        for path, one in evaluated.items()
+    }
+    tables = tables_by_recording(files, [name for both in names.values() for name in both])
+    found = {}
+    for path, both in names.items():
+        name = next((name for name in both if name in tables), None)
+        if name is not None:
+            found[path] = _of_same_folder(tables[name], evaluated[path].recording, truth_dir)
+    return found
+
+
+def _of_same_folder(tables: Sequence[Path], recording: str, truth_dir: Path) -> list[Path]:
+    """Return the tables in a folder like that of the recording, if there are any, else all."""
+    place = PurePosixPath(recording.replace("\\", "/")).parent.parts
+
+    def folders_in_common(table: Path) -> int:
+        folders = table.parent.relative_to(truth_dir).parts
+        return len(folders) if folders and place[-len(folders) :] == folders else 0
+
+    most = max(map(folders_in_common, tables))
+    return [table for table in tables if folders_in_common(table) == most]
+
+
+def _below(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def shown(names: Sequence[str]) -> str:
+    """Return the first of many names in one line."""
+    return ", ".join(names[:_N_SHOWN]) + (" ..." if len(names) > _N_SHOWN else "")

