@@ -119,7 +119,7 @@ def table_lines(ensemble: Ensemble, scores: dict[str, Scores]) -> list[str]:
         ensemble: The models.
         scores: Of ``val`` and, if there are such clips, ``test``.
     """
-    from animal_spot.utils.calibration import log_mean
+    from animal_spot.detections.calibration import log_mean
 
     logs = {name: part.log_probabilities(ensemble) for name, part in scores.items()}
     labels = {name: part.labels for name, part in scores.items()}
@@ -157,7 +157,7 @@ def figures(log_probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, f
     """
     import torch
 
-    from animal_spot.utils.calibration import negative_log_likelihood
+    from animal_spot.detections.calibration import negative_log_likelihood
     from animal_spot.utils.metrics import (
         ConfusionMatrix,
         accuracy,

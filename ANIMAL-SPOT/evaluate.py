@@ -161,7 +161,7 @@ def _own_tables(config: EvaluateConfig, own: OwnFiles, output_dir: Path) -> Call
 
     An edited one is truth if its very folder was named as that of the truth.
     """
-    from animal_spot.prediction.journal import FILE_NAME, Journal
+    from animal_spot.detections.journal import FILE_NAME, Journal
 
     truth_dir = Path(config.truth_dir).resolve()
     prediction_dir = Path(config.prediction_dir)

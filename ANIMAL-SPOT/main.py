@@ -33,6 +33,7 @@ from animal_spot.data.unlabelled import add_unlabelled
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
 from animal_spot.experiments.cross_validation import cross_validate
 from animal_spot.model_files.model_file import FILE_NAME
+from animal_spot.model_files.signal_path import Pipeline
 from animal_spot.models.classifier import Classifier
 from animal_spot.models.factory import build_encoder, build_model
 from animal_spot.models.precision import Precision
@@ -44,7 +45,7 @@ from animal_spot.training.distillation import DistillationLoss, DistillationTarg
 from animal_spot.training.early_stopping import EarlyStopping
 from animal_spot.training.embedding_training import train_on_embeddings
 from animal_spot.training.finished_run import LOCK, data_fingerprint, is_finished
-from animal_spot.training.loaders import Pipeline, pipeline_of_config, training_precision
+from animal_spot.training.loaders import pipeline_of_config, training_precision
 from animal_spot.training.losses import TrainingLoss
 from animal_spot.training.optimizers import build_optimizer, build_scheduler
 from animal_spot.training.outputs import Trained, finish_training

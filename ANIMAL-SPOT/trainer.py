@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from animal_spot.models.precision import Precision
-from animal_spot.training.checkpoints import CheckpointFolder, UnreadableFileError
+from animal_spot.training.checkpoints import CheckpointFolder
 from animal_spot.training.early_stopping import EarlyStopping
 from animal_spot.training.epoch_progress import EpochProgress
 from animal_spot.training.phase_result import Phase, PhaseResult
@@ -30,6 +30,7 @@ from animal_spot.utils.errors import RunError, is_memory_error, one_line
 from animal_spot.utils.interrupt import Interrupted, StopRequest
 from animal_spot.utils.metrics import ConfusionMatrix
 from animal_spot.utils.names import with_composed_names
+from animal_spot.utils.tensor_files import UnreadableFileError
 
 LARGEST_FEATURE = 1e6  # of a network input, which is 0 to 1 or a few units wide
 # What a checkpoint brings back with the optimiser and the plateau scheduler.

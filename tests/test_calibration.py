@@ -33,18 +33,7 @@ from sklearn.metrics import log_loss, precision_recall_curve
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_main_run import ROOT, SMALL, TAPES, folders, run_main
 
-from animal_spot.detections.result_writers import decide_windows
-from animal_spot.model_files.model_file import (
-    calibrated_network,
-    dictionary_of,
-    load_model,
-    load_torchscript,
-    save_model,
-    save_torchscript,
-)
-from animal_spot.prediction.predictor import MARGIN, undecided
-from animal_spot.training.checkpoints import UnreadableFileError, save_tensors
-from animal_spot.utils.calibration import (
+from animal_spot.detections.calibration import (
     TEMPERATURES,
     Calibration,
     calibrate,
@@ -60,6 +49,17 @@ from animal_spot.utils.calibration import (
     report_lines,
     tempered,
 )
+from animal_spot.detections.result_writers import decide_windows
+from animal_spot.model_files.model_file import (
+    calibrated_network,
+    dictionary_of,
+    load_model,
+    load_torchscript,
+    save_model,
+    save_torchscript,
+)
+from animal_spot.prediction.predictor import MARGIN, undecided
+from animal_spot.utils.tensor_files import UnreadableFileError, save_tensors
 
 CALIBRATE = ROOT / "ANIMAL-SPOT" / "calibrate.py"
 TOLERANCE = 2e-4  # float32 sums in another order, through 20 layers and a softmax

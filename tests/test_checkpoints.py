@@ -10,13 +10,8 @@ import pytest
 import torch
 
 from animal_spot.training import checkpoints
-from animal_spot.training.checkpoints import (
-    KEPT,
-    CheckpointFolder,
-    UnreadableFileError,
-    load_tensors,
-    save_tensors,
-)
+from animal_spot.training.checkpoints import KEPT, CheckpointFolder
+from animal_spot.utils.tensor_files import UnreadableFileError, load_tensors, save_tensors
 
 
 def content(epoch: int) -> dict:

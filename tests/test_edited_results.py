@@ -12,8 +12,8 @@ from predict_helpers import predict_here, visible, write_sound
 from test_result_readers import log_text
 
 from animal_spot import evaluate
+from animal_spot.detections.journal import FILE_NAME, Journal
 from animal_spot.detections.result_writers import SUFFIXES
-from animal_spot.prediction.journal import FILE_NAME, Journal
 
 TABLE = "r1.Table.1.selections.txt"
 COMBINED = "all_recordings.Table.1.selections.txt"

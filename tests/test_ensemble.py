@@ -34,6 +34,7 @@ from animal_spot.audio.clip_files import read_waveform
 from animal_spot.audio.dsp import fit_length
 from animal_spot.audio.spectrograms import SpectrogramPipeline
 from animal_spot.data.corpus import load_corpus
+from animal_spot.detections.calibration import Calibration
 from animal_spot.model_files.ensemble_file import (
     Ensemble,
     distinct_names,
@@ -42,9 +43,8 @@ from animal_spot.model_files.ensemble_file import (
     save_ensemble,
 )
 from animal_spot.model_files.model_file import load_model, save_model
-from animal_spot.training.checkpoints import save_tensors
 from animal_spot.training.clip_scores import split_fingerprint
-from animal_spot.utils.calibration import Calibration
+from animal_spot.utils.tensor_files import save_tensors
 
 ENSEMBLE = ROOT / "ANIMAL-SPOT" / "ensemble.py"
 TOLERANCE = 2e-4  # float32 sums in another order, through 20 layers and a softmax

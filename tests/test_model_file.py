@@ -22,7 +22,7 @@ from animal_spot.model_files.model_file import (
 from animal_spot.models.classifier import Classifier
 from animal_spot.models.convnext_encoder import ConvNextEncoder
 from animal_spot.models.factory import build_encoder, build_model
-from animal_spot.training.checkpoints import UnreadableFileError
+from animal_spot.utils.tensor_files import UnreadableFileError
 
 RESNET = {"input_channels": 1, "conv_kernel_size": 7, "max_pool": 1, "resnet_size": 18}
 CLASSES = {"ape": 0, "bat": 1, "cat": 2}

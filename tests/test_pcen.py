@@ -34,8 +34,8 @@ from animal_spot.model_files.model_file import (
     save_torchscript,
 )
 from animal_spot.prediction.export import export_model
-from animal_spot.training.checkpoints import UnreadableFileError
 from animal_spot.training.config import TrainConfig, parse_config
+from animal_spot.utils.tensor_files import UnreadableFileError
 
 FLOOR = 1e-10  # -100 dB
 STILL = {"gain_db": (0, 0), "pitch": (1.0, 1.0), "stretch": (1.0, 1.0)}

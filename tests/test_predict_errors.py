@@ -31,7 +31,7 @@ from predict_helpers import (
 
 from animal_spot.model_files.model_file import save_model, save_torchscript
 from animal_spot.prediction import result_folder
-from animal_spot.training.checkpoints import save_tensors
+from animal_spot.utils.tensor_files import save_tensors
 
 KILL = getattr(signal, "SIGKILL", None)  # Windows has none
 

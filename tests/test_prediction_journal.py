@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from animal_spot.prediction.journal import FILE_NAME, Completed, Journal
+from animal_spot.detections.journal import FILE_NAME, Completed, Journal
 from animal_spot.utils.files import file_digest, file_state
 
 

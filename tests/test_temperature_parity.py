@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from animal_spot.utils.calibration import TEMPERATURES
-from animal_spot.utils.calibration import fit_temperature as of_logits
+from animal_spot.detections.calibration import TEMPERATURES
+from animal_spot.detections.calibration import fit_temperature as of_logits
 from footprints.scores.metrics import TEMPERATURE_RANGE
 from footprints.scores.metrics import fit_temperature as of_probabilities
 

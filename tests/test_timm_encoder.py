@@ -18,7 +18,8 @@ timm = pytest.importorskip("timm")
 
 from animal_spot.audio.dsp import fit_length  # noqa: E402
 from animal_spot.models import timm_encoder  # noqa: E402 - after the check
-from animal_spot.models.factory import backbone_of, build_encoder  # noqa: E402
+from animal_spot.models.factory import build_encoder  # noqa: E402
+from animal_spot.models.names import backbone_of  # noqa: E402
 from animal_spot.models.pretrained import PretrainedWeightsError  # noqa: E402
 
 LITE0 = "efficientnet_lite0"

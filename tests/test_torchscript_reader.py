@@ -16,7 +16,7 @@ from torch import nn
 from animal_spot import predict
 from animal_spot.model_files.model_file import load_torchscript, save_torchscript
 from animal_spot.model_files.torchscript_reader import ArchiveError, read_torchscript
-from animal_spot.training.checkpoints import UnreadableFileError, load_tensors
+from animal_spot.utils.tensor_files import UnreadableFileError, load_tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*TorchScript|.*torch.jit")
 

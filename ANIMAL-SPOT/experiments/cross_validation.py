@@ -28,11 +28,12 @@ from animal_spot.data.tape_folds import (
     warn_of_weak_folds,
 )
 from animal_spot.model_files.model_file import FILE_NAME, calibrated_network, load_model
+from animal_spot.model_files.signal_path import Pipeline
 from animal_spot.models.precision import Precision
 from animal_spot.training.class_report import results_text
 from animal_spot.training.config import FREE_TO_CHANGE, TrainConfig, as_dict
 from animal_spot.training.finished_run import RESULTS, require_no_model, write_if_changed
-from animal_spot.training.loaders import Pipeline, evaluation_loader
+from animal_spot.training.loaders import evaluation_loader
 from animal_spot.training.recipe import changes
 from animal_spot.utils.errors import one_line
 from animal_spot.utils.files import (

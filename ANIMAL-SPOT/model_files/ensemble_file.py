@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, overload
 
 from animal_spot.data.noise_class import noise_class_of
+from animal_spot.detections.calibration import Calibration
 from animal_spot.model_files.model_file import ModelFile, dictionary_of, load_torchscript, model_of
-from animal_spot.training.checkpoints import UnreadableFileError, load_tensors, save_tensors
-from animal_spot.utils.calibration import Calibration
+from animal_spot.utils.tensor_files import UnreadableFileError, load_tensors, save_tensors
 
 log = logging.getLogger(__name__)
 

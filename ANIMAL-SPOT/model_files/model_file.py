@@ -22,18 +22,19 @@ from torch import nn
 
 from animal_spot.audio.signal_config import SignalConfig
 from animal_spot.data.noise_class import noise_name
+from animal_spot.detections.calibration import Calibration
 from animal_spot.model_files.torchscript_reader import ArchiveError, read_torchscript
 from animal_spot.models.classifier import Classifier
-from animal_spot.models.factory import backbone_of, build_encoder, build_model
-from animal_spot.training.checkpoints import (
+from animal_spot.models.factory import build_encoder, build_model
+from animal_spot.models.names import backbone_of
+from animal_spot.utils.errors import is_memory_error
+from animal_spot.utils.names import composed, with_composed_names
+from animal_spot.utils.tensor_files import (
     UnreadableFileError,
     load_tensors,
     save_tensors,
     torch_file,
 )
-from animal_spot.utils.calibration import Calibration
-from animal_spot.utils.errors import is_memory_error
-from animal_spot.utils.names import composed, with_composed_names
 from animal_spot.utils.typed import integer, number, typed
 
 FILE_NAME = "ANIMAL-SPOT.pk"

@@ -11,12 +11,9 @@ from torch import nn
 
 from animal_spot.models.classifier import Classifier
 from animal_spot.models.embedding_encoder import EmbeddingEncoder
+from animal_spot.models.names import BACKBONES, RESNET_OPTIONS, TIMM_PREFIX, is_timm
 from animal_spot.models.pretrained import load_resnet_imagenet
 from animal_spot.models.residual_encoder import ResidualEncoder
-
-BACKBONES = ("resnet", "convnext", "efficientnet_lite0", "birdnet")
-TIMM_PREFIX = "timm:"  # before the name of any other image network of timm
-RESNET_OPTIONS = ("input_channels", "conv_kernel_size", "max_pool", "resnet_size")
 
 log = logging.getLogger(__name__)
 
@@ -82,18 +79,6 @@ def build_encoder(
     raise ValueError(
         f"backbone must be one of {', '.join(BACKBONES)}, or {TIMM_PREFIX}<name>, got {backbone!r}"
     )
-
-
-def is_timm(backbone: str) -> bool:
-    """Tell whether a backbone is built by timm."""
-    return backbone == "efficientnet_lite0" or backbone.startswith(TIMM_PREFIX)
-
-
-def backbone_of(encoder_opts: Mapping[str, Any]) -> str:
-    """Return the backbone of ``encoderOpts``, for files that do not name it."""
-    if "timm" in encoder_opts:
-        return f"{TIMM_PREFIX}{encoder_opts['timm']}"
-    return "resnet" if set(RESNET_OPTIONS) <= set(encoder_opts) else "convnext"
 
 
 def build_model(encoder: nn.Module, classifier: Classifier) -> nn.Sequential:

@@ -9,8 +9,8 @@ from urllib.error import URLError
 
 from torch import Tensor, nn
 
-from animal_spot.training.checkpoints import UnreadableFileError, load_tensors
 from animal_spot.utils.errors import RunError
+from animal_spot.utils.tensor_files import UnreadableFileError, load_tensors
 
 # Mean and spread of grey ImageNet photos: the average over red, green and blue.
 IMAGENET_MEAN, IMAGENET_STD = 0.449, 0.226

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from animal_spot.models.bf16_layers import prepare_for_bf16
-from animal_spot.models.factory import TIMM_PREFIX
+from animal_spot.models.names import TIMM_PREFIX
 from animal_spot.models.pretrained import PretrainedWeightsError, read_state
 from animal_spot.utils.environment import pip_install
 

@@ -19,6 +19,7 @@ from animal_spot.audio.windows import WindowGrid
 from animal_spot.detections.result_writers import decide_windows
 from animal_spot.embeddings.embedding_pipeline import EmbeddingFeatures
 from animal_spot.model_files.model_file import ModelFile, calibrated_network
+from animal_spot.model_files.signal_path import pipeline_of_model
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.engines import (
     CorrectedEngine,
@@ -31,7 +32,6 @@ from animal_spot.prediction.engines import (
     probabilities_of,
 )
 from animal_spot.prediction.predictor import MARGIN, Detector
-from animal_spot.training.loaders import pipeline_of_model
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from animal_spot.model_files.ensemble_file import Ensemble
 from animal_spot.model_files.model_file import ModelFile, calibrated_network
 from animal_spot.prediction.waveform_model import WaveformEnsemble, WaveformModel
-from animal_spot.training.checkpoints import torch_file
 from animal_spot.utils.environment import pip_install
 from animal_spot.utils.files import require_writable_folder
+from animal_spot.utils.tensor_files import torch_file
 
 if TYPE_CHECKING:
     import onnx

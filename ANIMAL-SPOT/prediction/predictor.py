@@ -21,9 +21,9 @@ from animal_spot.audio.clip_files import n_resampled
 from animal_spot.audio.recordings import Recording, RecordingError, StreamResampler
 from animal_spot.audio.window_features import WindowFeatures
 from animal_spot.audio.windows import WindowCutter, WindowGrid
+from animal_spot.detections.calibration import tempered
 from animal_spot.embeddings.embedding_pipeline import EmbeddingFeatures
 from animal_spot.prediction.engines import Engine, infer_all, probabilities_of
-from animal_spot.utils.calibration import tempered
 from animal_spot.utils.errors import is_memory_error, one_line
 from animal_spot.utils.files import file_digest, file_state
 

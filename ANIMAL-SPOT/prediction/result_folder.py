@@ -10,6 +10,7 @@ from typing import Any
 
 from animal_spot.audio.windows import WindowGrid
 from animal_spot.detections.annotation_tables import RAVEN_HEADER, one_cell
+from animal_spot.detections.journal import Completed, Journal
 from animal_spot.detections.result_writers import (
     SUFFIXES,
     RunHeader,
@@ -21,7 +22,6 @@ from animal_spot.detections.result_writers import (
     write_latent_parquet,
     write_parquet,
 )
-from animal_spot.prediction.journal import Completed, Journal
 from animal_spot.prediction.predictor import Outcome
 from animal_spot.utils.csv_cells import csv_text
 from animal_spot.utils.own_files import OwnFiles

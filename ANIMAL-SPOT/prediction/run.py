@@ -22,12 +22,14 @@ from animal_spot.audio.recordings import FoundSounds, find_sounds, output_stems
 from animal_spot.audio.sound_kinds import counted, why_not_read
 from animal_spot.audio.windows import WindowGrid
 from animal_spot.data.noise_class import no_noise_warning, noise_name
+from animal_spot.detections.calibration import Calibration
+from animal_spot.detections.journal import Completed, Journal
 from animal_spot.detections.result_writers import SUFFIXES, RunHeader, log_lines
 from animal_spot.model_files.ensemble_file import Ensemble, load_members
 from animal_spot.model_files.model_file import ModelFile
+from animal_spot.model_files.signal_path import warn_of_unused_embedding_model
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.detectors import build_detectors
-from animal_spot.prediction.journal import Completed, Journal
 from animal_spot.prediction.predictor import Predictor
 from animal_spot.prediction.result_folder import (
     FAILED,
@@ -37,13 +39,11 @@ from animal_spot.prediction.result_folder import (
     write_run_tables,
 )
 from animal_spot.prediction.sound_progress import SoundProgress
-from animal_spot.training.checkpoints import load_tensors
-from animal_spot.training.loaders import warn_of_unused_embedding_model
-from animal_spot.utils.calibration import Calibration
 from animal_spot.utils.errors import run_to_status
 from animal_spot.utils.files import file_digest, refuse_links, require_writable_folder, sole_process
 from animal_spot.utils.interrupt import StopRequest
 from animal_spot.utils.logging import log_to_file
+from animal_spot.utils.tensor_files import load_tensors
 from animal_spot.utils.text import printable_lines
 
 log = logging.getLogger("PREDICT")

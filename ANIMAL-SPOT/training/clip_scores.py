@@ -19,14 +19,7 @@ from animal_spot.audio.channel_choice import MIX
 from animal_spot.data.clip_dataset import Sample, end_workers
 from animal_spot.data.corpus import SPLIT_FOLDER, Corpus, CorpusError, load_corpus
 from animal_spot.data.splits import PARTITIONS, split_exists
-from animal_spot.model_files.ensemble_file import Ensemble
-from animal_spot.model_files.model_file import ModelFile
-from animal_spot.training.loaders import (
-    evaluation_loader,
-    pipeline_of_model,
-    warn_of_unused_embedding_model,
-)
-from animal_spot.utils.calibration import (
+from animal_spot.detections.calibration import (
     Calibration,
     before_and_after,
     calibrate,
@@ -34,6 +27,10 @@ from animal_spot.utils.calibration import (
     log_softmax,
     report_lines,
 )
+from animal_spot.model_files.ensemble_file import Ensemble
+from animal_spot.model_files.model_file import ModelFile
+from animal_spot.model_files.signal_path import pipeline_of_model, warn_of_unused_embedding_model
+from animal_spot.training.loaders import evaluation_loader
 from animal_spot.utils.hardware import n_cores
 
 log = logging.getLogger(__name__)

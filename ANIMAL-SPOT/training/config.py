@@ -13,7 +13,7 @@ from animal_spot.audio.signal_config import Pcen, SignalConfig
 from animal_spot.audio.spectrograms import PITCH_FACTORS, SpectrogramPipeline
 from animal_spot.data.augment import Augmentation
 from animal_spot.data.class_balance import STRATEGIES
-from animal_spot.models.factory import BACKBONES, TIMM_PREFIX, is_timm
+from animal_spot.models.names import BACKBONES, TIMM_PREFIX, is_timm
 from animal_spot.models.pretrained import IMAGENET_MEAN, IMAGENET_STD
 from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
 from animal_spot.settings.presets import PresetError, preset_path, read_preset

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from animal_spot.data.corpus import Corpus, CorpusError
 from animal_spot.data.unlabelled import UNLABELLED
+from animal_spot.detections.calibration import log_mean, log_softmax
 from animal_spot.model_files.ensemble_file import load_members
+from animal_spot.model_files.signal_path import warn_of_unused_embedding_model
 from animal_spot.training.clip_scores import score_clips, split_warnings
-from animal_spot.training.loaders import warn_of_unused_embedding_model
 from animal_spot.training.losses import TrainingLoss
-from animal_spot.utils.calibration import log_mean, log_softmax
 
 log = logging.getLogger(__name__)
 

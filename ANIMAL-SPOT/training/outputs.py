@@ -17,8 +17,8 @@ from animal_spot.audio.signal_config import SignalConfig
 from animal_spot.data.corpus import Corpus
 from animal_spot.data.labels import names_by_index
 from animal_spot.data.noise_class import no_noise_warning, noise_class_of
+from animal_spot.detections.calibration import Calibration
 from animal_spot.model_files.model_file import FILE_NAME, ModelFile, bytes_of
-from animal_spot.training.checkpoints import torch_file
 from animal_spot.training.class_report import class_table, result_entry, results_text
 from animal_spot.training.clip_scores import fit_calibration, split_fingerprint
 from animal_spot.training.config import TrainConfig, as_dict
@@ -26,9 +26,9 @@ from animal_spot.training.finished_run import RESULTS, data_fingerprint, digest_
 from animal_spot.training.phase_result import PhaseResult
 from animal_spot.training.recipe import recipe_of
 from animal_spot.training.tensorboard import Summary
-from animal_spot.utils.calibration import Calibration
 from animal_spot.utils.environment import tensorboard
 from animal_spot.utils.files import refuse_links
+from animal_spot.utils.tensor_files import torch_file
 
 log = logging.getLogger(__name__)
 

@@ -44,8 +44,8 @@ from bench_shift import NOISE_CLASS, RATE, alter  # noqa: E402
 from animal_spot.audio.clip_files import read_waveform, resample  # noqa: E402
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline  # noqa: E402
 from animal_spot.model_files.model_file import FILE_NAME, ModelFile, calibrated_network, load_model  # noqa: E402
+from animal_spot.model_files.signal_path import Pipeline, pipeline_of_model  # noqa: E402
 from animal_spot.training.config import FREE_TO_CHANGE, as_dict, parse_config  # noqa: E402
-from animal_spot.training.loaders import Pipeline, pipeline_of_model  # noqa: E402
 from animal_spot.utils.tape_bootstrap import accuracies, draw_tapes, middle  # noqa: E402
 
 # NAME: flags of main.py. "+ NAME" adds its flags to those of the row before it. A line that starts

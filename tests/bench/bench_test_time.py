@@ -35,8 +35,8 @@ from torch import nn
 
 from animal_spot.audio.clip_files import read_waveform
 from animal_spot.model_files.model_file import FILE_NAME, calibrated_network, load_model
+from animal_spot.model_files.signal_path import pipeline_of_model
 from animal_spot.models.embedding_encoder import EmbeddingEncoder
-from animal_spot.training.loaders import pipeline_of_model
 from animal_spot.utils.tape_bootstrap import accuracies
 
 SHIFTS_S = (-0.2, -0.1, 0.0, 0.1, 0.2)
