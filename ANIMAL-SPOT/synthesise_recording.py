@@ -16,121 +16,14 @@ except ModuleNotFoundError:  # this Python does not have the project itself
 import argparse
 import logging
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import soundfile as sf
-
-from animal_spot.detections.annotation_tables import RAVEN_HEADER
 from animal_spot.settings.flags import Parser
-from animal_spot.synthesise_corpus import CALL_TYPES, RATE, call_waveform, sea_noise
-from animal_spot.utils.errors import one_line, run_to_status
-from animal_spot.utils.files import atomic_path, write_text_atomic
 from animal_spot.utils.text import printable
 
 log = logging.getLogger("RECORDING")
 
-STEM = "recording1"
-FIRST_TAPE = 1_000_000  # far from the tapes of any corpus
-LEVELS_DB = (-12, 3)  # of a call against the noise, as in the corpus
-NOISE_DB = -27  # re full scale
-LEAST_GAP_S = 1.0  # between calls, so that each is an event of its own
 LONGEST_MIN = 30  # the whole recording is made in memory
-
-
-@dataclass(frozen=True)
-class PlacedCall:
-    """A call in the recording.
-
-    Attributes:
-        class_name: Call type.
-        start: Sample it begins at.
-        waveform: Shape ``(samples,)``, full scale 1.
-    """
-
-    class_name: str
-    start: int
-    waveform: np.ndarray
-
-    @property
-    def end(self) -> int:
-        """Sample after its last."""
-        return self.start + len(self.waveform)
-
-
-def choose_types(n_calls: int, rng: np.random.Generator) -> list[str]:
-    """Return call types in random order: each at least once, else by their share."""
-    total = sum(call.share for call in CALL_TYPES.values())
-    names = [
-        name
-        for name, call in CALL_TYPES.items()
-        for _ in range(max(1, round(n_calls * call.share / total)))
-    ]
-    return [str(name) for name in rng.permutation(names)]
-
-
-def place_calls(n_samples: int, n_calls: int, rng: np.random.Generator) -> list[PlacedCall]:
-    """Return calls in order of time, ``LEAST_GAP_S`` and random times apart.
-
-    Raises:
-        ValueError: If the recording is too short for so many.
-    """
-    names = choose_types(n_calls, rng)
-    sounds = [call_waveform(CALL_TYPES[name], rng) for name in names]
-    least_gap = int(LEAST_GAP_S * RATE)
-    free = n_samples - sum(map(len, sounds)) - (len(sounds) + 1) * least_gap
-    if free < 0:
-        raise ValueError(
-            f"{len(sounds)} calls and the gaps between them do not fit into "
-            f"{n_samples / RATE:g} s; choose more minutes or fewer calls"
-        )
-    gaps = least_gap + (rng.dirichlet(np.ones(len(sounds) + 1)) * free).astype(int)
-    calls, position = [], 0
-    for name, sound, gap in zip(names, sounds, gaps[:-1], strict=True):
-        level_db = NOISE_DB + rng.uniform(*LEVELS_DB)
-        calls.append(PlacedCall(name, position + int(gap), 10 ** (level_db / 20) * sound))
-        position = calls[-1].end
-    return calls
-
-
-def occupied_band(waveform: np.ndarray) -> tuple[float, float]:
-    """Return the frequencies in Hz between which 98 % of the energy of a sound lies."""
-    energy = np.cumsum(np.abs(np.fft.rfft(waveform)) ** 2)
-    low, high = np.searchsorted(energy, np.array([0.01, 0.99]) * energy[-1])
-    return low * RATE / len(waveform), high * RATE / len(waveform)
-
-
-def selection_table(calls: list[PlacedCall]) -> str:
-    """Return the calls as a selection table of Raven."""
-    lines = ["\t".join(RAVEN_HEADER[:-1])]
-    for number, call in enumerate(calls, start=1):
-        low_hz, high_hz = occupied_band(call.waveform)
-        lines.append(
-            f"{number}\tSpectrogram 1\t1\t{call.start / RATE:.3f}\t{call.end / RATE:.3f}\t"
-            f"{low_hz:.1f}\t{high_hz:.1f}\t{call.class_name}"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def synthesise(output_dir: Path, minutes: float, calls_per_minute: float, seed: int) -> int:
-    """Write the recording and its table; return the number of calls.
-
-    Raises:
-        ValueError: If the recording is too short for the calls.
-        OSError: If a file cannot be written.
-    """
-    rng = np.random.default_rng([seed, *STEM.encode()])
-    n_samples = int(minutes * 60 * RATE)
-    calls = place_calls(n_samples, round(minutes * calls_per_minute), rng)
-    sound = 10 ** (NOISE_DB / 20) * sea_noise(n_samples, FIRST_TAPE + seed, rng)
-    for call in calls:
-        sound[call.start : call.end] += call.waveform
-    output_dir.mkdir(parents=True, exist_ok=True)
-    with atomic_path(output_dir / f"{STEM}.wav") as temporary:
-        sf.write(temporary, np.clip(sound, -1, 1), RATE, subtype="PCM_16", format="WAV")
-    write_text_atomic(output_dir / f"{STEM}.Table.1.selections.txt", selection_table(calls))
-    return len(calls)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -155,10 +48,17 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"--calls_per_minute must be 0 to 60, got {args.calls_per_minute:g}")
     if args.seed < 0:
         parser.error(f"--seed must be at least 0, got {args.seed}")
+    from animal_spot.utils.errors import run_to_status
+
     return run_to_status(log, lambda: _run(args, parser))
 
 
 def _run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    import soundfile as sf
+
+    from animal_spot.demo.recording import STEM, synthesise
+    from animal_spot.utils.errors import one_line
+
     try:
         n_calls = synthesise(args.output_dir, args.minutes, args.calls_per_minute, args.seed)
     except ValueError as error:

@@ -35,8 +35,8 @@ from animal_spot.audio.spectrograms import PowerBand, SpectrogramPipeline
 from animal_spot.data.augment import Augmentation, augment
 from animal_spot.data.batch_augment import BatchAugmentation, mixup
 from animal_spot.data.labels import find_clip_paths
+from animal_spot.demo.corpus import make_clip
 from animal_spot.settings.flags import Parser
-from animal_spot.synthesise_corpus import make_clip
 from animal_spot.utils.errors import run_to_status
 from animal_spot.utils.files import atomic_path
 from animal_spot.utils.text import printable

@@ -15,7 +15,7 @@ from PIL import Image
 from predict_helpers import visible
 from test_result_readers import log_text, write_csv, write_parquet
 
-from animal_spot.evaluate import find_results
+from animal_spot.evaluation.run import find_results
 
 ROOT = Path(__file__).resolve().parent.parent
 EVALUATE = ROOT / "ANIMAL-SPOT" / "evaluate.py"

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from animal_spot.audio.signal_config import SignalConfig
 from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.demo.corpus import make_clip
 from animal_spot.model_files.model_file import ModelFile
 from animal_spot.models.classifier import Classifier
 from animal_spot.models.factory import build_encoder, build_model
 from animal_spot.prediction.export import ExportKind, MissingPackageError, export_model
 from animal_spot.prediction.waveform_model import WaveformModel
-from animal_spot.synthesise_corpus import make_clip
 
 sys.path.append(str(TESTS / "golden"))
 from fill_weights import fill_module

@@ -196,7 +196,7 @@ def test_synthesised_corpus_follows_the_naming_rule(tmp_path):
 
 def test_synthesised_calls_lie_where_their_melody_is():
     """The strongest frequency of a call without noise is at its fundamental or a harmonic."""
-    from animal_spot.synthesise_corpus import CALL_TYPES, RATE, call_waveform
+    from animal_spot.demo.corpus import CALL_TYPES, RATE, call_waveform
 
     call = call_waveform(CALL_TYPES["N07"], np.random.default_rng(0))
     middle = call[len(call) // 2 - 4096 : len(call) // 2 + 4096]

@@ -10,8 +10,9 @@ import pytest
 import soundfile as sf
 from conftest import ROOT
 
-from animal_spot.synthesise_corpus import CALL_TYPES
-from animal_spot.synthesise_recording import LEAST_GAP_S, choose_types, main, occupied_band
+from animal_spot.demo.corpus import CALL_TYPES
+from animal_spot.demo.recording import LEAST_GAP_S, choose_types, occupied_band
+from animal_spot.synthesise_recording import main
 
 WAV, TABLE = "recording1.wav", "recording1.Table.1.selections.txt"
 HEADER = [

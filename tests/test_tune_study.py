@@ -8,10 +8,10 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
+from animal_spot.experiments.search import _is_valid, _preset_text
 from animal_spot.experiments.search_space import suggest
 from animal_spot.experiments.tune_study import TuneStudy
 from animal_spot.training.config import TrainConfig
-from animal_spot.tune import _is_valid, _preset_text
 
 BASE = TrainConfig(data_dir="d", folds=2)
 

@@ -42,6 +42,7 @@ from animal_spot.audio.recordings import find_recordings  # noqa: E402
 from animal_spot.audio.signal_config import SignalConfig  # noqa: E402
 from animal_spot.audio.spectrograms import SpectrogramPipeline  # noqa: E402
 from animal_spot.audio.windows import WindowGrid  # noqa: E402
+from animal_spot.demo.corpus import sea_noise  # noqa: E402
 from animal_spot.detections.result_writers import RunHeader  # noqa: E402
 from animal_spot.model_files.model_file import ModelFile, load_model, save_model  # noqa: E402
 from animal_spot.models.classifier import Classifier  # noqa: E402
@@ -49,7 +50,6 @@ from animal_spot.models.factory import build_encoder, build_model  # noqa: E402
 from animal_spot.prediction.config import parse_config  # noqa: E402
 from animal_spot.prediction.predictor import Predictor  # noqa: E402
 from animal_spot.prediction.run import Run, choose_settings, load_models  # noqa: E402
-from animal_spot.synthesise_corpus import sea_noise  # noqa: E402
 from animal_spot.utils.interrupt import StopRequest  # noqa: E402
 
 WINDOW_S, HOP_S = 0.5, 0.25

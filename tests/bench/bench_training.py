@@ -24,13 +24,13 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "ANIMAL-SPOT"))
 
-from animal_spot import synthesise_corpus  # noqa: E402
 from animal_spot.audio.signal_config import SignalConfig  # noqa: E402
 from animal_spot.audio.spectrograms import SpectrogramPipeline  # noqa: E402
 from animal_spot.data.augment import Augmentation  # noqa: E402
 from animal_spot.data.clip_dataset import ClipDataset, EpochSampler, make_loader  # noqa: E402
 from animal_spot.data.corpus import load_corpus  # noqa: E402
 from animal_spot.data.labels import names_by_index  # noqa: E402
+from animal_spot.demo import corpus as demo_corpus  # noqa: E402
 from animal_spot.models.classifier import Classifier  # noqa: E402
 from animal_spot.models.factory import build_encoder, build_model  # noqa: E402
 from animal_spot.models.precision import choose_precision  # noqa: E402
@@ -218,7 +218,7 @@ def main() -> None:
             data_dir = args.data_dir
             if data_dir is None:
                 data_dir = Path(temporary)
-                synthesise_corpus.synthesise(data_dir, 40, 12, 0)
+                demo_corpus.synthesise(data_dir, 40, 12, 0)
             networks = [args.network] if args.network else list(NETWORKS)
             bench_epoch(data_dir, args.batch_size, args.rounds, networks)
 
