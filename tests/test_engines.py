@@ -159,30 +159,6 @@ def test_the_network_given_is_not_changed(network, inputs, wanted):
         np.testing.assert_array_equal(network.eval()(inputs).numpy(), wanted[0])
 
 
-# -- int8 -----------------------------------------------------------------------------------------
-
-
-def test_int8_is_calibrated_and_close(network, inputs, wanted):
-    pytest.importorskip("openvino")
-    pytest.importorskip("nncf")
-    engine = build_engine(
-        "openvino", network, SHAPE, "int8", CPU, batch_size=4, calibration=inputs.repeat(2, 1, 1, 1)
-    )
-    assert "int8" in engine.name
-    logits, _ = infer_all(engine, inputs)
-    assert logits.shape == wanted[0].shape
-    # No promise is made for single windows; that it is the same network shows in the correlation.
-    assert np.corrcoef(logits.ravel(), wanted[0].ravel())[0, 1] > 0.9
-    assert np.abs(logits - wanted[0]).max() > LOGIT_TOLERANCE, "this is not int8"
-
-
-def test_int8_with_too_few_windows_to_calibrate_with(network, inputs):
-    pytest.importorskip("openvino")
-    pytest.importorskip("nncf")
-    with pytest.raises(EngineError, match="int8"):
-        build_engine("openvino", network, SHAPE, "int8", CPU, batch_size=4, calibration=inputs[:1])
-
-
 # -- choice ---------------------------------------------------------------------------------------
 
 
@@ -192,7 +168,6 @@ def test_int8_with_too_few_windows_to_calibrate_with(network, inputs):
         pytest.param("torch", "fp32", ("torch", "fp32"), id="as-said"),
         pytest.param("openvino", "bf16", ("openvino", "bf16"), id="openvino-bf16"),
         pytest.param("onnxruntime", "auto", ("onnxruntime", "fp32"), id="onnxruntime-auto"),
-        pytest.param("auto", "int8", ("openvino", "int8"), id="int8"),
     ],
 )
 def test_what_is_asked_for_is_taken(engine, precision, expected):
@@ -235,7 +210,6 @@ def test_fp16_needs_a_gpu():
     [
         pytest.param("onnxruntime", "bf16", id="onnxruntime-bf16"),
         pytest.param("openvino", "fp16", id="openvino-fp16"),
-        pytest.param("torch", "int8", id="torch-int8"),
     ],
 )
 def test_arithmetic_that_an_engine_lacks(engine, precision, network):

@@ -728,26 +728,6 @@ def test_the_model_is_exported_with_its_signal_path(models, tmp_path):
     np.testing.assert_allclose(found.numpy(), wanted, rtol=0, atol=1e-3)
 
 
-def test_int8_says_how_well_it_agrees(models, tmp_path, capsys):
-    pytest.importorskip("openvino")
-    pytest.importorskip("nncf")
-    recording = write_sound(tmp_path / "a.wav", 6, 4)
-    common = ("--model_path", models("multi"), "--input_file", recording)
-    status = predict_here(
-        *(*common, "--output_dir", tmp_path / "int8", "--precision", "int8"), plain=False
-    )
-    assert status == 0
-    shown = capsys.readouterr().err
-    (share,) = re.findall(r"int8\b.*? decides ([\d.]+) % of \d+ sampled windows", shown)
-    # Issue 3: at least 98 % equal decisions, or reported as not reaching it.
-    assert float(share) >= 98 or messages(shown, "W")
-    assert predict_here(*common, "--output_dir", tmp_path / "fp32") == 0
-    exact, fast = (log_of(tmp_path / name) for name in ("fp32", "int8"))
-    assert exact.times == fast.times
-    same = np.mean([a.name == b.name for a, b in zip(exact.windows, fast.windows, strict=True)])
-    assert same > float(share) / 100 - 0.1  # 47 windows here, other ones there
-
-
 # -- the starter ----------------------------------------------------------------------------------
 
 

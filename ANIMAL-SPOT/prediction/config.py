@@ -12,6 +12,14 @@ from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
 FORMATS = ("log", "csv", "raven", "audacity", "parquet")
 
 
+def _precision(name: str) -> str:
+    if name == "int8":
+        raise argparse.ArgumentTypeError(
+            "int8 is gone: it decided too often otherwise than fp32; use auto, or leave it out"
+        )
+    return name
+
+
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig:
     """Settings of ``predict.py``. Fields are in the order in which ``--help`` lists them."""
@@ -102,7 +110,8 @@ class PredictConfig:
     precision: str = option(
         "auto",
         "arithmetic; auto: bf16 where the hardware has it, else fp32",
-        choices=("auto", "fp32", "bf16", "fp16", "int8"),
+        type=_precision,
+        choices=("auto", "fp32", "bf16", "fp16"),
     )
     override_model: bool = option(
         False, "--sequence_len and --min_max_norm win over what the model file says"
@@ -163,8 +172,6 @@ class PredictConfig:
                     raise ValueError(f"--{name} needs --output_dir")
             if set(self.formats) != {"log"}:
                 raise ValueError("--format needs --output_dir")
-        if self.precision == "int8" and self.engine not in ("auto", "openvino"):
-            raise ValueError("--precision int8 needs --engine openvino")
 
     @property
     def formats(self) -> tuple[str, ...]:

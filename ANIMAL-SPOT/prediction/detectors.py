@@ -16,7 +16,6 @@ from animal_spot.audio.recordings import RecordingError, excerpt
 from animal_spot.audio.spectrograms import SpectrogramPipeline
 from animal_spot.audio.window_features import WindowFeatures
 from animal_spot.audio.windows import WindowGrid
-from animal_spot.detections.result_writers import decide_windows
 from animal_spot.embeddings.embedding_pipeline import EmbeddingFeatures
 from animal_spot.model_files.model_file import ModelFile, calibrated_network
 from animal_spot.model_files.signal_path import pipeline_of_model
@@ -36,9 +35,7 @@ from animal_spot.prediction.predictor import MARGIN, Detector
 log = logging.getLogger(__name__)
 
 _N_CHECKED = 48  # windows that the faster arithmetic is compared with fp32 on
-_N_CALIBRATION = 128  # windows that 8-bit ranges are found on
 _SAFE_SHARE = 0.65  # of the margin, on the sample: the worst of all windows will be worse
-_LEAST_AGREEMENT = 0.98  # of 8 bits with fp32, in decisions
 
 
 def build_detectors(
@@ -46,7 +43,6 @@ def build_detectors(
     models: Sequence[ModelFile],
     grids: Sequence[WindowGrid],
     paths: Sequence[Path],
-    threshold: float | np.ndarray,
 ) -> list[Detector]:
     """Make the networks ready, in the arithmetic that is wanted or that agrees with fp32.
 
@@ -55,7 +51,6 @@ def build_detectors(
         models: Networks.
         grids: Windows at the rate of each.
         paths: Recordings, on some windows of which a faster arithmetic is compared with fp32.
-        threshold: Of a detection, or that of each class ``(classes,)``.
 
     Raises:
         ValueError: If an engine or precision cannot be had.
@@ -77,7 +72,7 @@ def build_detectors(
                 log.warning("%s", warning)
             by_signal[signal] = WindowFeatures(pipeline, grid, _device(config))
         features = by_signal[signal]
-        engine, exact = _engines(config, model, features, grid, paths, threshold)
+        engine, exact = _engines(config, model, features, grid, paths)
         log.info("network: %s, %s", model.backbone, engine.name)
         detectors.append(Detector(engine, features, grid, float(signal.fmin), exact))
     return detectors
@@ -93,7 +88,6 @@ def _engines(
     features: WindowFeatures,
     grid: WindowGrid,
     paths: Sequence[Path],
-    threshold: float | np.ndarray,
 ) -> tuple[Engine, Engine | None]:
     """Return what computes a network, and what decides windows that it leaves open."""
     device = _device(config)
@@ -107,13 +101,6 @@ def _engines(
         network = calibrated_network(model)
         return build_engine(engine_name, network, shape, precision, device, **options)
 
-    if precision == "int8":
-        n = max(_N_CALIBRATION, 2 * (config.batch_size or 0))
-        sample = sample_windows(paths, features, grid, 2 * n, signal.channel)
-        calibration, others = (None, None) if sample is None else (sample[::2], sample[1::2])
-        engine = build(precision, calibration=calibration)
-        _report_agreement(engine, build("fp32"), others, threshold)
-        return engine, None
     if precision == "fp32" or config.precision != "auto":
         return build(precision), None
     sample = sample_windows(paths, features, grid, _N_CHECKED, signal.channel)
@@ -203,28 +190,3 @@ def _logits(engine: Engine, features: torch.Tensor) -> np.ndarray:
     with ThreadPoolExecutor(engine.n_parallel) as pool:
         results = pool.map(engine.infer, features.split(engine.batch_size))
         return np.concatenate([logits for logits, _ in results])
-
-
-def _report_agreement(
-    engine: Engine, reference: Engine, sample: torch.Tensor | None, threshold: float | np.ndarray
-) -> None:
-    """Say how often an arithmetic decides as fp32 does, on windows it was not calibrated on."""
-    if sample is None or len(sample) == 0:
-        return
-    exact = _logits(reference, sample)
-    usable = np.isfinite(exact).all(1)  # others fail with their recording
-    if not usable.any():
-        return
-    decided = []
-    for logits in (exact, _logits(engine, sample)):
-        found, winner, _ = decide_windows(probabilities_of(logits[usable]), threshold)
-        decided.append(np.where(found, winner, -1))
-    same = float(np.mean(decided[0] == decided[1]))
-    enough = same >= _LEAST_AGREEMENT
-    (log.info if enough else log.warning)(
-        "%s decides %.1f %% of %d sampled windows as fp32 does%s",
-        engine.name,
-        100 * same,
-        len(decided[0]),
-        "" if enough else f": fewer than {100 * _LEAST_AGREEMENT:g} %, --precision auto is safer",
-    )

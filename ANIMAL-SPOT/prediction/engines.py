@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import importlib.util
-import io
-import logging
 import os
 import warnings
 from typing import Any, Protocol
@@ -113,12 +110,11 @@ class OpenVinoEngine:
     Args:
         model: ``encoder`` and ``classifier``.
         shape: ``(time, features)`` of a window.
-        precision: ``fp32``, ``bf16`` or ``int8``.
+        precision: ``fp32`` or ``bf16``.
         batch_size: Windows at once; None: chosen.
-        calibration: Windows to find the range of activations with; needed for int8.
 
     Raises:
-        EngineError: If OpenVINO (or NNCF, for int8) is not installed.
+        EngineError: If OpenVINO is not installed.
     """
 
     def __init__(
@@ -127,17 +123,13 @@ class OpenVinoEngine:
         shape: tuple[int, int],
         precision: str,
         batch_size: int | None = None,
-        calibration: Tensor | None = None,
     ) -> None:
         core = _openvino_core(_module("openvino"))
         self.batch_size = batch_size or 8
         self._shape = tuple(shape)
-        converted = _converted(model, (self.batch_size, 1, *shape))
-        if precision == "int8":
-            converted = _quantised(converted, calibration, self.batch_size)
         self.n_parallel = n_cores()
         self._compiled = core.compile_model(
-            converted,
+            _converted(model, (self.batch_size, 1, *shape)),
             "CPU",
             {
                 "PERFORMANCE_HINT": "THROUGHPUT",
@@ -316,17 +308,6 @@ def _converted(model: nn.Sequential, shape: tuple[int, ...]) -> Any:
     return converted
 
 
-def _quantised(network: Any, calibration: Tensor | None, batch_size: int) -> Any:
-    """Return an OpenVINO network in 8 bits, its ranges found on calibration windows."""
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # seeks compilers
-    nncf = _module("nncf")
-    if calibration is None or len(calibration) < batch_size:
-        raise EngineError("--precision int8 needs more sound to find the range of numbers with")
-    batches = [b.numpy() for b in calibration.split(batch_size) if len(b) == batch_size]
-    with contextlib.redirect_stdout(io.StringIO()):
-        return nncf.quantize(network, nncf.Dataset(batches), subset_size=len(batches))
-
-
 def choose_engine(engine: str, device: torch.device, precision: str) -> tuple[str, str]:
     """Resolve ``auto`` of engine and precision to the fastest that is installed.
 
@@ -334,18 +315,12 @@ def choose_engine(engine: str, device: torch.device, precision: str) -> tuple[st
         ValueError: If the engine does not compute on the device, or the precision needs another.
     """
     if device.type != "cpu":
-        if precision == "int8":
-            raise EngineError("--precision int8 computes on the CPU only: add --no_cuda")
         if engine not in ("auto", "torch"):
             raise EngineError(f"--engine {engine} computes on the CPU only: add --no_cuda")
         engine = "torch"
-    elif precision == "int8":
-        engine = "openvino"
     elif engine == "auto":
         can_do = precision != "fp16" and importlib.util.find_spec("openvino") is not None
         engine = "openvino" if can_do else "torch"
-    if precision == "int8":
-        return engine, precision
     if precision == "auto" and engine == "onnxruntime":
         return engine, "fp32"
     return engine, choose_precision(precision, device).name
@@ -359,7 +334,6 @@ def build_engine(
     device: torch.device,
     *,
     batch_size: int | None = None,
-    calibration: Tensor | None = None,
 ) -> Engine:
     """Make a network ready to compute windows of ``(time, features)``.
 
@@ -367,20 +341,17 @@ def build_engine(
         engine: ``torch``, ``openvino`` or ``onnxruntime``.
         model: ``encoder`` and ``classifier``.
         shape: Of most windows; others are computed too.
-        precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
         device: Where to compute.
         batch_size: Windows at once; None: chosen.
-        calibration: Windows ``(windows, 1, time, features)``; needed for int8.
 
     Raises:
         EngineError: If the engine is not installed or lacks that precision.
     """
     if engine == "openvino":
         if precision == "fp16":
-            raise EngineError("--engine openvino computes in fp32, bf16 or int8, not fp16")
-        return OpenVinoEngine(model, shape, precision, batch_size, calibration)
-    if precision == "int8":
-        raise EngineError("--precision int8 needs --engine openvino")
+            raise EngineError("--engine openvino computes in fp32 or bf16, not fp16")
+        return OpenVinoEngine(model, shape, precision, batch_size)
     if engine == "onnxruntime":
         if precision != "fp32":
             raise EngineError("--engine onnxruntime computes in fp32 only")

@@ -352,7 +352,6 @@ class Run:
                 self.models,
                 [self.grid_of(model) for model in self.models],
                 paths,
-                self.header.limits,
             ),
             n_readers=self.config.num_workers,
             threshold=self.header.limits,

@@ -268,7 +268,7 @@ def bench_agreement(args: argparse.Namespace, folder: Path, sources: list[Path])
     model = args.model or random_model(folder / "agreement.pk", 2)
     exact, seconds = predicted(make_run(model, "fp32").predictor(recordings), recordings)
     print(f"fp32: {1e3 * seconds / len(exact):.2f} ms a window, {len(exact)} windows")
-    for precision in ("auto", "bf16", "fp16" if torch.cuda.is_available() else "int8"):
+    for precision in ("auto", "bf16", *(["fp16"] if torch.cuda.is_available() else [])):
         predictor = make_run(model, precision).predictor(recordings)
         found, seconds = predicted(predictor, recordings)
         same = decisions(found) == decisions(exact)
