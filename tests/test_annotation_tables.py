@@ -11,8 +11,6 @@ from animal_spot.detections.annotation_tables import (
     TableError,
     audacity_lines,
     raven_lines,
-    read_audacity,
-    read_raven,
     read_table,
     tables_by_recording,
 )
@@ -75,14 +73,14 @@ def test_what_is_written_is_read(tmp_path):
 )
 def test_column_of_names_is_found(column, tmp_path):
     path = write(tmp_path / "a.txt", f"Begin Time (s)\tEnd Time (s)\t{column}\n1\t2\tK1\n")
-    assert [row.name for row in read_raven(path)] == ["K1"]
+    assert [row.name for row in read_table(path)] == ["K1"]
 
 
 def test_column_of_names_can_be_chosen(tmp_path):
     path = write(tmp_path / "a.txt", "Begin Time (s)\tEnd Time (s)\tSpecies\tWhat\n1\t2\tX\tK1\n")
-    assert [row.name for row in read_raven(path, "what")] == ["K1"]
+    assert [row.name for row in read_table(path, "what")] == ["K1"]
     with pytest.raises(TableError, match="no column 'which'"):
-        read_raven(path, "Which")
+        read_table(path, "Which")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +102,7 @@ def test_a_selection_in_two_views_is_one_event(tmp_path):
         "1\tWaveform 1\t1\t1\t2\tK1\n1\tSpectrogram 1\t1\t1\t2\tK1\n"
         "3\tSpectrogram 1\t1\t1\t2\tK1\n",
     )
-    assert [row[:3] for row in read_raven(path)] == [(1, 2, "K1"), (1, 2, "K1"), (5, 6, "K1")]
+    assert [row[:3] for row in read_table(path)] == [(1, 2, "K1"), (1, 2, "K1"), (5, 6, "K1")]
 
 
 def test_tables_without_rows(tmp_path):
@@ -154,7 +152,7 @@ def test_real_tables(shared_data):
     calls = read_table(shared_data / "recordings" / "mixed1.Table.1.selections.txt")
     assert calls[:2] == sorted(calls)[:2]
     assert calls[0][:3] == (3.0, 6.0, "S02")
-    birds = read_audacity(shared_data / "recordings" / "spinetail.audacity.txt")
+    birds = read_table(shared_data / "recordings" / "spinetail.audacity.txt")
     assert birds[0][:3] == (0.101385, 0.36752, "SP")
     assert {row.name for row in birds} >= {"SP", "CRER"}
 

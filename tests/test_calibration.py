@@ -51,12 +51,12 @@ from animal_spot.detections.calibration import (
 )
 from animal_spot.detections.result_writers import decide_windows
 from animal_spot.model_files.model_file import (
+    bytes_of,
     calibrated_network,
     dictionary_of,
     load_model,
     load_torchscript,
     save_model,
-    save_torchscript,
 )
 from animal_spot.prediction.predictor import MARGIN, undecided
 from animal_spot.utils.tensor_files import UnreadableFileError, save_tensors
@@ -328,7 +328,7 @@ def content():
 
 def test_calibration_is_kept_in_both_kinds_of_file(content, tmp_path):
     save_model(content, tmp_path / "a.pk")
-    save_torchscript(content, tmp_path / "a.pt")
+    (tmp_path / "a.pt").write_bytes(bytes_of(content, torchscript=True))
     assert load_model(tmp_path / "a.pk").calibration == content.calibration
     assert load_torchscript(tmp_path / "a.pt").calibration == content.calibration
     raw = torch.load(tmp_path / "a.pk", weights_only=True)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, log_loss
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 
 from animal_spot.training.head_trainer import (
     HIDDEN_UNITS,
@@ -14,7 +15,6 @@ from animal_spot.training.head_trainer import (
     Head,
     candidates,
     choose_head,
-    fit_head,
     judge,
     logits_of,
 )
@@ -37,11 +37,18 @@ def clips(n_each: list[int], seed: int = 0, shift: float = 1.0) -> Embedded:
     )
 
 
+def fitted(train: Embedded, n_classes: int, head: Head, seed: int = 0) -> nn.Sequential:
+    """Return the one network that there is to choose."""
+    model, chosen = choose_head(train, train, n_classes, [head], OPTIONS, metric="loss", seed=seed)
+    assert chosen == head
+    return model
+
+
 @pytest.mark.parametrize("n_each", [[30, 9, 14], [8, 5, 4]], ids=["more-clips", "fewer-than-dim"])
 @pytest.mark.parametrize("l2", [1.0, 0.03])
 def test_linear_head_is_scikit_learns_balanced_logistic_regression(n_each, l2):
     train, other = clips(n_each), clips([10, 10, 10], seed=1)
-    model = fit_head(train, 3, Head(0, l2), OPTIONS, seed=0)
+    model = fitted(train, 3, Head(0, l2))
     scaler = StandardScaler().fit(train.embeddings.double())
     theirs = LogisticRegression(
         C=1 / (sum(n_each) * l2), class_weight="balanced", max_iter=10_000, tol=1e-8
@@ -56,7 +63,7 @@ def test_linear_head_is_scikit_learns_balanced_logistic_regression(n_each, l2):
 
 def test_hidden_head_is_at_a_minimum_of_its_loss():
     train = clips([12, 6, 5])
-    model = fit_head(train, 3, Head(16, 0.1), OPTIONS, seed=4).double()
+    model = fitted(train, 3, Head(16, 0.1), seed=4).double()
     assert model.encoder.out_channels == 16
     weight = torch.from_numpy(class_weights(np.array([12, 6, 5]), "inverse"))
     layers = (model.encoder.hidden, model.classifier.linear)
@@ -68,7 +75,7 @@ def test_hidden_head_is_at_a_minimum_of_its_loss():
         # float32 weights, and at most so many steps
         assert layer.weight.grad.abs().max() < 2e-3
     assert loss.item() < np.log(3)
-    again = fit_head(train, 3, Head(16, 0.1), OPTIONS, seed=4).double()
+    again = fitted(train, 3, Head(16, 0.1), seed=4).double()
     assert all(
         torch.equal(a, b)
         for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True)
@@ -77,14 +84,14 @@ def test_hidden_head_is_at_a_minimum_of_its_loss():
 
 def test_judgement_is_scikit_learns():
     train, val = clips([12, 6, 5]), clips([4, 7, 3], seed=2, shift=0.4)
-    model = fit_head(train, 3, Head(0, 0.1), OPTIONS, seed=0)
+    model = fitted(train, 3, Head(0, 0.1))
     result = judge(model, val, "val", 3)
     with torch.no_grad():
         p = logits_of(model, val.embeddings).softmax(1).numpy()
     assert result.macro_accuracy == pytest.approx(balanced_accuracy_score(val.labels, p.argmax(1)))
     assert result.loss == pytest.approx(log_loss(val.labels, p), rel=1e-5)
     np.testing.assert_array_equal(result.predictions, p.argmax(1))
-    binary = judge(fit_head(clips([9, 6]), 2, Head(0, 0.1), OPTIONS, 0), clips([3, 4], 5), "val", 2)
+    binary = judge(fitted(clips([9, 6]), 2, Head(0, 0.1)), clips([3, 4], 5), "val", 2)
     assert binary.binary is not None
     assert ((binary.confidences > 0.5) == (binary.predictions == 1)).all(), "of class 1"
 
@@ -94,7 +101,7 @@ def test_the_head_that_validates_best_is_chosen(metric):
     train, val = clips([12, 6, 5]), clips([9, 7, 8], seed=2, shift=0.4)
     heads = candidates("linear", None)
     _, chosen = choose_head(train, val, 3, heads, OPTIONS, metric=metric, seed=0)
-    results = [judge(fit_head(train, 3, h, OPTIONS, 0), val, "val", 3) for h in heads]
+    results = [judge(fitted(train, 3, h), val, "val", 3) for h in heads]
     values = [-r.loss if metric == "loss" else r.value_of(metric) for r in results]
     best = [i for i, value in enumerate(values) if value == max(values)]
     assert chosen == heads[min(best, key=lambda i: results[i].loss)]

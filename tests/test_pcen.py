@@ -28,10 +28,10 @@ from animal_spot.data.augment import Augmentation, augment
 from animal_spot.data.clip_dataset import ClipDataset, Sample
 from animal_spot.model_files.model_file import (
     FILE_NAME,
+    bytes_of,
     load_model,
     load_torchscript,
     save_model,
-    save_torchscript,
 )
 from animal_spot.prediction.export import export_model
 from animal_spot.training.config import TrainConfig, parse_config
@@ -312,7 +312,7 @@ def test_model_file_keeps_it(tmp_path, form):
         }
         loaded = load_model(path)
     else:
-        save_torchscript(content, path)
+        path.write_bytes(bytes_of(content, torchscript=True))
         loaded = load_torchscript(path)
     assert loaded.normalization == "pcen"
     assert loaded.signal == content.signal

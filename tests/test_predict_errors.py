@@ -29,7 +29,7 @@ from predict_helpers import (
     write_sound,
 )
 
-from animal_spot.model_files.model_file import save_model, save_torchscript
+from animal_spot.model_files.model_file import bytes_of, save_model
 from animal_spot.prediction import result_folder
 from animal_spot.utils.tensor_files import save_tensors
 
@@ -235,7 +235,7 @@ def place(tmp_path_factory, models):
     (folder / "text.pk").write_text("no model")
     (folder / "cut.pk").write_bytes(models("binary").read_bytes()[:100_000])
     save_tensors({"weights": torch.zeros(3)}, folder / "tensors.pk")
-    save_torchscript(models.content("binary"), folder / "jit.pt")
+    (folder / "jit.pt").write_bytes(bytes_of(models.content("binary"), torchscript=True))
     other = make_content({"noise": 0, "whale": 1})
     save_model(other, folder / "whale.pk")
     save_tensors({"modelState": {"x": torch.zeros(1)}}, folder / "x.checkpoint")

@@ -36,7 +36,7 @@ from predict_helpers import (
     write_sound,
 )
 
-from animal_spot.model_files.model_file import save_torchscript
+from animal_spot.model_files.model_file import bytes_of
 from animal_spot.models.precision import has_native_bf16
 
 # float32 sums in another order, through 20 layers and a softmax.
@@ -77,7 +77,7 @@ def golden_folder(tmp_path_factory, golden):
     shutil.copytree(golden / "audio", folder / "audio")
     for kind in ("binary", "multi"):
         save_original(golden_content(kind), folder / f"{kind}.pk")
-    save_torchscript(golden_content("binary"), folder / "binary.pt")
+    (folder / "binary.pt").write_bytes(bytes_of(golden_content("binary"), torchscript=True))
     return folder
 
 
@@ -639,7 +639,7 @@ def test_feature_vectors_as_the_original_s_pickle(form, two_files, models, tmp_p
     model, flags = models("multi"), []
     if form == "jit":
         model, flags = tmp_path / "multi.pt", ["--jit_load"]
-        save_torchscript(models.content("multi"), model)
+        model.write_bytes(bytes_of(models.content("multi"), torchscript=True))
     status = predict_here(
         *("--model_path", model, "--input_file", two_files, "--output_dir", tmp_path, *flags),
         *("--latent_extract", "--latent_format", "pickle", "--batch_size", "3"),

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from animal_spot.detections.result_readers import COLUMNS, ResultError, looks_like_log, read_result
+from animal_spot.detections.result_readers import ResultError, looks_like_log, read_result
 
 HEADER = (
     "23:36:16|I|{file}\n"
@@ -156,7 +156,8 @@ def test_a_class_name_is_not_run_as_code(write, tmp_path):
 def write_csv(path, names, p, file="a/rec.wav"):
     with open(path, "w", encoding="utf-8", newline="") as text:
         writer = csv.writer(text)
-        writer.writerow([*COLUMNS, *(f"p_{name}" for name in names)])
+        header = ["file", "start_s", "end_s", "pred", "pred_class", "prob", "fmin_hz", "fmax_hz"]
+        writer.writerow([*header, *(f"p_{name}" for name in names)])
         for i, row in enumerate(p):
             best = int(np.argmax(row))
             writer.writerow([file, i / 4, i / 4 + 0.5, 1, names[best], row[best], 500, 1e4, *row])

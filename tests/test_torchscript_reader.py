@@ -14,7 +14,7 @@ from predict_helpers import make_content
 from torch import nn
 
 from animal_spot import predict
-from animal_spot.model_files.model_file import load_torchscript, save_torchscript
+from animal_spot.model_files.model_file import bytes_of, load_torchscript
 from animal_spot.model_files.torchscript_reader import ArchiveError, read_torchscript
 from animal_spot.utils.tensor_files import UnreadableFileError, load_tensors
 
@@ -91,7 +91,7 @@ def test_nothing_of_an_archive_is_run(planted, tmp_path, capsys):
 
 def test_a_good_archive_gives_what_pytorch_reads(tmp_path):
     content, path = make_content({"K1": 0, "noise": 1, "K2": 2}), tmp_path / "m.pt"
-    save_torchscript(content, path)
+    path.write_bytes(bytes_of(content, torchscript=True))
     inputs = torch.rand(2, 1, 24, 32)
     reference = torch.jit.load(str(path))
     loaded = load_torchscript(path)

@@ -238,10 +238,6 @@ class SpectrogramPipeline:
             extremes = torch.stack(torch.aminmax(levels.flatten(1), dim=1))[..., None, None]
         return self.normalise(levels, extremes)
 
-    def features_of(self, band: PowerBand) -> Tensor:
-        """Clip to network input, from its band: ``(time, n_features)``."""
-        return self.finish(self.compress(band.to_power(band.gather(None, self.bins))))
-
     def clip_features(self, band: PowerBand, n_frames: int) -> Tensor:
         """Clip to network input of a fixed length, from its band: ``(1, n_frames, n_features)``."""
         power = self.compress(band.to_power(band.gather(None, self.bins)))

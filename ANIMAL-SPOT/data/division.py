@@ -84,23 +84,6 @@ def divide(
     return best
 
 
-def division_cost(
-    counts: np.ndarray, parts: np.ndarray, shares: np.ndarray, missing_cost: np.ndarray
-) -> float:
-    """Return what a division costs; arguments as those and the result of ``divide``."""
-    return _Problem(counts, shares, missing_cost).cost(parts)
-
-
-def deviations(holds: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Return how far classes are from the wanted shares, 0 to 2, shape ``(..., classes)``.
-
-    Args:
-        holds: Clips in each part, shape ``(..., parts, classes)``; no class has none.
-        shares: Wanted share of each part.
-    """
-    return np.abs(holds / holds.sum(-2, keepdims=True) - shares[:, None]).sum(-2)
-
-
 class _Problem:
     """Counts and wishes, and what is computed from them again and again."""
 

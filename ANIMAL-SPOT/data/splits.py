@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import ntpath
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -49,9 +48,7 @@ class Split:
         return getattr(self, partition)
 
 
-def split_by_tape(
-    clips: Sequence[Clip], seed: int = 0, fractions: Mapping[str, float] = FRACTIONS
-) -> Split:
+def split_by_tape(clips: Sequence[Clip], seed: int = 0) -> Split:
     """Assign whole tapes to partitions, over all classes at once.
 
     Each class is to reach every partition, and as nearly as that allows to have the wanted share
@@ -60,14 +57,11 @@ def split_by_tape(
     Args:
         clips: Each with a tape. Their order does not matter.
         seed: Same seed and clips, same split; another may find another that is as good.
-        fractions: Wanted share of the clips for each partition; the shares sum to 1.
 
     Raises:
-        ValueError: If a clip has no tape or the fractions do not sum to 1.
+        ValueError: If a clip has no tape.
     """
-    shares = np.array([fractions[name] for name in PARTITIONS])
-    if not math.isclose(shares.sum(), 1.0, abs_tol=1e-9) or (shares < 0).any():
-        raise ValueError(f"the fractions must sum to 1, got {dict(fractions)}")
+    shares = np.array([FRACTIONS[name] for name in PARTITIONS])
     if any(clip.tape is None for clip in clips):
         raise ValueError("a clip without a tape cannot be split by tape")
     clips = sorted(clips)

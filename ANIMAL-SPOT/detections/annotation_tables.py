@@ -93,57 +93,32 @@ def one_cell(text: str) -> str:
 def read_table(
     path: Path, name_column: str | None = None, recording: str | None = None
 ) -> list[Annotation]:
-    """Read a Raven table, or Audacity labels if the first line is not the header of one.
+    r"""Read a Raven table, or Audacity labels if the first line is not the header of one.
 
-    Rows that cannot be used, such as points in time, are left out, and a warning names them.
+    Rows that cannot be used, such as points in time, are left out, and a warning names them. So
+    are lines of Audacity's frequencies, which start with ``\``, without one. A selection of Raven
+    counts once, however many views show it.
 
     Args:
-        path: A file; one without a line is a table without rows.
-        name_column: Column of a Raven table that holds what was heard; None to find it.
+        path: UTF-8, UTF-16 with a byte order mark, or Latin-1; one without a line is a table
+            without rows.
+        name_column: Column of a Raven table that holds what was heard; None for the first of
+            ``NAME_COLUMNS``.
         recording: The sound file that the table should be of, where the table says which it is of.
+
+    Returns:
+        Rows in the order of time; the score is NaN without a number for it. Where a Raven table
+        says how far into its file a row begins, as for several files opened in one, that counts.
 
     Raises:
         TableError: If it is neither, has rows but none that can be used, or is of another
-            recording.
+            recording or of several.
         OSError: If it cannot be read.
     """
     lines = _lines(path)
     if lines and _BEGIN in (column.strip().lower() for column in lines[0].split("\t")):
         return _read_raven(path, lines, name_column, recording)
     return _read_audacity(path, lines)
-
-
-def read_raven(
-    path: Path, name_column: str | None = None, recording: str | None = None
-) -> list[Annotation]:
-    """Read a Raven selection table, each selection once however many views show it.
-
-    Args:
-        path: UTF-8, UTF-16 with a byte order mark, or Latin-1.
-        name_column: Column that holds what was heard; None for the first of ``NAME_COLUMNS``.
-        recording: The sound file that the table should be of.
-
-    Returns:
-        Rows in the order of time; the score is NaN without a number for it. Where the table says
-        how far into its file a row begins, as for several files opened in one, that counts. Rows
-        that cannot be used are left out, with a warning.
-
-    Raises:
-        TableError: If a column is absent, no row can be used, or rows are of another recording or
-            of several.
-        OSError: If the file cannot be read.
-    """
-    return _read_raven(path, _lines(path), name_column, recording)
-
-
-def read_audacity(path: Path) -> list[Annotation]:
-    r"""Read Audacity labels; lines of frequencies, which start with ``\``, are passed over.
-
-    Raises:
-        TableError: If no line is a usable ``begin<tab>end<tab>name``.
-        OSError: If the file cannot be read.
-    """
-    return _read_audacity(path, _lines(path))
 
 
 class _RowError(ValueError):

@@ -22,7 +22,6 @@ from animal_spot.utils.environment import pip_install
 from animal_spot.utils.names import composed, with_composed_names
 
 # Columns of csv and parquet before those of the classes.
-COLUMNS = ("file", "start_s", "end_s", "pred", "pred_class", "prob", "fmin_hz", "fmax_hz")
 CLASS_PREFIX = "p_"
 NOISE_COLUMN = "noise_class"  # only where that is not the class called noise
 

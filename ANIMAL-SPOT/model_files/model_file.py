@@ -33,7 +33,6 @@ from animal_spot.utils.tensor_files import (
     UnreadableFileError,
     load_tensors,
     save_tensors,
-    torch_file,
 )
 from animal_spot.utils.typed import integer, number, typed
 
@@ -312,16 +311,6 @@ def _literal(text: str, name: str, path: Path) -> Any:
 
 def _part_of(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-
-
-def save_torchscript(content: ModelFile, path: Path) -> None:
-    """Write the TorchScript form: a trace in evaluation mode and the original's extra files.
-
-    Raises:
-        OSError: If the file cannot be written.
-    """
-    with torch_file(path) as temporary:
-        temporary.write_bytes(bytes_of(content, torchscript=True))
 
 
 def _write_torchscript(content: ModelFile, buffer: io.BytesIO) -> None:

@@ -69,32 +69,6 @@ def candidates(kind: str, l2: float | None) -> list[Head]:
     return [Head(u, value) for u in units for value in (grids[u] if l2 is None else (l2,))]
 
 
-def fit_head(
-    train: Embedded, n_classes: int, head: Head, encoder_opts: dict[str, Any], seed: int
-) -> nn.Sequential:
-    """Fit a head to all training clips at once.
-
-    Embeddings are standardised by the mean and standard deviation of the training clips. The loss
-    is the mean cross entropy, each class with the same weight, plus ``l2 / 2`` times the sum of all
-    squared weights (not biases), and L-BFGS finds its minimum. Without a hidden layer this is
-    multinomial logistic regression: scikit-learn's, with ``class_weight="balanced"`` and
-    ``C = 1 / (clips * l2)``.
-
-    Args:
-        train: Training clips; each class has some.
-        n_classes: Number of classes.
-        head: The layers.
-        encoder_opts: ``encoderOpts`` of the network but for ``hidden``.
-        seed: Of the start of a hidden layer.
-
-    Returns:
-        ``encoder`` and ``classifier``, float32.
-    """
-    return _fit_standardised(
-        _standardised(train), train.labels, n_classes, head, encoder_opts, seed
-    )
-
-
 @dataclass(frozen=True)
 class _Standardised:
     """Embeddings with mean 0 and deviation 1, in the space that they span; float64."""
@@ -154,7 +128,7 @@ def _own_space(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _fit(x: Tensor, labels: Tensor, n_classes: int, head: Head, seed: int) -> list[nn.Linear]:
-    """Return the layers that minimise the loss of ``fit_head``, float64."""
+    """Return the layers that minimise the loss of ``choose_head``, float64."""
     n_inputs = x.shape[1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -221,16 +195,25 @@ def choose_head(
     metric: str,
     seed: int,
 ) -> tuple[nn.Sequential, Head]:
-    """Fit several heads and return the one that validates best.
+    """Fit several heads to all training clips at once and return the one that validates best.
+
+    Embeddings are standardised by the mean and standard deviation of the training clips. The loss
+    is the mean cross entropy, each class with the same weight, plus ``l2 / 2`` times the sum of all
+    squared weights (not biases), and L-BFGS finds its minimum. Without a hidden layer this is
+    multinomial logistic regression: scikit-learn's, with ``class_weight="balanced"`` and
+    ``C = 1 / (clips * l2)``.
 
     Args:
-        train: Training clips.
+        train: Training clips; each class has some.
         val: Validation clips.
         n_classes: Number of classes.
         heads: To choose from.
-        encoder_opts: See ``fit_head``.
+        encoder_opts: ``encoderOpts`` of the network but for ``hidden``.
         metric: ``accuracy``, ``macro_accuracy`` or ``loss``; of equal ones the less lossy wins.
-        seed: See ``fit_head``.
+        seed: Of the start of a hidden layer.
+
+    Returns:
+        ``encoder`` and ``classifier``, float32, and the head that it is.
     """
     best, standardised = None, _standardised(train)
     for head in heads:

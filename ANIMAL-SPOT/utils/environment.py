@@ -14,7 +14,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,9 +29,9 @@ PACKAGES = (
 )
 
 
-def missing_packages(names: Sequence[str] = PACKAGES) -> list[str]:
-    """Return those packages that this Python does not find; none of them is imported."""
-    return [name for name in names if find_spec(name) is None]
+def missing_packages() -> list[str]:
+    """Return those of ``PACKAGES`` that this Python does not find; none of them is imported."""
+    return [name for name in PACKAGES if find_spec(name) is None]
 
 
 def python_of(folder: Path) -> Path:

@@ -123,7 +123,7 @@ def binary_metrics(confusion: Tensor) -> BinaryMetrics:
     )
 
 
-def wilson_interval(correct: int, total: int, z: float = Z_95) -> tuple[float, float]:
+def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     """Return the interval of a proportion (Wilson, J. Am. Stat. Assoc. 22, 1927).
 
     Returns:
@@ -131,7 +131,7 @@ def wilson_interval(correct: int, total: int, z: float = Z_95) -> tuple[float, f
     """
     if total == 0:
         return 0.0, 1.0
-    share = correct / total
+    share, z = correct / total, Z_95
     centre = share + z * z / (2 * total)
     spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
     scale = 1 + z * z / total

@@ -27,7 +27,7 @@ class ContentError(ValueError):
     """Content of a file that is not what it should be."""
 
 
-def read_json(path: Path, largest: int = LARGEST_FILE) -> Any:
+def read_json(path: Path) -> Any:
     """Read a file of JSON.
 
     Raises:
@@ -38,8 +38,8 @@ def read_json(path: Path, largest: int = LARGEST_FILE) -> Any:
     state = path.stat()
     if not stat.S_ISREG(state.st_mode):
         raise ContentError(f"{path} is not a file")
-    if state.st_size > largest:
-        raise ContentError(f"{path} is too large: {state.st_size} bytes, at most {largest}")
+    if state.st_size > LARGEST_FILE:
+        raise ContentError(f"{path} is too large: {state.st_size} bytes, at most {LARGEST_FILE}")
     return parse_json(path.read_bytes(), str(path))
 
 
