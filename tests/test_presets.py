@@ -50,7 +50,7 @@ def test_shipped_presets_are_all_understood():
     names = sorted(p.name for p in FOLDER.iterdir())
     assert names == [
         *("demo", "few_clips", "from_scratch", "published_convnext", "published_resnet18"),
-        *("recommended", "transfer"),
+        "recommended",
     ]
     for name in names:
         assert settings("--preset", name) != settings()
@@ -78,6 +78,17 @@ def test_switch_of_a_preset_can_be_taken_away(preset):
     config = parse_config(["--preset", file, "--no_augmentation"])
     assert (config.augmentation, config.min_max_norm) == (False, True)
     assert (config.cuda, config.time_shift) == (False, False)
+
+
+def test_former_name_of_a_preset_is_understood_and_not_listed(preset):
+    wanted = settings("--preset", "recommended")
+    assert settings("--preset", "transfer") == settings("--preset", preset("preset=transfer"))
+    assert settings("--preset", "transfer") == wanted
+    said = preset_line(parse_config(["--preset", "transfer"]))
+    assert said == f"preset {FOLDER / 'recommended'}, as transfer is called now"
+    with pytest.raises(PresetError) as error:
+        read_preset("none", build_parser())
+    assert "transfer" not in str(error.value)
 
 
 def test_negative_switches_neither_show_nor_take_part_in_abbreviations():
@@ -108,7 +119,7 @@ def test_negative_switches_neither_show_nor_take_part_in_abbreviations():
         ),
         pytest.param("preset=", r"line 1: preset= names none", id="empty-base"),
         pytest.param(
-            "preset=transfer\npreset=few_clips", r"line 2: .* build on one other", id="two-bases"
+            "preset=recommended\npreset=few_clips", r"line 2: .* build on one other", id="two-bases"
         ),
         pytest.param("data_dir=/*USER-SPECIFIC*/", r"line 1: put your own", id="placeholder"),
     ],
@@ -121,15 +132,15 @@ def test_bad_line_is_named_with_file_and_number(preset, text, message):
 def test_preset_builds_on_another(preset):
     own = preset(
         "lr=1e-3\npretrained=false\nno_freeze_batch_norm=true\nfreeze_epochs=false\n"
-        "preset=transfer\nno_augmentation=false\n"
+        "preset=recommended\nno_augmentation=false\n"
     )
     wanted = settings(
-        *("--preset", "transfer", "--lr", "1e-3", "--freeze_epochs", "0"),
+        *("--preset", "recommended", "--lr", "1e-3", "--freeze_epochs", "0"),
         *("--no_pretrained", "--no_freeze_batch_norm"),
     )
     assert settings("--preset", own) == wanted
     assert wanted["augmentation"]
-    assert wanted["pitch_range"] == settings("--preset", "transfer")["pitch_range"]
+    assert wanted["pitch_range"] == settings("--preset", "recommended")["pitch_range"]
     # A preset that builds on that one, named as in a shell, from the folder of the file.
     again = Path(own).with_name("again")
     again.write_text('batch_size=2\npreset="my preset"\n')

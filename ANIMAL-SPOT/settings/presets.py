@@ -19,6 +19,7 @@ from animal_spot.settings.config_file import ConfigFileError, arguments_of, conf
 _HERE = Path(__file__).resolve()
 # Beside the scripts that use them, or where an installed package has them.
 FOLDERS = (_HERE.parents[2] / "TRAINING" / "presets", _HERE.parents[1] / "presets")
+FORMER_NAMES = {"transfer": "recommended"}  # understood, but not listed
 FOLDER = next((folder for folder in FOLDERS if folder.is_dir()), FOLDERS[0])
 
 
@@ -32,6 +33,7 @@ def preset_path(name: str) -> Path:
     Raises:
         PresetError: If there is none; the message lists those that there are.
     """
+    name = FORMER_NAMES.get(name, name)
     shipped = sorted(p.name for p in FOLDER.iterdir()) if FOLDER.is_dir() else []
     if name in shipped:
         return FOLDER / name

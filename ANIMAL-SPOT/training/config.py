@@ -16,7 +16,7 @@ from animal_spot.data.class_balance import STRATEGIES
 from animal_spot.models.names import BACKBONES, TIMM_PREFIX, is_timm
 from animal_spot.models.pretrained import IMAGENET_MEAN, IMAGENET_STD
 from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
-from animal_spot.settings.presets import PresetError, preset_path, read_preset
+from animal_spot.settings.presets import FORMER_NAMES, PresetError, preset_path, read_preset
 from animal_spot.training.losses import CLASS_WEIGHTINGS
 from animal_spot.utils.names import composed
 
@@ -571,9 +571,10 @@ def preset_line(config: TrainConfig) -> str | None:
         for name, value in read_preset(config.preset, build_parser()).items()
         if _plain(settings[name]) != _plain(value)
     ]
-    return f"preset {preset_path(config.preset)}" + (
-        f"; changed by flags: {', '.join(changed)}" if changed else ""
-    )
+    line = f"preset {preset_path(config.preset)}"
+    if config.preset in FORMER_NAMES:
+        line += f", as {config.preset} is called now"
+    return line + (f"; changed by flags: {', '.join(changed)}" if changed else "")
 
 
 def _plain(value: Any) -> Any:

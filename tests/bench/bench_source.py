@@ -1,7 +1,7 @@
 """Train on one source of clips, judge on another. Run by hand; writes a data set and prints it.
 
     python tests/bench/bench_source.py --data_dir CLIPS --output DIR
-    python ANIMAL-SPOT/main.py --data_dir DIR ... [--preset transfer]
+    python ANIMAL-SPOT/main.py --data_dir DIR ... [--preset recommended]
 
 Many archives hold calls that their authors denoised. In a recording as it was made, the power of a
 band is spread over time as noise is: its 40th percentile lies 10 dB above its 5th (exponential
