@@ -89,7 +89,7 @@ def run(program: str, argv: Sequence[object], elsewhere: Path) -> tuple[int, str
     Returns:
         The exit status and what was shown.
     """
-    module = importlib.import_module(program)
+    module = importlib.import_module(f"animal_spot.{program}")
     shown = io.StringIO()
     before, here = snapshot(elsewhere), Path.cwd()
     started = time.process_time()

@@ -12,6 +12,7 @@ from predict_helpers import predict_here, visible, write_sound
 from test_result_readers import log_text
 
 from animal_spot import evaluate
+from animal_spot.evaluation import run as evaluation_run
 from animal_spot.detections.journal import FILE_NAME, Journal
 from animal_spot.detections.result_writers import SUFFIXES
 
@@ -367,14 +368,14 @@ def test_scores_of_an_earlier_run_do_not_lie_beside_new_tables(results):
 
 def test_an_evaluation_that_is_stopped_leaves_no_scores_of_an_earlier_run(results, monkeypatch):
     out = run_evaluate(results, truth=True)
-    whole = evaluate.evaluate_file
+    whole = evaluation_run.evaluate_file
 
     def stopped(path, *options):
         if path.name.startswith("r2"):
             raise KeyboardInterrupt
         return whole(path, *options)
 
-    monkeypatch.setattr(evaluate, "evaluate_file", stopped)
+    monkeypatch.setattr(evaluation_run, "evaluate_file", stopped)
     run_evaluate(results, "--threshold", "0.95", truth=True, status=130)
     assert scores_in(out) == set()
 

@@ -34,11 +34,11 @@ PARSERS = {
     "main": "animal_spot.training.config",
     "predict": "animal_spot.prediction.config",
     "evaluate": "animal_spot.evaluation.config",
-    "ensemble": "ensemble",
-    "calibrate": "calibrate",
-    "tune": "tune",
-    "synthesise_corpus": "synthesise_corpus",
-    "synthesise_recording": "synthesise_recording",
+    "ensemble": "animal_spot.ensemble",
+    "calibrate": "animal_spot.calibrate",
+    "tune": "animal_spot.tune",
+    "synthesise_corpus": "animal_spot.synthesise_corpus",
+    "synthesise_recording": "animal_spot.synthesise_recording",
 }
 # Folders and files are given by each run itself, so that nothing is read or written where it should
 # not be; with --debug a traceback is shown, which is meant.

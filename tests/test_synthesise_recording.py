@@ -101,8 +101,8 @@ def power_in_band(part: np.ndarray, band: list[float], rate: int) -> float:
 
 
 def test_calls_begin_and_end_where_the_table_says(tmp_path, monkeypatch):
-    monkeypatch.setattr("synthesise_recording.NOISE_DB", -80)
-    monkeypatch.setattr("synthesise_recording.LEVELS_DB", (60, 60))
+    monkeypatch.setattr("animal_spot.demo.recording.NOISE_DB", -80)
+    monkeypatch.setattr("animal_spot.demo.recording.LEVELS_DB", (60, 60))
     assert main(["--output_dir", str(tmp_path), "--minutes", "0.5"]) == 0
     sound, rate = sf.read(tmp_path / WAV)
     milliseconds = len(sound) // (rate // 1000)

@@ -15,6 +15,7 @@ from helpers import make_corpus
 from test_main_run import SMALL
 
 from animal_spot import tune
+from animal_spot.experiments import search
 from animal_spot.data.labels import tape_of
 from animal_spot.experiments.search_space import suggest
 from animal_spot.training.config import TrainConfig, parse_config
@@ -96,7 +97,7 @@ def test_two_trials_leave_a_table_and_a_preset(finished):
 def test_test_clips_are_not_used(finished, corpus, tmp_path):
     _, result = finished
     assert "27 clips" in result.stderr, "9 of the 12 clips of each of 3 classes"
-    pool = tune._pool_without_test(parse_config(["--data_dir", str(corpus)]), tmp_path)
+    pool = search._pool_without_test(parse_config(["--data_dir", str(corpus)]), tmp_path)
     expected = [f"2020_{tape}" for tape in TAPES[:9] for _ in range(3)]
     assert sorted(clip.tape for clip in pool.clips) == expected
 
