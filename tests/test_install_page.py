@@ -17,8 +17,8 @@ PARSERS = {
     "main.py": "animal_spot.training.config",
     "predict.py": "animal_spot.prediction.config",
     "evaluate.py": "animal_spot.evaluation.config",
-    "synthesise_corpus.py": "synthesise_corpus",
-    "synthesise_recording.py": "synthesise_recording",
+    "synthesise_corpus.py": "animal_spot.synthesise_corpus",
+    "synthesise_recording.py": "animal_spot.synthesise_recording",
 }
 
 
