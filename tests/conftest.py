@@ -19,10 +19,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-TESTS = Path(__file__).resolve().parent
-ROOT = TESTS.parent
+from hypothesis import HealthCheck, settings
 
-from hypothesis import HealthCheck, settings  # noqa: E402 - after the paths, like all below
+from tests.helpers.places import GOLDEN, SHARED
 
 settings.register_profile(
     "repository",
@@ -59,13 +58,13 @@ def log_levels():
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """Folder of numbers measured on the original program."""
-    return TESTS / "golden"
+    return GOLDEN
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real recordings, which are not part of the repository."""
-    folder = Path(os.environ.get("ANIMAL_SPOT_TEST_DATA", ROOT.parent / "shared" / "data"))
+    folder = Path(os.environ.get("ANIMAL_SPOT_TEST_DATA", SHARED / "data"))
     if not (folder / "orca_calls").is_dir():
         pytest.skip(f"the real data is absent: no orca_calls in {folder}")
     return folder
@@ -85,15 +84,15 @@ def write_wav() -> Callable[..., Path]:
 
 @pytest.fixture(name="make_corpus")
 def make_corpus_fixture() -> Callable[..., Path]:
-    """Return ``helpers.make_corpus``."""
-    from helpers import make_corpus
+    """Return ``helpers.clips.make_corpus``."""
+    from tests.helpers.clips import make_corpus
 
     return make_corpus
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory):
-    """Small model files for prediction, by name; see ``predict_helpers.Models``."""
-    from predict_helpers import Models
+    """Small model files for prediction, by name; see ``helpers.prediction.Models``."""
+    from tests.helpers.prediction import Models
 
     return Models(tmp_path_factory.mktemp("models"))

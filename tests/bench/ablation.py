@@ -1,6 +1,6 @@
 """What does each part of the recipe bring? Cross-validates a list of settings; run by hand.
 
-    python tests/bench/ablation.py --data_dir CLIPS --output DIR --jobs 4 [--rows FILE_OR_NAMES]
+    python -m tests.bench.ablation --data_dir CLIPS --output DIR --jobs 4 [--rows FILE_OR_NAMES]
 
 Each row is one command ``main.py --folds``, which is printed; rows and seeds run side by side, one
 thread each. What is complete is left as it is, so the same command goes on after an interruption.
@@ -34,19 +34,18 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "ANIMAL-SPOT"), str(Path(__file__).resolve().parent)]
 
-import numpy as np  # noqa: E402 - after the number of threads and the paths, like all below
-import torch  # noqa: E402
-from bench_shift import NOISE_CLASS, RATE, alter  # noqa: E402
+import numpy as np
+import torch
 
-from animal_spot.audio.clip_files import read_waveform, resample  # noqa: E402
-from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline  # noqa: E402
-from animal_spot.model_files.model_file import FILE_NAME, ModelFile, calibrated_network, load_model  # noqa: E402
-from animal_spot.model_files.signal_path import Pipeline, pipeline_of_model  # noqa: E402
-from animal_spot.training.config import FREE_TO_CHANGE, as_dict, parse_config  # noqa: E402
-from animal_spot.utils.tape_bootstrap import accuracies, draw_tapes, middle  # noqa: E402
+from animal_spot.audio.clip_files import read_waveform, resample
+from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
+from animal_spot.model_files.model_file import FILE_NAME, ModelFile, calibrated_network, load_model
+from animal_spot.model_files.signal_path import Pipeline, pipeline_of_model
+from animal_spot.training.config import FREE_TO_CHANGE, as_dict, parse_config
+from animal_spot.utils.tape_bootstrap import accuracies, draw_tapes, middle
+from tests.bench.bench_shift import NOISE_CLASS, RATE, alter
+from tests.helpers.places import ROOT
 
 # NAME: flags of main.py. "+ NAME" adds its flags to those of the row before it. A line that starts
 # with a blank goes on with the one before. from_scratch adds logit adjustment to the row before it,

@@ -1,7 +1,7 @@
 """How fast are clips read? Run by hand on a quiet machine; prints a ratio.
 
     .venv/bin/python -m pip install resampy     (only for this comparison)
-    .venv/bin/python tests/bench/bench_data.py
+    python -m tests.bench.bench_data
 
 Our data path without a cache (decode, resample 48 kHz to 44.1 kHz, spectrogram, compression,
 normalisation; two loader processes) against a plain loop of librosa's loading, kaiser_best
@@ -11,7 +11,6 @@ resampling and a spectrogram per clip.
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,12 +19,9 @@ import librosa
 import numpy as np
 import soundfile as sf
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "ANIMAL-SPOT"))
-
-from animal_spot.audio.signal_config import SignalConfig  # noqa: E402
-from animal_spot.audio.spectrograms import SpectrogramPipeline  # noqa: E402
-from animal_spot.data.clip_dataset import ClipDataset, EpochSampler, Sample, make_loader  # noqa: E402
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.data.clip_dataset import ClipDataset, EpochSampler, Sample, make_loader
 
 N_CLIPS, CLIP_S, ROUNDS = 120, 3, 5
 SIGNAL = SignalConfig(n_fft=1024, hop_length=172, n_freq_bins=256)

@@ -1,6 +1,6 @@
 """How good is a network that has heard a few clips of each class? Run by hand.
 
-    python tests/bench/bench_few_clips.py --data_dir CLIPS --output DIR [--clips 5 --draws 10]
+    python -m tests.bench.bench_few_clips --data_dir CLIPS --output DIR [--clips 5 --draws 10]
 
 Each draw takes so many training clips of each class from the training part of the stored split
 (made if there is none) and trains with ``--preset few_clips``; further flags are handed on to
@@ -23,15 +23,13 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "ANIMAL-SPOT")]
 
-import numpy as np  # noqa: E402 - after the number of threads and the paths, like all below
+import numpy as np
 
-from animal_spot import main as training  # noqa: E402
-from animal_spot.data.corpus import load_corpus  # noqa: E402
-from animal_spot.data.labels import Clip, find_clip_paths  # noqa: E402
-from animal_spot.data.splits import Split, load_split, save_split  # noqa: E402
+from animal_spot import main as training
+from animal_spot.data.corpus import load_corpus
+from animal_spot.data.labels import Clip, find_clip_paths
+from animal_spot.data.splits import Split, load_split, save_split
 
 
 def draw(clips: list[Clip], n: int, rng: np.random.Generator) -> list[Clip]:

@@ -1,6 +1,6 @@
 """How long ``footprints.predict`` takes beside its parts: detector and classifier by themselves.
 
-    python tests/bench/bench_footprint_predict.py --model FILE.keras --detector FILE [--photos DIR]
+    python -m tests.bench.bench_footprint_predict --model FILE.keras --detector FILE [--photos DIR]
 
 The detector alone is ``YoloInference.detect`` and the crop on every photo in one process, the
 classifier alone ``Classifier.predict`` on the crops in another, both with as many threads as
@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.places import ROOT
 
 DETECTOR = """
 import sys, time, numpy as np

@@ -1,6 +1,6 @@
 """How fast is the frozen stage on cached features? Run by hand on a quiet machine; prints ratios.
 
-    .venv/bin/python tests/bench/bench_footprint_stages.py [--n_photos 256] [--views 8]
+    python -m tests.bench.bench_footprint_stages [--n_photos 256] [--views 8]
         [--backbone MobileNetV3Small] [--epochs 50]
 
 An epoch of stage oat (batch 16, 224 pixels, augmentation, validation, state on disk) end to end
@@ -20,14 +20,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from footprints.network.build import build_model  # noqa: E402
-from footprints.network.loader import CropLoader  # noqa: E402
-from footprints.network.phase import Phase, run_phase  # noqa: E402
-from footprints.network.prepared_set import open_set  # noqa: E402
-from footprints.network.train_state import StageFolder  # noqa: E402
+from footprints.network.build import build_model
+from footprints.network.loader import CropLoader
+from footprints.network.phase import Phase, run_phase
+from footprints.network.prepared_set import open_set
+from footprints.network.train_state import StageFolder
 
 N_CLASSES = 18
 

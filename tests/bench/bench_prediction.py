@@ -1,6 +1,6 @@
 """How fast is prediction? Run by hand on a quiet machine; prints ratios.
 
-    .venv/bin/python tests/bench/bench_prediction.py [--only NAME] [--recordings DIR] [--model PK]
+    python -m tests.bench.bench_prediction [--only NAME] [--recordings DIR] [--model PK]
 
 floor: end to end over a long recording against the network alone on as many windows.
 baseline: the same against a loop that takes one window at a time, as the original does.
@@ -32,25 +32,23 @@ import numpy as np
 import soundfile as sf
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "ANIMAL-SPOT"))
-
-from animal_spot import predict  # noqa: E402
-from animal_spot.audio import dsp  # noqa: E402
-from animal_spot.audio.clip_files import read_waveform  # noqa: E402
-from animal_spot.audio.recordings import find_recordings  # noqa: E402
-from animal_spot.audio.signal_config import SignalConfig  # noqa: E402
-from animal_spot.audio.spectrograms import SpectrogramPipeline  # noqa: E402
-from animal_spot.audio.windows import WindowGrid  # noqa: E402
-from animal_spot.demo.corpus import sea_noise  # noqa: E402
-from animal_spot.detections.result_writers import RunHeader  # noqa: E402
-from animal_spot.model_files.model_file import ModelFile, load_model, save_model  # noqa: E402
-from animal_spot.models.classifier import Classifier  # noqa: E402
-from animal_spot.models.factory import build_encoder, build_model  # noqa: E402
-from animal_spot.prediction.config import parse_config  # noqa: E402
-from animal_spot.prediction.predictor import Predictor  # noqa: E402
-from animal_spot.prediction.run import Run, choose_settings, load_models  # noqa: E402
-from animal_spot.utils.interrupt import StopRequest  # noqa: E402
+from animal_spot import predict
+from animal_spot.audio import dsp
+from animal_spot.audio.clip_files import read_waveform
+from animal_spot.audio.recordings import find_recordings
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.audio.windows import WindowGrid
+from animal_spot.demo.corpus import sea_noise
+from animal_spot.detections.result_writers import RunHeader
+from animal_spot.model_files.model_file import ModelFile, load_model, save_model
+from animal_spot.models.classifier import Classifier
+from animal_spot.models.factory import build_encoder, build_model
+from animal_spot.prediction.config import parse_config
+from animal_spot.prediction.predictor import Predictor
+from animal_spot.prediction.run import Run, choose_settings, load_models
+from animal_spot.utils.interrupt import StopRequest
+from tests.helpers.places import ROOT
 
 WINDOW_S, HOP_S = 0.5, 0.25
 SIGNAL = SignalConfig(n_fft=1024, hop_length=172, n_freq_bins=256, min_max_norm=True)
@@ -291,15 +289,16 @@ def bench_memory(args: argparse.Namespace, folder: Path, sources: list[Path]) ->
     recording = long_recording(folder / "day.wav", 3600 * args.hours, sources)
     model = args.model or random_model(folder / "memory.pk", 1)
     code = (
-        "import sys, resource; sys.path.insert(0, sys.argv[1])\n"
-        "import predictor, predict\n"
+        "import sys, resource\n"
+        "from animal_spot import predict\n"
+        "from animal_spot.prediction import predictor\n"
         "run = predictor.Predictor.run\n"
         "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20\n"
         "def noted(self, paths):\n"
         "    print('loaded', peak(), flush=True)\n"
         "    return run(self, paths)\n"
         "predictor.Predictor.run = noted\n"
-        "status = predict.main(sys.argv[2:])\n"
+        "status = predict.main(sys.argv[1:])\n"
         "print('end', peak(), flush=True)\n"
         "sys.exit(status)\n"
     )
@@ -307,7 +306,7 @@ def bench_memory(args: argparse.Namespace, folder: Path, sources: list[Path]) ->
         started = time.perf_counter()
         result = subprocess.run(
             [
-                *(sys.executable, "-c", code, str(ROOT / "ANIMAL-SPOT")),
+                *(sys.executable, "-c", code),
                 *("--model_path", str(model), "--input_file", str(recording)),
                 *("--output_dir", str(output), "--sequence_len", str(WINDOW_S)),
                 *("--hop", str(args.hop), "--override_model"),

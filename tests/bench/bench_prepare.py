@@ -1,4 +1,4 @@
-"""How fast is prepare? Printed as ratios; run by hand: python tests/bench/bench_prepare.py.
+"""How fast is prepare? Printed as ratios; run by hand: python -m tests.bench.bench_prepare.
 
 1. Photos/s of prepare with a detector against bare YOLO calls, one process each, start-up left
    out on both sides (goal: 0.9).
@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.places import ROOT
+
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": str(ROOT),

@@ -1,6 +1,6 @@
 """How much does a network depend on one hydrophone? Run by hand; prints a table.
 
-    .venv/bin/python tests/bench/bench_shift.py --data_dir CLIPS MODEL.pk [MODEL.pk ...]
+    python -m tests.bench.bench_shift --data_dir CLIPS MODEL.pk [MODEL.pk ...]
 
 Classifies the clips of a partition as they are, and altered as if from elsewhere: background
 (validation clips of the class noise) at 0 to 10 dB below the call, a spectral tilt of up to 4 dB
@@ -12,22 +12,18 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "ANIMAL-SPOT"))
-
-from animal_spot.audio.clip_files import read_waveform, resample  # noqa: E402
-from animal_spot.audio.dsp import fit_length, preemphasise  # noqa: E402
-from animal_spot.audio.spectrograms import SpectrogramPipeline  # noqa: E402
-from animal_spot.data.corpus import load_corpus  # noqa: E402
-from animal_spot.data.labels import names_by_index  # noqa: E402
-from animal_spot.model_files.model_file import load_model  # noqa: E402
-from animal_spot.utils.metrics import ConfusionMatrix, mean_present, per_class_accuracy  # noqa: E402
+from animal_spot.audio.clip_files import read_waveform, resample
+from animal_spot.audio.dsp import fit_length, preemphasise
+from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.data.corpus import load_corpus
+from animal_spot.data.labels import names_by_index
+from animal_spot.model_files.model_file import load_model
+from animal_spot.utils.metrics import ConfusionMatrix, mean_present, per_class_accuracy
 
 RATE = 32000
 NOISE_CLASS = "noise"

@@ -1,6 +1,6 @@
 """Train on one source of clips, judge on another. Run by hand; writes a data set and prints it.
 
-    python tests/bench/bench_source.py --data_dir CLIPS --output DIR
+    python -m tests.bench.bench_source --data_dir CLIPS --output DIR
     python ANIMAL-SPOT/main.py --data_dir DIR ... [--preset recommended]
 
 Many archives hold calls that their authors denoised. In a recording as it was made, the power of a
@@ -18,16 +18,13 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "ANIMAL-SPOT"))
+import numpy as np
+import torch
 
-import numpy as np  # noqa: E402 - after the paths, like all below
-import torch  # noqa: E402
-
-from animal_spot.audio.clip_files import read_waveform  # noqa: E402
-from animal_spot.audio.dsp import power_spectrogram  # noqa: E402
-from animal_spot.data.labels import Clip, find_clip_paths, parse_clip  # noqa: E402
-from animal_spot.data.splits import Split, save_split, split_by_tape, split_table  # noqa: E402
+from animal_spot.audio.clip_files import read_waveform
+from animal_spot.audio.dsp import power_spectrogram
+from animal_spot.data.labels import Clip, find_clip_paths, parse_clip
+from animal_spot.data.splits import Split, save_split, split_by_tape, split_table
 
 RATE = 32000
 N_FFT = 1024

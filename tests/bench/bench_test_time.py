@@ -1,6 +1,6 @@
 """What helps a trained network in recordings of another hydrophone, without training? By hand.
 
-    python tests/bench/bench_test_time.py --data_dir CLIPS RUN [RUN ...]
+    python -m tests.bench.bench_test_time --data_dir CLIPS RUN [RUN ...]
 
 RUN is a folder of ``ablation.py`` (``NAME/seed_0``), or any folder that holds the ``model`` folder
 of a ``main.py --folds`` run. Each clip is judged by the network that never heard its tape, as it
@@ -20,17 +20,12 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 import numpy as np
 import torch
-from ablation import NOISE_CLASS, RATE, network_input  # sets the import paths
-from bench_shift import alter
 from torch import nn
 
 from animal_spot.audio.clip_files import read_waveform
@@ -38,6 +33,8 @@ from animal_spot.model_files.model_file import FILE_NAME, calibrated_network, lo
 from animal_spot.model_files.signal_path import pipeline_of_model
 from animal_spot.models.embedding_encoder import EmbeddingEncoder
 from animal_spot.utils.tape_bootstrap import accuracies
+from tests.bench.ablation import NOISE_CLASS, RATE, network_input
+from tests.bench.bench_shift import alter
 
 SHIFTS_S = (-0.2, -0.1, 0.0, 0.1, 0.2)
 N_LOW_BANDS = 4

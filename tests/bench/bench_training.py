@@ -1,6 +1,6 @@
 """How fast is training? Run by hand on a quiet machine; prints ratios.
 
-    .venv/bin/python tests/bench/bench_training.py [--data_dir CLIPS] [--only precision|epoch]
+    python -m tests.bench.bench_training [--data_dir CLIPS] [--only precision|epoch]
 
 precision: an optimiser step in bf16 against one in fp32.
 epoch: an epoch with augmentation, warm cache, metrics, log and TensorBoard against the same number
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,22 +20,19 @@ from pathlib import Path
 
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "ANIMAL-SPOT"))
-
-from animal_spot.audio.signal_config import SignalConfig  # noqa: E402
-from animal_spot.audio.spectrograms import SpectrogramPipeline  # noqa: E402
-from animal_spot.data.augment import Augmentation  # noqa: E402
-from animal_spot.data.clip_dataset import ClipDataset, EpochSampler, make_loader  # noqa: E402
-from animal_spot.data.corpus import load_corpus  # noqa: E402
-from animal_spot.data.labels import names_by_index  # noqa: E402
-from animal_spot.demo import corpus as demo_corpus  # noqa: E402
-from animal_spot.models.classifier import Classifier  # noqa: E402
-from animal_spot.models.factory import build_encoder, build_model  # noqa: E402
-from animal_spot.models.precision import choose_precision  # noqa: E402
-from animal_spot.trainer import Trainer  # noqa: E402
-from animal_spot.training.early_stopping import EarlyStopping  # noqa: E402
-from animal_spot.training.tensorboard import Summary  # noqa: E402
+from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.data.augment import Augmentation
+from animal_spot.data.clip_dataset import ClipDataset, EpochSampler, make_loader
+from animal_spot.data.corpus import load_corpus
+from animal_spot.data.labels import names_by_index
+from animal_spot.demo import corpus as demo_corpus
+from animal_spot.models.classifier import Classifier
+from animal_spot.models.factory import build_encoder, build_model
+from animal_spot.models.precision import choose_precision
+from animal_spot.trainer import Trainer
+from animal_spot.training.early_stopping import EarlyStopping
+from animal_spot.training.tensorboard import Summary
 
 N_FRAMES, N_BINS = 128, 256
 NETWORKS = {

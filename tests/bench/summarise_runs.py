@@ -1,6 +1,6 @@
 """Put the results of several seeds side by side.
 
-    .venv/bin/python tests/bench/summarise_runs.py RUN/model/results.json ...
+    python -m tests.bench.summarise_runs RUN/model/results.json ...
 
 Prints a row for each run and their mean; +- is the 95 % interval of that mean over the seeds
 (Student's t). The interval of the last line is Wilson's for the clips of one test set, which is
@@ -14,10 +14,7 @@ import statistics
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "ANIMAL-SPOT"))
-
-from animal_spot.utils.metrics import wilson_interval  # noqa: E402
+from animal_spot.utils.metrics import wilson_interval
 
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}  # by degrees of freedom
 

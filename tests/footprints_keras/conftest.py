@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
 for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
     os.environ[name] = "1"
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
-sys.path.append(str(Path(__file__).parents[1] / "footprints"))  # for its helpers
 
-from fk_helpers import OAT, REAL, even, make_prepared  # noqa: E402 - after the paths
+from tests.helpers.keras_steps import OAT, REAL, even, make_prepared  # noqa: E402 - see above
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +30,7 @@ def prepared(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory) -> Path:
-    """A model of four classes for pictures of 32 pixels; see ``fd_helpers``."""
-    from fd_helpers import write_model
+    """A model of four classes for pictures of 32 pixels; see ``helpers.keras_models``."""
+    from tests.helpers.keras_models import write_model
 
     return write_model(tmp_path_factory.mktemp("models") / "mobilenet_real.keras")

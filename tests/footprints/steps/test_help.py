@@ -1,0 +1,53 @@
+"""The help of a step comes at once, since nothing heavy is imported for it."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers.places import ROOT
+
+STEPS = sorted(
+    path.stem
+    for path in (ROOT / "footprints").glob("*.py")
+    if "sys.exit(run(main))" in path.read_text(encoding="utf-8")
+)
+HEAVY = {"tensorflow", "keras", "torch", "ultralytics", "cv2", "sklearn", "matplotlib", "pandas"}
+CODE = """
+import contextlib, importlib, io, sys
+step = importlib.import_module(f"footprints.{sys.argv[1]}")
+shown = io.StringIO()
+with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+    step.main(["--help"])
+print(len(shown.getvalue()))
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_all_steps_are_here():
+    assert set(STEPS) >= {
+        *("audit", "detect", "train_detector", "prepare", "train", "evaluate", "predict"),
+        *("export", "synthesise"),
+    }
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_help_imports_nothing_heavy(step):
+    result = subprocess.run(
+        [sys.executable, "-c", CODE, step], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    length, modules = result.stdout.splitlines()
+    assert int(length) > 200
+    assert not HEAVY & set(modules.split())
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_readme_names_every_flag(step):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, section = readme.split(f"#### `footprints.{step}`\n")
+    section = section.partition("\n### ")[0].partition("\n#### ")[0]
+    actions = importlib.import_module(f"footprints.{step}").build_parser()._actions
+    flags = {flag for action in actions for flag in action.option_strings} - {"-h", "--help"}
+    assert flags
+    assert not [flag for flag in sorted(flags) if f"`{flag}`" not in section]

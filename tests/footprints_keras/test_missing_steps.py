@@ -1,0 +1,153 @@
+"""``python -m footprints.train --stage real`` as typed: what is missing before it is done."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+
+from footprints import train
+from footprints.preparation import missing_steps
+from footprints.preparation.missing_steps import MODELS, PHOTOS, PREPARED, Places
+from footprints.system.errors import UserError
+from tests.helpers.keras_steps import environment
+from tests.helpers.photo_sets import make_oat, make_real, rows_of, write_photo
+from tests.helpers.places import ROOT
+
+SMALL = {"image_size": 32}
+ONE_EPOCH = ["--epochs_oat", 1, "--head_epochs", 1, "--epochs_real", 1, "--cached_views", 1]
+
+
+def make_project(folder: Path, *, oat: bool = True, real: bool = True) -> Path:
+    """Put photos where the project keeps them; crops are to be small, as if noted before."""
+    if real:
+        make_real(folder / PHOTOS["real"], {"blackbear": 5, "castor": 5, "american_mink": 4})
+    if oat:
+        parts = {"train": {"bear": 3, "otter": 3}, "val": {"bear": 2, "otter": 2}}
+        make_oat((folder / PHOTOS["oat"]).parent, parts)
+    (folder / PREPARED).mkdir(parents=True)
+    (folder / PREPARED / "settings.json").write_text(json.dumps(SMALL))
+    return folder
+
+
+def run_train(folder: Path, *flags: object, **variables: str) -> subprocess.CompletedProcess:
+    """Run the command in a project's folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "footprints.train", *map(str, flags)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment(**variables),
+        timeout=560,
+    )
+
+
+def test_stage_real_prepares_and_trains_oat_first(tmp_path, monkeypatch, capsys):
+    project = make_project(tmp_path)
+    command = ["--stage", "real", "--weights", "none", *ONE_EPOCH]
+    done = run_train(project, *command)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout
+    steps = [
+        "real: starts from stage oat, which is trained first",
+        "oat: photos of",
+        "real: photos",
+    ]
+    steps += ["oat: MobileNetV3Small from none", "real: MobileNetV3Small from outputs"]
+    assert [said.index(step) for step in steps] == sorted(said.index(step) for step in steps)
+    assert "centres of the photos, as there is no detector" in said
+    facts = json.loads((project / MODELS / "history_real.json").read_text())
+    assert facts["settings"]["classes"] == ["american_mink", "blackbear", "castor"]
+    assert facts["settings"]["image_size"] == 32
+    assert (project / MODELS / "mobilenet_oat.keras").is_file()
+
+    before = {p: p.stat().st_mtime_ns for p in project.rglob("*") if p.is_file()}
+    monkeypatch.chdir(project)
+    assert train.main(list(map(str, command))) == 0
+    assert "real: finished already" in capsys.readouterr().out
+    assert before == {p: p.stat().st_mtime_ns for p in project.rglob("*") if p.is_file()}
+
+    write_photo(project / PHOTOS["real"] / "castor" / "new.jpg", 777)
+    with pytest.raises(UserError, match=r"photos was.*--no-resume"):
+        train.main(list(map(str, command)))
+    assert "1 photo is new since they were prepared" in capsys.readouterr().out
+    sources = {row["source"] for row in rows_of(project / PREPARED / "real" / "manifest.csv")}
+    assert "castor/new.jpg" in sources
+
+
+def test_without_oat_stage_real_starts_from_imagenet_alone(tmp_path, keras):
+    """The command as typed, with no other flag; Keras finds the weights in its cache."""
+    project = make_project(tmp_path / "project", oat=False)
+    bare = keras.applications.MobileNetV3Small(
+        include_top=False, weights=None, input_shape=(32, 32, 3)
+    )
+    cached = tmp_path / "keras" / "models" / "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5"
+    cached.parent.mkdir(parents=True)
+    from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+
+    with h5py.File(cached, "w") as file:  # as the files of Keras' server are
+        save_weights_to_hdf5_group(file, bare)
+    done = run_train(project, "--stage", "real", KERAS_HOME=str(tmp_path / "keras"))
+    assert done.returncode == 0, done.stderr
+    assert "no OpenAnimalTracks photos" in done.stdout
+    assert "starts from imagenet alone" in done.stdout
+    assert (project / MODELS / "mobilenet_real.keras").is_file()
+
+
+@pytest.mark.parametrize("stage", ["real", "oat", "all"])
+def test_without_photos_one_line_names_folders_flags_and_demo(stage, tmp_path):
+    done = run_train(tmp_path, "--stage", stage)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    for named in (*map(str, PHOTOS.values()), "--real_dir", "--oat_dir", "footprints_demo.sh"):
+        assert named in line
+    assert not list(tmp_path.iterdir())
+    assert (ROOT / "TRAINING" / "footprints_demo.sh").is_file()
+
+
+def test_a_failed_prepare_ends_the_training_with_its_status_and_its_line(tmp_path, capfd):
+    (tmp_path / "real" / "fox").mkdir(parents=True)
+    (tmp_path / "real" / "fox" / "a.jpg").write_bytes(b"no photo")
+    given = ["--stage", "real", "--weights", "none", "--real_dir", str(tmp_path / "real")]
+    given += ["--data_dir", str(tmp_path / "prepared"), "--output_dir", str(tmp_path / "models")]
+    given += ["--oat_dir", str(tmp_path / "absent")]
+    assert train.main(given) == 1
+    assert "a.jpg: text, not a photo" in capfd.readouterr().err
+    assert not (tmp_path / "models").exists()
+
+
+def test_prepare_is_repeated_as_it_was_noted(tmp_path):
+    folder = tmp_path / "prepared" / "real"
+    folder.mkdir(parents=True)
+    noted = {"mode": "centre", "settings": {"margin": 0.3}, "scales": ["crop", "photo"]}
+    noted |= {"val_fraction": 0.3, "test_fraction": 0.15, "seed": 4, "max_distance": 8}
+    (folder / "prepare.json").write_text(json.dumps(noted))
+    places = Places({"real": tmp_path / "photos"}, tmp_path / "prepared", "none")
+    flags = list(map(str, missing_steps._flags(places, "real")))
+    from footprints.prepare import build_parser
+
+    args = build_parser().parse_args(flags)
+    assert (args.val_fraction, args.test_fraction, args.seed) == (0.3, 0.15, 4)
+    assert (args.max_distance, args.margin, args.scales) == (8, 0.3, ["crop", "photo"])
+    assert (args.real_dir, args.oat_dir, args.detector) == (tmp_path / "photos", None, "none")
+
+
+def test_a_begun_stage_real_keeps_its_start(tmp_path, monkeypatch, capsys):
+    """Photos of OpenAnimalTracks that arrive later do not change what real started from."""
+    monkeypatch.chdir(tmp_path)
+    make_project(tmp_path)
+    (tmp_path / MODELS).mkdir(parents=True)
+    (tmp_path / MODELS / "mobilenet_real.keras").write_bytes(b"x")
+    args = train.build_parser().parse_args(["--stage", "real"])
+    assert train._with_oat(("real",), train._places(args), args) == ("real",)
+    assert (args.weights, capsys.readouterr().out) == ("imagenet", "")
+
+
+def test_two_explicit_folders_prepare_nothing(tmp_path):
+    make_real(tmp_path / PHOTOS["real"], {"a": 2, "b": 2})
+    with pytest.raises(UserError, match=r"there is no such folder; make it by footprints\.prepare"):
+        train.main(["--stage", "real", "--data_dir", str(tmp_path / "x"), "--output_dir", "y"])

@@ -1,0 +1,52 @@
+"""Small models and photos for the tests of the classifier, prediction and export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+CLASSES = ["cerf", "chien", "écureuil", "loup"]
+SIDE = 32
+TEMPERATURE = 1.6
+THRESHOLD = 0.45  # above the least one of four classes
+
+
+def pictures(n: int, side: int = SIDE, seed: int = 0) -> list[np.ndarray]:
+    """Return patches of one colour with noise, ``(side, side, 3)`` uint8."""
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(-30, 30, (n, side, side, 3))
+    return list(np.clip(rng.integers(30, 225, (n, 1, 1, 3)) + noise, 0, 255).astype(np.uint8))
+
+
+def write_model(path: Path, **facts) -> Path:
+    """Write a network with random weights that answers differently to different pictures."""
+    from footprints.network import build as fp_model
+    from footprints.network.freezing import measure_batch_norm
+
+    net = fp_model.build_model(len(CLASSES), seed=4, image_size=SIDE)
+    measure_batch_norm(net, [np.stack(pictures(64, seed=9))])
+    inner = fp_model.import_keras().Model(net.input, net.get_layer("hidden").output)
+    features = np.asarray(inner(np.stack(pictures(64, seed=8)).astype("float32"), training=False))
+    head = net.get_layer("probabilities")
+    kernel = head.get_weights()[0]
+    logits = (features - features.mean(axis=0)) @ kernel
+    kernel = kernel * (1.5 / logits.std(axis=0))
+    head.set_weights([kernel, -(features.mean(axis=0) @ kernel)])
+    known = {
+        "classes": CLASSES,
+        "stage": "real",
+        "temperature": TEMPERATURE,
+        "threshold": THRESHOLD,
+        "settings": {"margin": 0.0, "min_crop_side": 8, "conf_threshold": 0.5},
+    }
+    fp_model.save_model(net, path, **known | facts)
+    return path
+
+
+def save(path: Path, rgb: np.ndarray) -> Path:
+    """Write a picture; folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(rgb).save(path)
+    return path

@@ -1,0 +1,60 @@
+"""A training loop with a network and clips of a few numbers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from animal_spot.data.clip_dataset import EpochSampler
+from animal_spot.models.precision import Precision
+from animal_spot.trainer import Trainer
+from animal_spot.training.early_stopping import EarlyStopping
+
+N_CLIPS, N_CLASSES = 10, 3
+
+
+class Clips(torch.utils.data.Dataset):
+    def __getitem__(self, key):
+        _, index = key
+        generator = torch.Generator().manual_seed(index)
+        return torch.randn(1, 4, 4, generator=generator), index % N_CLASSES, index
+
+
+class Reports:
+    """Stands for the TensorBoard folder and keeps what it is given."""
+
+    run_name = None
+
+    def __init__(self):
+        self.of = {}
+
+    def add_phase(self, result, epoch, **_):
+        self.of[result.phase, epoch] = result
+
+
+def loader(*, shuffle=False) -> DataLoader:
+    sampler = EpochSampler(N_CLIPS, 4, shuffle=shuffle, drop_last=False, seed=0)
+    return DataLoader(Clips(), batch_sampler=sampler)
+
+
+def trainer_of(lr=0.1, **options) -> Trainer:
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU())
+    head = nn.Sequential(nn.Flatten(), nn.Linear(24, N_CLASSES))
+    model = nn.Sequential(OrderedDict(encoder=encoder, classifier=head))
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    trainer = Trainer(
+        model,
+        list("ABC"),
+        precision=Precision("fp32", torch.device("cpu")),
+        optimizer=optimizer,
+        scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer),
+        early_stopping=EarlyStopping(99),
+        epochs_per_eval=1,
+        **options,
+    )
+    trainer.summary = Reports()
+    return trainer

@@ -1,0 +1,92 @@
+"""Whole runs of main.py: small ones, in this process or in one of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from tests.helpers.places import ROOT
+
+MAIN = ROOT / "ANIMAL-SPOT" / "main.py"
+
+
+SMALL = (
+    *("--sr", "16000", "--n_fft", "256", "--hop_length", "160", "--n_freq_bins", "32"),
+    *("--fmin", "200", "--fmax", "7000", "--sequence_len", "320", "--lr", "1e-4"),
+    *("--batch_size", "4", "--num_workers", "1", "--precision", "fp32"),
+)
+
+
+TAPES = [f"T{i}" for i in range(12)]
+
+
+def folders(run: Path) -> list[str]:
+    names = ("model", "checkpoint", "log", "summary", "cache")
+    return [part for name in names for part in (f"--{name}_dir", str(run / name))]
+
+
+def run_main(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, str(MAIN), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=300,
+    )
+
+
+def outcome(run: Path) -> tuple[dict, dict]:
+    """Weights and metrics of a run, without the settings, whose folders differ."""
+    content = torch.load(run / "model" / "ANIMAL-SPOT.pk", weights_only=True)
+    results = json.loads((run / "model" / "results.json").read_text())
+    return content, results["partitions"]
+
+
+def assert_same(run: Path, reference: Path) -> None:
+    (content, metrics), (expected, expected_metrics) = outcome(run), outcome(reference)
+    assert metrics == expected_metrics
+    assert content["metrics"] == expected["metrics"]
+    for state in ("encoderState", "classifierState"):
+        assert content[state].keys() == expected[state].keys()
+        for name, value in content[state].items():
+            assert torch.equal(value, expected[state][name]), name
+
+
+def start(*arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(MAIN), *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(process: subprocess.Popen, text: str) -> None:
+    """Read the log of a running process up to a line that contains ``text``."""
+    for line in process.stderr:
+        if text in line:
+            return
+    raise AssertionError(f"{text!r} never came")
+
+
+def main_here(*arguments: str) -> subprocess.CompletedProcess:
+    """Run ``main.py`` in this process, which spares seconds of imports; without loader processes.
+
+    Returns:
+        Status and what it wrote to standard error, as if it had been a process.
+    """
+    from animal_spot import main
+
+    written = io.StringIO()
+    with contextlib.redirect_stderr(written), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            status = main.main([*arguments, "--num_workers", "0"])
+        except SystemExit as end:
+            status = end.code
+    return subprocess.CompletedProcess(list(arguments), status, stderr=written.getvalue())
