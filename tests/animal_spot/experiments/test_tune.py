@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from animal_spot import tune
-from animal_spot.experiments import search
 from animal_spot.data.labels import tape_of
+from animal_spot.experiments import search
 from animal_spot.experiments.search_space import suggest
 from animal_spot.training.config import TrainConfig, parse_config
 from tests.helpers.clips import make_corpus

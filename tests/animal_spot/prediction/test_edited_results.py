@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from animal_spot import evaluate
-from animal_spot.evaluation import run as evaluation_run
 from animal_spot.detections.journal import FILE_NAME, Journal
 from animal_spot.detections.result_writers import SUFFIXES
+from animal_spot.evaluation import run as evaluation_run
 from tests.helpers.prediction import predict_here, visible, write_sound
 from tests.helpers.results import log_text
 
