@@ -16,7 +16,8 @@ def suggest(trial: Trial, base: TrainConfig) -> dict[str, Any]:
     """Draw settings for a trial.
 
     What cannot matter with the base settings is left out: the weight decay of an optimiser that
-    has none, noise where there is none to mix in, augmentation that is off.
+    has none, noise where there is none to mix in, augmentation that is off. Experimental options
+    are as in the base settings.
 
     Args:
         trial: An Optuna trial.
@@ -35,8 +36,6 @@ def suggest(trial: Trial, base: TrainConfig) -> dict[str, Any]:
         "batch_size": trial.suggest_categorical("batch_size", [8, 16, 32]),
         "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2, step=0.05),
         "ema_decay": trial.suggest_categorical("ema_decay", [None, 0.98, 0.99, 0.995]),
-        "mixup_alpha": trial.suggest_categorical("mixup_alpha", [0.0, 0.1, 0.2, 0.4]),
-        "spec_augment": trial.suggest_categorical("spec_augment", [False, True]),
     }
     if base.optimizer == "adamw":
         drawn["weight_decay"] = trial.suggest_float("weight_decay", 1e-3, 0.3, log=True)
@@ -47,7 +46,6 @@ def suggest(trial: Trial, base: TrainConfig) -> dict[str, Any]:
                 "freeze_batch_norm", [False, True]
             )
     if base.augmentation:
-        drawn["time_shift"] = trial.suggest_categorical("time_shift", [False, True])
         drawn["random_filter"] = trial.suggest_float("random_filter", 0.0, 9.0, step=1.5)
     if base.augmentation and (base.noise_dir or base.noise_from_class):
         drawn["noise_probability"] = trial.suggest_float("noise_probability", 0.0, 1.0, step=0.25)

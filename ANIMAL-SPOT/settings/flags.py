@@ -22,6 +22,7 @@ def option(
     *,
     least: float | None = None,
     most: float | None = None,
+    group: str | None = None,
     **argument: Any,
 ) -> Any:
     """Declare a setting.
@@ -31,10 +32,11 @@ def option(
         help_text: Its meaning.
         least: Smallest value of a number, or of each of several; None: any.
         most: Largest value; what is above it is mistyped, or would take all memory or time.
+        group: Heading at the end of ``--help`` under which it stands; None: it stands before those.
         argument: Overrides what ``add_argument`` is given.
     """
     metadata = {"help": help_text, "argument": argument, "least": least, "most": most}
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata=metadata | {"group": group})
 
 
 class Parser(argparse.ArgumentParser):
@@ -93,6 +95,7 @@ def parser_of(
     """
     parser = Parser(prog=prog, description=description)
     parser.preferred = preferred
+    groups: dict[str | None, Any] = {None: parser}
     for declared in fields(settings):
         if "help" not in declared.metadata:
             continue  # a field without a flag
@@ -109,7 +112,10 @@ def parser_of(
             if argument["default"] is not None:
                 argument["help"] = f"{declared.metadata['help']} (default: %(default)s)"
         argument = {"help": declared.metadata["help"], "dest": declared.name} | argument
-        action = parser.add_argument(*flags, **argument)
+        group = declared.metadata["group"]
+        if group not in groups:
+            groups[group] = parser.add_argument_group(group)
+        action = groups[group].add_argument(*flags, **argument)
         if negatable and action.const is True:
             parser.add_argument(
                 f"--no_{flags[-1].removeprefix('--')}",

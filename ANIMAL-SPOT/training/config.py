@@ -41,6 +41,8 @@ UNUSED_WITH_EMBEDDINGS = frozenset(
     }
 )
 
+EXPERIMENTAL = "experimental (of no use in any measurement so far)"
+
 # What a resumed run may change without being another run.
 FREE_TO_CHANGE = frozenset(
     f"{name}_dir" for name in ("data", "cache", "model", "checkpoint", "log", "summary", "split")
@@ -52,7 +54,10 @@ FREE_TO_CHANGE = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Settings of ``main.py``. Fields are in the order in which ``--help`` lists them."""
+    """Settings of ``main.py``. Fields are in the order in which ``--help`` lists them.
+
+    Those of a group come after all others there.
+    """
 
     debug: bool = option(False, "log more", flags=("-d", "--debug"))
     data_dir: str | None = option(None, "folder of the labelled clips; the split is kept there")
@@ -224,7 +229,7 @@ class TrainConfig:
         nargs=2,
         metavar=("LOW", "HIGH"),
     )
-    time_shift: bool = option(False, "augmentation also rotates clips in time")
+    time_shift: bool = option(False, "augmentation also rotates clips in time", group=EXPERIMENTAL)
     random_filter: float = option(
         0.0,
         "augmentation also filters clips at random, by some dB, like another hydrophone",
@@ -265,13 +270,17 @@ class TrainConfig:
         "mix pairs of training clips, by shares of a beta distribution of that parameter",
         least=0,
         most=1000,
+        group=EXPERIMENTAL,
     )
     spec_augment: bool = option(
         False,
         "mask two stripes of time and two of frequency, each up to an eighth of the input",
+        group=EXPERIMENTAL,
     )
     per_channel_normalization: bool = option(
-        False, "normalise each frequency by its own recent past (PCEN) instead of a fixed dB range"
+        False,
+        "normalise each frequency by its own recent past (PCEN) instead of a fixed dB range",
+        group=EXPERIMENTAL,
     )
     embedding_model: str | None = option(
         None,

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from animal_spot import tune
 from animal_spot.data.labels import tape_of
 from animal_spot.experiments import search
 from animal_spot.experiments.search_space import suggest
-from animal_spot.training.config import TrainConfig, parse_config
+from animal_spot.training.config import TrainConfig, build_parser, parse_config
 from tests.helpers.clips import make_corpus
 from tests.helpers.places import ROOT
 from tests.helpers.training import SMALL
@@ -221,6 +222,10 @@ class Highest:
         return choices[-1]
 
 
+# What helped in no measurement.
+EXPERIMENTAL = {"time_shift", "mixup_alpha", "spec_augment", "per_channel_normalization"}
+
+
 class Lowest:
     def suggest_float(self, name, low, high, **_):
         return low
@@ -250,3 +255,9 @@ def test_whatever_is_drawn_is_a_valid_setting(draw, base):
     assert ("weight_decay" in drawn) == (base.optimizer == "adamw")
     assert ("noise_probability" in drawn) == (base.noise_from_class is not None)
     assert config.weighted_sampling == isinstance(draw, Highest)
+    assert not drawn.keys() & EXPERIMENTAL
+
+
+def test_experimental_options_stand_at_the_end_of_help():
+    listed = re.findall(r"^  --(\w+)", build_parser().format_help(), re.MULTILINE)
+    assert set(listed[-len(EXPERIMENTAL) :]) == EXPERIMENTAL
