@@ -5,7 +5,7 @@
 #                 the same with drawn footprints
 # make test       install, run the tests
 # make demo-data  only make the corpus
-# make lint       check style
+# make lint       check style, and that imports run one way (pyproject.toml)
 # make clean      remove what the above made, .venv included
 #
 # PIP_FLAGS are handed on to pip, such as PIP_FLAGS="--extra-index-url URL"; see docs/install.md.
@@ -19,10 +19,11 @@ TEST_FLAGS := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 SOUND := $(firstword $(wildcard .venv/.installed) .venv/.sound)
 
 
+# pip_install WHAT: make the environment, and install into it.
 define pip_install
 	@test -n "$(PYTHON)" || { echo "Python 3.10 to 3.13 was not found; install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -r $<
+	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) $(1)
 endef
 
 .PHONY: install install-sound install-footprints demo demo-data test lint clean
@@ -47,18 +48,19 @@ test: .venv/.installed
 
 lint: .venv/.installed
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .
+	.venv/bin/lint-imports --no-logo
 
 $(DEMO_DATA)/.complete: $(SOUND) ANIMAL-SPOT/synthesise_corpus.py
 	$(PY) ANIMAL-SPOT/synthesise_corpus.py --output_dir $(DEMO_DATA)
 	touch $@
 
-.venv/.installed: requirements.txt $(wildcard requirements/*.txt)
-	$(pip_install)
+.venv/.installed: requirements.txt $(wildcard requirements/*.txt) pyproject.toml
+	$(call pip_install,-r requirements.txt)
 	touch .venv/.sound .venv/.footprints $@
 
-.venv/.sound .venv/.footprints: .venv/.%: requirements/%.txt requirements/common.txt
-	$(pip_install)
+.venv/.sound .venv/.footprints: .venv/.%: requirements/%.txt requirements/common.txt pyproject.toml
+	$(call pip_install,-e '.[$*]')
 	touch $@
 
 clean:
-	rm -rf .venv demo .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv demo animal_spot.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
