@@ -25,4 +25,4 @@ run "$python" "$ROOT/ANIMAL-SPOT/evaluate.py" --prediction_dir "$DEMO_DIR/predic
     --output_dir "$DEMO_DIR/annotations" --truth_dir "$DEMO_DIR/recordings" --threshold 0.6
 echo
 echo "Raven table: $DEMO_DIR/annotations/recording1.Table.1.selections.txt"
-echo "scores:      $DEMO_DIR/annotations/scores.json, .csv and .png"
+echo "scores:      $DEMO_DIR/annotations/scores.json, scores.csv, confusion.png"
