@@ -1,0 +1,47 @@
+"""What is installed: every package of both halves, with its data, under the names of pyproject."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.places import ROOT
+
+tomllib = pytest.importorskip("tomllib", reason="in Python since 3.11")
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+FOLDERS = {"animal_spot": ROOT / "ANIMAL-SPOT", "footprints": ROOT / "footprints"}
+
+
+def packages_of(name: str) -> set[str]:
+    folder = FOLDERS[name]
+    found = (path.parent.relative_to(folder).parts for path in folder.rglob("__init__.py"))
+    return {".".join((name, *parts)) for parts in found}
+
+
+def test_every_room_is_installed():
+    listed = SETTINGS["tool"]["setuptools"]["packages"]
+    expected = packages_of("animal_spot") | packages_of("footprints") | {"animal_spot.presets"}
+    assert sorted(listed) == sorted(expected)
+
+
+def test_every_module_lies_in_a_room():
+    for folder in FOLDERS.values():
+        for module in folder.rglob("*.py"):
+            assert (module.parent / "__init__.py").is_file(), module
+
+
+def test_names_mean_these_folders():
+    for name, folder in FOLDERS.items():
+        code = f"import {name}; print({name}.__path__[0])"
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, cwd="/", check=True
+        )
+        assert Path(done.stdout.strip()).resolve() == folder
+
+
+def test_version_is_that_of_the_project():
+    assert importlib.metadata.version("animal-spot") == SETTINGS["project"]["version"]
