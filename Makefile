@@ -6,6 +6,7 @@
 # make test       install, run the tests
 # make demo-data  only make the corpus
 # make lint       check style, and that imports run one way (pyproject.toml)
+# make docs       write the pages of options, docs/options, anew
 # make clean      remove what the above made, .venv included
 #
 # PIP_FLAGS are handed on to pip, such as PIP_FLAGS="--extra-index-url URL"; see docs/install.md.
@@ -26,7 +27,7 @@ define pip_install
 	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) $(1)
 endef
 
-.PHONY: install install-sound install-footprints demo demo-data test lint clean
+.PHONY: install install-sound install-footprints demo demo-data test lint docs clean
 
 install: .venv/.installed
 
@@ -49,6 +50,9 @@ test: .venv/.installed
 lint: .venv/.installed
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .
 	.venv/bin/lint-imports --no-logo
+
+docs: .venv/.installed
+	$(PY) docs/make_options.py
 
 $(DEMO_DATA)/.complete: $(SOUND) ANIMAL-SPOT/synthesise_corpus.py
 	$(PY) ANIMAL-SPOT/synthesise_corpus.py --output_dir $(DEMO_DATA)

@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for the corpus")
     parser.add_argument("--clips", type=int, default=50, help="clips of a common class")
     parser.add_argument("--tapes", type=int, default=12, help="recordings they come from")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="other numbers, other clips")
     return parser
 
 

@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--calls_per_minute", type=float, default=10.0, help="each type comes at least once"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="other numbers, other recordings")
     return parser
 
 

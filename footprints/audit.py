@@ -74,7 +74,10 @@ def build_parser() -> argparse.ArgumentParser:
         "duplicates (default: %(default)s)",
     )
     parser.add_argument(
-        "--threads", type=whole(1, 1024), default=available_cores(), help="(default: %(default)s)"
+        "--threads",
+        type=whole(1, 1024),
+        default=available_cores(),
+        help="photos looked at at a time (default: one a core, here %(default)s)",
     )
     return parser
 

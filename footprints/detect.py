@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Find footprints in a photo, or in all photos of a folder, and cut them out.",
         epilog="Exit status: 0 all photos read, 3 some could not be read (listed), 1 failed.",
     )
-    parser.add_argument("source", type=some_path, metavar="PHOTO|DIR")
+    parser.add_argument("source", type=some_path, metavar="PHOTO|DIR", help="a photo or a folder")
     parser.add_argument("--detector", type=some_path, required=True, help=".pt or .onnx file")
     parser.add_argument(
         "--output_dir",

@@ -70,7 +70,13 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE|none",
         help="finds prints: a .pt or .onnx file; none: the centre of each photo is taken",
     )
-    parser.add_argument("--output_dir", type=some_path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--output_dir",
+        type=some_path,
+        required=True,
+        metavar="DIR",
+        help="crops and tables, in oat/ and real/",
+    )
     parser.add_argument(
         "--val_fraction",
         type=number(0, 1, low_is_in=False),

@@ -69,7 +69,12 @@ def build_parser() -> argparse.ArgumentParser:
         default="yolo11n.yaml",
         help="a .pt file to start from, or a .yaml for random weights (default: %(default)s)",
     )
-    add("--output_dir", type=flags.some_path, default=Path("outputs/detector"))
+    add(
+        "--output_dir",
+        type=flags.some_path,
+        default=Path("outputs/detector"),
+        help="detector, scores, tables (default: %(default)s)",
+    )
     add(
         "--epochs",
         type=flags.whole(0, 100_000),
@@ -107,13 +112,23 @@ def build_parser() -> argparse.ArgumentParser:
         help="how often four photos are put together in training, 0 to 1; 0 for some dozens of "
         "photos (default: %(default)s)",
     )
-    add("--seed", type=flags.whole(0, 2**31 - 1), default=0, help="(default: %(default)s)")
+    add(
+        "--seed",
+        type=flags.whole(0, 2**31 - 1),
+        default=0,
+        help="of weights, order and augmentation (default: %(default)s)",
+    )
     add(
         "--device",
         default="auto",
         help="cpu, mps, or number of a GPU; auto: the first GPU, else cpu (default: %(default)s)",
     )
-    add("--threads", type=flags.whole(1, 1024), default=_cores(), help="(default: %(default)s)")
+    add(
+        "--threads",
+        type=flags.whole(1, 1024),
+        default=_cores(),
+        help="of PyTorch, and processes that read photos (default: one a core, here %(default)s)",
+    )
     add(
         "--precision",
         choices=["fp32", "bf16"],
