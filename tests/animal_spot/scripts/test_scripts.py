@@ -269,11 +269,11 @@ def test_scripts_run_as_typed(command, cwd, environment):
     assert "DATA_DIR is not set" in result.stderr
 
 
-def test_the_compatibility_section_answers_the_script_names_of_the_fork():
+def test_the_compatibility_page_answers_the_script_names_of_the_fork():
     """The command that stands for train_best_config.sh has the settings of that script."""
     from animal_spot.training.config import parse_config
 
-    text = (ROOT / "CHANGES.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "compatibility.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^ *\| `(\w+\.(?:sh|py))` \| (.*) \|$", text, re.MULTILINE))
     assert {"train_best_config.sh", "predict_pt.py", "optuna_tuning.py"} <= set(rows)
     for name in re.findall(r"`((?:TRAINING|ANIMAL-SPOT)/\S+\.(?:sh|py))", " ".join(rows.values())):

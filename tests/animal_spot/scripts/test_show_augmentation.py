@@ -46,11 +46,6 @@ def test_it_draws_twelve_pictures_into_one(tmp_path, source):
     assert (tmp_path / "picture.png").stat().st_size < 300_000
 
 
-def test_picture_of_the_readme_is_there():
-    assert "TRAINING/augmentation.png" in (ROOT / "README.md").read_text()
-    assert (ROOT / "TRAINING" / "augmentation.png").stat().st_size < 300_000
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

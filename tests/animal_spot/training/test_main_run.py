@@ -4,8 +4,6 @@ import csv
 import json
 import math
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +12,7 @@ from sklearn.metrics import confusion_matrix
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.helpers.clips import make_corpus
-from tests.helpers.places import ROOT
-from tests.helpers.training import MAIN, SMALL, TAPES, folders, run_main
+from tests.helpers.training import SMALL, TAPES, folders, run_main
 
 
 @pytest.fixture(scope="module")
@@ -232,17 +229,3 @@ def test_convnext_run(tmp_path):
     assert content["backbone"] == "convnext"
     assert len(content["encoderState"]) == 178
     assert "ConvNeXt-tiny, random start" in result.stderr
-
-
-@pytest.mark.parametrize("program", ["main.py", "predict.py", "evaluate.py"])
-def test_readme_names_every_flag(program):
-    result = subprocess.run(
-        [sys.executable, str(MAIN.with_name(program)), "--help"], capture_output=True, text=True
-    )
-    assert result.returncode == 0
-    readme = (ROOT / "README.md").read_text()
-    table = readme.split(f"## Every option of {program}\n")[1].split("\n## ")[0]
-    named = set(re.findall(r"`(--[a-z][a-z0-9_]+)", table))
-    # Flags stand at the start of a line, or after their short or long form.
-    listed = set(re.findall(r"(?:^  |, )(--[a-z][a-z0-9_]+)", result.stdout, re.M))
-    assert named == listed

@@ -1,6 +1,5 @@
 """The help of a step comes at once, since nothing heavy is imported for it."""
 
-import importlib
 import subprocess
 import sys
 
@@ -40,14 +39,3 @@ def test_help_imports_nothing_heavy(step):
     length, modules = result.stdout.splitlines()
     assert int(length) > 200
     assert not HEAVY & set(modules.split())
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_readme_names_every_flag(step):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, section = readme.split(f"#### `footprints.{step}`\n")
-    section = section.partition("\n### ")[0].partition("\n#### ")[0]
-    actions = importlib.import_module(f"footprints.{step}").build_parser()._actions
-    flags = {flag for action in actions for flag in action.option_strings} - {"-h", "--help"}
-    assert flags
-    assert not [flag for flag in sorted(flags) if f"`{flag}`" not in section]
