@@ -10,6 +10,8 @@ from typing import Any, Literal, get_args
 
 from animal_spot.audio import channel_choice
 
+PITCH_FACTORS = (0.5, 1.5)  # widest shift that the cached band allows for
+
 FreqCompression = Literal["linear", "mel", "mfcc"]
 Normalization = Literal["db_range", "min_max", "pcen"]
 

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from animal_spot.audio import dsp
-from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.audio.signal_config import PITCH_FACTORS, SignalConfig
 
 LEVEL_STEP_DB = 0.004
 LOWEST_LEVEL_DB = -200.0  # level code 1; code 0 is no power at all
-PITCH_FACTORS = (0.5, 1.5)  # widest shift that the cached band allows for
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ the loader's workers or on the batch that it is in.
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ import torch
 from torch import Tensor
 
 from animal_spot.audio import dsp
-from animal_spot.audio.spectrograms import PITCH_FACTORS, PowerBand, SpectrogramPipeline
+from animal_spot.audio.spectrograms import PowerBand, SpectrogramPipeline
+from animal_spot.data.augmentation_limits import Augmentation
 
 
 @dataclass(frozen=True)
@@ -34,53 +34,15 @@ class Distortion:
     stretch: float = 1.0
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """How far chance may go. The defaults are those of the original program.
-
-    Attributes:
-        gain_db: Lowest and highest gain; whole dB are drawn. Without effect where each clip is
-            normalised by its own level.
-        pitch: Lowest and highest factor on all frequencies, within ``PITCH_FACTORS``.
-        stretch: Lowest and highest factor on the duration.
-        snr_db: Lowest and highest signal-to-noise ratio of added noise; whole dB are drawn.
-        noise_probability: Share of clips that noise is added to.
-        time_shift: Rotate the clip in time by a random part of its length.
-        filter_db: Strength of a random smooth filter, as of another hydrophone; see
-            ``random_filter_db``.
-    """
-
-    gain_db: tuple[int, int] = (-6, 2)
-    pitch: tuple[float, float] = PITCH_FACTORS
-    stretch: tuple[float, float] = (0.5, 2.0)
-    snr_db: tuple[int, int] = (-3, 11)
-    noise_probability: float = 1.0
-    time_shift: bool = False
-    filter_db: float = 0.0
-
-    def __post_init__(self) -> None:
-        lowest, highest = PITCH_FACTORS
-        if not lowest <= self.pitch[0] <= self.pitch[1] <= highest:
-            raise ValueError(
-                f"the pitch range must lie in {lowest:g} to {highest:g}, got {self.pitch}"
-            )
-        if not 0 < self.stretch[0] <= self.stretch[1] < math.inf:
-            raise ValueError(f"the stretch range must be two rising factors, got {self.stretch}")
-        if self.filter_db < 0:
-            raise ValueError(f"the filter strength must be at least 0 dB, got {self.filter_db}")
-        for name, (low, high) in (("gain", self.gain_db), ("noise ratio", self.snr_db)):
-            if low > high:
-                raise ValueError(f"the {name} range must be two rising dB, got {(low, high)}")
-        if not 0 <= self.noise_probability <= 1:
-            raise ValueError(f"the noise probability must be in 0..1, got {self.noise_probability}")
-
-    def draw(self, rng: np.random.Generator, *, gain: bool = True) -> Distortion:
-        """Draw gain evenly in dB, pitch and stretch evenly in their logarithm."""
-        low, high = self.gain_db
-        gain_db = float(rng.integers(low, high + 1)) if gain else 0.0
-        pitch = float(np.exp2(rng.uniform(*np.log2(self.pitch))))
-        stretch = float(np.exp2(rng.uniform(*np.log2(self.stretch))))
-        return Distortion(gain_db, pitch, stretch)
+def draw_distortion(
+    limits: Augmentation, rng: np.random.Generator, *, gain: bool = True
+) -> Distortion:
+    """Draw gain evenly in dB, pitch and stretch evenly in their logarithm."""
+    low, high = limits.gain_db
+    gain_db = float(rng.integers(low, high + 1)) if gain else 0.0
+    pitch = float(np.exp2(rng.uniform(*np.log2(limits.pitch))))
+    stretch = float(np.exp2(rng.uniform(*np.log2(limits.stretch))))
+    return Distortion(gain_db, pitch, stretch)
 
 
 def clip_generator(seed: int, epoch: int, clip_path: str, n_before: int = 0) -> np.random.Generator:
@@ -183,7 +145,7 @@ def augment(
     Returns:
         Shape ``(1, n_frames, n_features)``.
     """
-    distortion = augmentation.draw(rng)
+    distortion = draw_distortion(augmentation, rng)
     rows = stretched_rows(len(band.values), distortion.stretch)
     if augmentation.time_shift:
         rows = np.roll(rows, rng.integers(len(rows)))
@@ -200,7 +162,7 @@ def augment(
         if len(power) < n_frames:
             power = dsp.fit_length(power[None], n_frames, rng.random())[0]
         noise_band = draw_noise()
-        change = augmentation.draw(rng, gain=False)
+        change = draw_distortion(augmentation, rng, gain=False)
         rows = noise_rows(len(noise_band.values), len(power), change.stretch, rng)
         bins = pitch_source_bins(pipeline.bins, noise_band.n_stft_bins, change.pitch)
         noise_power = pipeline.compress(noise_band.to_power(noise_band.gather(rows, bins)))

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-STRATEGIES = ("inverse_freq", "sqrt_inverse_freq", "effective_num")
+if TYPE_CHECKING:
+    import numpy as np
+
+STRATEGIES = ("inverse_freq", "sqrt_inverse_freq", "effective_num")  # of drawing clips
+# How classes count in a loss, and the strategy that each is.
+STRATEGY_OF_WEIGHTING = {
+    "inverse": "inverse_freq",
+    "sqrt_inverse": "sqrt_inverse_freq",
+    "effective": "effective_num",
+}
 EFFECTIVE_BETA = 0.9999
 
 
@@ -26,6 +35,8 @@ def balance_factors(counts: np.ndarray, strategy: str) -> np.ndarray:
     Raises:
         ValueError: If the strategy is unknown.
     """
+    import numpy as np  # command lines need the names alone
+
     present = np.maximum(np.asarray(counts, dtype=float), 1.0)
     total = float(np.sum(counts))
     if strategy == "inverse_freq":

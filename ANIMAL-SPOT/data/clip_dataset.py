@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from animal_spot.audio.clip_files import ClipError, read_waveform
 from animal_spot.audio.spectrograms import PowerBand, SpectrogramPipeline
-from animal_spot.data.augment import Augmentation, augment, clip_generator
+from animal_spot.data.augment import augment, clip_generator
+from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.feature_cache import FeatureCache
 from animal_spot.utils.interrupt import leave_to_main_process
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from animal_spot.audio.clip_files import ClipError, read_waveform
-from animal_spot.data.augment import Augmentation, clip_generator
+from animal_spot.data.augment import clip_generator
+from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.clip_dataset import Sample
 from animal_spot.data.feature_cache import EmbeddingCache
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline, view_of

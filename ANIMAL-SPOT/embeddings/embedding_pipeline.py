@@ -11,7 +11,7 @@ from torch import Tensor
 from animal_spot.audio.channel_choice import MIX
 from animal_spot.audio.signal_config import SignalConfig
 from animal_spot.audio.windows import WindowGrid
-from animal_spot.data.augment import Augmentation
+from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.embeddings.embedding_model import EmbeddingModel
 
 _SHIFT = 0.25  # of a window: how far a view may be moved in time

@@ -9,15 +9,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from animal_spot.audio import channel_choice
-from animal_spot.audio.signal_config import Pcen, SignalConfig
-from animal_spot.audio.spectrograms import PITCH_FACTORS, SpectrogramPipeline
-from animal_spot.data.augment import Augmentation
-from animal_spot.data.class_balance import STRATEGIES
+from animal_spot.audio.signal_config import PITCH_FACTORS, Pcen, SignalConfig
+from animal_spot.data.augmentation_limits import Augmentation
+from animal_spot.data.class_balance import STRATEGIES, STRATEGY_OF_WEIGHTING
 from animal_spot.models.names import BACKBONES, TIMM_PREFIX, is_timm
-from animal_spot.models.pretrained import IMAGENET_MEAN, IMAGENET_STD
 from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
 from animal_spot.settings.presets import FORMER_NAMES, PresetError, preset_path, read_preset
-from animal_spot.training.losses import CLASS_WEIGHTINGS
 from animal_spot.utils.names import composed
 
 EMBEDDING_FIELDS = tuple(
@@ -195,7 +192,9 @@ class TrainConfig:
     )
     focal_gamma: float = option(2.0, "how much less", least=0, most=100)
     class_weighting: str = option(
-        "none", "in the loss, clips count the more the rarer their class", choices=CLASS_WEIGHTINGS
+        "none",
+        "in the loss, clips count the more the rarer their class",
+        choices=("none", *STRATEGY_OF_WEIGHTING),
     )
     label_smoothing: float = option(0.0, "share of the target spread over all classes")
     logit_adjustment: float = option(
@@ -505,13 +504,17 @@ class TrainConfig:
     @property
     def encoder_opts(self) -> dict[str, Any]:
         """``encoderOpts`` of the model file."""
+        # What is imported here brings PyTorch, which --help need not wait for.
         if is_timm(self.backbone):
-            from animal_spot.models.timm_encoder import encoder_options  # slow to import
+            from animal_spot.audio.spectrograms import SpectrogramPipeline
+            from animal_spot.models.timm_encoder import encoder_options
 
             n_frames = self.signal.n_clip_frames(self.sequence_len)
             size = (n_frames, SpectrogramPipeline(self.signal).n_features)
             return encoder_options(self.backbone, pretrained=self.pretrained, input_size=size)
         if self.backbone == "convnext":
+            from animal_spot.models.pretrained import IMAGENET_MEAN, IMAGENET_STD
+
             return {
                 "input_channels": 1,
                 "pretrained": self.pretrained,

@@ -9,14 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from animal_spot.data.class_balance import balance_factors
-
-_STRATEGY_OF = {
-    "inverse": "inverse_freq",
-    "sqrt_inverse": "sqrt_inverse_freq",
-    "effective": "effective_num",
-}
-CLASS_WEIGHTINGS = ("none", *_STRATEGY_OF)
+from animal_spot.data.class_balance import STRATEGY_OF_WEIGHTING, balance_factors
 
 
 class TrainingLoss(nn.Module):
@@ -103,7 +96,7 @@ def class_weights(counts: np.ndarray, weighting: str) -> np.ndarray:
         counts: Clips of each class.
         weighting: ``inverse`` (scikit-learn's ``balanced``), ``sqrt_inverse`` or ``effective``.
     """
-    factors = balance_factors(counts, _STRATEGY_OF[weighting])
+    factors = balance_factors(counts, STRATEGY_OF_WEIGHTING[weighting])
     return factors * counts.sum() / (factors * counts).sum()
 
 

@@ -14,7 +14,8 @@ from animal_spot.audio.signal_config import Pcen, SignalConfig
 from animal_spot.audio.spectrograms import SpectrogramPipeline
 from animal_spot.audio.window_features import WindowFeatures
 from animal_spot.audio.windows import WindowGrid
-from animal_spot.data.augment import Augmentation, augment
+from animal_spot.data.augment import augment
+from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.clip_dataset import ClipDataset, Sample
 from animal_spot.model_files.model_file import (
     FILE_NAME,

@@ -7,8 +7,8 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from animal_spot.audio import dsp
-from animal_spot.audio.signal_config import SignalConfig
-from animal_spot.audio.spectrograms import PITCH_FACTORS, PowerBand, SpectrogramPipeline
+from animal_spot.audio.signal_config import PITCH_FACTORS, SignalConfig
+from animal_spot.audio.spectrograms import PowerBand, SpectrogramPipeline
 from animal_spot.data.augment import pitch_source_bins
 
 

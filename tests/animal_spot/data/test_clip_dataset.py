@@ -8,7 +8,7 @@ import torch
 
 from animal_spot.audio.signal_config import SignalConfig
 from animal_spot.audio.spectrograms import SpectrogramPipeline
-from animal_spot.data.augment import Augmentation
+from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.clip_dataset import ClipDataset, EpochSampler, Sample, make_loader
 from animal_spot.data.inspection import inspect_clip
 from animal_spot.data.labels import find_clip_paths

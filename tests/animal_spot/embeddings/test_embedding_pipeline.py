@@ -8,7 +8,7 @@ import soundfile as sf
 from scipy.signal import lfilter
 
 from animal_spot.audio.windows import WindowGrid
-from animal_spot.data.augment import Augmentation
+from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.clip_dataset import Sample
 from animal_spot.data.feature_cache import EmbeddingCache
 from animal_spot.data.inspection import inspect_clip

@@ -16,7 +16,8 @@ from torchvision.ops import StochasticDepth
 
 from animal_spot.audio.signal_config import SignalConfig
 from animal_spot.audio.spectrograms import PowerBand, SpectrogramPipeline
-from animal_spot.data.augment import Augmentation, augment, random_filter_db
+from animal_spot.data.augment import augment, random_filter_db
+from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.models.convnext_encoder import ConvNextEncoder
 from tests.helpers.clips import make_corpus
 from tests.helpers.training import (
