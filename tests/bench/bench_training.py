@@ -22,7 +22,7 @@ import torch
 
 from animal_spot.audio.signal_config import SignalConfig
 from animal_spot.audio.spectrograms import SpectrogramPipeline
-from animal_spot.data.augment import Augmentation
+from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.clip_dataset import ClipDataset, EpochSampler, make_loader
 from animal_spot.data.corpus import load_corpus
 from animal_spot.data.labels import names_by_index

@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+
+from tests.helpers.places import ROOT
 
 PROGRAMS = sorted(
     str(path.relative_to(ROOT))
