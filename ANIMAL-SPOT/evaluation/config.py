@@ -35,7 +35,7 @@ class EvaluateConfig:
     debug: bool = option(False, "log more", flags=("-d", "--debug"))
     prediction_dir: str | None = option(None, "folder of the results of predict.py")
     output_dir: str | None = option(None, "folder for annotation tables and scores")
-    threshold: float = option(0.5, "least probability of a detection", least=0)
+    threshold: float = option(0.5, "least probability of a detection", least=0, most=1)
     class_threshold: tuple[str, ...] = option(
         (),
         "threshold of one class; may be repeated, or hold several",
@@ -79,7 +79,7 @@ class EvaluateConfig:
         None, "column of those Raven tables that holds the class; none: found"
     )
     iou_threshold: float = option(
-        0.0, "least overlap (intersection over union) of a hit; 0: any overlap", least=0
+        0.0, "least overlap (intersection over union) of a hit; 0: any overlap", least=0, most=1
     )
     replace_edited: bool = _switch_option(
         False, "replace tables and scores that were edited too, and keep each as .bak"
@@ -87,10 +87,6 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self)
-        if self.threshold > 1:
-            raise ValueError(f"--threshold is a probability, at most 1, got {self.threshold}")
-        if self.iou_threshold > 1:
-            raise ValueError(f"--iou_threshold must be in 0..1, got {self.iou_threshold}")
         self.thresholds_by_class  # noqa: B018 - refuses what is no threshold
 
     @property

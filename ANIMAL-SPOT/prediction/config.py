@@ -42,6 +42,7 @@ class PredictConfig:
         None,
         "length of a window, seconds; none: the model file's clip length, or 2 if it has none",
         type=float,
+        above=0,
         most=10_000,
     )
     hop: float | None = option(
@@ -49,6 +50,7 @@ class PredictConfig:
         "seconds between window starts; none: half a window if the model file gives the "
         "window's length, else 1",
         type=float,
+        above=0,
         most=1_000_000,
     )
     threshold: float = option(
@@ -57,6 +59,7 @@ class PredictConfig:
         "calibrated model file says, else 0.5",
         default=None,
         least=0,
+        most=1,
     )
     batch_size: int | None = option(
         None,
@@ -152,12 +155,6 @@ class PredictConfig:
         refuse_out_of_range(self)
         if self.channel is not None:
             object.__setattr__(self, "channel", channel_choice.checked(self.channel))
-        if self.threshold > 1:
-            raise ValueError(f"--threshold is a probability, at most 1, got {self.threshold}")
-        for name in ("sequence_len", "hop"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"--{name} must be above 0, got {value}")
         if self.export is not None:
             if self.export[0] not in ("onnx", "torchscript"):
                 raise ValueError(f"--export must be onnx or torchscript, got {self.export[0]}")

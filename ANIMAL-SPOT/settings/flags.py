@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 import math
+import operator
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field, fields
 from typing import Any, NoReturn
 
@@ -21,7 +22,10 @@ def option(
     /,
     *,
     least: float | None = None,
+    above: float | None = None,
     most: float | None = None,
+    below: float | None = None,
+    needs: str | None = None,
     group: str | None = None,
     **argument: Any,
 ) -> Any:
@@ -31,12 +35,23 @@ def option(
         default: Its default.
         help_text: Its meaning.
         least: Smallest value of a number, or of each of several; None: any.
+        above: What all values are above.
         most: Largest value; what is above it is mistyped, or would take all memory or time.
+        below: What all values are below.
+        needs: Flag as it is typed, ``--pretrained`` or ``--loss focal``, without which any value
+            but the default would do nothing.
         group: Heading at the end of ``--help`` under which it stands; None: it stands before those.
         argument: Overrides what ``add_argument`` is given.
     """
-    metadata = {"help": help_text, "argument": argument, "least": least, "most": most}
-    return field(default=default, metadata=metadata | {"group": group})
+    bounds = {"least": least, "above": above, "most": most, "below": below}
+    metadata = {
+        "help": help_text,
+        "argument": argument,
+        "bounds": {kind: bound for kind, bound in bounds.items() if bound is not None},
+        "needs": needs,
+        "group": group,
+    }
+    return field(default=default, metadata=metadata)
 
 
 class Parser(argparse.ArgumentParser):
@@ -127,6 +142,10 @@ def parser_of(
     return parser
 
 
+_HOLDS = {"least": operator.ge, "above": operator.gt, "most": operator.le, "below": operator.lt}
+_WORDS = {"least": "at least", "above": "above", "most": "at most", "below": "below"}
+
+
 def refuse_out_of_range(settings: Any) -> None:
     """Check the numbers of a dataclass whose fields were declared with ``option``.
 
@@ -137,13 +156,43 @@ def refuse_out_of_range(settings: Any) -> None:
     """
     for declared in fields(settings):
         given = getattr(settings, declared.name)
-        least, most = declared.metadata.get("least"), declared.metadata.get("most")
         for value in given if isinstance(given, (list, tuple)) else (given,):
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 continue
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"--{declared.name} must be a finite number, got {value}")
-            if least is not None and value < least:
-                raise ValueError(f"--{declared.name} must be at least {least}, got {value}")
-            if most is not None and value > most:
-                raise ValueError(f"--{declared.name} must be at most {most:g}, got {value}")
+            bounds = declared.metadata.get("bounds", {})
+            for kind, bound in bounds.items():
+                if not _HOLDS[kind](value, bound):
+                    wanted = _share(bounds) or f"{_WORDS[kind]} {_number(bound)}"
+                    raise ValueError(f"--{declared.name} must be {wanted}, got {value}")
+
+
+def refuse_without_need(settings: Any) -> None:
+    """Refuse settings of such a dataclass that need another one, which is not set.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for declared in fields(settings):
+        needs = declared.metadata.get("needs")
+        if needs is None or getattr(settings, declared.name) == declared.default:
+            continue
+        name, _, wanted = needs.removeprefix("--").partition(" ")
+        found = getattr(settings, name)
+        if found != wanted if wanted else not found:
+            raise ValueError(f"--{declared.name} needs {needs}")
+
+
+def _share(bounds: Mapping[str, float]) -> str | None:
+    """Say the bounds of a share of one; None if they are of something else."""
+    if 1 not in (bounds.get("most"), bounds.get("below")):
+        return None
+    if "above" in bounds and "most" in bounds:
+        return "above 0 and at most 1"
+    return "in 0..1 (below 1)" if "least" in bounds and "below" in bounds else "in 0..1"
+
+
+def _number(bound: float) -> str:
+    power = int(abs(bound)).bit_length() - 1
+    return f"2^{power}" if power > 32 and bound == 2**power else f"{bound:g}"

@@ -13,7 +13,7 @@ from animal_spot.audio.signal_config import PITCH_FACTORS, Pcen, SignalConfig
 from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.class_balance import STRATEGIES, STRATEGY_OF_WEIGHTING
 from animal_spot.models.names import BACKBONES, TIMM_PREFIX, is_timm
-from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
+from animal_spot.settings.flags import option, parser_of, refuse_out_of_range, refuse_without_need
 from animal_spot.settings.presets import FORMER_NAMES, PresetError, preset_path, read_preset
 from animal_spot.utils.names import composed
 
@@ -78,13 +78,17 @@ class TrainConfig:
     )
     cuda: bool = option(True, "stay on the CPU", flags=("--no_cuda",), action="store_false")
     lr: float = option(
-        1e-5, "learning rate per clip of a batch", flags=("--lr", "--learning_rate"), most=1000
+        1e-5,
+        "learning rate per clip of a batch",
+        flags=("--lr", "--learning_rate"),
+        above=0,
+        most=1000,
     )
-    beta1: float = option(0.5, "first beta of Adam")
+    beta1: float = option(0.5, "first beta of Adam", least=0, below=1)
     lr_patience_epochs: int = option(
         8, "epochs without improvement before the rate decays", least=0, most=1_000_000_000
     )
-    lr_decay_factor: float = option(0.5, "factor of that decay")
+    lr_decay_factor: float = option(0.5, "factor of that decay", above=0, below=1)
     early_stopping_patience_epochs: int = option(
         20,
         "epochs without improvement before training stops",
@@ -135,9 +139,10 @@ class TrainConfig:
         None,
         "state-dict file of them, of torchvision or timm; none: downloaded, for efficientnet_lite0 "
         "from its installed package",
+        needs="--pretrained",
     )
     seed: int = option(
-        0, "of the split, the start weights, the order and all augmentation", least=0
+        0, "of the split, the start weights, the order and all augmentation", least=0, below=2**63
     )
     precision: str = option(
         "auto",
@@ -145,7 +150,7 @@ class TrainConfig:
         choices=("auto", "fp32", "bf16", "fp16"),
     )
     gradient_clip_norm: float | None = option(
-        None, "largest norm of the gradient; none: unlimited", type=float, most=1e6
+        None, "largest norm of the gradient; none: unlimited", type=float, above=0, most=1e6
     )
     val_metric: str = option(
         "accuracy",
@@ -160,21 +165,29 @@ class TrainConfig:
         choices=("plateau", "onecycle", "cosine"),
     )
     warmup_epochs: float = option(
-        0.0, "epochs in which the rate of cosine rises", least=0, most=1_000_000_000
+        0.0,
+        "epochs in which the rate of cosine rises",
+        least=0,
+        most=1_000_000_000,
+        needs="--scheduler cosine",
     )
     optimizer: str = option("adam", "adamw decays the weights too", choices=("adam", "adamw"))
-    weight_decay: float = option(0.0, "of adamw", least=0, most=1000)
+    weight_decay: float = option(0.0, "of adamw", least=0, most=1000, needs="--optimizer adamw")
     ema_decay: float | None = option(
         None,
         "validate and save a running mean of the weights that keeps this share of itself at each "
         "step, such as 0.99; none: the weights themselves",
         type=float,
+        above=0,
+        below=1,
     )
     freeze_epochs: int = option(
         0, "train the last layer alone in so many first epochs", least=0, most=1_000_000_000
     )
     freeze_batch_norm: bool = option(
-        False, "keep the mean and variance of the pretrained batch normalisations as they are"
+        False,
+        "keep the mean and variance of the pretrained batch normalisations as they are",
+        needs="--pretrained",
     )
     backbone_lr_factor: float = option(
         1.0, "learning rate of all layers but the last, relative to that of the last", most=1000
@@ -184,19 +197,24 @@ class TrainConfig:
         "how often the last block of a ConvNeXt is left out in training, earlier ones less; none: "
         "0.1 for tiny, 0.4 for small, 0.5 for base and large",
         type=float,
+        least=0,
+        below=1,
+        needs="--backbone convnext",
     )
     loss: str = option(
         "cross_entropy",
         "what training minimises; focal counts clips less that are classified well",
         choices=("cross_entropy", "focal"),
     )
-    focal_gamma: float = option(2.0, "how much less", least=0, most=100)
+    focal_gamma: float = option(2.0, "how much less", least=0, most=100, needs="--loss focal")
     class_weighting: str = option(
         "none",
         "in the loss, clips count the more the rarer their class",
         choices=("none", *STRATEGY_OF_WEIGHTING),
     )
-    label_smoothing: float = option(0.0, "share of the target spread over all classes")
+    label_smoothing: float = option(
+        0.0, "share of the target spread over all classes", least=0, below=1
+    )
     logit_adjustment: float = option(
         0.0,
         "add so many times the log of the classes' shares to the logits in the loss",
@@ -204,15 +222,23 @@ class TrainConfig:
         most=100,
     )
     weighted_sampling: bool = option(False, "draw clips of rare classes more often in training")
-    sampling_strategy: str = option("sqrt_inverse_freq", "how much more often", choices=STRATEGIES)
+    sampling_strategy: str = option(
+        "sqrt_inverse_freq",
+        "how much more often",
+        choices=STRATEGIES,
+        needs="--weighted_sampling",
+    )
     rare_class_boost: float = option(
         1.5,
         "further factor for classes with less than a twentieth of the training clips",
         least=1,
         most=1000,
+        needs="--weighted_sampling",
     )
     balance_tapes: bool = option(
-        False, "draw from each tape of a class equally often, however many clips it has"
+        False,
+        "draw from each tape of a class equally often, however many clips it has",
+        needs="--weighted_sampling",
     )
     pitch_range: tuple[float, float] = option(
         PITCH_FACTORS,
@@ -322,15 +348,24 @@ class TrainConfig:
         None, "model or ensemble file whose answers to the training clips are learned too"
     )
     distill_weight: float = option(
-        0.7, "what these answers count beside the labels, 0 to 1; 1: the labels do not count"
+        0.7,
+        "what these answers count beside the labels, 0 to 1; 1: the labels do not count",
+        above=0,
+        most=1,
+        needs="--distill",
     )
     distill_temperature: float = option(
-        2.0, "softens answers of teacher and student; above 1 lesser classes count more", most=1000
+        2.0,
+        "softens answers of teacher and student; above 1 lesser classes count more",
+        above=0,
+        most=1000,
+        needs="--distill",
     )
     unlabelled_dir: str | None = option(
         None,
         "folder of clips and recordings without labels, of which --distill learns what the teacher "
         "says; an epoch has at most as many of them as labelled clips",
+        needs="--distill",
     )
     strict_split: bool = option(False, "refuse a stored split with a tape in two partitions")
     split_dir: str | None = option(
@@ -351,7 +386,10 @@ class TrainConfig:
         False, "fit temperature and thresholds on validation, for the model file"
     )
     calibration_precision: float = option(
-        0.9, "share of detections that shall be right, for the thresholds of --calibrate"
+        0.9,
+        "share of detections that shall be right, for the thresholds of --calibrate",
+        above=0,
+        most=1,
     )
     preset: str | None = option(
         None,
@@ -362,36 +400,28 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self)
-        object.__setattr__(self, "channel", channel_choice.checked(self.channel))
-        if self.seed >= 2**63:
-            raise ValueError(f"--seed must be below 2^63, got {self.seed}")
-        if self.lr <= 0:
-            raise ValueError(f"--lr must be above 0, got {self.lr}")
-        if not 0 <= self.beta1 < 1:
-            raise ValueError(f"--beta1 must be in 0..1 (below 1), got {self.beta1}")
-        if not 0 < self.lr_decay_factor < 1:
-            raise ValueError(f"--lr_decay_factor must be in 0..1, got {self.lr_decay_factor}")
-        if self.gradient_clip_norm is not None and self.gradient_clip_norm <= 0:
-            raise ValueError(f"--gradient_clip_norm must be above 0, got {self.gradient_clip_norm}")
         if self.backbone not in BACKBONES and not is_timm(self.backbone):
             raise ValueError(
                 f"--backbone must be {', '.join(BACKBONES)} or {TIMM_PREFIX}NAME, got "
                 f"{self.backbone!r}"
             )
-        if self.pretrained_weights is not None and not self.pretrained:
-            raise ValueError("--pretrained_weights needs --pretrained")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"--label_smoothing must be in 0..1, got {self.label_smoothing}")
-        if self.weight_decay and self.optimizer != "adamw":
-            raise ValueError("--weight_decay needs --optimizer adamw")
-        self._check_schedule()
-        self._check_balance()
-        self._check_embedding()
-        self._check_distillation()
-        if not 0 < self.calibration_precision <= 1:
+        refuse_without_need(self)
+        object.__setattr__(self, "channel", channel_choice.checked(self.channel))
+        if self.warmup_epochs and self.warmup_epochs >= self.max_train_epochs:
             raise ValueError(
-                f"--calibration_precision must be above 0 and at most 1, got "
-                f"{self.calibration_precision}"
+                f"--warmup_epochs must be fewer than --max_train_epochs {self.max_train_epochs}, "
+                f"got {self.warmup_epochs:g}"
+            )
+        if self.backbone_lr_factor <= 0:
+            raise ValueError(
+                f"--backbone_lr_factor must be above 0, got {self.backbone_lr_factor}; to leave "
+                "all layers but the last as they are, use --freeze_epochs"
+            )
+        self._check_embedding()
+        if self.distill is not None and self.folds is not None:
+            raise ValueError(
+                "--distill cannot be combined with --folds: the teacher has heard tapes that the "
+                "folds judge the student on"
             )
         if self.folds is not None and self.jit_save:
             raise ValueError("--folds saves dictionary files; leave --jit_save out")
@@ -399,57 +429,6 @@ class TrainConfig:
         if self.signal.n_clip_frames(self.sequence_len) < 1:
             raise ValueError(
                 f"--sequence_len {self.sequence_len} ms is shorter than one --hop_length"
-            )
-
-    def _check_schedule(self) -> None:
-        if self.warmup_epochs and self.scheduler != "cosine":
-            raise ValueError("--warmup_epochs needs --scheduler cosine")
-        if self.warmup_epochs and self.warmup_epochs >= self.max_train_epochs:
-            raise ValueError(
-                f"--warmup_epochs must be fewer than --max_train_epochs {self.max_train_epochs}, "
-                f"got {self.warmup_epochs:g}"
-            )
-        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-            raise ValueError(f"--ema_decay must be in 0..1, got {self.ema_decay}")
-        if self.backbone_lr_factor <= 0:
-            raise ValueError(
-                f"--backbone_lr_factor must be above 0, got {self.backbone_lr_factor}; to leave "
-                "all layers but the last as they are, use --freeze_epochs"
-            )
-        if self.freeze_batch_norm and not self.pretrained:
-            raise ValueError("--freeze_batch_norm needs --pretrained")
-        if self.stochastic_depth is not None:
-            if not 0 <= self.stochastic_depth < 1:
-                raise ValueError(
-                    f"--stochastic_depth must be in 0..1 (below 1), got {self.stochastic_depth}"
-                )
-            if self.backbone != "convnext":
-                raise ValueError("--stochastic_depth needs --backbone convnext")
-
-    def _check_balance(self) -> None:
-        if self.focal_gamma != TrainConfig.focal_gamma and self.loss != "focal":
-            raise ValueError("--focal_gamma needs --loss focal")
-        for name in ("sampling_strategy", "rare_class_boost", "balance_tapes"):
-            if getattr(self, name) != getattr(TrainConfig, name) and not self.weighted_sampling:
-                raise ValueError(f"--{name} needs --weighted_sampling")
-
-    def _check_distillation(self) -> None:
-        if self.distill is None:
-            for name in ("distill_weight", "distill_temperature", "unlabelled_dir"):
-                if getattr(self, name) != getattr(TrainConfig, name):
-                    raise ValueError(f"--{name} needs --distill")
-        elif self.folds is not None:
-            raise ValueError(
-                "--distill cannot be combined with --folds: the teacher has heard tapes that the "
-                "folds judge the student on"
-            )
-        if not 0 < self.distill_weight <= 1:
-            raise ValueError(
-                f"--distill_weight must be above 0 and at most 1, got {self.distill_weight}"
-            )
-        if self.distill_temperature <= 0:
-            raise ValueError(
-                f"--distill_temperature must be above 0, got {self.distill_temperature}"
             )
 
     def _check_embedding(self) -> None:
