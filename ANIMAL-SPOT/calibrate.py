@@ -26,10 +26,10 @@ from animal_spot.settings.flags import Parser
 log = logging.getLogger("CALIBRATE")
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(prog: str = "calibrate.py") -> argparse.ArgumentParser:
     """Build the command line."""
     parser = Parser(
-        prog="calibrate.py",
+        prog=prog,
         description="Fit temperature and thresholds of a trained model on the validation clips "
         "of its data set, and write them into a copy of its file.",
     )
@@ -55,9 +55,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "calibrate.py") -> int:
     """Run the program; return its exit status."""
-    parser = build_parser()
+    parser = build_parser(prog)
     args = parser.parse_args(argv)
     if not 0 < args.calibration_precision <= 1:
         parser.error(

@@ -36,10 +36,10 @@ log = logging.getLogger("ENSEMBLE")
 AVERAGE = "average"
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(prog: str = "ensemble.py") -> argparse.ArgumentParser:
     """Build the command line."""
     parser = Parser(
-        prog="ensemble.py",
+        prog=prog,
         description="Judge several models and the mean of their probabilities on the validation "
         "and test clips of a data set, and write them into one file for predict.py.",
     )
@@ -67,9 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "ensemble.py") -> int:
     """Run the program; return its exit status."""
-    parser = build_parser()
+    parser = build_parser(prog)
     args = parser.parse_args(argv)
     check_common_flags(parser, args)
     if len({path.resolve() for path in args.models}) < len(args.models):

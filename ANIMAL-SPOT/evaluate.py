@@ -17,9 +17,9 @@ from animal_spot.evaluation.config import parse_config
 log = logging.getLogger("EVALUATE")
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "evaluate.py") -> int:
     """Run the program; return its exit status."""
-    config = parse_config(argv)
+    config = parse_config(argv, prog)
     from animal_spot.evaluation.run import run
     from animal_spot.utils.errors import run_to_status
 

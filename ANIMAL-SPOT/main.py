@@ -17,9 +17,9 @@ from animal_spot.training.config import parse_config
 log = logging.getLogger("TRAIN")
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "main.py") -> int:
     """Run the program; return its exit status."""
-    config = parse_config(argv)
+    config = parse_config(argv, prog)
     kept = "checkpoint written; start again to go on" if config.checkpoint_dir else ""
     if kept and config.start_scratch:
         kept += ", without --start_from_scratch"

@@ -14,13 +14,13 @@ import sys
 from animal_spot.prediction.config import parse_config
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "predict.py") -> int:
     """Run the program; return its exit status.
 
     0: all recordings are done; 1: it could not start or go on; 3: some recordings failed; 128 plus
     the signal's number: it was stopped.
     """
-    config = parse_config(argv)
+    config = parse_config(argv, prog)
     from animal_spot.prediction.run import (
         predict,  # PyTorch takes a second that --help need not wait for
     )

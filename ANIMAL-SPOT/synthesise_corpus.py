@@ -24,9 +24,9 @@ from animal_spot.utils.text import printable
 log = logging.getLogger("CORPUS")
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(prog: str = "synthesise_corpus.py") -> argparse.ArgumentParser:
     """Build the command line."""
-    parser = Parser(description=__doc__.split("\n")[0])
+    parser = Parser(prog=prog, description=__doc__.split("\n")[0])
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for the corpus")
     parser.add_argument("--clips", type=int, default=50, help="clips of a common class")
     parser.add_argument("--tapes", type=int, default=12, help="recordings they come from")
@@ -34,9 +34,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "synthesise_corpus.py") -> int:
     """Run the program; return its exit status."""
-    parser = build_parser()
+    parser = build_parser(prog)
     args = parser.parse_args(argv)
     if args.clips < 3 or args.tapes < 3:
         parser.error("--clips and --tapes must be at least 3")

@@ -26,9 +26,9 @@ log = logging.getLogger("RECORDING")
 LONGEST_MIN = 30  # the whole recording is made in memory
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(prog: str = "synthesise_recording.py") -> argparse.ArgumentParser:
     """Build the command line."""
-    parser = Parser(description=__doc__.split("\n")[0])
+    parser = Parser(prog=prog, description=__doc__.split("\n")[0])
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for the two files")
     parser.add_argument("--minutes", type=float, default=3.0, help="length of the recording")
     parser.add_argument(
@@ -38,9 +38,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "synthesise_recording.py") -> int:
     """Run the program; return its exit status."""
-    parser = build_parser()
+    parser = build_parser(prog)
     args = parser.parse_args(argv)
     if not 0 < args.minutes <= LONGEST_MIN:
         parser.error(f"--minutes must be above 0 and at most {LONGEST_MIN}, got {args.minutes:g}")

@@ -22,10 +22,10 @@ log = logging.getLogger("TUNE")
 MOST_TRIALS = 1_000_000
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(prog: str = "tune.py") -> argparse.ArgumentParser:
     """Build the command line; flags of ``main.py`` are not in it."""
     parser = Parser(
-        prog="tune.py",
+        prog=prog,
         description="Search for settings of main.py that recognise calls best on tapes that the "
         "network never heard: grouped cross-validation of the training and validation clips of "
         "the stored split. The test clips are never used.",
@@ -48,9 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "tune.py") -> int:
     """Run the program; return its exit status."""
-    parser = build_parser()
+    parser = build_parser(prog)
     args, further = parser.parse_known_args(argv)
     if not 1 <= args.trials <= MOST_TRIALS:
         parser.error(f"--trials must be at least 1 and at most {MOST_TRIALS}, got {args.trials}")

@@ -110,18 +110,18 @@ class EvaluateConfig:
         return thresholds
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(prog: str = "evaluate.py") -> argparse.ArgumentParser:
     """Build the command line of ``evaluate.py`` from the fields of ``EvaluateConfig``."""
     return parser_of(
         EvaluateConfig,
-        prog="evaluate.py",
+        prog=prog,
         description="Turn the results of predict.py into annotation tables, and score them.",
     )
 
 
-def parse_config(argv: list[str] | None) -> EvaluateConfig:
+def parse_config(argv: list[str] | None, prog: str = "evaluate.py") -> EvaluateConfig:
     """Read the command line; a wrong one ends the program with status 2."""
-    parser = build_parser()
+    parser = build_parser(prog)
     values: dict[str, Any] = vars(parser.parse_args(argv))
     values["class_threshold"] = tuple(values["class_threshold"] or ())
     try:

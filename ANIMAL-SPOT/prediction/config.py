@@ -181,11 +181,11 @@ ORIGINAL_FIELDS = tuple(f.name for f in fields(PredictConfig))[
 ]
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(prog: str = "predict.py") -> argparse.ArgumentParser:
     """Build the command line of ``predict.py`` from the fields of ``PredictConfig``."""
     parser = parser_of(
         PredictConfig,
-        prog="predict.py",
+        prog=prog,
         description="Slide a trained network over recordings and write down what it finds.",
         preferred=ORIGINAL_FIELDS,
     )
@@ -198,9 +198,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parse_config(argv: list[str] | None) -> PredictConfig:
+def parse_config(argv: list[str] | None, prog: str = "predict.py") -> PredictConfig:
     """Read the command line; a wrong one ends the program with status 2."""
-    parser = build_parser()
+    parser = build_parser(prog)
     values: dict[str, Any] = vars(parser.parse_args(argv))
     for name in ("model_path", "input_file", "format", "export", "embedding_model"):
         if values[name] is not None:

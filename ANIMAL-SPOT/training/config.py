@@ -515,20 +515,20 @@ ORIGINAL_FIELDS = tuple(f.name for f in fields(TrainConfig))[
 ]
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(prog: str = "main.py") -> argparse.ArgumentParser:
     """Build the command line of ``main.py`` from the fields of ``TrainConfig``."""
     return parser_of(
         TrainConfig,
-        prog="main.py",
+        prog=prog,
         description="Train a network that tells animal calls apart, from a folder of named clips.",
         preferred=ORIGINAL_FIELDS,
         negatable=True,
     )
 
 
-def parse_config(argv: list[str] | None) -> TrainConfig:
+def parse_config(argv: list[str] | None, prog: str = "main.py") -> TrainConfig:
     """Read the command line; a wrong one ends the program with status 2."""
-    parser = build_parser()
+    parser = build_parser(prog)
     values = vars(parser.parse_args(argv))
     preset: dict[str, Any] = {}
     if values["preset"] is not None:

@@ -136,11 +136,20 @@ def _started() -> Path | None:
     return Path(name).resolve() if name and name not in ("-c", "-m") else None
 
 
+def _is_command(started: Path) -> bool:
+    """Tell whether a started file is the command that pip has written.
+
+    On Windows it is a program that holds a ``__main__.py``, or a script ``-script.py`` beside it.
+    """
+    name = started.parent.stem if started.name == "__main__.py" else started.stem
+    return name.removesuffix("-script") == "animal-spot"
+
+
 def _root_of(started: Path | None) -> Path | None:
     """Return the folder of the project that a started file belongs to; None: to none."""
     if started is None:
         return None
-    if started.stem == "animal-spot":  # the command that pip has written
+    if _is_command(started):
         return ROOT
     root = started.parent.parent
     is_ours = (root / "ANIMAL-SPOT" / "utils" / "environment.py").is_file()

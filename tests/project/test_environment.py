@@ -61,6 +61,37 @@ def test_without_packages_one_line_says_what_to_type(program, copy, bare_python)
     assert result.stdout == ""
 
 
+def test_without_packages_the_command_says_the_same(copy, bare_python, tmp_path):
+    command = tmp_path / "animal-spot"  # as pip writes it
+    command.write_text("import sys\nfrom animal_spot.cli import main\nsys.exit(main())\n")
+    result = subprocess.run(
+        [bare_python, command, "--help"],
+        env=os.environ | {"PYTHONPATH": as_installed(copy)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"{bare_python} has no numpy, torch, torchvision and ")
+    assert f"type make in {copy}" in line
+
+
+@pytest.mark.parametrize(
+    ("started", "is_ours"),
+    [
+        pytest.param("bin/animal-spot", True, id="unix"),
+        pytest.param("Scripts/animal-spot.exe/__main__.py", True, id="windows"),
+        pytest.param("Scripts/animal-spot-script.py", True, id="windows-setuptools"),
+        pytest.param("bin/pytest", False, id="another"),
+        pytest.param("lib/pytest/__main__.py", False, id="another-module"),
+    ],
+)
+def test_the_command_is_known_on_every_system(started, is_ours, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / started))
+    assert environment.is_program() == is_ours
+
+
 STEPS = sorted(
     path.stem for path in (ROOT / "footprints").glob("*.py") if "__main__" in path.read_text()
 )

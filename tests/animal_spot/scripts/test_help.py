@@ -25,7 +25,7 @@ shown = io.StringIO()
 with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
     runpy.run_path(sys.argv[0], run_name="__main__")
 seconds = time.process_time()
-print(shown.getvalue().count(" --"))
+print(len(shown.getvalue()))
 print(seconds)
 print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
 """
@@ -44,7 +44,7 @@ def test_help_imports_nothing_heavy(program, tmp_path):
         text=True,
         check=True,
     )
-    n_flags, seconds, modules = result.stdout.splitlines()
-    assert int(n_flags) > 3
+    length, seconds, modules = result.stdout.splitlines()
+    assert int(length) > 200
     assert not set(modules.split()) - sys.stdlib_module_names - LIGHT
     assert float(seconds) < SECONDS
