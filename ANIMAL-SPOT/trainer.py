@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from animal_spot.models.factory import batch_norms
 from animal_spot.models.precision import Precision
 from animal_spot.training.checkpoints import CheckpointFolder
 from animal_spot.training.early_stopping import EarlyStopping
@@ -246,9 +247,8 @@ class Trainer:
             frozen = epoch < self.freeze_epochs
             self.model.encoder.requires_grad_(not frozen).train(not frozen)
         if self.freeze_batch_norm:
-            for module in self.model.encoder.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
+            for module in batch_norms(self.model.encoder):
+                module.eval()
         running = self._new_running()
         first_batch = 0
         if self._interrupted is not None:

@@ -28,7 +28,7 @@ from animal_spot.experiments.cross_validation import cross_validate
 from animal_spot.model_files.model_file import FILE_NAME
 from animal_spot.model_files.signal_path import Pipeline
 from animal_spot.models.classifier import Classifier
-from animal_spot.models.factory import build_encoder, build_model
+from animal_spot.models.factory import batch_norms, build_encoder, build_model
 from animal_spot.models.precision import Precision
 from animal_spot.trainer import Trainer
 from animal_spot.training.checkpoints import CheckpointFolder
@@ -447,9 +447,7 @@ def _make_trainer(
         log.info("the last layer alone is trained in the first %d epochs", config.freeze_epochs)
         if not config.pretrained:
             log.warning("--freeze_epochs without --pretrained keeps a random network")
-    if config.freeze_batch_norm and not any(
-        isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in model.modules()
-    ):
+    if config.freeze_batch_norm and not batch_norms(model):
         log.warning("--freeze_batch_norm does nothing: this network has no batch normalisation")
     early_stopping = EarlyStopping(
         config.in_validations(config.early_stopping_patience_epochs),

@@ -40,10 +40,12 @@ def _is_same_depthwise(convolution: nn.Conv2d) -> bool:
 class DepthwiseConv2d(nn.Conv2d):
     """Depth-wise convolution whose gradients are computed by matrix products."""
 
-    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve ``(batch, channel, height, width)``."""
         if x.device.type == "cpu" and torch.is_grad_enabled() and torch.is_autocast_enabled("cpu"):
-            return _DepthwiseFunction.apply(x, weight, bias, torch.get_autocast_dtype("cpu"))
-        return super()._conv_forward(x, weight, bias)
+            dtype = torch.get_autocast_dtype("cpu")
+            return _DepthwiseFunction.apply(x, self.weight, self.bias, dtype)
+        return super().forward(x)
 
 
 class _DepthwiseFunction(torch.autograd.Function):

@@ -84,3 +84,9 @@ def build_encoder(
 def build_model(encoder: nn.Module, classifier: Classifier) -> nn.Sequential:
     """Join the parts; the state-dict keys start with ``encoder.`` and ``classifier.``."""
     return nn.Sequential(OrderedDict(encoder=encoder, classifier=classifier))
+
+
+def batch_norms(network: nn.Module) -> list[nn.Module]:
+    """Return the batch normalisations of a network."""
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    return [module for module in network.modules() if isinstance(module, kinds)]

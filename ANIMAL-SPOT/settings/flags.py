@@ -58,9 +58,39 @@ class Parser(argparse.ArgumentParser):
     """Command line of every program: refuses empty values, which are no folder, file or number.
 
     It understands shortened flags as the original did, though there are more flags now.
+
+    Attributes:
+        actions: What ``add_argument`` returned, in that order.
+        preferred: Fields that a shortened flag means where it could also mean others.
     """
 
-    preferred: Collection[str] = ()
+    def __init__(
+        self, *, preferred: Collection[str] = (), allow_abbrev: bool = True, **options: Any
+    ) -> None:
+        self.actions: list[argparse.Action] = []
+        self.preferred = preferred
+        self._is_shortened = allow_abbrev
+        self._groups: dict[str, Any] = {}
+        super().__init__(allow_abbrev=False, **options)
+
+    def add_argument(
+        self, *names: str, group: str | None = None, **options: Any
+    ) -> argparse.Action:
+        """Add a flag or an argument, under a heading of its own in help if a group is named."""
+        if group is None:
+            action = super().add_argument(*names, **options)
+        else:
+            if group not in self._groups:
+                self._groups[group] = self.add_argument_group(group)
+            action = self._groups[group].add_argument(*names, **options)
+        self.actions.append(action)
+        return action
+
+    @property
+    def long_flags(self) -> dict[str, argparse.Action]:
+        """Flags that begin with two dashes, also those that help does not list."""
+        every = ((flag, action) for action in self.actions for flag in action.option_strings)
+        return {flag: action for flag, action in every if flag.startswith("--")}
 
     def parse_known_args(  # also called by parse_args
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -77,18 +107,35 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"{flag}: its value is empty; name one or leave it out")
             if "\0" in text:
                 self.error(f"{before or 'an argument'}: its value holds a NUL character")
+        if self._is_shortened:
+            given = self._in_full(given)
         return super().parse_known_args(given, namespace)
 
     def error(self, message: str) -> NoReturn:
         """End the program with status 2 and a line that shows names and does not obey them."""
         super().error(printable(message))
 
-    def _get_option_tuples(self, option_string: str) -> list[Any]:
-        matches = super()._get_option_tuples(option_string)
-        matches = [m for m in matches if m[0].help is not argparse.SUPPRESS]
-        if len(matches) > 1:
-            matches = [m for m in matches if m[0].dest in self.preferred] or matches
-        return matches
+    def _in_full(self, arguments: list[str]) -> list[str]:
+        """Write shortened flags out; those that help does not list cannot be shortened."""
+        flags = self.long_flags
+        n_flags = arguments.index("--") if "--" in arguments else len(arguments)
+        in_full = list(arguments)
+        for i, text in enumerate(arguments[:n_flags]):
+            given, has_value, value = text.partition("=")
+            if not given.startswith("--") or given in flags:
+                continue
+            matches = [
+                flag
+                for flag, action in flags.items()
+                if flag.startswith(given) and action.help is not argparse.SUPPRESS
+            ]
+            if len(matches) > 1:
+                matches = [m for m in matches if flags[m].dest in self.preferred] or matches
+            if len(matches) > 1:
+                self.error(f"ambiguous option: {text} could match {', '.join(matches)}")
+            if matches:
+                in_full[i] = f"{matches[0]}{has_value}{value}"
+        return in_full
 
 
 def parser_of(
@@ -98,7 +145,7 @@ def parser_of(
     description: str,
     preferred: Collection[str] = (),
     negatable: bool = False,
-) -> argparse.ArgumentParser:
+) -> Parser:
     """Build a command line from a dataclass whose fields were declared with ``option``.
 
     Args:
@@ -108,9 +155,7 @@ def parser_of(
         preferred: Fields that a shortened flag means where it could also mean others.
         negatable: Let ``--no_<flag>``, which help does not list, take a switch away again.
     """
-    parser = Parser(prog=prog, description=description)
-    parser.preferred = preferred
-    groups: dict[str | None, Any] = {None: parser}
+    parser = Parser(prog=prog, description=description, preferred=preferred)
     for declared in fields(settings):
         if "help" not in declared.metadata:
             continue  # a field without a flag
@@ -127,10 +172,7 @@ def parser_of(
             if argument["default"] is not None:
                 argument["help"] = f"{declared.metadata['help']} (default: %(default)s)"
         argument = {"help": declared.metadata["help"], "dest": declared.name} | argument
-        group = declared.metadata["group"]
-        if group not in groups:
-            groups[group] = parser.add_argument_group(group)
-        action = groups[group].add_argument(*flags, **argument)
+        action = parser.add_argument(*flags, group=declared.metadata["group"], **argument)
         if negatable and action.const is True:
             parser.add_argument(
                 f"--no_{flags[-1].removeprefix('--')}",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from animal_spot.settings.config_file import ConfigFileError, arguments_of, config_lines
+from animal_spot.settings.flags import Parser
 
 _HERE = Path(__file__).resolve()
 # Beside the scripts that use them, or where an installed package has them.
@@ -46,7 +47,7 @@ def preset_path(name: str) -> Path:
     )
 
 
-def read_preset(name: str, parser: argparse.ArgumentParser) -> dict[str, Any]:
+def read_preset(name: str, parser: Parser) -> dict[str, Any]:
     """Read a preset by the flags of a program.
 
     Args:
@@ -63,13 +64,12 @@ def read_preset(name: str, parser: argparse.ArgumentParser) -> dict[str, Any]:
     return _read(preset_path(name), parser, ())
 
 
-def _read(path: Path, parser: argparse.ArgumentParser, within: tuple[Path, ...]) -> dict[str, Any]:
+def _read(path: Path, parser: Parser, within: tuple[Path, ...]) -> dict[str, Any]:
     """Read a preset on which those of ``within`` build."""
     flags = {
         flag[2:]: action
-        for action in parser._actions
-        for flag in action.option_strings
-        if flag.startswith("--") and action.dest not in ("help", "preset")
+        for flag, action in parser.long_flags.items()
+        if action.dest not in ("help", "preset")
     }
     within = (*within, path.resolve())
     base: dict[str, Any] | None = None
@@ -118,7 +118,7 @@ def _base_path(value: str, path: Path, within: tuple[Path, ...], number: int) ->
     return found
 
 
-def preset_text(values: dict[str, Any], parser: argparse.ArgumentParser, title: str) -> str:
+def preset_text(values: dict[str, Any], parser: Parser, title: str) -> str:
     """Write settings as a preset.
 
     Args:
@@ -128,7 +128,7 @@ def preset_text(values: dict[str, Any], parser: argparse.ArgumentParser, title: 
         title: One line or several that say what it is.
     """
     lines = [f"# {line}" for line in title.splitlines()]
-    for action in parser._actions:
+    for action in parser.actions:
         if action.dest not in values or action.help == argparse.SUPPRESS:
             continue
         key = next(flag[2:] for flag in action.option_strings if flag.startswith("--"))
@@ -147,7 +147,7 @@ def _nearest(name: str, names: list[str]) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
-def _parse_quietly(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
+def _parse_quietly(parser: Parser, arguments: list[str]) -> argparse.Namespace:
     """Parse, with an exception in the place of the end of the program."""
 
     def refuse(message: str) -> NoReturn:

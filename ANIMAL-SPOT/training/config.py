@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import math
 from dataclasses import dataclass, fields
@@ -13,7 +12,13 @@ from animal_spot.audio.signal_config import PITCH_FACTORS, Pcen, SignalConfig
 from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.class_balance import STRATEGIES, STRATEGY_OF_WEIGHTING
 from animal_spot.models.names import BACKBONES, TIMM_PREFIX, is_timm
-from animal_spot.settings.flags import option, parser_of, refuse_out_of_range, refuse_without_need
+from animal_spot.settings.flags import (
+    Parser,
+    option,
+    parser_of,
+    refuse_out_of_range,
+    refuse_without_need,
+)
 from animal_spot.settings.presets import FORMER_NAMES, PresetError, preset_path, read_preset
 from animal_spot.utils.names import composed
 
@@ -515,7 +520,7 @@ ORIGINAL_FIELDS = tuple(f.name for f in fields(TrainConfig))[
 ]
 
 
-def build_parser(prog: str = "main.py") -> argparse.ArgumentParser:
+def build_parser(prog: str = "main.py") -> Parser:
     """Build the command line of ``main.py`` from the fields of ``TrainConfig``."""
     return parser_of(
         TrainConfig,

@@ -6,6 +6,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class WeightAverage:
@@ -13,7 +14,8 @@ class WeightAverage:
 
     After step ``n`` (from 0) the average is ``d * average + (1 - d) * weights`` with
     ``d = min(decay, (1 + n) / (10 + n))``, so that the start is soon forgotten. Whole numbers,
-    such as the count of batches, are taken over.
+    such as the count of batches, are taken over. (PyTorch's ``AveragedModel`` begins with the
+    weights of the first step as they are, and averages whole numbers too.)
 
     Attributes:
         model: The averaged network, in evaluation mode.
@@ -43,7 +45,8 @@ class WeightAverage:
                 news.append(new)
             else:
                 average.copy_(new)
-        torch._foreach_lerp_(averages, news, 1 - decay)  # one kernel for all, where there is one
+        # One kernel for all, where there is one.
+        get_ema_multi_avg_fn(decay)(averages, news, self.n_updates)
 
     def load(self, state: dict[str, Tensor], n_updates: int) -> None:
         """Go on from an average that was kept."""

@@ -32,6 +32,7 @@ from animal_spot.audio.clip_files import read_waveform
 from animal_spot.model_files.model_file import FILE_NAME, calibrated_network, load_model
 from animal_spot.model_files.signal_path import pipeline_of_model
 from animal_spot.models.embedding_encoder import EmbeddingEncoder
+from animal_spot.models.factory import batch_norms
 from animal_spot.utils.tape_bootstrap import accuracies
 from tests.bench.ablation import NOISE_CLASS, RATE, network_input
 from tests.bench.bench_shift import alter
@@ -76,10 +77,9 @@ def adapted(inputs: torch.Tensor, network: nn.Sequential) -> torch.Tensor:
         network.encoder.mean.lerp_(values.mean(0), ADAPTED_SHARE)
         network.encoder.std.lerp_(values.std(0, unbiased=False).clamp(min=1e-6), ADAPTED_SHARE)
     else:
-        for module in network.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.momentum = ADAPTED_SHARE
-                module.train()
+        for module in batch_norms(network):
+            module.momentum = ADAPTED_SHARE
+            module.train()
         with torch.no_grad():
             network(features)  # all at once: one update of each layer
         network.eval()

@@ -53,7 +53,7 @@ def parser_of(program: str) -> argparse.ArgumentParser:
 def flags_of(program: str, *, paths: bool) -> list[argparse.Action]:
     return [
         action
-        for action in parser_of(program)._actions
+        for action in parser_of(program).actions
         if action.option_strings
         and action.dest not in ("help", "num_workers")
         and (paths or not NOT_DRAWN.fullmatch(action.dest))

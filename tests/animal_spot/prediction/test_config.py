@@ -142,7 +142,7 @@ def test_settings_cannot_be_changed():
 
 
 def test_every_flag_is_explained():
-    for action in build_parser()._actions:
+    for action in build_parser().actions:
         assert action.help, action.dest
 
 

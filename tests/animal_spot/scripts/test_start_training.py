@@ -140,7 +140,7 @@ def test_lists_are_split_at_blanks_and_commas(value):
     ],
 )
 def test_flags_of_several_values_are_those_of_the_program(module, lists):
-    actions = importlib.import_module(module).build_parser()._actions
+    actions = importlib.import_module(module).build_parser().actions
     assert {a.dest for a in actions if a.nargs not in (None, 0, "?")} == lists
 
 
