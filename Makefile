@@ -3,7 +3,8 @@
 # make install-footprints  only what footprints needs
 # make demo       install, make a small corpus, train on it, find calls in a recording;
 #                 the same with drawn footprints
-# make test       install, run the tests
+# make test       install, run the tests; those of one folder: make test AREA=animal_spot/audio
+# make test-quick the same without whole runs, in a few minutes
 # make demo-data  only make the corpus
 # make lint       check style, and that imports run one way (pyproject.toml)
 # make docs       write the pages of options, docs/options, anew
@@ -16,6 +17,7 @@ DEMO_DATA := demo/data
 PY := .venv/bin/python
 # Files in the order of their names: the longest ones are not the last.
 TEST_FLAGS := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+test-quick: TEST_FLAGS += -m "not slow"
 # What the sound half needs; all of it where all of it is installed.
 SOUND := $(firstword $(wildcard .venv/.installed) .venv/.sound)
 
@@ -27,7 +29,7 @@ define pip_install
 	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) $(1)
 endef
 
-.PHONY: install install-sound install-footprints demo demo-data test lint docs clean
+.PHONY: install install-sound install-footprints demo demo-data test test-quick lint docs clean
 
 install: .venv/.installed
 
@@ -43,9 +45,9 @@ demo: .venv/.installed
 
 demo-data: $(DEMO_DATA)/.complete
 
-test: .venv/.installed
-	$(PY) -m pytest $(TEST_FLAGS)
-	$(PY) -m pytest $(TEST_FLAGS) tests/footprints_keras
+test test-quick: .venv/.installed
+	$(PY) -m pytest $(TEST_FLAGS) tests/$(AREA)
+	$(if $(AREA),,$(PY) -m pytest $(TEST_FLAGS) tests/footprints_keras)
 
 lint: .venv/.installed
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .

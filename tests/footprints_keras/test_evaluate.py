@@ -58,6 +58,7 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_scores_follow_from_the_predictions(evaluated, data):
     """Defect 11: labels and predictions were read in two passes over a shuffled set."""
     output, _ = evaluated
@@ -95,6 +96,7 @@ def test_scores_follow_from_the_predictions(evaluated, data):
         assert picture.format == "PNG"
 
 
+@pytest.mark.slow
 def test_predictions_are_those_of_the_loaded_model(evaluated, model_file, data):
     from footprints.network.build import load_model
 
@@ -109,6 +111,7 @@ def test_predictions_are_those_of_the_loaded_model(evaluated, model_file, data):
     np.testing.assert_allclose(found, probabilities.max(1), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_table_names_every_figure(evaluated):
     _, screen = evaluated
     for word in (*NAMES, "accuracy", "macro F1", "top 3", "by chance", "calibration", "flatter"):

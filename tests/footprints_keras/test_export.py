@@ -64,11 +64,13 @@ def raw(keras, model_file) -> np.ndarray:
     return net.predict(np.stack(pictures(12, seed=5)).astype("float32"), verbose=0)
 
 
+@pytest.mark.slow
 def test_files_and_nothing_else(exported):
     names = {file_of(exported, name).name for name in ALL}
     assert {path.name for path in exported.iterdir()} == names | {f"{n}.json" for n in names}
 
 
+@pytest.mark.slow
 def test_onnx_runtime_itself_agrees_with_keras(exported, raw):
     import onnxruntime
 
@@ -83,6 +85,7 @@ def test_onnx_runtime_itself_agrees_with_keras(exported, raw):
     np.testing.assert_allclose(session.run(None, {"image": batch})[0], raw, atol=CALIBRATED)
 
 
+@pytest.mark.slow
 def test_tflite_itself_agrees_with_keras(exported, raw, keras):
     import tensorflow as tf
 
@@ -96,6 +99,7 @@ def test_tflite_itself_agrees_with_keras(exported, raw, keras):
         np.testing.assert_allclose(found, expected, atol=CALIBRATED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_classifier_reads_every_format(name, exported, model_file):
     original, other = Classifier(model_file), Classifier(file_of(exported, name))
@@ -113,6 +117,7 @@ def test_classifier_reads_every_format(name, exported, model_file):
     assert difference.max() <= allowed.largest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_facts_are_beside_and_inside(name, exported):
     path = file_of(exported, name)
@@ -128,11 +133,13 @@ def test_facts_are_beside_and_inside(name, exported):
         assert "/" not in facts["source"], "paths of this machine do not belong in the file"
 
 
+@pytest.mark.slow
 def test_labels_lie_where_tflite_tools_look(exported):
     with zipfile.ZipFile(file_of(exported, "tflite")) as archive:
         assert archive.read("labels.txt").decode().split() == CLASSES
 
 
+@pytest.mark.slow
 def test_onnx_has_no_augmentation_and_only_standard_operations(exported):
     import onnx
 
@@ -143,6 +150,7 @@ def test_onnx_has_no_augmentation_and_only_standard_operations(exported):
     assert kinds.count("Transpose") < 10, "the network was not tidied up"
 
 
+@pytest.mark.slow
 def test_quantised_files_are_smaller(exported):
     sizes = {name: file_of(exported, name).stat().st_size for name in ALL}
     assert sizes["tflite_dynamic"] < 0.6 * sizes["tflite_fp16"] + 100_000
@@ -150,6 +158,7 @@ def test_quantised_files_are_smaller(exported):
     assert sizes["tflite"] < 5.5e6
 
 
+@pytest.mark.slow
 def test_onnx_needs_no_tensorflow(exported, photos):
     code = (
         "import sys; from footprints import predict\n"
@@ -161,6 +170,7 @@ def test_onnx_needs_no_tensorflow(exported, photos):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_drawn_prints_serve_where_no_photos_are_given(no_conversion, model_file, tmp_path, capsys):
     flags = ("--model", model_file, "--output_dir", tmp_path, "--formats", "tflite", "tflite")
     assert run_main(*flags) == 0
@@ -168,6 +178,7 @@ def test_drawn_prints_serve_where_no_photos_are_given(no_conversion, model_file,
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_file_that_differs_is_not_kept(
     no_conversion, exported, model_file, photos, tmp_path, monkeypatch
 ):
@@ -185,6 +196,7 @@ def wrong_if_exported(self, many):
     return np.eye(len(CLASSES))[[int(exported)] * len(many)]
 
 
+@pytest.mark.slow
 def test_photos_that_cannot_be_used_are_listed(no_conversion, model_file, tmp_path, capsys):
     save(tmp_path / "photos" / "good.png", pictures(1, 50)[0])
     (tmp_path / "photos" / "bad.png").write_bytes(b"no photo")

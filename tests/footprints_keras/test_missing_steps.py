@@ -46,6 +46,7 @@ def run_train(folder: Path, *flags: object, **variables: str) -> subprocess.Comp
     )
 
 
+@pytest.mark.slow
 def test_stage_real_prepares_and_trains_oat_first(tmp_path, monkeypatch, capsys):
     project = make_project(tmp_path)
     command = ["--stage", "real", "--weights", "none", *ONE_EPOCH]
@@ -79,6 +80,7 @@ def test_stage_real_prepares_and_trains_oat_first(tmp_path, monkeypatch, capsys)
     assert "castor/new.jpg" in sources
 
 
+@pytest.mark.slow
 def test_without_oat_stage_real_starts_from_imagenet_alone(tmp_path, keras):
     """The command as typed, with no other flag; Keras finds the weights in its cache."""
     project = make_project(tmp_path / "project", oat=False)

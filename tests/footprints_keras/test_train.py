@@ -63,6 +63,7 @@ def whole(prepared, tmp_path_factory):
 # --- a whole training --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_both_stages_leave_models_histories_logs_and_curves(whole, keras):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -105,6 +106,7 @@ def test_both_stages_leave_models_histories_logs_and_curves(whole, keras):
         assert f"{stage}: {path}" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["oat", "real"])
 def test_the_saved_model_is_the_best_epoch_of_the_trained_one(whole, prepared, keras, stage):
     """Defects 4 and 7: another model was saved, and the last epoch instead of the best."""
@@ -125,6 +127,7 @@ def test_the_saved_model_is_the_best_epoch_of_the_trained_one(whole, prepared, k
     assert best[-1]["val_loss"] == min(losses)
 
 
+@pytest.mark.slow
 def test_real_starts_from_oat_and_moves_the_last_layers_only(whole, keras):
     from footprints.network.build import backbone_of, load_model
 
@@ -142,6 +145,7 @@ def test_real_starts_from_oat_and_moves_the_last_layers_only(whole, keras):
     assert not set(moved) & set(norms)
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_not_done_again(whole, prepared, capsys):
     output, _ = whole
     before = {p: p.stat().st_mtime_ns for p in output.rglob("*") if p.is_file()}
@@ -152,6 +156,7 @@ def test_a_finished_training_is_not_done_again(whole, prepared, capsys):
         train.main(flags(prepared, output, "--lr_oat", 0.5))
 
 
+@pytest.mark.slow
 def test_a_stopped_and_a_killed_training_go_on_as_if_nothing_had_been(whole, prepared, tmp_path):
     output = tmp_path / "out"
     ends = [("oat head epoch 2/", signal.SIGINT, 130), ("real fine epoch 1/", signal.SIGKILL, -9)]
@@ -488,6 +493,7 @@ def test_real_without_oat_says_what_to_do(prepared, tmp_path):
         train.main(given)
 
 
+@pytest.mark.slow
 def test_a_failed_download_is_one_line_at_once(prepared, tmp_path):
     closed = "http://127.0.0.1:9"  # the discard port: nobody listens
     started = time.monotonic()
@@ -509,6 +515,7 @@ def test_weights_that_are_not_there_are_one_line(prepared, tmp_path):
         train.main(flags(prepared, tmp_path, "--weights", tmp_path / "x.weights.h5", stage="oat"))
 
 
+@pytest.mark.slow
 def test_end_to_end_without_cached_views_with_class_weights(tmp_path, keras, capsys):
     data = make_prepared(tmp_path / "data", {"oat": even(("a", "b"), train=4, val=2)})
     more = ["--cached_views", 0, "--unfreeze_oat", 5, "--epochs_oat", 1, "--class_weights"]

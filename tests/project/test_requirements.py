@@ -77,7 +77,8 @@ def imported(folder: Path) -> set[str]:
     ("folder", "layer"), [("ANIMAL-SPOT", "sound"), ("footprints", "footprints")]
 )
 def test_a_half_finds_what_it_imports_in_its_layer(folder, layer):
-    wanted = {requirement.name for requirement in requirements(LAYERS / f"{layer}.txt")}
+    files = (LAYERS / "common.txt", LAYERS / f"{layer}.txt")
+    wanted = {requirement.name for file in files for requirement in requirements(file)}
     brought = with_dependencies(wanted)
     owners = importlib.metadata.packages_distributions()
     names = imported(ROOT / folder)

@@ -205,6 +205,7 @@ def finished(corpus, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -226,6 +227,7 @@ def test_each_option_reaches_the_trainer(options, expected):
     )
 
 
+@pytest.mark.slow
 def test_validation_is_neither_mixed_nor_masked(corpus, finished):
     """The loss of the saved network on the clips as they are, computed as any program may."""
     content = load_model(finished / "model" / "ANIMAL-SPOT.pk")

@@ -80,6 +80,7 @@ def test_help_is_quick_to_import():
     assert "--timeout" in result.stdout
 
 
+@pytest.mark.slow
 def test_two_trials_leave_a_table_and_a_preset(finished):
     output, result = finished
     rows = trials(output)
@@ -95,6 +96,7 @@ def test_two_trials_leave_a_table_and_a_preset(finished):
     assert f"best: trial {best['trial']}" in result.stderr
 
 
+@pytest.mark.slow
 def test_test_clips_are_not_used(finished, corpus, tmp_path):
     _, result = finished
     assert "27 clips" in result.stderr, "9 of the 12 clips of each of 3 classes"
@@ -103,6 +105,7 @@ def test_test_clips_are_not_used(finished, corpus, tmp_path):
     assert sorted(clip.tape for clip in pool.clips) == expected
 
 
+@pytest.mark.slow
 def test_killed_search_goes_on_and_tries_the_lost_trial_again(corpus, finished, tmp_path):
     process = subprocess.Popen(
         command(corpus, tmp_path, "--trials", "3"),
@@ -127,6 +130,7 @@ def test_killed_search_goes_on_and_tries_the_lost_trial_again(corpus, finished, 
     assert [rows[i]["macro_accuracy"] for i in (0, 2)] == [r["macro_accuracy"] for r in expected]
 
 
+@pytest.mark.slow
 def test_half_a_line_of_a_killed_process_is_dropped(corpus, finished, tmp_path):
     output = shutil.copytree(finished[0], tmp_path / "search")
     with open(output / "study.journal", "ab") as journal:
@@ -136,6 +140,7 @@ def test_half_a_line_of_a_killed_process_is_dropped(corpus, finished, tmp_path):
     assert len(trials(output)) == 3
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_study(corpus, tmp_path):
     running = [
         subprocess.Popen(
@@ -152,6 +157,7 @@ def test_two_processes_share_a_study(corpus, tmp_path):
     assert "was interrupted" not in "".join(said), "a living process was taken for dead"
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_and_its_trial_is_repeated(corpus, tmp_path):
     process = subprocess.Popen(
         command(corpus, tmp_path, "--trials", "1"),
@@ -205,6 +211,7 @@ def test_data_that_cannot_be_used_is_said_in_a_line(corpus, tmp_path, capsys, fl
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_search_with_other_settings_is_not_gone_on_with(corpus, finished, tmp_path, capsys):
     output = shutil.copytree(finished[0], tmp_path / "search")
     flags = ("--trials", "3", "--beta1", "0.8")

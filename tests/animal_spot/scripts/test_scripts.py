@@ -59,6 +59,7 @@ def test_wrong_data_folder(tmp_path, environment):
     assert "/no/such folder does not exist" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["train_resnet18", "train_convnext"])
 def test_script_trains_from_any_folder(name, tmp_path, environment):
     make_corpus(tmp_path / "my clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
@@ -78,6 +79,7 @@ def test_script_trains_from_any_folder(name, tmp_path, environment):
     assert f"|lr:{rate}|" in (run / "logs" / "TRAIN.log").read_text()
 
 
+@pytest.mark.slow
 def test_interrupted_script_run_is_gone_on_with(tmp_path, environment):
     make_corpus(tmp_path / "clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
     environment |= {"DATA_DIR": "clips", "OUTPUT_DIR": "out", "EPOCHS": "1"}
@@ -93,6 +95,7 @@ def test_interrupted_script_run_is_gone_on_with(tmp_path, environment):
     assert "RESUME clips is not the folder of a run" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_ensemble_script_trains_all_members_and_goes_on(tmp_path, environment):
     make_corpus(tmp_path / "clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
     environment |= {"DATA_DIR": "clips", "OUTPUT_DIR": "out", "EPOCHS": "1"}
@@ -140,6 +143,7 @@ def test_ensemble_script_refuses_in_one_line(wrong, said, tmp_path, environment)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "network"),
     [
@@ -160,6 +164,7 @@ def test_script_does_without_a_noise_class(name, network, tmp_path, environment)
     assert f"network: {network}" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["train_convnext_pretrained", "train_transfer", "train_recommended"]
 )

@@ -208,6 +208,7 @@ def test_bad_setting_is_a_usage_error(arguments, message):
     assert message in result.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="file-size limits are a Unix thing")
 def test_full_disk_is_named_and_nothing_half_written_stays(corpus, tmp_path):
     """A file-size limit stands for the full disk: writing past it fails as there."""
@@ -239,6 +240,7 @@ def test_a_log_that_is_a_link_is_one_line(corpus, tmp_path):
     assert "TRAIN.log is a symbolic link" in one_error(run_main(*arguments))
 
 
+@pytest.mark.slow
 def test_names_that_are_not_utf8_are_trained_on(tmp_path):
     data = make_corpus(tmp_path / "data", {"A": TAPES, "B": TAPES, "C": TAPES})
     for path in (data / "A").iterdir():

@@ -21,6 +21,8 @@ from tests.helpers.training import (
     wait_for,
 )
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 4
 TRAINING = (
     *(*SMALL, "--batch_size", "8", "--max_train_epochs", str(EPOCHS)),  # few steps, so quick

@@ -197,6 +197,7 @@ def test_no_epoch_tests_and_saves_the_untrained_network(tmp_path):
     assert (tmp_path / "model" / "ANIMAL-SPOT.pk").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["macro_accuracy", "loss"])
 def test_best_epoch_is_the_one_with_the_best_wanted_metric(tmp_path, metric):
     data = make_corpus(tmp_path / "data", {"A": TAPES, "B": TAPES, "C": TAPES[:5]})
@@ -218,6 +219,7 @@ def test_learning_rate_is_multiplied_by_the_batch_size(finished):
     assert events(base).Scalars("lr")[0].value == pytest.approx(4e-4)
 
 
+@pytest.mark.slow
 def test_convnext_run(tmp_path):
     data = make_corpus(tmp_path / "data", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
     result = run_main(

@@ -142,6 +142,7 @@ def test_no_noise_is_mixed_in_at_probability_zero(pipeline):
     augment(ramp(pipeline), pipeline, 30, augmentation, np.random.default_rng(0), never)
 
 
+@pytest.mark.slow
 def test_one_cycle_rises_to_ten_times_the_rate_and_falls(finished):
     (run,) = (finished / "summary").iterdir()
     rates = [e.value for e in EventAccumulator(str(run)).Reload().Scalars("lr")]
@@ -162,6 +163,7 @@ def one_cycle(base: float, step: int, n_steps: int) -> float:
     return high + (low - high) * (1 + math.cos(math.pi * part)) / 2
 
 
+@pytest.mark.slow
 def test_norms_and_biases_do_not_decay(finished):
     newest = sorted((finished / "checkpoint").iterdir())[-1]
     content = torch.load(newest, weights_only=True)
@@ -173,6 +175,7 @@ def test_norms_and_biases_do_not_decay(finished):
     assert len(groups[0]["params"]) == n_matrices
 
 
+@pytest.mark.slow
 def test_killed_one_cycle_run_ends_with_the_same_bits(corpus, finished, tmp_path):
     arguments = ("--data_dir", str(corpus), *folders(tmp_path), *RECIPE)
     process = start(*arguments)
@@ -185,6 +188,7 @@ def test_killed_one_cycle_run_ends_with_the_same_bits(corpus, finished, tmp_path
     assert_same(tmp_path, finished)
 
 
+@pytest.mark.slow
 def test_one_cycle_cannot_be_lengthened(corpus, finished, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     result = run_main("--data_dir", str(corpus), *folders(run), *RECIPE, "--max_train_epochs", "9")
@@ -204,6 +208,7 @@ def equal(a, b):
     return a.keys() == b.keys() and all(torch.equal(value, b[name]) for name, value in a.items())
 
 
+@pytest.mark.slow
 def test_killed_run_with_every_option_ends_with_the_same_bits(corpus, balanced, tmp_path):
     arguments = ("--data_dir", str(corpus), *folders(tmp_path), *BALANCED)
     process = start(*arguments)
@@ -216,6 +221,7 @@ def test_killed_run_with_every_option_ends_with_the_same_bits(corpus, balanced, 
     assert_same(tmp_path, balanced)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_looks", [3, 20], ids=["while-frozen", "later"])
 def test_run_with_every_option_goes_on_in_the_middle_of_an_epoch(
     corpus, balanced, tmp_path, n_looks
@@ -237,6 +243,7 @@ def test_run_with_every_option_goes_on_in_the_middle_of_an_epoch(
     assert_same(tmp_path, balanced)
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_what_is_saved(balanced):
     contents = checkpoints_of(balanced)
     steps = [content["trainState"]["averaged"]["n_updates"] for content in contents]
@@ -250,6 +257,7 @@ def test_averaged_weights_are_what_is_saved(balanced):
     assert any(equal(part_of(content["modelState"], "encoder"), best) for content in contents)
 
 
+@pytest.mark.slow
 def test_average_cannot_come_and_go_within_a_run(corpus, balanced, finished, tmp_path):
     for run, options in (
         (balanced, [o for o in BALANCED if o not in ("--ema_decay", "0.9")]),
@@ -261,6 +269,7 @@ def test_average_cannot_come_and_go_within_a_run(corpus, balanced, finished, tmp
         assert "--ema_decay" in result.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_cosine_cannot_be_lengthened(corpus, balanced, tmp_path):
     run = shutil.copytree(balanced, tmp_path / "run")
     result = run_main(
@@ -270,6 +279,7 @@ def test_cosine_cannot_be_lengthened(corpus, balanced, tmp_path):
     assert "--max_train_epochs" in result.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_log_says_how_classes_are_drawn(balanced):
     """With inverse_freq the three classes are drawn equally often, whatever their clips."""
     log = (balanced / "log" / "TRAIN.log").read_text()
@@ -278,6 +288,7 @@ def test_log_says_how_classes_are_drawn(balanced):
     assert line.count(" 33.3 % (of the clips ") == 3
 
 
+@pytest.mark.slow
 def test_encoder_has_its_share_of_the_rate_in_the_optimiser(balanced):
     content = checkpoints_of(balanced)[-1]
     groups = content["trainState"]["optState"]["param_groups"]
@@ -287,6 +298,7 @@ def test_encoder_has_its_share_of_the_rate_in_the_optimiser(balanced):
     assert groups[2]["lr"] == pytest.approx(groups[0]["lr"] / 4)
 
 
+@pytest.mark.slow
 def test_frozen_encoder_is_that_of_the_start(corpus, tmp_path):
     options = (*SMALL, "--epochs_per_eval", "1", "--freeze_epochs", "2")
     for name, n_epochs in (("start", "0"), ("run", "3")):
@@ -341,6 +353,7 @@ def test_convnext_standardises_its_input():
         assert torch.allclose(standardised(x), plain((x - 0.4) / 0.2), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_new_convnext_models_keep_their_input_statistics(tmp_path):
     data = make_corpus(tmp_path / "data", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
     result = run_main(

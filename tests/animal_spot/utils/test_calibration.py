@@ -535,6 +535,7 @@ def run_calibrate(*arguments):
     )
 
 
+@pytest.mark.slow
 def test_training_calibrates_and_changes_nothing_else(trained):
     base, result = trained
     plain, found = (
@@ -562,6 +563,7 @@ def test_training_calibrates_and_changes_nothing_else(trained):
     assert any(line.startswith("temperature ") for line in messages(result.stderr, "I"))
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_the_calibration(trained):
     base, _ = trained
     (run,) = (base / "run" / "summary").iterdir()
@@ -575,6 +577,7 @@ def test_tensorboard_shows_the_calibration(trained):
             assert event.value == pytest.approx(entry[when]["expected_calibration_error"], 1e-5)
 
 
+@pytest.mark.slow
 def test_calibrating_later_gives_what_training_gives(trained):
     base, _ = trained
     model = base / "plain" / "model" / "ANIMAL-SPOT.pk"
@@ -604,6 +607,7 @@ def test_calibrating_later_gives_what_training_gives(trained):
     assert "ANIMAL-SPOT_calibrated.pk is there already" in only_error(again.stderr)
 
 
+@pytest.mark.slow
 def test_calibrating_never_overwrites_its_input(trained):
     base, _ = trained
     model = base / "plain" / "model" / "ANIMAL-SPOT.pk"
@@ -614,6 +618,7 @@ def test_calibrating_never_overwrites_its_input(trained):
     assert model.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_calibrate_says_what_is_wrong(trained, content, tmp_path, capsys):
     from animal_spot import calibrate as program
 
@@ -661,6 +666,7 @@ def test_help_needs_no_pytorch():
         assert "--data_dir" in result.stdout
 
 
+@pytest.mark.slow
 def test_thresholds_are_written_as_plain_numbers(trained):
     """Other programs read a dictionary of numbers, no arrays."""
     base, _ = trained

@@ -409,6 +409,7 @@ def trained(tmp_path_factory):
     return folder, before, done
 
 
+@pytest.mark.slow
 def test_training_writes_a_detector_and_scores(trained) -> None:
     folder, _, done = trained
     out = folder / "out"
@@ -436,6 +437,7 @@ def test_training_writes_a_detector_and_scores(trained) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_no_epoch_only_scores_a_detector(trained, tmp_path) -> None:
     folder, _, _ = trained
     before = (folder / "out" / "detector.pt").read_bytes()
@@ -457,6 +459,7 @@ def test_no_epoch_only_scores_a_detector(trained, tmp_path) -> None:
     assert (folder / "out" / "detector.pt").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_training_does_not_touch_the_photos(trained) -> None:
     """Ultralytics writes caches beside labels and saves photos anew that it finds damaged."""
     folder, before, _ = trained
@@ -466,6 +469,7 @@ def test_training_does_not_touch_the_photos(trained) -> None:
     assert after == before
 
 
+@pytest.mark.slow
 def test_the_detector_names_no_folder_of_this_computer(trained) -> None:
     folder, _, _ = trained
     code = """
@@ -489,6 +493,7 @@ print(words, len(content) > 1000)
     assert not any(word.encode() in onnx for word in words[:5])
 
 
+@pytest.mark.slow
 def test_the_detector_works_in_both_forms(trained) -> None:
     folder, _, _ = trained
     code = """
@@ -506,6 +511,7 @@ print("same")
     assert run_code(code, out / "detector.pt", out / "detector.onnx").strip() == "same"
 
 
+@pytest.mark.slow
 def test_a_training_that_was_killed_goes_on(tmp_path) -> None:
     """After its last whole epoch, with the same command; two at once are refused."""
     data = write_detector_data(tmp_path / "data", {"train": 4, "val": 2})
@@ -610,6 +616,7 @@ def test_a_planted_checkpoint_runs_nothing(tmp_path) -> None:
         assert not marker.exists(), kind
 
 
+@pytest.mark.slow
 def test_a_finished_detector_is_not_replaced_unasked(trained, tmp_path) -> None:
     folder, _, _ = trained
     out = folder / "out"

@@ -374,6 +374,7 @@ def test_without_a_detector_it_says_so(tmp_path: Path, real: Path, capsys) -> No
     assert "no detector was given: all crops are the centres" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on(tmp_path: Path) -> None:
     """As a process, killed with SIGKILL again and again; nothing is made twice or lost."""
     real = make_real(tmp_path / "real", {"chat": 40, "loup": 40})
