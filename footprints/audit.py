@@ -25,7 +25,7 @@ from footprints.pictures.similarity import (
 )
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.files import read_text, write_json
-from footprints.system.flags import some_path, whole
+from footprints.system.flags import program, some_path, whole
 from footprints.system.progress import available_cores, progress
 from footprints.system.text import printable
 from footprints.system.typed import json_object
@@ -50,7 +50,7 @@ class Audited:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m footprints.audit",
+        prog=program("audit"),
         description="Look for what would spoil a training: photos that cannot be read, are not "
         "what their names say, or are there twice, above all in several classes or parts. "
         "Nothing is changed.",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from footprints.pictures.crops import Crop
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.files import output_folder
-from footprints.system.flags import some_path
+from footprints.system.flags import program, some_path
 from footprints.system.results import Results, add_replace_flag
 from footprints.system.settings import add_flags, settings_from
 from footprints.system.text import printable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def build_parser() -> argparse.ArgumentParser:
     """Return the flags of this step."""
     parser = argparse.ArgumentParser(
-        prog="python -m footprints.detect",
+        prog=program("detect"),
         description="Find footprints in a photo, or in all photos of a folder, and cut them out.",
         epilog="Exit status: 0 all photos read, 3 some could not be read (listed), 1 failed.",
     )

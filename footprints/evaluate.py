@@ -1,4 +1,4 @@
-"""How good is a model on crops it was not trained on? ``python -m footprints.evaluate``."""
+"""Score a model on crops that it was not trained on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from footprints.scores.calibration import threshold_in_use, weakness
 from footprints.scores.intervals import wilson_interval
 from footprints.system import files
 from footprints.system.errors import UserError, run
-from footprints.system.flags import some_path, whole
+from footprints.system.flags import program, some_path, whole
 from footprints.system.results import Results, add_replace_flag, is_of_older_release
 from footprints.system.text import csv_of, printable, printable_lines
 
@@ -30,7 +30,7 @@ RESULTS = ("confusion.csv", "confusion.png", "predictions.csv", "scores.json")
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of this step's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m footprints.evaluate",
+        prog=program("evaluate"),
         description="Score a model on the validation or test crops of a prepared data set.",
     )
     add = parser.add_argument
@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         UserError: If model or crops cannot be read, or their classes or sizes differ.
     """
     args = build_parser().parse_args(argv)
-    from footprints.network.build import read_metadata
+    from footprints.network.keras_file import read_metadata
     from footprints.network.prepared_set import open_set
 
     facts = read_metadata(args.model)
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
 def _evaluate(
     args: argparse.Namespace, facts: dict[str, Any], prepared: PreparedSet, results: Results
 ) -> int:
-    from footprints.network.build import load_model
+    from footprints.network.keras_file import load_model
     from footprints.network.loader import CropLoader
 
     saved = load_model(args.model)

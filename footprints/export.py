@@ -33,7 +33,7 @@ from footprints.scores.calibration import threshold_in_use
 from footprints.system.environment import pip_install
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.files import MARK, output_folder, sha256_of, write_bytes, write_json
-from footprints.system.flags import some_path
+from footprints.system.flags import program, some_path
 from footprints.system.text import printable
 
 
@@ -101,7 +101,7 @@ def parity(original: np.ndarray, exported: np.ndarray) -> Parity:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the step's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m footprints.export",
+        prog=program("export"),
         description="Write a trained classifier as TFLite and ONNX, and compare them.",
     )
     parser.add_argument(
@@ -261,7 +261,7 @@ def _pictures(
 
 
 def _keras_model(path: Path) -> Any:
-    from footprints.network.build import load_model
+    from footprints.network.keras_file import load_model
 
     return load_model(path).model
 

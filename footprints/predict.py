@@ -45,7 +45,7 @@ from footprints.scores.answers import (
 from footprints.scores.calibration import DEFAULT_THRESHOLD, threshold_in_use, weakness
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.files import output_folder, sha256_of, write_bytes
-from footprints.system.flags import number, some_path, some_text, whole
+from footprints.system.flags import number, program, some_path, some_text, whole
 from footprints.system.progress import progress, warn
 from footprints.system.results import Results, add_replace_flag, is_of_older_release
 from footprints.system.settings import Settings
@@ -61,7 +61,7 @@ _CROP_FLAGS = ("conf_threshold", "iou_threshold", "margin", "min_crop_side", "ra
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the step's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m footprints.predict",
+        prog=program("predict"),
         description="Find the print on each photo and name the animal.",
     )
     parser.add_argument("photos", type=some_path, metavar="PHOTO|DIR", help="a photo or a folder")

@@ -1,4 +1,4 @@
-"""Make clean data sets of crops from folders of photos: find the print, cut it out, divide.
+"""Make data sets of crops from folders of photos: find the print, cut it out, divide.
 
 ``python -m footprints.prepare --oat_dir DIR --real_dir DIR --detector FILE|none --output_dir DIR``
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from footprints.pictures.scales import DEFAULT_SCALES, SCALES
 from footprints.pictures.similarity import DEFAULT_MAX_DISTANCE, HASH_BITS
 from footprints.preparation.crop_store import CropStore
-from footprints.preparation.manifest import Journal
+from footprints.preparation.journal import Journal
 from footprints.preparation.sets import (
     SET_NAMES,
     DataSet,
@@ -37,7 +37,7 @@ from footprints.preparation.tables import (
 from footprints.system import settings as crop_settings
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.files import output_folder, refuse_links, sha256_of, write_json
-from footprints.system.flags import number, some_path, some_text, whole
+from footprints.system.flags import number, program, some_path, some_text, whole
 from footprints.system.progress import available_cores, progress
 from footprints.system.results import Results, add_replace_flag
 from footprints.system.settings import Settings
@@ -48,7 +48,7 @@ from footprints.system.typed import json_object
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m footprints.prepare",
+        prog=program("prepare"),
         description="Make data sets of square crops from folders of photos. Photos are only read. "
         "A run that was stopped goes on where it was; only new or changed photos are worked on.",
         epilog="Exit status: 0 all photos are in; 3 some were left out, see left_out.csv; "

@@ -19,7 +19,7 @@ from PIL import Image
 from footprints.pictures.drawn_prints import SHAPES, Box, draw_photo
 from footprints.system.errors import UserError, run
 from footprints.system.files import output_folder, write_bytes, write_json, write_text
-from footprints.system.flags import some_path, whole
+from footprints.system.flags import program, some_path, whole
 from footprints.system.text import csv_of, printable
 from footprints.system.typed import json_object
 
@@ -201,7 +201,7 @@ def _corner_and_size(box: Box, width: int, height: int) -> tuple[str, ...]:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the step's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m footprints.synthesise", description="Draw a small set of footprint photos."
+        prog=program("synthesise"), description="Draw a small set of footprint photos."
     )
     parser.add_argument(
         "--output_dir", type=some_path, required=True, help="new folder for the set"

@@ -1,4 +1,4 @@
-"""Train the classifier: ``python -m footprints.train --stage oat|real|all``.
+"""Train the classifier; photos that are not prepared yet are prepared first.
 
 Without ``--data_dir`` the photos are looked for where this project keeps them, and prepared first
 (``preparation.missing_steps``).
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from footprints.network.backbones import BACKBONES
 from footprints.pictures.scales import DEFAULT_SCALES
 from footprints.pictures.views import COUNTS
 from footprints.preparation import missing_steps
@@ -27,7 +28,7 @@ from footprints.scores.intervals import wilson_interval
 from footprints.system import files
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.flags import number as bounded
-from footprints.system.flags import some_path, some_text, whole
+from footprints.system.flags import program, some_path, some_text, whole
 from footprints.system.text import csv_of, printable
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _COLUMNS += ("val_loss", "val_accuracy", "val_macro_f1", "seconds", "is_best")
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of this step's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m footprints.train",
+        prog=program("train"),
         description="Train the classifier. Photos that are not prepared yet are prepared first, "
         "and stage real has stage oat trained first, if there are OpenAnimalTracks photos.",
         epilog="A training that was stopped, in whatever way, goes on with the same command. "
@@ -95,7 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add(
         "--backbone",
-        choices=["MobileNetV3Small", "MobileNetV2", "EfficientNetB0"],
+        choices=list(BACKBONES),
         help=f"network (default: {DEFAULT_BACKBONE}; with a .keras model, its own)",
     )
 
@@ -291,7 +292,7 @@ def train_stage(stage: str, prepared: PreparedSet, args: argparse.Namespace) -> 
     if not args.resume:
         folder.clear()
     elif path.is_file():
-        from footprints.network.build import read_metadata
+        from footprints.network.keras_file import read_metadata
 
         before = read_metadata(path).get("training", {})
         compare_settings(before, settings, f"{path}: was trained")
@@ -332,7 +333,7 @@ def _start_of(stage: str, args: argparse.Namespace) -> tuple[str, str]:
             )
     if not weights.endswith(".keras"):
         return weights, args.backbone or DEFAULT_BACKBONE
-    from footprints.network.build import read_metadata
+    from footprints.network.keras_file import read_metadata
 
     backbone = read_metadata(Path(weights))["backbone"]
     if args.backbone not in (None, backbone):
@@ -429,7 +430,7 @@ def _finish(
     args: argparse.Namespace,
 ) -> None:
     """Calibrate on validation and write everything; the model comes last, as it says "finished"."""
-    from footprints.network.build import save_model
+    from footprints.network.keras_file import save_model
     from footprints.network.phase import predict_batches, validation_scores
     from footprints.scores import metrics
     from footprints.scores.calibration import (

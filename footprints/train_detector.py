@@ -43,7 +43,7 @@ from footprints.system.files import (
 )
 from footprints.system.progress import available_cores, warn
 from footprints.system.resuming import compare_settings
-from footprints.system.text import csv_of, printable
+from footprints.system.text import csv_of, printable, reason_of
 from footprints.system.typed import json_object
 
 _AWKWARD = set("'\"[]*?{}\\\n")  # Ultralytics mistakes paths with these
@@ -54,7 +54,7 @@ _SETTINGS = ("epochs", "patience", "imgsz", "batch", "lr", "mosaic", "seed", "pr
 def build_parser() -> argparse.ArgumentParser:
     """Return the flags of this step."""
     parser = argparse.ArgumentParser(
-        prog="python -m footprints.train_detector",
+        prog=flags.program("train_detector"),
         description="Train a YOLO detector of footprints and score it on its held-back photos.",
         epilog="Writes detector.pt, scores.json, training.csv and left_out.csv; with --epochs 0 "
         "only scores_of_<detector>.json and left_out.csv. A training that was stopped, in whatever "
@@ -440,7 +440,7 @@ def _run_epochs(
             raise
         raise OSError(error.errno, error.strerror, str(args.output_dir)) from error
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = reason_of(error)
         if "out of memory" in reason or "alloc" in reason:
             problem = f"not enough memory; give a smaller --batch or --imgsz ({reason})"
             raise UserError(problem) from None

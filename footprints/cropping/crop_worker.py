@@ -29,6 +29,7 @@ from footprints.pictures.crops import (
     whole_crop_of,
 )
 from footprints.pictures.photos import PhotoError, decode_photo, note_on, read_file
+from footprints.pictures.png import png_of
 from footprints.pictures.similarity import photo_hash
 from footprints.system.errors import UserError
 from footprints.system.files import write_bytes
@@ -66,7 +67,7 @@ class Result:
     Attributes:
         job: As given.
         sha256: Of the photo's bytes; None where it could not be read.
-        phash: Perceptual hash, see ``footprints.similarity.photo_hash``.
+        phash: Perceptual hash, see ``pictures.similarity.photo_hash``.
         box_xyxy: The print, in pixels of the upright photo; of a fallback, the square cut out.
         crop_xyxy: The square cut out; it may stick out of the photo, see ``pictures.crops``.
         confidence: The detector's; None where it found nothing or was not asked.
@@ -174,8 +175,6 @@ def _delivered(rgb: np.ndarray | None, target: Path | None) -> np.ndarray | None
     """Write a picture if it has a target; else return it, to be sent back."""
     if rgb is None or target is None:
         return rgb
-    from footprints.detector.detect_report import png_of
-
     write_bytes(target, png_of(rgb))
     return None
 

@@ -20,6 +20,7 @@ import numpy as np
 from footprints.pictures.boxes import suppress_overlaps
 from footprints.system.environment import pip_install
 from footprints.system.errors import UserError
+from footprints.system.text import reason_of
 from footprints.system.typed import as_text, as_whole
 
 _GREY = 114  # of the border that YOLO networks are trained with
@@ -154,7 +155,7 @@ class OnnxDetector:
                 str(path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = reason_of(error)
             raise UserError(f"{path}: not a usable ONNX file: {reason}") from None
         self._path = path
         try:
@@ -214,7 +215,7 @@ class OnnxDetector:
                 raise ValueError("its output is no array of numbers")
             boxes, confidences, classes = read_output(output, conf_threshold, iou_threshold)
         except Exception as error:  # ONNX Runtime raises kinds of its own
-            reason = " ".join(str(error).split())[:200]
+            reason = reason_of(error)
             raise UserError(f"{self._path}: not a YOLO detector: {reason}") from None
         names = [self.class_names.get(int(number), str(number)) for number in classes]
         return boxes_in_photo(boxes, fit, photo.shape), confidences, names

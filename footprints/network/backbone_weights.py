@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from footprints.network.build import BACKBONES, backbone_of, first_line, import_keras, load_model
+from footprints.network.backbones import BACKBONES, backbone_of, import_keras
+from footprints.network.keras_file import load_model
 from footprints.system.errors import UserError
+from footprints.system.text import first_line
 
 if TYPE_CHECKING:
     import keras

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from footprints.network.backbones import import_keras
+from footprints.network.keras_file import load_model, read_metadata
 from footprints.network.model_facts import NewerModelError, checked_facts, text_in_archive
 from footprints.pictures import crops
 from footprints.pictures.photos import photo_from_array
@@ -23,6 +25,7 @@ from footprints.pictures.scales import mean_over_scales, scales_of
 from footprints.pictures.views import mean_over_views, views_of_model
 from footprints.scores.calibration import calibrated
 from footprints.system.errors import UserError
+from footprints.system.text import reason_of
 from footprints.system.typed import json_object
 
 METADATA_NAME = "footprints.json"  # in the archive at the end of a .tflite file
@@ -140,15 +143,10 @@ def read_model_metadata(path: str | Path) -> dict[str, Any]:
             f"{path}: a model must be a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file"
         )
     if suffix == ".keras":
-        from footprints.network.build import read_metadata
-
-        metadata = read_metadata(path)
-    elif suffix == ".tflite":
-        metadata = _tflite_metadata(path)
-    else:
-        metadata = _onnx_metadata(path)
+        return read_metadata(path)
+    read = _tflite_metadata if suffix == ".tflite" else _onnx_metadata
     try:
-        return checked_facts(metadata)
+        return checked_facts(read(path))
     except NewerModelError as error:
         raise UserError(f"{path}: {error}") from None
     except ValueError as error:
@@ -174,8 +172,6 @@ def _onnx_metadata(path: Path) -> dict[str, Any]:
 
 
 def _keras_run(path: Path) -> tuple[Run, int, int]:
-    from footprints.network.build import import_keras, load_model
-
     import_keras()
     import tensorflow as tf
 
@@ -194,7 +190,7 @@ def _tflite_run(path: Path) -> tuple[Run, int, int]:
         interpreter = _tflite_interpreter()(str(path), num_threads=1)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise UserError(f"{path}: is not a TFLite model: {_line(error)}") from error
+        raise UserError(f"{path}: is not a TFLite model: {reason_of(error)}") from error
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
     def one_by_one(batch: np.ndarray) -> np.ndarray:
@@ -213,8 +209,6 @@ def _tflite_interpreter() -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
-        from footprints.network.build import import_keras
-
         import_keras()  # settles how much TensorFlow says
         import tensorflow as tf
 
@@ -244,8 +238,4 @@ def _onnx_session(path: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the library has many kinds, all meaning that it cannot be read
-        raise UserError(f"{path}: is not an ONNX model: {_line(error)}") from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: is not an ONNX model: {reason_of(error)}") from error

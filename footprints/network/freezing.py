@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from footprints.network.build import BACKBONES, backbone_of, import_keras
+from footprints.network.backbones import BACKBONES, backbone_of, import_keras
 
 if TYPE_CHECKING:
     import keras

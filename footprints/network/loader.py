@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from footprints.network.build import import_keras
+from footprints.network.backbones import import_keras
 from footprints.network.prepared_set import PreparedSet
 from footprints.pictures.scales import folder_of, mean_over_scales
 from footprints.system.errors import UserError

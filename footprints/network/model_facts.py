@@ -12,6 +12,7 @@ from footprints.pictures.scales import DEFAULT_SCALES, are_scales
 from footprints.pictures.views import COUNTS, views_of_model
 from footprints.scores.calibration import is_unknown
 from footprints.system.settings import Settings
+from footprints.system.text import reason_of
 from footprints.system.typed import as_number, as_text, as_whole, json_object
 
 _MOST_CLASSES = 10_000
@@ -80,7 +81,7 @@ def text_in_archive(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
     except KeyError:
         raise ValueError(f"has no {name}") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise ValueError(f"its {name} is damaged ({' '.join(str(error).split())})") from None
+        raise ValueError(f"its {name} is damaged ({reason_of(error)})") from None
 
 
 def _check_number(facts: Mapping[str, Any], name: str, low: float, high: float) -> None:

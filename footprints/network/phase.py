@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from footprints.network.build import import_keras
+from footprints.network.backbones import import_keras
 from footprints.network.feature_cache import FeatureCache, bytes_needed, random_numbers, reseed
 from footprints.network.freezing import freeze, split_model
 from footprints.network.train_state import (
@@ -27,6 +27,7 @@ from footprints.pictures.views import mean_over_views
 from footprints.scores import metrics
 from footprints.system.errors import UserError
 from footprints.system.progress import warn
+from footprints.system.text import reason_of
 
 if TYPE_CHECKING:
     import keras
@@ -329,7 +330,7 @@ class _Log:
             yield
         except Exception as error:  # TensorFlow has kinds of its own
             self._writer = None
-            reason = " ".join(str(error).split())[:150]
+            reason = reason_of(error, 150)
             warn(f"{self._folder}: no curves for TensorBoard from here on ({reason})")
 
 

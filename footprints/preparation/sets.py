@@ -15,7 +15,7 @@ from footprints.cropping.crop_worker import Job, Result
 from footprints.pictures.folders import FiledPhoto, Listing, list_photos, mistaken_names
 from footprints.pictures.photos import PhotoError, load_photo, read_file
 from footprints.preparation.crop_store import CropStore, crop_key
-from footprints.preparation.manifest import CropRecord, Journal
+from footprints.preparation.journal import CropRecord, Journal
 from footprints.system.errors import UserError
 from footprints.system.progress import warn
 from footprints.system.settings import Settings

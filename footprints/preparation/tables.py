@@ -20,11 +20,11 @@ from footprints.preparation.crop_store import (
     pending_changes,
     present,
 )
+from footprints.preparation.journal import CropRecord
 from footprints.preparation.manifest import (
     LEFT_OUT_COLUMNS,
     MANIFEST_COLUMNS,
     SCALE_COLUMN,
-    CropRecord,
     read_manifest,
 )
 from footprints.preparation.sets import DataSet

@@ -1,11 +1,18 @@
-"""Types of flags for argparse: bounded numbers, paths that are not empty."""
+"""Flags for argparse: bounded numbers, paths that are not empty; what a step is called."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
+
+
+def program(step: str) -> str:
+    """Return what was typed to start a step, for its usage line."""
+    is_command = bool(sys.argv) and Path(sys.argv[0]).stem == "footprints"
+    return f"footprints {step}" if is_command else f"python -m footprints.{step}"
 
 
 def some_path(text: str) -> Path:

@@ -29,6 +29,17 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+def reason_of(error: BaseException, longest: int = 200) -> str:
+    """Return what an error says, on one line and cut to a length."""
+    return " ".join(str(error).split())[:longest]
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or its kind if it has none."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip()[:200]
+
+
 def csv_of(rows: Iterable[Sequence[Any]]) -> str:
     """Return a table as CSV text, the first row being its head; texts are made harmless."""
     table = io.StringIO()

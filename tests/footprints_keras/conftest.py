@@ -16,7 +16,7 @@ from tests.helpers.keras_steps import OAT, REAL, even, make_prepared  # noqa: E4
 @pytest.fixture(scope="session")
 def keras():
     """Keras on TensorFlow."""
-    from footprints.network.build import import_keras
+    from footprints.network.backbones import import_keras
 
     return import_keras()
 

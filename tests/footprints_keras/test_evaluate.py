@@ -28,8 +28,9 @@ def data(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def model_file(keras, data, tmp_path_factory) -> Path:
     """A network with a random head: right and wrong answers."""
-    from footprints.network.build import build_model, save_model
+    from footprints.network.build import build_model
     from footprints.network.freezing import measure_batch_norm
+    from footprints.network.keras_file import save_model
     from footprints.network.loader import CropLoader
 
     net = build_model(4, image_size=32, seed=3)
@@ -98,7 +99,7 @@ def test_scores_follow_from_the_predictions(evaluated, data):
 
 @pytest.mark.slow
 def test_predictions_are_those_of_the_loaded_model(evaluated, model_file, data):
-    from footprints.network.build import load_model
+    from footprints.network.keras_file import load_model
 
     rows = read(evaluated[0] / "predictions.csv")
     photos = np.stack([np.asarray(Image.open(data / row["crop"])) for row in rows])

@@ -6,13 +6,12 @@ import zipfile
 import numpy as np
 import pytest
 
-from footprints.network import build as fp_model
-from footprints.network import freezing
+from footprints.network import backbones, build, freezing, keras_file
 from footprints.network.backbone_weights import load_backbone_weights
 from footprints.system.errors import UserError
 from tests.helpers.keras_steps import run_python
 
-ALL = list(fp_model.BACKBONES)
+ALL = list(backbones.BACKBONES)
 
 
 def photos(n: int = 3, size: int = 32, seed: int = 0) -> np.ndarray:
@@ -32,7 +31,7 @@ def spread(net) -> None:
 @pytest.fixture(scope="module")
 def small(keras):
     """A small network; tests change nothing in it but what is trainable."""
-    net = fp_model.build_model(3, seed=1, image_size=32)
+    net = build.build_model(3, seed=1, image_size=32)
     spread(net)
     return net
 
@@ -40,7 +39,7 @@ def small(keras):
 @pytest.fixture(scope="module")
 def small_file(small, tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "small.keras"
-    fp_model.save_model(
+    keras_file.save_model(
         small,
         path,
         classes=["a", "b", "ç"],
@@ -65,7 +64,7 @@ def backbone(keras):
 
 
 def test_the_network_is_the_specified_one(keras, tmp_path):
-    net = fp_model.build_model(18)
+    net = build.build_model(18)
     assert net.input_shape == (None, 224, 224, 3)
     assert [layer.name for layer in net.layers] == [
         "photo",
@@ -83,17 +82,17 @@ def test_the_network_is_the_specified_one(keras, tmp_path):
     own = keras.applications.MobileNetV3Small(
         include_top=False, weights=None, input_shape=(224, 224, 3)
     )
-    assert fp_model.backbone_of(net).count_params() == own.count_params()
+    assert backbones.backbone_of(net).count_params() == own.count_params()
 
     net.compile("adam", "sparse_categorical_crossentropy")
     net.optimizer.build(net.trainable_variables)  # its state must not get into the file
     path = tmp_path / "mobilenet_oat.keras"
-    fp_model.save_model(net, path, classes=[f"class {i}" for i in range(18)], stage="oat")
+    keras_file.save_model(net, path, classes=[f"class {i}" for i in range(18)], stage="oat")
     assert 3e6 < path.stat().st_size <= 5e6
 
 
 def test_augmentation_is_the_specified_one(keras):
-    augment = fp_model.augmentation(0)
+    augment = build.augmentation(0)
     kinds = [(type(layer).__name__, layer.get_config()) for layer in augment.layers]
     assert [kind for kind, _ in kinds] == [
         "RandomFlip",
@@ -123,8 +122,8 @@ def test_augmentation_is_the_specified_one(keras):
 @pytest.mark.parametrize("name", ALL)
 def test_preprocessing_is_inside_and_that_of_keras(keras, name):
     """Defect 2: pixels were scaled twice. Here 0..255 go in, as keras.applications wants them."""
-    net = fp_model.build_model(3, name, seed=2, image_size=32)
-    base, front = fp_model.backbone_of(net), freezing.split_model(net, 0)[0]
+    net = build.build_model(3, name, seed=2, image_size=32)
+    base, front = backbones.backbone_of(net), freezing.split_model(net, 0)[0]
     module = {
         "MobileNetV3Small": keras.applications.mobilenet_v3,
         "MobileNetV2": keras.applications.mobilenet_v2,
@@ -143,7 +142,7 @@ def test_preprocessing_is_inside_and_that_of_keras(keras, name):
 
 
 def test_one_seed_one_network(backbone, small):
-    again, other = (fp_model.build_model(3, seed=s, image_size=32) for s in (1, 5))
+    again, other = (build.build_model(3, seed=s, image_size=32) for s in (1, 5))
     kernels = [
         [v.numpy() for v in net.trainable_variables if v.name == "kernel"]
         for net in (small, again, other)
@@ -154,8 +153,8 @@ def test_one_seed_one_network(backbone, small):
 
 
 def test_measured_statistics_are_those_of_the_photos(keras):
-    net = fp_model.build_model(3, image_size=32)
-    base, batch = fp_model.backbone_of(net), photos(8)
+    net = build.build_model(3, image_size=32)
+    base, batch = backbones.backbone_of(net), photos(8)
     before = np.asarray(base(batch.astype(np.float32), training=False))
     freezing.measure_batch_norm(net, [batch])
     after = np.asarray(base(batch.astype(np.float32), training=False))
@@ -170,7 +169,7 @@ def test_measured_statistics_are_those_of_the_photos(keras):
 @pytest.mark.parametrize("n_last", [0, 1, 20, 1000])
 def test_the_last_layers_learn_and_never_a_batchnorm(keras, small, n_last):
     freezing.freeze(small, n_last)
-    layers = fp_model.backbone_of(small).layers
+    layers = backbones.backbone_of(small).layers
     norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert len(norms) == 34
     assert not any(layer.trainable for layer in norms)
@@ -185,11 +184,11 @@ def test_the_last_layers_learn_and_never_a_batchnorm(keras, small, n_last):
 @pytest.mark.parametrize("through_rest", [False, True], ids=["end-to-end", "behind-the-cut"])
 def test_training_moves_the_last_layers_but_no_statistics(keras, through_rest):
     """Defect 8."""
-    net = fp_model.build_model(3, seed=1, image_size=32)
+    net = build.build_model(3, seed=1, image_size=32)
     spread(net)
     freezing.freeze(net, 20)
     front, rest = freezing.split_model(net, 20)
-    base = fp_model.backbone_of(net)
+    base = backbones.backbone_of(net)
     before = {v.path: v.numpy() for v in base.variables}
     part = rest if through_rest else net
     part.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
@@ -207,7 +206,7 @@ def test_training_moves_the_last_layers_but_no_statistics(keras, through_rest):
 def test_front_and_rest_are_the_model(small, name, n_last):
     net = small
     if name != "MobileNetV3Small":
-        net = fp_model.build_model(3, name, seed=1, image_size=32)
+        net = build.build_model(3, name, seed=1, image_size=32)
         spread(net)
     freezing.freeze(net, n_last)
     front, rest = freezing.split_model(net, n_last)
@@ -225,12 +224,12 @@ def test_a_loaded_model_answers_as_the_saved_one(small, small_file):
     freezing.freeze(small, 20)
     freezing.split_model(small, 20)  # shares layers; must not change what is saved
     again = small_file.with_name("again.keras")
-    fp_model.save_model(small, again, classes=["a", "b", "ç"], stage="oat")
+    keras_file.save_model(small, again, classes=["a", "b", "ç"], stage="oat")
     raw = answer(small, photos())
     for path in (small_file, again):
-        saved = fp_model.load_model(path)
+        saved = keras_file.load_model(path)
         np.testing.assert_array_equal(answer(saved.model, photos()), raw)
-    saved = fp_model.load_model(small_file)
+    saved = keras_file.load_model(small_file)
     assert (saved.classes, saved.stage, saved.backbone) == (
         ("a", "b", "ç"),
         "oat",
@@ -256,152 +255,3 @@ def test_keras_alone_loads_the_file_and_facts_need_no_keras(small, small_file):
     done = run_python(code, small_file)
     assert done.returncode == 0, done.stderr
     code = (
-        "import sys; from footprints.network.build import read_metadata\n"
-        "print(read_metadata(sys.argv[1])['temperature'])\n"
-        "assert not {'keras', 'tensorflow', 'torch'} & set(sys.modules)\n"
-    )
-    done = run_python(code, small_file)
-    assert (done.returncode, done.stdout.strip()) == (0, "1.7"), done.stderr
-    with zipfile.ZipFile(small_file) as archive:
-        assert set(archive.namelist()) == {"metadata.json", "config.json", "model.weights.h5"}
-        assert all(e.compress_type == zipfile.ZIP_DEFLATED for e in archive.infolist())
-
-
-def damaged(kind: str, good, tmp_path, keras):
-    """Return a file that is no whole model of ours."""
-    path = tmp_path / "bad.keras"
-    content = good.read_bytes()
-    if kind == "absent":
-        return path
-    if kind == "a folder":
-        path.mkdir()
-    elif kind == "empty":
-        path.write_bytes(b"")
-    elif kind == "text":
-        path.write_text("not a model\n" * 50)
-    elif kind == "half":
-        path.write_bytes(content[: len(content) // 2])
-    elif kind == "flipped bytes":
-        middle = len(content) // 2
-        path.write_bytes(content[:middle] + bytes(2000) + content[middle + 2000 :])
-    elif kind == "a zip of something":
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("metadata.json", "[]")
-    elif kind == "a model of others":
-        net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-        net.save(path)
-    elif kind == "code inside":
-        with zipfile.ZipFile(good) as source, zipfile.ZipFile(path, "w") as target:
-            for entry in source.infolist():
-                inner = source.read(entry)
-                if entry.filename == "config.json":
-                    inner = inner.replace(b'"RandomFlip"', b'"Lambda"')
-                target.writestr(entry.filename, inner)
-    else:
-        wrong = good.with_name("model.h5")
-        shutil.copy(good, wrong)
-        return wrong
-    return path
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "absent",
-        "a folder",
-        "empty",
-        "text",
-        "half",
-        "flipped bytes",
-        "a zip of something",
-        "a model of others",
-        "code inside",
-        "another suffix",
-    ],
-)
-def test_what_is_no_model_is_said_in_one_line(keras, small_file, tmp_path, kind):
-    path = damaged(kind, small_file, tmp_path, keras)
-    with pytest.raises(UserError, match=path.name) as caught:
-        fp_model.load_model(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_class_names_must_be_as_many_as_outputs(small, tmp_path):
-    with pytest.raises(ValueError, match="2 class names for 3 outputs"):
-        fp_model.save_model(small, tmp_path / "m.keras", classes=["a", "b"], stage="oat")
-
-
-# --- weights -----------------------------------------------------------------------------------
-
-
-def test_weights_are_taken_as_keras_applications_takes_them(keras, tmp_path):
-    path = tmp_path / "x.weights.h5"
-    size = (32, 32, 3)
-    keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=size).save_weights(
-        path
-    )
-    expected = keras.applications.MobileNetV2(
-        include_top=False, weights=str(path), input_shape=size
-    ).get_weights()
-    found = fp_model.backbone_of(fp_model.build_model(3, "MobileNetV2", path, 9, 32)).get_weights()
-    for a, b in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_a_model_of_ours_gives_its_backbone(small, small_file):
-    net = fp_model.build_model(5, "MobileNetV3Small", small_file, seed=9, image_size=32)
-    assert net.output_shape == (None, 5)
-    expected = fp_model.backbone_of(small).get_weights()
-    for a, b in zip(fp_model.backbone_of(net).get_weights(), expected, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_efficientnet_is_corrected_for_its_imagenet_normalization(keras, tmp_path):
-    path, size = tmp_path / "e.weights.h5", (32, 32, 3)
-    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    own = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=size)
-    layer = next(x for x in own.layers if isinstance(x, keras.layers.Normalization))
-    rest = layer.get_weights()[2:]
-    layer.set_weights([mean, std**2, *rest])
-    own.save_weights(path)
-    base = fp_model.backbone_of(fp_model.build_model(2, "EfficientNetB0", path, 0, 32))
-    layer = next(x for x in base.layers if isinstance(x, keras.layers.Normalization))
-    values = np.random.default_rng(0).random((1, 32, 32, 3)).astype(np.float32)
-    expected = (values - mean) / std / np.sqrt(std)  # with the layer that weights="imagenet" adds
-    np.testing.assert_allclose(layer(values), expected, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("absent.weights.h5", None),
-        ("text.weights.h5", b"not weights"),
-        ("text.h5", b"not weights"),
-        ("empty.h5", b""),
-        ("picture.jpg", b"\xff\xd8"),
-        ("text.keras", b"not a model"),
-    ],
-)
-def test_wrong_weights_are_said_in_one_line(backbone, tmp_path, name, content):
-    path = tmp_path / name
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(UserError, match=name) as caught:
-        load_backbone_weights(backbone, path)
-    assert "\n" not in str(caught.value)
-
-
-def test_weights_of_another_network_are_refused(keras, backbone, tmp_path):
-    path = tmp_path / "v2.weights.h5"
-    other = keras.applications.MobileNetV2(
-        include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.35
-    )
-    other.save_weights(path)
-    with pytest.raises(UserError, match="not weights of MobileNetV3Small without top") as caught:
-        load_backbone_weights(backbone, path)
-    assert "\n" not in str(caught.value)
-
-
-def test_unknown_backbone_is_refused():
-    with pytest.raises(ValueError, match="backbone must be one of MobileNetV3Small"):
-        fp_model.build_model(3, "ResNet50")

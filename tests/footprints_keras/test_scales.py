@@ -65,7 +65,7 @@ def softened(raw: np.ndarray, temperature: float) -> np.ndarray:
 
 def mean_by_hand(model: Path, data: Path, split: str) -> tuple[list[str], np.ndarray, list[str]]:
     """Return crops, mean of what the network says of crop and photo, classes; by Keras alone."""
-    from footprints.network.build import load_model
+    from footprints.network.keras_file import load_model
 
     net = load_model(model).model
     names = sorted(path.relative_to(data).as_posix() for path in data.glob(f"{split}/*/*.png"))

@@ -40,7 +40,7 @@ def flags(data: Path, output: Path, *more: object, stage: str = "all") -> list[s
 
 
 def weights_of(path: Path) -> list[np.ndarray]:
-    from footprints.network.build import load_model
+    from footprints.network.keras_file import load_model
 
     net = load_model(path).model
     return [v.numpy() for v in net.variables if "seed_generator" not in v.path]
@@ -67,7 +67,7 @@ def whole(prepared, tmp_path_factory):
 def test_both_stages_leave_models_histories_logs_and_curves(whole, keras):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    from footprints.network.build import load_model
+    from footprints.network.keras_file import load_model
 
     output, done = whole
     assert not (output / "resume" / "oat").exists()
@@ -110,7 +110,7 @@ def test_both_stages_leave_models_histories_logs_and_curves(whole, keras):
 @pytest.mark.parametrize("stage", ["oat", "real"])
 def test_the_saved_model_is_the_best_epoch_of_the_trained_one(whole, prepared, keras, stage):
     """Defects 4 and 7: another model was saved, and the last epoch instead of the best."""
-    from footprints.network.build import load_model
+    from footprints.network.keras_file import load_model
     from footprints.network.loader import CropLoader
     from footprints.network.phase import predict_batches, validation_scores
 
@@ -129,7 +129,8 @@ def test_the_saved_model_is_the_best_epoch_of_the_trained_one(whole, prepared, k
 
 @pytest.mark.slow
 def test_real_starts_from_oat_and_moves_the_last_layers_only(whole, keras):
-    from footprints.network.build import backbone_of, load_model
+    from footprints.network.backbones import backbone_of
+    from footprints.network.keras_file import load_model
 
     output, _ = whole
     oat, real = (load_model(output / f"mobilenet_{s}.keras").model for s in ("oat", "real"))

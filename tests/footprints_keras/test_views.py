@@ -38,7 +38,7 @@ def softened(raw: np.ndarray, temperature: float) -> np.ndarray:
 
 def mean_by_hand(model: Path, data: Path, split: str) -> tuple[np.ndarray, list[str]]:
     """Return the mean of what the bare network says of eight views, and the classes."""
-    from footprints.network.build import load_model
+    from footprints.network.keras_file import load_model
 
     net = load_model(model).model
     paths = sorted(data.glob(f"{split}/*/*.png"))
@@ -148,7 +148,7 @@ def of_views(tmp_path_factory) -> Path:
 
 
 def test_prediction_takes_all_views(of_views, tmp_path):
-    from footprints.network.build import load_model
+    from footprints.network.keras_file import load_model
 
     given = np.stack(pictures(3, seed=5))
     net = load_model(of_views).model

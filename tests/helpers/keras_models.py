@@ -22,12 +22,12 @@ def pictures(n: int, side: int = SIDE, seed: int = 0) -> list[np.ndarray]:
 
 def write_model(path: Path, **facts) -> Path:
     """Write a network with random weights that answers differently to different pictures."""
-    from footprints.network import build as fp_model
+    from footprints.network import backbones, build, keras_file
     from footprints.network.freezing import measure_batch_norm
 
-    net = fp_model.build_model(len(CLASSES), seed=4, image_size=SIDE)
+    net = build.build_model(len(CLASSES), seed=4, image_size=SIDE)
     measure_batch_norm(net, [np.stack(pictures(64, seed=9))])
-    inner = fp_model.import_keras().Model(net.input, net.get_layer("hidden").output)
+    inner = backbones.import_keras().Model(net.input, net.get_layer("hidden").output)
     features = np.asarray(inner(np.stack(pictures(64, seed=8)).astype("float32"), training=False))
     head = net.get_layer("probabilities")
     kernel = head.get_weights()[0]
@@ -41,7 +41,7 @@ def write_model(path: Path, **facts) -> Path:
         "threshold": THRESHOLD,
         "settings": {"margin": 0.0, "min_crop_side": 8, "conf_threshold": 0.5},
     }
-    fp_model.save_model(net, path, **known | facts)
+    keras_file.save_model(net, path, **known | facts)
     return path
 
 

@@ -174,7 +174,7 @@ def test_the_parent_loads_nothing_heavy_and_may_have_tensorflow(red, photos) -> 
 import sys, types
 sys.modules["tensorflow"] = types.ModuleType("tensorflow")
 from pathlib import Path
-from footprints import crop_pool
+from footprints.cropping import crop_pool
 from footprints.cropping.crop_pool import CropPool, Job
 from footprints.system.settings import Settings
 with CropPool(Path(sys.argv[1]), Settings(), 1) as pool:
@@ -380,7 +380,7 @@ def test_leaving_early_ends_the_processes(red, photos) -> None:
 PARENT = """
 import sys, time
 from pathlib import Path
-from footprints import crop_pool
+from footprints.cropping import crop_pool
 from footprints.cropping.crop_pool import CropPool, Job
 from footprints.system.settings import Settings
 def jobs():
