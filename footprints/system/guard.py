@@ -1,4 +1,4 @@
-"""What ``python -m footprints.X`` does before it imports anything: see ``guard_start``.
+"""What our programs do before they import anything: see ``guard_program``.
 
 Nothing is imported here, ``__future__`` included, that the interpreter has not loaded itself: the
 current folder is still the first place where it would be looked for.
@@ -12,13 +12,17 @@ _ROOT = os.path.realpath(__file__).rsplit(os.sep, 3)[0]  # where the package foo
 
 
 def guard_start() -> None:
+    """Guard ``python -m footprints.X``; does nothing in a program that imports this package."""
+    if sys.argv[:1] == ["-m"]:  # what it is while `python -m` looks for its module
+        guard_program()
+
+
+def guard_program() -> None:
     """Keep Python from running files of the current folder, and let Ctrl-C end the first seconds.
 
     ``python -m`` looks for modules in the current folder first: a ``numpy.py`` among somebody's
-    photos would be run. Does nothing in a program that only imports this package.
+    photos would be run. Where packages are missing, see ``environment``.
     """
-    if sys.argv[:1] != ["-m"]:  # what it is while `python -m` looks for its module
-        return
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _leave)  # until errors.run has its own
     safe = without_current_folder(sys.path, os.environ.get("PYTHONPATH", ""))

@@ -255,3 +255,152 @@ def test_keras_alone_loads_the_file_and_facts_need_no_keras(small, small_file):
     done = run_python(code, small_file)
     assert done.returncode == 0, done.stderr
     code = (
+        "import sys; from footprints.network.keras_file import read_metadata\n"
+        "print(read_metadata(sys.argv[1])['temperature'])\n"
+        "assert not {'keras', 'tensorflow', 'torch'} & set(sys.modules)\n"
+    )
+    done = run_python(code, small_file)
+    assert (done.returncode, done.stdout.strip()) == (0, "1.7"), done.stderr
+    with zipfile.ZipFile(small_file) as archive:
+        assert set(archive.namelist()) == {"metadata.json", "config.json", "model.weights.h5"}
+        assert all(e.compress_type == zipfile.ZIP_DEFLATED for e in archive.infolist())
+
+
+def damaged(kind: str, good, tmp_path, keras):
+    """Return a file that is no whole model of ours."""
+    path = tmp_path / "bad.keras"
+    content = good.read_bytes()
+    if kind == "absent":
+        return path
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("not a model\n" * 50)
+    elif kind == "half":
+        path.write_bytes(content[: len(content) // 2])
+    elif kind == "flipped bytes":
+        middle = len(content) // 2
+        path.write_bytes(content[:middle] + bytes(2000) + content[middle + 2000 :])
+    elif kind == "a zip of something":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("metadata.json", "[]")
+    elif kind == "a model of others":
+        net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        net.save(path)
+    elif kind == "code inside":
+        with zipfile.ZipFile(good) as source, zipfile.ZipFile(path, "w") as target:
+            for entry in source.infolist():
+                inner = source.read(entry)
+                if entry.filename == "config.json":
+                    inner = inner.replace(b'"RandomFlip"', b'"Lambda"')
+                target.writestr(entry.filename, inner)
+    else:
+        wrong = good.with_name("model.h5")
+        shutil.copy(good, wrong)
+        return wrong
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "absent",
+        "a folder",
+        "empty",
+        "text",
+        "half",
+        "flipped bytes",
+        "a zip of something",
+        "a model of others",
+        "code inside",
+        "another suffix",
+    ],
+)
+def test_what_is_no_model_is_said_in_one_line(keras, small_file, tmp_path, kind):
+    path = damaged(kind, small_file, tmp_path, keras)
+    with pytest.raises(UserError, match=path.name) as caught:
+        keras_file.load_model(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_class_names_must_be_as_many_as_outputs(small, tmp_path):
+    with pytest.raises(ValueError, match="2 class names for 3 outputs"):
+        keras_file.save_model(small, tmp_path / "m.keras", classes=["a", "b"], stage="oat")
+
+
+# --- weights -----------------------------------------------------------------------------------
+
+
+def test_weights_are_taken_as_keras_applications_takes_them(keras, tmp_path):
+    path = tmp_path / "x.weights.h5"
+    size = (32, 32, 3)
+    keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=size).save_weights(
+        path
+    )
+    expected = keras.applications.MobileNetV2(
+        include_top=False, weights=str(path), input_shape=size
+    ).get_weights()
+    found = backbones.backbone_of(build.build_model(3, "MobileNetV2", path, 9, 32)).get_weights()
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_model_of_ours_gives_its_backbone(small, small_file):
+    net = build.build_model(5, "MobileNetV3Small", small_file, seed=9, image_size=32)
+    assert net.output_shape == (None, 5)
+    expected = backbones.backbone_of(small).get_weights()
+    for a, b in zip(backbones.backbone_of(net).get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_efficientnet_is_corrected_for_its_imagenet_normalization(keras, tmp_path):
+    path, size = tmp_path / "e.weights.h5", (32, 32, 3)
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    own = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=size)
+    layer = next(x for x in own.layers if isinstance(x, keras.layers.Normalization))
+    rest = layer.get_weights()[2:]
+    layer.set_weights([mean, std**2, *rest])
+    own.save_weights(path)
+    base = backbones.backbone_of(build.build_model(2, "EfficientNetB0", path, 0, 32))
+    layer = next(x for x in base.layers if isinstance(x, keras.layers.Normalization))
+    values = np.random.default_rng(0).random((1, 32, 32, 3)).astype(np.float32)
+    expected = (values - mean) / std / np.sqrt(std)  # with the layer that weights="imagenet" adds
+    np.testing.assert_allclose(layer(values), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("absent.weights.h5", None),
+        ("text.weights.h5", b"not weights"),
+        ("text.h5", b"not weights"),
+        ("empty.h5", b""),
+        ("picture.jpg", b"\xff\xd8"),
+        ("text.keras", b"not a model"),
+    ],
+)
+def test_wrong_weights_are_said_in_one_line(backbone, tmp_path, name, content):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=name) as caught:
+        load_backbone_weights(backbone, path)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_network_are_refused(keras, backbone, tmp_path):
+    path = tmp_path / "v2.weights.h5"
+    other = keras.applications.MobileNetV2(
+        include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.35
+    )
+    other.save_weights(path)
+    with pytest.raises(UserError, match="not weights of MobileNetV3Small without top") as caught:
+        load_backbone_weights(backbone, path)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_backbone_is_refused():
+    with pytest.raises(ValueError, match="backbone must be one of MobileNetV3Small"):
+        build.build_model(3, "ResNet50")

@@ -31,7 +31,7 @@ def test_all_steps_are_here():
     }
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", [*STEPS, "cli"])
 def test_help_imports_nothing_heavy(step):
     result = subprocess.run(
         [sys.executable, "-c", CODE, step], cwd=ROOT, capture_output=True, text=True, check=True
