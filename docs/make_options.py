@@ -10,30 +10,24 @@ import importlib
 import re
 from pathlib import Path
 
+from animal_spot.cli import PROGRAMS
+from footprints.cli import STEPS
+
 FOLDER = Path(__file__).resolve().parent / "options"
+# Programs whose command line is made in another module than the one that runs them.
+PARSERS = {
+    "main": "training.config",
+    "predict": "prediction.config",
+    "evaluate": "evaluation.config",
+}
 # Command -> module with its build_parser(), and how the same program is started as a file.
 COMMANDS = {
-    "animal-spot train": ("animal_spot.training.config", "python ANIMAL-SPOT/main.py"),
-    "animal-spot predict": ("animal_spot.prediction.config", "python ANIMAL-SPOT/predict.py"),
-    "animal-spot evaluate": ("animal_spot.evaluation.config", "python ANIMAL-SPOT/evaluate.py"),
-    "animal-spot ensemble": ("animal_spot.ensemble", "python ANIMAL-SPOT/ensemble.py"),
-    "animal-spot calibrate": ("animal_spot.calibrate", "python ANIMAL-SPOT/calibrate.py"),
-    "animal-spot tune": ("animal_spot.tune", "python ANIMAL-SPOT/tune.py"),
-    "animal-spot synthesise-corpus": (
-        "animal_spot.synthesise_corpus",
-        "python ANIMAL-SPOT/synthesise_corpus.py",
-    ),
-    "animal-spot synthesise-recording": (
-        "animal_spot.synthesise_recording",
-        "python ANIMAL-SPOT/synthesise_recording.py",
-    ),
-} | {
-    f"footprints {step.replace('_', '-')}": (f"footprints.{step}", f"python -m footprints.{step}")
-    for step in (
-        *("audit", "detect", "train_detector", "prepare", "train", "evaluate", "predict"),
-        *("export", "synthesise"),
+    f"animal-spot {name}": (
+        f"animal_spot.{PARSERS.get(program.module, program.module)}",
+        f"python ANIMAL-SPOT/{program.module}.py",
     )
-}
+    for name, program in PROGRAMS.items()
+} | {f"footprints {step}": (f"footprints.{step}", f"python -m footprints.{step}") for step in STEPS}
 NOTE = "<!-- Written by `make docs` from the program itself; changes made here are lost. -->"
 DEFAULT = re.compile(r"\s*\(default(?:: (.*))?\)$")
 
