@@ -6,6 +6,8 @@ import importlib
 import importlib.util
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -150,3 +152,15 @@ def test_scripts_are_listed_with_the_settings_that_they_have():
         assert presets == re.findall(r"--preset (\w+)", text.split("start_training")[-1])
         assert ("--pretrained" in row) == ("--pretrained \\" in text)
         assert ("--noise_from_class" in row) == ("set_noise_flags" in text)
+
+
+def test_options_are_written_without_heavy_packages():
+    code = (
+        "import runpy, sys\n"
+        f"runpy.run_path({str(DOCS / 'make_options.py')!r})['pages']()\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not {"torch", "tensorflow", "keras", "ultralytics"} & set(result.stdout.split())
