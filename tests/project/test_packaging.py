@@ -45,3 +45,26 @@ def test_names_mean_these_folders():
 
 def test_version_is_that_of_the_project():
     assert importlib.metadata.version("animal-spot") == SETTINGS["project"]["version"]
+
+
+def test_names_of_rooms_are_free_for_other_packages(tmp_path):
+    """A notebook beside packages of its own that are called like rooms and modules here."""
+    ours = {path.stem for path in FOLDERS["animal_spot"].iterdir() if path.suffix in ("", ".py")}
+    ours -= {"__init__", "__pycache__"}
+    assert {"utils", "data", "models", "main", "trainer"} <= ours
+    for name in ours:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("whose = 'theirs'\n")
+    (tmp_path / "utils" / "metrics.py").write_text("whose = 'theirs'\n")
+    code = f"""
+import {", ".join(sorted(ours))}, utils.metrics
+import torch
+from animal_spot.utils.metrics import PerClassAccuracy
+metric = PerClassAccuracy(num_classes=3)
+metric.update(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]))
+print(metric.get(), utils.metrics.whose, *{{module.whose for module in ({", ".join(ours)})}})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert done.stdout == "[0.5, 1.0, nan] theirs theirs\n"
