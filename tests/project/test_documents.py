@@ -141,6 +141,17 @@ def test_files_that_are_named_are_there(page):
         assert (ROOT / name).exists(), name
 
 
+def test_modules_of_the_architecture_are_there():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    n_named = 0
+    for room, module in re.findall(r"`(\w+)[./](\w+)", text):
+        rooms = [ROOT / half / room for half in ("ANIMAL-SPOT", "footprints")]
+        if any(path.is_dir() for path in rooms):
+            assert any((path / f"{module}.py").is_file() for path in rooms), f"{room}.{module}"
+            n_named += 1
+    assert n_named > 20
+
+
 def test_scripts_are_listed_with_the_settings_that_they_have():
     page = (DOCS / "sounds" / "train.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(train_\w+\.sh)` \| (.*) \|$", page, re.MULTILINE))
