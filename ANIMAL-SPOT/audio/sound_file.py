@@ -131,15 +131,16 @@ class SoundFile:
     def _use_region(self, region: chunks.Region) -> None:
         """Read the samples where they lie, if libsndfile would read others."""
         width = self._bytes_of_a_sample(region) * self.n_channels
-        n_frames = region.n_bytes // width if width else self.n_frames
         wrong = region.promised is not None and region.promised != region.n_bytes
+        promised = region.promised // width if wrong and width else self.n_frames
+        is_mended = not width and (wrong or region.unfinished) and self._mend_header(region)
+        if wrong and not width and not is_mended:
+            raise SoundError(
+                f"wrong length: the header says {self._seconds(promised)}, and "
+                f"{region.n_bytes} bytes of sound are there instead of {region.promised}"
+            )
+        n_frames = region.n_bytes // width if width else self.n_frames
         if wrong:
-            promised = region.promised // width if width else self.n_frames
-            if not width:
-                raise SoundError(
-                    f"wrong length: the header says {self._seconds(promised)}, and "
-                    f"{region.n_bytes} bytes of sound are there instead of {region.promised}"
-                )
             self._note_lengths(promised, n_frames)
         elif region.unfinished and n_frames:
             self.notes.append(
@@ -157,6 +158,21 @@ class SoundFile:
                 endian=self._endian(),
             )
             self.n_frames = n_frames
+
+    def _mend_header(self, region: chunks.Region) -> bool:
+        """Read coded samples of a WAV file by a header that gives their length; tell if it can."""
+        self._bytes.seek(0)
+        head = self._bytes.read(region.start)
+        if head[:4] != b"RIFF" or region.start + region.n_bytes >= 2**32:
+            return False
+        whole, sound = (
+            n_bytes.to_bytes(4, "little")
+            for n_bytes in (region.start - 8 + region.n_bytes, region.n_bytes)
+        )
+        mended = head[:4] + whole + head[8:-4] + sound
+        self._reopen([mended, (region.start, region.n_bytes)])
+        self.n_frames = self._file.frames
+        return True
 
     def _bytes_of_a_sample(self, region: chunks.Region) -> int:
         """Return how many bytes a sample has; 0 if they are coded or packed in another way."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import struct
 
 import numpy as np
@@ -150,6 +151,28 @@ def test_wrong_lengths_of_other_samples(width, channels):
     pcm, expected = samples(width, LITTLE, channels)
     found, _, _ = read(wav(pcm, len(pcm) // 3, width, channels))
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("subtype", ["IMA_ADPCM", "MS_ADPCM", "GSM610"])
+@pytest.mark.parametrize(
+    ("share", "note"),  # coded in blocks, the last of which is filled up
+    [
+        (1 / 3, r"the header says 2\.0 s, the file holds 6\.[01] s: all of it is read"),
+        (0, r"the header was never finished; the file is read to its end, 6\.[01] s"),
+    ],
+    ids=["a-third", "unfinished"],
+)
+def test_coded_samples_are_read_whatever_the_header_says(subtype, share, note):
+    file = io.BytesIO()
+    sf.write(file, SOUND[:, 0], RATE, format="WAV", subtype=subtype)
+    right = file.getvalue()
+    expected, notes, _ = read(right)
+    assert notes == []
+    at = right.index(b"data") + 4
+    said = int(share * int.from_bytes(right[at : at + 4], "little"))
+    found, (noted,), _ = read(right[:at] + said.to_bytes(4, "little") + right[at + 4 :])
+    np.testing.assert_array_equal(found[: SECONDS * RATE], expected[: SECONDS * RATE])
+    assert re.fullmatch(note, noted)
 
 
 @pytest.mark.parametrize("width", [2, 3])
