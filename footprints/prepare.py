@@ -155,8 +155,9 @@ def main(argv: list[str] | None = None) -> int:
             for name in listings
         }
         if not args.replace_edited:
-            for name in listings:
-                refuse_moved_crops(args.output_dir / name)
+            for one in results.values():
+                if "manifest.csv" not in one.left:
+                    refuse_moved_crops(one.folder)
         for name, listing in listings.items():
             mode = "whole"
             if name == "real" or args.detect_oat:

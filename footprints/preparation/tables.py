@@ -84,8 +84,8 @@ def finish(
         facts: What else to note down in ``prepare.json``.
 
     Raises:
-        UserError: If no photo can be used, a part would be empty, or files of others lie where
-            crops belong.
+        UserError: If no photo can be used, a part would be empty, files of others lie where crops
+            belong, or crops would change and the manifest was edited.
     """
     folder = results.folder
     folder.mkdir(exist_ok=True)
@@ -146,10 +146,16 @@ def finish(
     }
     folders = [folder_of(part, scale) for scale in dataset.scales for part in parts]
     class_folders = [*folders, *(f"{name}/{label}" for name in folders for label in classes)]
-    if pending_changes(folder, wanted, class_folders) or not _is_text(
-        folder / "manifest.csv", tables["manifest.csv"]
-    ):
-        (folder / "manifest.csv").unlink(missing_ok=True)
+    manifest = folder / "manifest.csv"
+    has_changes = pending_changes(folder, wanted, class_folders)
+    if has_changes and manifest.name in results.left:
+        raise UserError(
+            f"{printable(manifest)}: was edited, and would no longer be true of the crops, which "
+            "stay as they are; put it back, or add --replace_edited, which keeps it as .bak"
+        )
+    if has_changes or not _is_text(manifest, tables[manifest.name]):
+        if manifest.name not in results.left:
+            manifest.unlink(missing_ok=True)
         lay_out(folder, wanted, class_folders)
     for name, text in tables.items():
         results.write_text(name, text)

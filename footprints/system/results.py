@@ -1,4 +1,4 @@
-"""Tables and pictures that people work on once they are written: never overwritten unasked."""
+"""Tables and pictures that people work on once they are written: edited ones are left alone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from footprints.system.errors import UserError
 from footprints.system.files import sha256_of, write_bytes, write_json
-from footprints.system.text import printable
+from footprints.system.progress import warn
 from footprints.system.typed import json_object
 
 RECORD = ".written.json"  # name -> checksums of what we wrote there
@@ -25,7 +24,7 @@ def add_replace_flag(parser: argparse.ArgumentParser) -> None:
         "--replace_edited",
         action="store_true",
         help="replace results that were edited since they were written; what is replaced is kept "
-        "beside them as .bak (default: stop with a line)",
+        "beside them as .bak (default: leave them as they are and say so)",
     )
 
 
@@ -48,14 +47,17 @@ def is_of_older_release(folder: Path, name: str, *keys: str) -> bool:
 class Results:
     """Files of an output folder, each with a checksum of what was written; for one process.
 
+    Files that were edited, or are not ours, stay as they are: a line says so, and nothing is
+    written in their place.
+
     Args:
         folder: The output folder; made with the first file.
         names: Of the files that may be written.
-        replace_edited: Move files away that were edited, to ``NAME.bak`` (``NAME.bak2``, ...).
+        replace_edited: Move such files away, to ``NAME.bak`` (``NAME.bak2``, ...), and write anew.
         trusted: Take files without a checksum for ours, not for somebody's.
 
-    Raises:
-        UserError: If one of them was edited, or is not ours, and is not to be replaced.
+    Attributes:
+        left: Names of the files that stay as they are.
     """
 
     def __init__(
@@ -69,17 +71,23 @@ class Results:
         self.folder = Path(folder)
         self._sums = self._recorded()
         edited = [name for name in names if self._is_edited(name, trusted)]
-        if edited and not replace_edited:
-            raise UserError(
-                f"{printable(self.folder / edited[0])}: was edited, or is not from this program; "
-                "it stays as it is, and nothing was done. Choose another --output_dir, or add "
-                "--replace_edited, which keeps it as .bak"
-            )
+        self.left = frozenset() if replace_edited else frozenset(edited)
         for name in edited:
-            os.rename(self.folder / name, _free_backup(self.folder / name))
+            path = self.folder / name
+            if replace_edited:
+                os.rename(path, _free_backup(path))
+                continue
+            known = name in self._sums
+            what = "was edited after it was written" if known else "was not written by this program"
+            warn(
+                f"{path}: {what} and is left as it is (--replace_edited replaces it and keeps a "
+                "copy)"
+            )
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file, unless these very bytes are there."""
+        """Write a file, unless these very bytes are there, or it is to be left as it is."""
+        if name in self.left:
+            return
         digest = hashlib.sha256(content).hexdigest()
         before = self._sums.get(name, [])
         if before != [digest]:

@@ -487,7 +487,7 @@ def answer_one(folder: Path, model_file: Path, *flags: object) -> int:
     return run_main(folder / "photos", *model, *flags)
 
 
-def test_edited_answers_stay_until_they_are_to_be_replaced(fast, model_file, tmp_path):
+def test_edited_answers_stay_until_they_are_to_be_replaced(fast, model_file, tmp_path, capsys):
     save(tmp_path / "photos" / "a.png", red_photo())
     assert answer_one(tmp_path, model_file) == 0
     table = tmp_path / "out" / "predictions.csv"
@@ -495,10 +495,11 @@ def test_edited_answers_stay_until_they_are_to_be_replaced(fast, model_file, tmp
     assert answer_one(tmp_path, model_file, "--threshold", 0) == 0  # not edited: written anew
     assert table.read_text(encoding="utf-8") != first
     table.write_text("photo,answer\na.png,badger\n")
-    with pytest.raises(UserError, match=r"predictions\.csv: was edited"):
-        answer_one(tmp_path, model_file)
+    capsys.readouterr()
+    assert answer_one(tmp_path, model_file, "--threshold", 0.25) == 0
+    assert "predictions.csv: was edited after it was written" in capsys.readouterr().err
     assert "badger" in table.read_text()
-    assert result_of(tmp_path / "out")["threshold"] == 0
+    assert result_of(tmp_path / "out")["threshold"] == 0.25
     assert answer_one(tmp_path, model_file, "--replace_edited") == 0
     assert table.read_text(encoding="utf-8") == first
     assert "badger" in (tmp_path / "out" / "predictions.csv.bak").read_text()

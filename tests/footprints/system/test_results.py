@@ -33,13 +33,19 @@ def test_what_was_not_edited_is_written_anew(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_text() == "two"
 
 
-def test_an_edited_file_stops_the_run_and_everything_stays(tmp_path: Path) -> None:
+def test_an_edited_file_is_left_and_the_others_are_written(tmp_path: Path, capsys) -> None:
     write(tmp_path, "one")
     (tmp_path / "a.csv").write_text("edited")
-    before = state_of(tmp_path)
-    with pytest.raises(UserError, match=r"a\.csv: was edited.*--replace_edited"):
-        write(tmp_path, "two")
-    assert state_of(tmp_path) == before
+    for text in ("two", "three"):
+        write(tmp_path, text)
+        assert (tmp_path / "a.csv").read_text() == "edited"
+        assert json.loads((tmp_path / "b.json").read_text()) == {"n": text}
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "a.csv: was edited after it was written and is left as it is" in line
+        assert "--replace_edited" in line
+    (tmp_path / "a.csv").write_text("one")  # the edit is undone
+    write(tmp_path, "two")
+    assert (tmp_path / "a.csv").read_text() == "two"
 
 
 def test_replacing_keeps_every_edited_file(tmp_path: Path) -> None:
@@ -53,10 +59,11 @@ def test_replacing_keeps_every_edited_file(tmp_path: Path) -> None:
     assert not (tmp_path / "b.json.bak").exists()
 
 
-def test_files_of_others_count_as_edited_unless_trusted(tmp_path: Path) -> None:
+def test_files_of_others_are_left_unless_trusted(tmp_path: Path, capsys) -> None:
     (tmp_path / "a.csv").write_text("mine")
-    with pytest.raises(UserError, match="not from this program"):
-        write(tmp_path, "two")
+    write(tmp_path, "two")
+    assert (tmp_path / "a.csv").read_text() == "mine"
+    assert "a.csv: was not written by this program and is left" in capsys.readouterr().err
     write(tmp_path, "two", trusted=True)
     assert (tmp_path / "a.csv").read_text() == "two"
 
@@ -65,8 +72,8 @@ def test_files_of_others_count_as_edited_unless_trusted(tmp_path: Path) -> None:
 def test_a_damaged_record_makes_nothing_ours(record: bytes, tmp_path: Path) -> None:
     write(tmp_path, "one")
     (tmp_path / RECORD).write_bytes(record)
-    with pytest.raises(UserError, match="was edited"):
-        write(tmp_path, "two")
+    write(tmp_path, "two")
+    assert (tmp_path / "a.csv").read_text() == "one"
 
 
 def test_a_kill_between_note_and_file_makes_no_edit_of_it(tmp_path: Path, monkeypatch) -> None:
@@ -98,16 +105,27 @@ def prepared(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["manifest.csv", "classes.json", "prepare.json", "left_out.csv"])
-def test_an_edited_table_of_prepare_is_kept(name: str, prepared) -> None:
+def test_an_edited_table_of_prepare_is_left(name: str, prepared, capsys) -> None:
     folder, command = prepared
     before = (folder / name).read_bytes()
     (folder / name).write_bytes(before + b" ")
-    with pytest.raises(UserError, match=f"{name}: was edited"):
-        prepare.main(command)
+    assert prepare.main(command) == 0
+    assert f"{name}: was edited" in capsys.readouterr().err
     assert (folder / name).read_bytes() == before + b" "
     assert prepare.main([*command, "--replace_edited"]) == 0
     assert (folder / name).read_bytes() == before
     assert (folder / f"{name}.bak").read_bytes() == before + b" "
+
+
+def test_where_an_edited_manifest_would_not_be_true_any_more_the_crops_stay(prepared) -> None:
+    folder, command = prepared
+    (folder / "manifest.csv").write_text("mine")
+    before = state_of(folder)
+    with pytest.raises(UserError, match=r"manifest\.csv: was edited, and would no longer be true"):
+        prepare.main([*command, "--seed", "5"])
+    assert state_of(folder) == before
+    assert prepare.main([*command, "--seed", "5", "--replace_edited"]) == 0
+    assert (folder / "manifest.csv.bak").read_text() == "mine"
 
 
 def test_crops_that_were_moved_or_removed_by_hand_stay_so(prepared) -> None:
