@@ -17,9 +17,9 @@ from pathlib import Path
 from animal_spot.experiments.scoring_flags import (
     add_common_flags,
     check_common_flags,
-    device_of,
     new_files,
     score_to_status,
+    scores_of,
 )
 from animal_spot.settings.flags import Parser
 
@@ -86,20 +86,11 @@ def _calibrate(args: argparse.Namespace, output: Path) -> None:
     from animal_spot.model_files.ensemble_file import load_members, save_ensemble
     from animal_spot.model_files.model_file import save_model
     from animal_spot.training.class_report import write_results
-    from animal_spot.training.clip_scores import fit_calibration, score_corpus, stored_corpus
+    from animal_spot.training.clip_scores import fit_calibration
     from animal_spot.utils.plots import reliability_figure
 
     ensemble = load_members([args.model], noise_class=args.noise_class)
-    ensemble.hear_channel(args.channel)
-    corpus = stored_corpus(
-        args.data_dir,
-        ensemble.classes,
-        args.num_workers,
-        args.split_dir,
-        [args.model],
-        channel=ensemble[0].signal.channel,
-    )
-    scores = score_corpus(ensemble, corpus, device_of(args), args.num_workers, args.embedding_model)
+    scores = scores_of(ensemble, args, [args.model])
     scored = {name: (part.logits_of(ensemble), part.labels) for name, part in scores.items()}
     calibration, report = fit_calibration(
         scored, ensemble[0].names, args.calibration_precision, ensemble.noise_class

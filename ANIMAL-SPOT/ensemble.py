@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from animal_spot.experiments.scoring_flags import (
     add_common_flags,
     check_common_flags,
-    device_of,
     new_files,
     score_to_status,
+    scores_of,
 )
 from animal_spot.settings.flags import Parser
 from animal_spot.utils.text import printable
@@ -90,23 +90,13 @@ def run(args: argparse.Namespace) -> None:
 
 def _judge_and_write(args: argparse.Namespace) -> None:
     from animal_spot.model_files.ensemble_file import Ensemble, load_members, save_ensemble
-    from animal_spot.training.clip_scores import score_corpus, stored_corpus
 
     loaded = load_members(args.models, noise_class=args.noise_class)
     if len(loaded) < 2:
         raise ValueError(f"{args.models[0]} alone is no ensemble: name two models or more")
     # A temperature or thresholds of an average that was taken apart would mean nothing here.
     ensemble = Ensemble(loaded.members, loaded.names)
-    ensemble.hear_channel(args.channel)
-    corpus = stored_corpus(
-        args.data_dir,
-        ensemble.classes,
-        args.num_workers,
-        args.split_dir,
-        args.models,
-        channel=ensemble[0].signal.channel,
-    )
-    scores = score_corpus(ensemble, corpus, device_of(args), args.num_workers, args.embedding_model)
+    scores = scores_of(ensemble, args, args.models)
     print("\n".join(map(printable, table_lines(ensemble, scores))))
     save_ensemble(ensemble, args.output)
     log.info("written: %s, for --model_path of predict.py", args.output)

@@ -14,7 +14,8 @@ from animal_spot.utils.errors import run_to_status
 from animal_spot.utils.files import locked, remove_leftovers, require_writable_folder
 
 if TYPE_CHECKING:
-    import torch
+    from animal_spot.model_files.ensemble_file import Ensemble
+    from animal_spot.training.clip_scores import Scores
 
 
 def add_common_flags(parser: argparse.ArgumentParser) -> None:
@@ -75,11 +76,30 @@ def score_to_status(log: logging.Logger, run: Callable[[], None], *, debug: bool
     )
 
 
-def device_of(args: argparse.Namespace) -> torch.device:
-    """Return the GPU unless there is none or it is not wanted."""
-    import torch  # which --help need not wait for
+def scores_of(
+    ensemble: Ensemble, args: argparse.Namespace, models: Sequence[Path]
+) -> dict[str, Scores]:
+    """Return what networks say of the validation and test clips that training stored.
 
-    return torch.device("cuda" if args.cuda and torch.cuda.is_available() else "cpu")
+    Args:
+        ensemble: The networks; hears the channel that is wanted from now on.
+        args: Command line.
+        models: Their files.
+    """
+    from animal_spot.models.precision import device_of  # PyTorch: --help need not wait for it
+    from animal_spot.training.clip_scores import score_corpus, stored_corpus
+
+    ensemble.hear_channel(args.channel)
+    corpus = stored_corpus(
+        args.data_dir,
+        ensemble.classes,
+        args.num_workers,
+        args.split_dir,
+        models,
+        channel=ensemble[0].signal.channel,
+    )
+    device = device_of(args.cuda)
+    return score_corpus(ensemble, corpus, device, args.num_workers, args.embedding_model)
 
 
 @contextlib.contextmanager

@@ -40,6 +40,11 @@ class Precision:
         return torch.autocast(self.device.type, dtype)
 
 
+def device_of(cuda: bool) -> torch.device:
+    """Return the GPU unless there is none or it is not wanted."""
+    return torch.device("cuda" if cuda and torch.cuda.is_available() else "cpu")
+
+
 def choose_precision(wanted: str, device: torch.device) -> Precision:
     """Resolve ``auto`` to bf16 where the hardware multiplies it in silicon, else to fp32.
 

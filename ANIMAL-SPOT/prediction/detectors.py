@@ -19,6 +19,7 @@ from animal_spot.audio.windows import WindowGrid
 from animal_spot.embeddings.embedding_pipeline import EmbeddingFeatures
 from animal_spot.model_files.model_file import ModelFile, calibrated_network
 from animal_spot.model_files.signal_path import pipeline_of_model
+from animal_spot.models.precision import device_of
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.engines import (
     CorrectedEngine,
@@ -70,16 +71,12 @@ def build_detectors(
             pipeline = SpectrogramPipeline(signal)
             for warning in pipeline.warnings():
                 log.warning("%s", warning)
-            by_signal[signal] = WindowFeatures(pipeline, grid, _device(config))
+            by_signal[signal] = WindowFeatures(pipeline, grid, device_of(config.cuda))
         features = by_signal[signal]
         engine, exact = _engines(config, model, features, grid, paths)
         log.info("network: %s, %s", model.backbone, engine.name)
         detectors.append(Detector(engine, features, grid, float(signal.fmin), exact))
     return detectors
-
-
-def _device(config: PredictConfig) -> torch.device:
-    return torch.device("cuda" if config.cuda and torch.cuda.is_available() else "cpu")
 
 
 def _engines(
@@ -90,7 +87,7 @@ def _engines(
     paths: Sequence[Path],
 ) -> tuple[Engine, Engine | None]:
     """Return what computes a network, and what decides windows that it leaves open."""
-    device = _device(config)
+    device = device_of(config.cuda)
     engine_name, precision = choose_engine(config.engine, device, config.precision)
     signal = model.signal
     shape = dsp.n_frames(grid.length, signal.n_fft, signal.hop_length), features.n_features
