@@ -70,7 +70,8 @@ def imported(folder: Path) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 names.add(node.module.split(".")[0])
     own = {path.stem for path in folder.rglob("*.py")} | {p.name for p in folder.iterdir()}
-    return names - own - {folder.name} - set(sys.stdlib_module_names)
+    package = folder.name.lower().replace("-", "_")
+    return names - own - {package} - set(sys.stdlib_module_names)
 
 
 @pytest.mark.parametrize(
