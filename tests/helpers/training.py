@@ -5,24 +5,25 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import torch
 
-from tests.helpers.places import ROOT
+from tests.helpers.places import SOUND
 
-MAIN = ROOT / "ANIMAL-SPOT" / "main.py"
-
-
+MAIN = SOUND / "main.py"
+RESNET = ("--backbone", "resnet")
 SMALL = (
     *("--sr", "16000", "--n_fft", "256", "--hop_length", "160", "--n_freq_bins", "32"),
     *("--fmin", "200", "--fmax", "7000", "--sequence_len", "320", "--lr", "1e-4"),
     *("--batch_size", "4", "--num_workers", "1", "--precision", "fp32"),
+    # A fortieth of the size of the default network, which writes 130 MB in each epoch.
+    *("--backbone", "timm:test_resnet"),
 )
-
-
 TAPES = [f"T{i}" for i in range(12)]
 
 
@@ -32,30 +33,33 @@ def folders(run: Path) -> list[str]:
 
 
 def run_main(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(MAIN), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        timeout=300,
-    )
+    """Run ``main.py`` in a process of its own."""
+    command = [sys.executable, str(MAIN), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
 
 
-def outcome(run: Path) -> tuple[dict, dict]:
-    """Weights and metrics of a run, without the settings, whose folders differ."""
-    content = torch.load(run / "model" / "ANIMAL-SPOT.pk", weights_only=True)
-    results = json.loads((run / "model" / "results.json").read_text())
-    return content, results["partitions"]
+def main_here(*arguments: str) -> subprocess.CompletedProcess:
+    """Run ``main.py`` in this process, which spares seconds of imports; without loader processes.
+
+    Returns:
+        Status and what it wrote to standard error, as if it had been a process.
+    """
+    from animal_spot import main
+
+    written = io.StringIO()
+    with contextlib.redirect_stderr(written), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            status = main.main([*arguments, "--num_workers", "0"])
+        except SystemExit as end:
+            status = end.code
+    return subprocess.CompletedProcess(list(arguments), status, stderr=written.getvalue())
 
 
-def assert_same(run: Path, reference: Path) -> None:
-    (content, metrics), (expected, expected_metrics) = outcome(run), outcome(reference)
-    assert metrics == expected_metrics
-    assert content["metrics"] == expected["metrics"]
-    for state in ("encoderState", "classifierState"):
-        assert content[state].keys() == expected[state].keys()
-        for name, value in content[state].items():
-            assert torch.equal(value, expected[state][name]), name
+def train(data: Path, run: Path, *flags: str) -> str:
+    """Train in this process to a good end; return what was said."""
+    result = main_here("--data_dir", str(data), *folders(run), *flags)
+    assert result.returncode == 0, result.stderr
+    return result.stderr
 
 
 def start(*arguments: str) -> subprocess.Popen:
@@ -75,18 +79,26 @@ def wait_for(process: subprocess.Popen, text: str) -> None:
     raise AssertionError(f"{text!r} never came")
 
 
-def main_here(*arguments: str) -> subprocess.CompletedProcess:
-    """Run ``main.py`` in this process, which spares seconds of imports; without loader processes.
+def train_until_killed(at: str, data: Path, run: Path, *flags: str) -> None:
+    """Train in processes that are killed as soon as their log has a line that contains ``at``."""
+    process = start("--data_dir", str(data), *folders(run), *flags)
+    wait_for(process, at)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
-    Returns:
-        Status and what it wrote to standard error, as if it had been a process.
-    """
-    from animal_spot import main
 
-    written = io.StringIO()
-    with contextlib.redirect_stderr(written), contextlib.redirect_stdout(io.StringIO()):
-        try:
-            status = main.main([*arguments, "--num_workers", "0"])
-        except SystemExit as end:
-            status = end.code
-    return subprocess.CompletedProcess(list(arguments), status, stderr=written.getvalue())
+def outcome(run: Path) -> tuple[dict, dict]:
+    """Weights and metrics of a run, without the settings, whose folders differ."""
+    content = torch.load(run / "model" / "ANIMAL-SPOT.pk", weights_only=True)
+    results = json.loads((run / "model" / "results.json").read_text())
+    return content, results["partitions"]
+
+
+def assert_same(run: Path, reference: Path) -> None:
+    (content, metrics), (expected, expected_metrics) = outcome(run), outcome(reference)
+    assert metrics == expected_metrics
+    assert content["metrics"] == expected["metrics"]
+    for state in ("encoderState", "classifierState"):
+        assert content[state].keys() == expected[state].keys()
+        for name, value in content[state].items():
+            assert torch.equal(value, expected[state][name]), name

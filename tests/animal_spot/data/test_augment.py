@@ -364,3 +364,23 @@ def test_random_filter_tilts_the_spectrum_and_changes_bands():
     )
     total = np.sum((strength / k) ** 2 / 2)
     assert bands.var() == pytest.approx(total - level_variance - slope_variance / 12, rel=0.12)
+
+
+def test_random_filter_has_the_spread_of_its_four_cosines():
+    """Each amplitude is normal with A / k and the phase even: variance A^2 / 2 * sum 1 / k^2."""
+    rng = np.random.default_rng(0)
+    responses = torch.stack([random_filter_db(64, 3.0, rng) for _ in range(4000)])
+    expected = 3.0 * math.sqrt(sum(1 / k**2 for k in range(1, 5)) / 2)
+    assert responses.std(0).mean() == pytest.approx(expected, rel=0.05)  # 4000 draws
+    assert responses.mean(0).abs().max() < 0.25
+
+
+def test_random_filter_adds_one_response_to_every_frame():
+    pipeline = make_pipeline()
+    rng = np.random.default_rng(3)
+    augmentation = Augmentation(**STILL, filter_db=3.0)
+    features = augment(flat_band(pipeline, 20), pipeline, 20, augmentation, rng)[0]
+    plain = augment(flat_band(pipeline, 20), pipeline, 20, Augmentation(**STILL), rng)[0]
+    response_db = (features - plain) * 100  # the fixed range is 100 dB
+    assert torch.allclose(response_db, response_db[0].expand_as(response_db), atol=1e-3)
+    assert response_db[0].std() > 0.3

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from torchvision.ops import StochasticDepth
 
 from animal_spot.model_files.model_file import fork_encoder_state
 from animal_spot.models import pretrained
@@ -437,3 +438,31 @@ def test_failed_download_names_address_and_flag(
     assert torchvision.models.get_model_weights(name).DEFAULT.url in message
     assert "--pretrained_weights" in message
     assert str(error.args[0]) in message
+
+
+@pytest.mark.parametrize(
+    ("size", "given", "deepest"),
+    [
+        pytest.param("tiny", None, 0.1, id="tiny"),
+        pytest.param("tiny", 0.3, 0.3, id="tiny-0.3"),
+        pytest.param("tiny", 0.0, 0.0, id="tiny-none"),
+        pytest.param("small", None, 0.4, id="small"),
+    ],
+)
+def test_blocks_are_left_out_more_often_the_deeper_they_are(size, given, deepest):
+    torch.manual_seed(0)
+    encoder = ConvNextEncoder(pretrained=False, convnext=size, stochastic_depth=given)
+    rates = [m.p for m in encoder.modules() if isinstance(m, StochasticDepth)]
+    assert rates == pytest.approx(np.linspace(0, deepest, len(rates)))
+    assert len(rates) == {"tiny": 18, "small": 36}[size]
+
+
+def test_convnext_standardises_its_input():
+    """(x - mean) / std before the first layer: the same as handing in such an input."""
+    torch.manual_seed(0)
+    plain = ConvNextEncoder(pretrained=False).eval()
+    standardised = ConvNextEncoder(pretrained=False, input_mean=0.4, input_std=0.2).eval()
+    standardised.load_state_dict(plain.state_dict())
+    x = torch.rand(1, 1, 64, 64)
+    with torch.inference_mode():
+        assert torch.allclose(standardised(x), plain((x - 0.4) / 0.2), atol=1e-5)

@@ -1,4 +1,4 @@
-"""main.py as a process: stopped in every way and started again."""
+"""main.py, stopped in every way and started again."""
 
 import os
 import shutil
@@ -18,10 +18,10 @@ from tests.helpers.training import (
     outcome,
     run_main,
     start,
+    train,
+    train_until_killed,
     wait_for,
 )
-
-pytestmark = pytest.mark.slow
 
 EPOCHS = 4
 TRAINING = (
@@ -39,28 +39,26 @@ def corpus(tmp_path_factory):
 @pytest.fixture(scope="module")
 def unbroken(corpus, tmp_path_factory):
     run = tmp_path_factory.mktemp("unbroken")
-    result = run_main("--data_dir", str(corpus), *folders(run), *TRAINING)
-    assert result.returncode == 0, result.stderr
+    train(corpus, run, *TRAINING)
     return run
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_same_seed_same_bits_whatever_the_workers(corpus, unbroken, tmp_path, workers):
-    arguments = [*TRAINING]
-    arguments[arguments.index("--num_workers") + 1] = workers
-    result = run_main("--data_dir", str(corpus), *folders(tmp_path), *arguments)
+@pytest.mark.slow
+def test_same_seed_same_bits_whatever_the_workers(corpus, unbroken, tmp_path):
+    arguments = (*folders(tmp_path), *TRAINING, "--num_workers", "2")
+    result = run_main("--data_dir", str(corpus), *arguments)
     assert result.returncode == 0, result.stderr
     assert_same(tmp_path, unbroken)
 
 
 def test_another_seed_gives_another_network(corpus, unbroken, tmp_path):
-    result = run_main("--data_dir", str(corpus), *folders(tmp_path), *TRAINING, "--seed", "1")
-    assert result.returncode == 0, result.stderr
+    train(corpus, tmp_path, *TRAINING, "--seed", "1")
     (content, _), (expected, _) = outcome(tmp_path), outcome(unbroken)
     weight = "linear.weight"
     assert not torch.equal(content["classifierState"][weight], expected["classifierState"][weight])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment",
     [
@@ -70,16 +68,12 @@ def test_another_seed_gives_another_network(corpus, unbroken, tmp_path):
     ],
 )
 def test_killed_run_ends_with_the_same_bits(corpus, unbroken, tmp_path, moment):
-    arguments = ("--data_dir", str(corpus), *folders(tmp_path), *TRAINING)
-    process = start(*arguments)
-    wait_for(process, moment)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    result = run_main(*arguments)
-    assert result.returncode == 0, result.stderr
+    train_until_killed(moment, corpus, tmp_path, *TRAINING)
+    train(corpus, tmp_path, *TRAINING)
     assert_same(tmp_path, unbroken)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status"),
     [
@@ -91,8 +85,7 @@ def test_killed_run_ends_with_the_same_bits(corpus, unbroken, tmp_path, moment):
 def test_interrupted_run_writes_a_checkpoint_and_ends_with_the_same_bits(
     corpus, unbroken, tmp_path, number, status
 ):
-    arguments = ("--data_dir", str(corpus), *folders(tmp_path), *TRAINING)
-    process = start(*arguments)
+    process = start("--data_dir", str(corpus), *folders(tmp_path), *TRAINING)
     wait_for(process, "|I|train|1|loss")
     started = time.monotonic()
     os.killpg(process.pid, number)  # as a terminal or Slurm does: to the loader processes too
@@ -102,19 +95,13 @@ def test_interrupted_run_writes_a_checkpoint_and_ends_with_the_same_bits(
     assert "Traceback" not in rest
     assert "checkpoint written" in rest
     assert any((tmp_path / "checkpoint").iterdir())
-    result = run_main(*arguments)
-    assert result.returncode == 0, result.stderr
-    assert "resumed from" in result.stderr
+    assert "resumed from" in train(corpus, tmp_path, *TRAINING)
     assert_same(tmp_path, unbroken)
 
 
 def test_resumed_run_goes_on_in_its_log_and_its_tensorboard_folder(corpus, unbroken, tmp_path):
-    arguments = ["--data_dir", str(corpus), *folders(tmp_path), *TRAINING]
-    arguments[arguments.index("--max_train_epochs") + 1] = "2"
-    assert run_main(*arguments).returncode == 0
-    arguments[arguments.index("--max_train_epochs") + 1] = str(EPOCHS)
-    result = run_main(*arguments)
-    assert result.returncode == 0, result.stderr
+    train(corpus, tmp_path, *TRAINING, "--max_train_epochs", "2")
+    train(corpus, tmp_path, *TRAINING)
     assert_same(tmp_path, unbroken)
     log = (tmp_path / "log" / "TRAIN.log").read_text()
     assert [f"|train|{e}|loss" in log for e in range(EPOCHS)] == [True] * EPOCHS
@@ -128,18 +115,16 @@ def test_truncated_newest_checkpoint_falls_back_to_the_one_before(corpus, unbrok
     newest = sorted((run / "checkpoint").iterdir())[-1]
     newest.write_bytes(newest.read_bytes()[:100_000])
     (run / "model" / "ANIMAL-SPOT.pk").unlink()
-    result = run_main("--data_dir", str(corpus), *folders(run), *TRAINING)
-    assert result.returncode == 0, result.stderr
-    assert f"{newest} cannot be read" in result.stderr
-    assert "trying the checkpoint before it" in result.stderr
+    said = train(corpus, run, *TRAINING)
+    assert f"{newest} cannot be read" in said
+    assert "trying the checkpoint before it" in said
     assert_same(run, unbroken)
 
 
 def test_starting_from_scratch_sets_the_old_checkpoints_aside(corpus, unbroken, tmp_path):
     run = shutil.copytree(unbroken, tmp_path / "run")
     before = {p.name: p.read_bytes() for p in (run / "checkpoint").iterdir()}
-    result = run_main("--data_dir", str(corpus), *folders(run), *TRAINING, "--start_from_scratch")
-    assert result.returncode == 0, result.stderr
+    train(corpus, run, *TRAINING, "--start_from_scratch")
     (aside,) = (p for p in (run / "checkpoint").iterdir() if p.is_dir())
     assert {p.name: p.read_bytes() for p in aside.iterdir()} == before
     assert_same(run, unbroken)
