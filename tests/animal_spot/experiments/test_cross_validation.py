@@ -1,9 +1,7 @@
 """main.py --folds as a process."""
 
 import json
-import os
 import shutil
-import signal
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ import torch
 
 from animal_spot import main
 from tests.helpers.clips import make_corpus
-from tests.helpers.training import SMALL, folders, run_main, start, wait_for
+from tests.helpers.training import SMALL, folders, train, train_until_killed
 
 TAPES = [f"T{i}" for i in range(9)]
 FLAGS = (
@@ -40,10 +38,9 @@ def corpus(tmp_path_factory):
 def finished(corpus, tmp_path_factory):
     run = tmp_path_factory.mktemp("finished")
     before = contents(corpus)
-    result = run_main("--data_dir", str(corpus), *folders(run), *FLAGS)
-    assert result.returncode == 0, result.stderr
+    said = train(corpus, run, *FLAGS)
     assert contents(corpus) == before, "the data folder was changed"
-    return run, result
+    return run, said
 
 
 def results_of(run) -> dict:
@@ -62,7 +59,6 @@ def assert_same(run, reference) -> None:
         assert all(torch.equal(state[key], wanted[key]) for key in wanted)
 
 
-@pytest.mark.slow
 def test_each_clip_is_judged_once_by_a_network_that_never_heard_its_tape(finished, corpus):
     run, _ = finished
     results = results_of(run)
@@ -81,9 +77,8 @@ def test_each_clip_is_judged_once_by_a_network_that_never_heard_its_tape(finishe
         assert wrong == {c["file"] for c in judged if c["true"] != c["predicted"]}
 
 
-@pytest.mark.slow
 def test_pooled_figures_are_those_of_the_clips(finished):
-    run, result = finished
+    run, said = finished
     results = results_of(run)
     names = sorted(results["classes"], key=results["classes"].__getitem__)
     shares = []
@@ -102,7 +97,7 @@ def test_pooled_figures_are_those_of_the_clips(finished):
         assert sum(clip["probabilities"]) == pytest.approx(1, abs=1e-5)
         assert names[int(np.argmax(clip["probabilities"]))] == clip["predicted"]
     assert results["settings"]["folds"] == 3
-    lines = [x for x in result.stderr.splitlines() if "|mean of classes" in x]
+    lines = [x for x in said.splitlines() if "|mean of classes" in x]
     assert len(lines) == 2 * 3 + 1, "val and test of each fold, and all clips"
     assert lines[-1].split()[-4:] == [
         f"{pooled['macro_accuracy']:.1%}",
@@ -110,10 +105,9 @@ def test_pooled_figures_are_those_of_the_clips(finished):
     ]
 
 
-@pytest.mark.slow
 def test_rare_class_is_warned_of(finished):
-    _, result = finished
-    assert "class noise" not in result.stderr, "4 tapes are enough for 3 folds"
+    _, said = finished
+    assert "class noise" not in said, "4 tapes are enough for 3 folds"
 
 
 @pytest.mark.slow
@@ -125,30 +119,21 @@ def test_rare_class_is_warned_of(finished):
     ],
 )
 def test_killed_run_ends_with_the_same_results(corpus, finished, tmp_path, moment):
-    arguments = ("--data_dir", str(corpus), *folders(tmp_path), *FLAGS)
-    process = start(*arguments)
-    wait_for(process, moment)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    train_until_killed(moment, corpus, tmp_path, *FLAGS)
     complete = sorted(p.parent.name for p in tmp_path.glob("model/fold_*/predictions.json"))
-    result = run_main(*arguments)
-    assert result.returncode == 0, result.stderr
-    said = [line for line in result.stderr.splitlines() if line.endswith("complete")]
+    lines = train(corpus, tmp_path, *FLAGS).splitlines()
+    said = [line for line in lines if line.endswith("complete")]
     assert len(said) == len(complete) == (moment == "fold 2 of 3")
     assert_same(tmp_path, finished[0])
 
 
-@pytest.mark.slow
 def test_complete_run_is_not_trained_again(corpus, finished, tmp_path):
     run = shutil.copytree(finished[0], tmp_path / "run")
     (run / "model" / "results.json").unlink()
-    result = run_main("--data_dir", str(corpus), *folders(run), *FLAGS)
-    assert result.returncode == 0, result.stderr
-    assert "|train|" not in result.stderr
+    assert "|train|" not in train(corpus, run, *FLAGS)
     assert_same(run, finished[0])
 
 
-@pytest.mark.slow
 def test_another_seed_or_clip_is_refused_in_the_same_folder(corpus, finished, tmp_path, capsys):
     run = shutil.copytree(finished[0], tmp_path / "run")
     flags = [*folders(run), *FLAGS]
@@ -230,7 +215,6 @@ def test_a_fold_counts_as_complete_only_with_what_fits(change, taken, tmp_path):
         assert found.predictions == [0, 1]
 
 
-@pytest.mark.slow
 def test_a_finished_run_is_said_to_be_so_and_links_are_refused(corpus, finished, tmp_path, capsys):
     run = shutil.copytree(finished[0], tmp_path / "run")
     flags = ["--data_dir", str(corpus), *folders(run), *FLAGS]

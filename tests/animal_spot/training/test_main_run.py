@@ -4,15 +4,14 @@ import csv
 import json
 import math
 import re
-from pathlib import Path
 
 import pytest
 import torch
 from sklearn.metrics import confusion_matrix
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.helpers.clips import make_corpus
-from tests.helpers.training import SMALL, TAPES, folders, run_main
+from tests.helpers.events import read_events
+from tests.helpers.training import RESNET, SMALL, TAPES, folders, run_main, train
 
 
 @pytest.fixture(scope="module")
@@ -27,18 +26,12 @@ def finished(tmp_path_factory):
     (data / "A" / "nameless.wav").write_bytes(clips[0].read_bytes())
     before = {p: p.read_bytes() for p in data.rglob("*.wav")}
     result = run_main(
-        *("--data_dir", str(data), *folders(base / "run"), *SMALL),
+        *("--data_dir", str(data), *folders(base / "run"), *SMALL, *RESNET),
         *("--max_train_epochs", "3", "--augmentation", "--debug"),
     )
     assert result.returncode == 0, result.stderr
     assert {p: p.read_bytes() for p in data.rglob("*.wav")} == before, "a clip was touched"
     return base, result
-
-
-def events(base: Path) -> EventAccumulator:
-    (run,) = (base / "run" / "summary").iterdir()
-    accumulator = EventAccumulator(str(run), size_guidance={"images": 0, "scalars": 0})
-    return accumulator.Reload()
 
 
 def test_log_has_the_lines_that_other_programs_read(finished):
@@ -119,7 +112,7 @@ def test_table_per_class_is_shown(finished):
 
 def test_tensorboard_has_every_tag(finished):
     base, _ = finished
-    found = events(base)
+    found = read_events(base / "run" / "summary")
     scalars = set(found.Tags()["scalars"])
     for phase in ("train", "val", "test"):
         assert {
@@ -162,7 +155,7 @@ def test_run_folder_and_checkpoints_are_named_as_before(finished):
 
 def test_two_classes_relative_paths_and_torchscript(tmp_path):
     make_corpus(tmp_path / "clips", {"target": TAPES, "noise": TAPES})
-    arguments = (*SMALL, "--max_train_epochs", "1", "--jit_save", "--min_max_norm")
+    arguments = (*SMALL, *RESNET, "--max_train_epochs", "1", "--jit_save", "--min_max_norm")
     result = run_main(
         *("--data_dir", "clips", "--model_dir", "out/model", "--summary_dir", "out/tb"),
         *arguments,
@@ -175,7 +168,7 @@ def test_two_classes_relative_paths_and_torchscript(tmp_path):
     assert extra["classes"] == b"{'noise': 0, 'target': 1}"
     (run,) = (tmp_path / "out/tb").iterdir()
     assert run.name.startswith("binary_classifier_")
-    found = EventAccumulator(str(run)).Reload()
+    found = read_events(run)
     scalars = {tag: found.Scalars(tag)[0].value for tag in found.Tags()["scalars"]}
     counts = [scalars[f"test/{name}"] for name in ("tp", "tn", "fp", "fn")]
     assert sum(counts) == sum(
@@ -190,24 +183,16 @@ def test_two_classes_relative_paths_and_torchscript(tmp_path):
 
 def test_no_epoch_tests_and_saves_the_untrained_network(tmp_path):
     data = make_corpus(tmp_path / "data", {"A": TAPES, "B": TAPES, "C": TAPES})
-    result = run_main(
-        "--data_dir", str(data), *folders(tmp_path), *SMALL, "--max_train_epochs", "0"
-    )
-    assert result.returncode == 0, result.stderr
+    train(data, tmp_path, *SMALL, "--max_train_epochs", "0")
     assert (tmp_path / "model" / "ANIMAL-SPOT.pk").is_file()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["macro_accuracy", "loss"])
 def test_best_epoch_is_the_one_with_the_best_wanted_metric(tmp_path, metric):
     data = make_corpus(tmp_path / "data", {"A": TAPES, "B": TAPES, "C": TAPES[:5]})
-    result = run_main(
-        *("--data_dir", str(data), *folders(tmp_path), *SMALL, "--val_metric", metric),
-        *("--max_train_epochs", "4", "--epochs_per_eval", "1"),
-    )
-    assert result.returncode == 0, result.stderr
-    (run,) = (tmp_path / "summary").iterdir()
-    found = EventAccumulator(str(run)).Reload()
+    options = ("--max_train_epochs", "4", "--epochs_per_eval", "1", "--val_metric", metric)
+    train(data, tmp_path, *SMALL, *options)
+    found = read_events(tmp_path / "summary")
     tag = {"macro_accuracy": "val/mean_per_class_accuracy", "loss": "val/epoch_loss"}[metric]
     best = (min if metric == "loss" else max)(e.value for e in found.Scalars(tag))
     results = json.loads((tmp_path / "model" / "results.json").read_text())
@@ -216,18 +201,13 @@ def test_best_epoch_is_the_one_with_the_best_wanted_metric(tmp_path, metric):
 
 def test_learning_rate_is_multiplied_by_the_batch_size(finished):
     base, _ = finished
-    assert events(base).Scalars("lr")[0].value == pytest.approx(4e-4)
+    assert read_events(base / "run" / "summary").Scalars("lr")[0].value == pytest.approx(4e-4)
 
 
-@pytest.mark.slow
 def test_convnext_run(tmp_path):
     data = make_corpus(tmp_path / "data", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
-    result = run_main(
-        *("--data_dir", str(data), *folders(tmp_path), *SMALL, "--max_train_epochs", "1"),
-        *("--backbone", "convnext"),
-    )
-    assert result.returncode == 0, result.stderr
+    said = train(data, tmp_path, *SMALL, "--max_train_epochs", "1", "--backbone", "convnext")
     content = torch.load(tmp_path / "model" / "ANIMAL-SPOT.pk", weights_only=True)
     assert content["backbone"] == "convnext"
     assert len(content["encoderState"]) == 178
-    assert "ConvNeXt-tiny, random start" in result.stderr
+    assert "ConvNeXt-tiny, random start" in said

@@ -7,11 +7,11 @@ import signal
 
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from animal_spot.model_files.model_file import load_model
 from animal_spot.utils.interrupt import Interrupted, StopRequest
 from tests.helpers.clips import make_corpus
+from tests.helpers.events import read_events
 from tests.helpers.training import (
     SMALL,
     TAPES,
@@ -65,8 +65,7 @@ def balanced(corpus, tmp_path_factory):
 
 
 def test_one_cycle_rises_to_ten_times_the_rate_and_falls(finished):
-    (run,) = (finished / "summary").iterdir()
-    rates = [e.value for e in EventAccumulator(str(run)).Reload().Scalars("lr")]
+    rates = [e.value for e in read_events(finished / "summary").Scalars("lr")]
     results = json.loads((finished / "model" / "results.json").read_text())
     n_steps = 3 * (results["clips"]["train"] // 4)
     assert rates[-1] == pytest.approx(one_cycle(1e-4, n_steps - 1, n_steps), rel=1e-3)

@@ -6,19 +6,18 @@ import errno
 import io
 import logging
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from animal_spot.training import event_file
 from animal_spot.training.phase_result import PhaseResult
 from animal_spot.training.tensorboard import Summary
 from animal_spot.utils.metrics import ConfusionMatrix
 from animal_spot.utils.plots import caption, confusion_figure, plot_label
+from tests.helpers.events import read_events
 
 NAMES = [r"$\frac{$", "$a$", "r\udce9union", "a\nb\x1b[2J", "x" * 250]
 
@@ -49,17 +48,13 @@ class Clips:
         return torch.rand(1, 20, 20), 0, 0
 
 
-def read(folder: Path) -> EventAccumulator:
-    return EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
-
-
 def test_names_of_any_kind_are_written_as_they_are(tmp_path, caplog):
     summary = Summary(tmp_path, "run", NAMES)
     summary.add_phase(phase(), 3, lr=0.1, with_figures=True, dataset=Clips())
     summary.add_hyper_parameters({"classes": "r\udce9union", "lr": 0.1}, {"accuracy": 1.0})
     summary.close()
     assert caplog.records == []
-    found = read(summary.folder)
+    found = read_events(summary.folder)
     assert [event.step for event in found.Scalars("val/epoch_loss")] == [3]
     for name in (r"$\frac{$", r"r\xe9union", r"a\nb\x1b[2J"):
         assert found.Scalars(f"val/per_class_accuracy/{name}")[0].value == 1
@@ -107,7 +102,7 @@ def test_after_a_full_disk_the_file_can_be_read_and_goes_on(tmp_path, monkeypatc
         summary.add_phase(phase(1), 1)
     summary.add_phase(phase(1), 2)
     summary.close()
-    assert [event.step for event in read(summary.folder).Scalars("val/epoch_loss")] == [0, 2]
+    assert [event.step for event in read_events(summary.folder).Scalars("val/epoch_loss")] == [0, 2]
     assert caplog.text.count("No space left on device") == 1
 
 
@@ -118,7 +113,7 @@ def test_a_picture_that_cannot_be_drawn_costs_no_numbers(tmp_path, monkeypatch, 
     monkeypatch.setattr("animal_spot.training.tensorboard.confusion_figure", fail)
     summary = Summary(tmp_path, "run", ["a"])
     summary.add_phase(phase(1), 0, with_figures=True)
-    assert read(summary.folder).Scalars("val/accuracy")[0].value == 1
+    assert read_events(summary.folder).Scalars("val/accuracy")[0].value == 1
     assert "TensorBoard's figures" in caplog.text
 
 
@@ -130,7 +125,7 @@ def test_later_entries_of_an_interrupted_run_are_hidden(tmp_path):
     again = Summary(tmp_path, "run", ["a"], first_epoch=2)
     again.add_phase(phase(1), 2)
     again.close()
-    assert [event.step for event in read(first.folder).Scalars("val/accuracy")] == [0, 1, 2]
+    assert [event.step for event in read_events(first.folder).Scalars("val/accuracy")] == [0, 1, 2]
 
 
 def test_nothing_is_written_outside_the_folder(tmp_path, caplog):

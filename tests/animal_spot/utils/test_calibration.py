@@ -16,7 +16,6 @@ import pytest
 import torch
 from scipy.special import softmax
 from sklearn.metrics import log_loss, precision_recall_curve
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from animal_spot.detections.calibration import (
     TEMPERATURES,
@@ -46,6 +45,7 @@ from animal_spot.model_files.model_file import (
 from animal_spot.prediction.predictor import MARGIN, undecided
 from animal_spot.utils.tensor_files import UnreadableFileError, save_tensors
 from tests.helpers.clips import make_corpus
+from tests.helpers.events import read_events
 from tests.helpers.places import ROOT
 from tests.helpers.prediction import (
     HOP_S,
@@ -567,7 +567,7 @@ def test_training_calibrates_and_changes_nothing_else(trained):
 def test_tensorboard_shows_the_calibration(trained):
     base, _ = trained
     (run,) = (base / "run" / "summary").iterdir()
-    events = EventAccumulator(str(run), size_guidance={"images": 0, "scalars": 0}).Reload()
+    events = read_events(run)
     report = json.loads((base / "run" / "model" / "results.json").read_text())["calibration"]
     for name, entry in report["partitions"].items():
         assert f"{name}_calibration/reliability" in events.Tags()["images"]
