@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from animal_spot.detections.annotations import Annotation
+from animal_spot.utils.files import write_text_atomic
 from animal_spot.utils.names import composed
 from animal_spot.utils.text import printable
 
@@ -85,13 +88,39 @@ def audacity_lines(annotations: Iterable[Annotation]) -> Iterator[str]:
         yield f"{row.begin_s:.6f}\t{row.end_s:.6f}\t{one_cell(row.name)}\n"
 
 
+def write_table(
+    annotations: Iterable[Annotation],
+    path: str | os.PathLike[str],
+    band_hz: tuple[float, float],
+    kind: Literal["raven", "audacity"] = "raven",
+) -> None:
+    """Write annotations into a file; one that is there is replaced.
+
+    Args:
+        annotations: Rows in the order of time.
+        path: The file, such as ``<recording>.Table.1.selections.txt`` for Raven.
+        band_hz: Lower and upper end of every box of a Raven table; Audacity labels have none.
+        kind: Which of the two.
+
+    Raises:
+        ValueError: If the kind is unknown.
+        OSError: If the file cannot be written.
+    """
+    if kind not in ("raven", "audacity"):
+        raise ValueError(f"kind must be raven or audacity, got {kind!r}")
+    lines = (
+        audacity_lines(annotations) if kind == "audacity" else raven_lines(annotations, *band_hz)
+    )
+    write_text_atomic(Path(path), "".join(lines))
+
+
 def one_cell(text: str) -> str:
     """Return a text in which no tab or line end ends a cell or a line: they are shown instead."""
     return _CONTROL.sub(lambda found: printable(found[0]), text)
 
 
 def read_table(
-    path: Path, name_column: str | None = None, recording: str | None = None
+    path: str | os.PathLike[str], name_column: str | None = None, recording: str | None = None
 ) -> list[Annotation]:
     r"""Read a Raven table, or Audacity labels if the first line is not the header of one.
 
@@ -115,6 +144,7 @@ def read_table(
             recording or of several.
         OSError: If it cannot be read.
     """
+    path = Path(path)
     lines = _lines(path)
     if lines and _BEGIN in (column.strip().lower() for column in lines[0].split("\t")):
         return _read_raven(path, lines, name_column, recording)

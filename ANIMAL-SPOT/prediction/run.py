@@ -11,7 +11,7 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,34 +88,21 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
     if output_dir is not None:
         require_writable_folder(output_dir, "the output folder")
     models = load_models(config)
-    settings = choose_settings(config, models)
     if config.visualize and models[0].backbone == "birdnet":
         raise ValueError(
             f"--visualize draws spectrograms, and {models.called[0]} hears embeddings; leave it out"
         )
-    _choose_channel(config, models)
-    log.info("%d recordings; classes: %s", len(paths), ", ".join(settings.names))
+    run = settled(config, models, stop.check)
+    names = run.settings.names
+    log.info("%d recordings; classes: %s", len(paths), ", ".join(names))
     _say_what_is_left_out(found, output_dir)
     if models.noise_class is None:
-        log.warning("%s", no_noise_warning(settings.names, of=models.called[0]))
-    elif models.noise_class != noise_name(settings.names):
+        log.warning("%s", no_noise_warning(names, of=models.called[0]))
+    elif models.noise_class != noise_name(names):
         log.info("noise class: %s", models.noise_class)
     log.debug("settings: %s", config)
     for path in paths:
         log.debug("input: %s", path)
-    header = RunHeader(
-        model_path=", ".join(config.model_path),
-        data_opts=_data_opts(models[0]),
-        min_max_norm=models[0].signal.min_max_norm,
-        sequence_len=settings.sequence_len,
-        hop=settings.hop,
-        threshold=config.threshold,
-        names=settings.names,
-        noise_class=models.noise_class,
-        class_thresholds=settings.class_thresholds,
-        debug=config.debug,
-    )
-    run = Run(config, models, settings, header, stop)
     if output_dir is None:
         return _predict_to_screen(run, paths) or (SOME_FAILED if not_read else 0)
     with sole_process(output_dir / LOCK, f"writing into {output_dir}"):
@@ -322,7 +309,7 @@ class Run:
     models: Ensemble
     settings: Settings
     header: RunHeader
-    stop: StopRequest
+    check: Callable[[], None]  # called often; may raise to stop
 
     def _config_of_engines(self) -> PredictConfig:
         """Return the settings, with fp32 for ``auto`` where rounding could grow.
@@ -357,9 +344,39 @@ class Run:
             threshold=self.header.limits,
             temperature=self.models.calibration.temperature,
             channel=self.models[0].signal.channel,
-            check=self.stop.check,
+            check=self.check,
             **options,
         )
+
+
+def settled(
+    config: PredictConfig, models: Ensemble, check: Callable[[], None] = lambda: None
+) -> Run:
+    """Settle what flags and models both say, and let the models know.
+
+    Args:
+        config: The flags.
+        models: Networks with the same classes; their normalisation and channel are set.
+        check: Called often while recordings are predicted; may raise to stop.
+
+    Raises:
+        ValueError: If flags and models cannot go together.
+    """
+    settings = choose_settings(config, models)
+    _choose_channel(config, models)
+    header = RunHeader(
+        model_path=", ".join(config.model_path),
+        data_opts=_data_opts(models[0]),
+        min_max_norm=models[0].signal.min_max_norm,
+        sequence_len=settings.sequence_len,
+        hop=settings.hop,
+        threshold=config.threshold,
+        names=settings.names,
+        noise_class=models.noise_class,
+        class_thresholds=settings.class_thresholds,
+        debug=config.debug,
+    )
+    return Run(config, models, settings, header, check)
 
 
 def _predict_to_screen(run: Run, paths: Sequence[Path]) -> int:

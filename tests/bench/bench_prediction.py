@@ -40,14 +40,12 @@ from animal_spot.audio.signal_config import SignalConfig
 from animal_spot.audio.spectrograms import SpectrogramPipeline
 from animal_spot.audio.windows import WindowGrid
 from animal_spot.demo.corpus import sea_noise
-from animal_spot.detections.result_writers import RunHeader
 from animal_spot.model_files.model_file import ModelFile, load_model, save_model
 from animal_spot.models.classifier import Classifier
 from animal_spot.models.factory import build_encoder, build_model
 from animal_spot.prediction.config import parse_config
 from animal_spot.prediction.predictor import Predictor
-from animal_spot.prediction.run import Run, choose_settings, load_models
-from animal_spot.utils.interrupt import StopRequest
+from animal_spot.prediction.run import Run, load_models, settled
 from tests.helpers.places import ROOT
 
 WINDOW_S, HOP_S = 0.5, 0.25
@@ -101,13 +99,7 @@ def make_run(model: Path, precision: str, *extra: str) -> Run:
             *("--override_model", "--precision", precision, *extra),
         ]
     )
-    models = load_models(config)
-    settings = choose_settings(config, models)
-    header = RunHeader(
-        *(str(model), models[0].signal.data_opts(), True, WINDOW_S, HOP_S, 0.5, settings.names),
-        models.noise_class,
-    )
-    return Run(config, models, settings, header, StopRequest())
+    return settled(config, load_models(config))
 
 
 def predicted(predictor: Predictor, paths: list[Path]) -> tuple[np.ndarray, float]:
