@@ -387,7 +387,9 @@ class Trainer:
                 "--start_from_scratch"
             )
         before = content.get("settings", {})
-        changed = of_meaning(changes(before, self.settings), self.settings.get("backbone", ""))
+        changed = of_meaning(
+            changes(before, self.settings), self.settings.get("backbone", "resnet")
+        )
         if before:
             refuse_changes(changed, path, over=False)
         metric_before = content.get("settings", {}).get("val_metric", "accuracy")

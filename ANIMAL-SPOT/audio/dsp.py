@@ -13,9 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from animal_spot.audio.signal_config import Pcen
-
-N_MFCC = 32
+from animal_spot.audio.signal_config import N_MFCC, Pcen
 
 
 def preemphasise(waveform: Tensor, factor: float) -> Tensor:

@@ -15,6 +15,7 @@ PITCH_FACTORS = (0.5, 1.5)  # widest shift that the cached band allows for
 FreqCompression = Literal["linear", "mel", "mfcc"]
 Normalization = Literal["db_range", "min_max", "pcen"]
 
+N_MFCC = 32  # most coefficients
 # Beyond these a number is damaged or mistyped, and would take all memory.
 _MOST = {
     **{"sr": 10**8, "n_fft": 2**22, "hop_length": 2**22, "n_freq_bins": 2**16, "fmin": 10**8},
@@ -137,6 +138,12 @@ class SignalConfig:
         """
         frames = self.pcen.time_constant * self.sr / self.hop_length
         return (math.sqrt(1 + 4 * frames**2) - 1) / (2 * frames**2)
+
+    @property
+    def n_features(self) -> int:
+        """Width of a network input."""
+        bins = self.n_freq_bins
+        return min(N_MFCC, bins - 1) if self.freq_compression == "mfcc" else bins
 
     def data_opts(self) -> dict[str, Any]:
         """Return the ``dataOpts`` dictionary of a model file."""

@@ -141,8 +141,7 @@ class SpectrogramPipeline:
     @property
     def n_features(self) -> int:
         """Width of the network input."""
-        bins = self.config.n_freq_bins
-        return min(dsp.N_MFCC, bins - 1) if self.config.freq_compression == "mfcc" else bins
+        return self.config.n_features
 
     def power(self, waveform: Tensor) -> Tensor:
         """Pre-emphasis and power spectrogram: ``(1, samples)`` to ``(1, time, stft bins)``."""

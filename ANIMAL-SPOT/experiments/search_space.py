@@ -26,7 +26,7 @@ def suggest(trial: Trial, base: TrainConfig) -> dict[str, Any]:
     Returns:
         Values of fields of ``TrainConfig``.
     """
-    if base.backbone == "birdnet":
+    if base.kind.hears == "embeddings":
         return {
             "embedding_head": trial.suggest_categorical("embedding_head", ["linear", "hidden"]),
             "embedding_l2": trial.suggest_float("embedding_l2", 1e-3, 3.0, log=True),
@@ -41,7 +41,7 @@ def suggest(trial: Trial, base: TrainConfig) -> dict[str, Any]:
         drawn["weight_decay"] = trial.suggest_float("weight_decay", 1e-3, 0.3, log=True)
     if base.pretrained:
         drawn["backbone_lr_factor"] = trial.suggest_float("backbone_lr_factor", 0.03, 1.0, log=True)
-        if base.backbone != "convnext":  # which has no batch normalisation
+        if base.kind.has_batch_norm:
             drawn["freeze_batch_norm"] = trial.suggest_categorical(
                 "freeze_batch_norm", [False, True]
             )

@@ -33,7 +33,7 @@ from animal_spot.models.precision import Precision
 from animal_spot.trainer import Trainer
 from animal_spot.training.checkpoints import CheckpointFolder
 from animal_spot.training.clip_scores import logits_of
-from animal_spot.training.config import TrainConfig, preset_line
+from animal_spot.training.config import TrainConfig, as_dict, preset_line
 from animal_spot.training.distillation import DistillationLoss, DistillationTargets, teach
 from animal_spot.training.early_stopping import EarlyStopping
 from animal_spot.training.embedding_training import train_on_embeddings
@@ -103,7 +103,7 @@ def _run_alone(config: TrainConfig, folders: dict[str, Path | None], log_file: H
     config.encoder_opts  # noqa: B018 - refuses a name that timm does not know
     if config.distill is not None and not Path(config.distill).is_file():
         raise ValueError(f"--distill {config.distill} does not exist or is not a file")
-    if config.backbone == "birdnet" and folders["checkpoint"] is not None:
+    if not config.kind.keeps_checkpoints and folders["checkpoint"] is not None:
         log.info("no checkpoints are kept, it takes seconds: after an interruption start again")
 
     if config.folds is not None:
@@ -236,7 +236,7 @@ def train(
 
 def _has_checkpoints(config: TrainConfig, folder: Path | None, n_classes: int) -> bool:
     """Tell whether there is a run to go on with."""
-    if folder is None or config.start_scratch or config.backbone == "birdnet":
+    if folder is None or config.start_scratch or not config.kind.keeps_checkpoints:
         return False
     return bool(CheckpointFolder(folder, run_prefix(n_classes)).files())
 
@@ -508,9 +508,4 @@ def _train_and_save(
 
 def _network_name(config: TrainConfig) -> str:
     start = "ImageNet weights" if config.pretrained else "random start"
-    names = {
-        "resnet": f"ResNet-{config.resnet_size} (max_pool {config.max_pool})",
-        "convnext": f"ConvNeXt-{config.convnext}",
-        "efficientnet_lite0": "EfficientNet-Lite0",
-    }
-    return f"{names.get(config.backbone, config.backbone)}, {start}"
+    return f"{config.kind.label.format_map(as_dict(config))}, {start}"

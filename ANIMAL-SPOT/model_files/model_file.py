@@ -26,7 +26,7 @@ from animal_spot.detections.calibration import Calibration
 from animal_spot.model_files.torchscript_reader import ArchiveError, read_torchscript
 from animal_spot.models.classifier import Classifier
 from animal_spot.models.factory import build_encoder, build_model
-from animal_spot.models.names import backbone_of
+from animal_spot.models.names import Backbone, backbone, backbone_of
 from animal_spot.utils.errors import is_memory_error
 from animal_spot.utils.names import composed, with_composed_names
 from animal_spot.utils.tensor_files import (
@@ -97,6 +97,11 @@ class ModelFile:
     def names(self) -> list[str]:
         """Classes in index order."""
         return sorted(self.classes, key=self.classes.__getitem__)
+
+    @property
+    def kind(self) -> Backbone:
+        """What is known of the kind of network."""
+        return backbone(self.backbone)
 
 
 def calibrated_network(content: ModelFile) -> nn.Sequential:
@@ -191,8 +196,7 @@ def model_of(content: Any, path: Path | str) -> ModelFile:
         _check_options(encoder_opts, content)
         backbone = content.get("backbone") or backbone_of(encoder_opts)
         encoder = build_encoder(backbone, encoder_opts)
-        state = content["encoderState"]
-        encoder.load_state_dict(fork_encoder_state(state) if backbone == "convnext" else state)
+        encoder.load_state_dict(fork_encoder_state(content["encoderState"]))
         classifier = Classifier(**content["classifierOpts"])
         classifier.load_state_dict(content["classifierState"])
         signal = SignalConfig.from_data_opts(

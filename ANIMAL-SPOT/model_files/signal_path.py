@@ -27,7 +27,7 @@ def pipeline_of_model(content: ModelFile, embedding_models: Sequence[Path] = ())
     Raises:
         ValueError: If that embedding model cannot be had.
     """
-    if content.backbone != "birdnet":
+    if content.kind.hears == "spectrograms":
         return SpectrogramPipeline(content.signal)
     model = find_embedding_model(content.encoder_opts, embedding_models)
     return EmbeddingPipeline(model, content.signal.channel)
@@ -37,5 +37,5 @@ def warn_of_unused_embedding_model(
     embedding_models: Sequence[Path | str], models: Iterable[ModelFile]
 ) -> None:
     """Log a warning if embedding models were named and no network was trained on embeddings."""
-    if embedding_models and all(model.backbone != "birdnet" for model in models):
+    if embedding_models and all(model.kind.hears != "embeddings" for model in models):
         log.warning("--embedding_model is not used: no model here was trained on embeddings")

@@ -60,7 +60,7 @@ def build_detectors(
     detectors = []
     for model, grid in zip(models, grids, strict=True):
         signal = model.signal
-        if model.backbone == "birdnet":
+        if model.kind.hears == "embeddings":
             pipeline = pipeline_of_model(model, [Path(path) for path in config.embedding_model])
             features = by_signal.setdefault(pipeline.model.info, EmbeddingFeatures(pipeline, grid))
             engine = HeadEngine(calibrated_network(model), config.batch_size)

@@ -55,7 +55,7 @@ def export_model(content: ModelFile | Ensemble, kind: ExportKind, path: Path) ->
         raise ValueError(f"kind must be 'onnx' or 'torchscript', got {kind!r}")
     require_writable_folder(path.parent, "the folder of the export")
     members = [content] if isinstance(content, ModelFile) else list(content)
-    if any(member.backbone == "birdnet" for member in members):
+    if not all(member.kind.exportable for member in members):
         raise ValueError(
             "a network on embeddings cannot be exported: the embedding model before it is not ours "
             "to convert; use predict.py"

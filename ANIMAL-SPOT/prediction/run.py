@@ -88,7 +88,7 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
     if output_dir is not None:
         require_writable_folder(output_dir, "the output folder")
     models = load_models(config)
-    if config.visualize and models[0].backbone == "birdnet":
+    if config.visualize and models[0].kind.hears == "embeddings":
         raise ValueError(
             f"--visualize draws spectrograms, and {models.called[0]} hears embeddings; leave it out"
         )
@@ -170,7 +170,7 @@ def load_models(config: PredictConfig) -> Ensemble:
 def _data_opts(model: ModelFile) -> dict[str, Any]:
     """Return the signal path as results show it."""
     options = model.signal.data_opts()
-    if model.backbone == "birdnet":
+    if model.kind.hears == "embeddings":
         options["embedding_model"] = model.encoder_opts["embedding_model"]
     return options
 

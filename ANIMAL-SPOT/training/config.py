@@ -11,7 +11,7 @@ from animal_spot.audio import channel_choice
 from animal_spot.audio.signal_config import PITCH_FACTORS, Pcen, SignalConfig
 from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.class_balance import STRATEGIES, STRATEGY_OF_WEIGHTING
-from animal_spot.models.names import BACKBONES, TIMM_PREFIX, is_timm
+from animal_spot.models.names import BACKBONES, TIMM_PREFIX, Backbone, backbone
 from animal_spot.settings.flags import (
     Parser,
     option,
@@ -19,14 +19,12 @@ from animal_spot.settings.flags import (
     refuse_out_of_range,
     refuse_without_need,
 )
-from animal_spot.settings.presets import FORMER_NAMES, PresetError, preset_path, read_preset
+from animal_spot.settings.presets import FORMER_NAMES, preset_path, read_preset
 from animal_spot.utils.names import composed
 
 EMBEDDING_FIELDS = tuple(
     f"embedding_{name}" for name in ("model", "output", "rate", "head", "l2", "views")
 )
-# Of a network on embeddings; what is not given on the command line or in a preset.
-EMBEDDING_DEFAULTS = {"sequence_len": 3000, "val_metric": "macro_accuracy"}
 UNUSED_WITH_EMBEDDINGS = frozenset(
     {
         *("max_train_epochs", "epochs_per_eval", "batch_size", "lr", "beta1", "lr_patience_epochs"),
@@ -405,11 +403,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self)
-        if self.backbone not in BACKBONES and not is_timm(self.backbone):
-            raise ValueError(
-                f"--backbone must be {', '.join(BACKBONES)} or {TIMM_PREFIX}NAME, got "
-                f"{self.backbone!r}"
-            )
+        try:
+            kind = self.kind
+        except ValueError as error:
+            raise ValueError(f"--{error}") from None
         refuse_without_need(self)
         object.__setattr__(self, "channel", channel_choice.checked(self.channel))
         if self.warmup_epochs and self.warmup_epochs >= self.max_train_epochs:
@@ -423,6 +420,11 @@ class TrainConfig:
                 "all layers but the last as they are, use --freeze_epochs"
             )
         self._check_embedding()
+        for name in kind.refused:
+            if getattr(self, name):
+                raise ValueError(
+                    f"--{name} is of no use with --backbone {self.backbone}; leave it out"
+                )
         if self.distill is not None and self.folds is not None:
             raise ValueError(
                 "--distill cannot be combined with --folds: the teacher has heard tapes that the "
@@ -437,20 +439,16 @@ class TrainConfig:
             )
 
     def _check_embedding(self) -> None:
-        if self.backbone != "birdnet":
+        if self.kind.hears != "embeddings":
             for name in EMBEDDING_FIELDS:
                 for_teacher = name == "embedding_model" and self.distill is not None
                 if getattr(self, name) != getattr(TrainConfig, name) and not for_teacher:
                     raise ValueError(f"--{name} needs --backbone birdnet")
-            return
-        for name in ("pretrained", "jit_save", "distill"):
-            if getattr(self, name):
-                raise ValueError(f"--{name} is of no use with --backbone birdnet; leave it out")
 
     @property
     def unused(self) -> list[str]:
         """Flags that were given and mean nothing to a network on embeddings."""
-        if self.backbone != "birdnet":
+        if self.kind.hears != "embeddings":
             return []
         unused = UNUSED_WITH_EMBEDDINGS
         if self.embedding_views:
@@ -460,6 +458,11 @@ class TrainConfig:
             for name in (f.name for f in fields(self))
             if name in unused and getattr(self, name) != getattr(TrainConfig, name)
         ]
+
+    @property
+    def kind(self) -> Backbone:
+        """What is known of the kind of network."""
+        return backbone(self.backbone)
 
     def in_validations(self, epochs: int) -> int:
         """Return how many validations there are in so many epochs, at least one."""
@@ -488,30 +491,10 @@ class TrainConfig:
     @property
     def encoder_opts(self) -> dict[str, Any]:
         """``encoderOpts`` of the model file."""
-        # What is imported here brings PyTorch, which --help need not wait for.
-        if is_timm(self.backbone):
-            from animal_spot.audio.spectrograms import SpectrogramPipeline
-            from animal_spot.models.timm_encoder import encoder_options
+        from animal_spot.models.factory import encoder_options  # brings PyTorch: --help is quick
 
-            n_frames = self.signal.n_clip_frames(self.sequence_len)
-            size = (n_frames, SpectrogramPipeline(self.signal).n_features)
-            return encoder_options(self.backbone, pretrained=self.pretrained, input_size=size)
-        if self.backbone == "convnext":
-            from animal_spot.models.pretrained import IMAGENET_MEAN, IMAGENET_STD
-
-            return {
-                "input_channels": 1,
-                "pretrained": self.pretrained,
-                "convnext": self.convnext,
-                "input_mean": IMAGENET_MEAN,
-                "input_std": IMAGENET_STD,
-            }
-        return {
-            "input_channels": 1,
-            "conv_kernel_size": self.conv_kernel_size,
-            "max_pool": self.max_pool,
-            "resnet_size": self.resnet_size,
-        }
+        size = (self.signal.n_clip_frames(self.sequence_len), self.signal.n_features)
+        return encoder_options(self.backbone, as_dict(self), size)
 
 
 # Options of the original: where a shortened flag could also mean a newer one, it means these.
@@ -535,23 +518,17 @@ def parse_config(argv: list[str] | None, prog: str = "main.py") -> TrainConfig:
     """Read the command line; a wrong one ends the program with status 2."""
     parser = build_parser(prog)
     values = vars(parser.parse_args(argv))
-    preset: dict[str, Any] = {}
-    if values["preset"] is not None:
-        try:
-            preset = read_preset(values["preset"], parser)
-        except PresetError as error:
-            parser.error(str(error))
-        parser.set_defaults(**preset)
-        values = vars(parser.parse_args(argv))
-    if values["backbone"] == "birdnet":
-        parser.set_defaults(**(EMBEDDING_DEFAULTS | preset))
-        values = vars(parser.parse_args(argv))
-    kernel = values["conv_kernel_size"]
-    if isinstance(kernel, list):
-        if not kernel:
-            parser.error("argument --conv_kernel_size: a number is needed, such as 7")
-        values["conv_kernel_size"] = kernel[0]
     try:
+        preset = {} if values["preset"] is None else read_preset(values["preset"], parser)
+        parser.set_defaults(**preset)
+        values = vars(parser.parse_args(argv))  # of which the backbone may be the preset's
+        of_backbone = TrainConfig(backbone=values["backbone"]).kind.defaults
+        parser.set_defaults(**(of_backbone | preset))
+        values = vars(parser.parse_args(argv))
+        if isinstance(kernel := values["conv_kernel_size"], list):
+            if not kernel:
+                parser.error("argument --conv_kernel_size: a number is needed, such as 7")
+            values["conv_kernel_size"] = kernel[0]
         return TrainConfig(**values)
     except ValueError as error:
         parser.error(str(error))

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from animal_spot.data.clip_dataset import one_thread
 from animal_spot.models.classifier import Classifier
-from animal_spot.models.factory import build_encoder, build_model
+from animal_spot.models.embedding_encoder import EmbeddingEncoder
+from animal_spot.models.factory import build_model
 from animal_spot.training.losses import class_weights
 from animal_spot.training.phase_result import Phase, PhaseResult
 from animal_spot.utils.metrics import ConfusionMatrix
@@ -97,7 +98,7 @@ def _fit_standardised(
 ) -> nn.Sequential:
     with one_thread():
         fitted = _fit(x.inputs, labels, n_classes, head, seed)
-    encoder = build_encoder("birdnet", encoder_opts | {"hidden": head.hidden})
+    encoder = EmbeddingEncoder(encoder_opts["dim"], head.hidden)
     model = build_model(encoder, Classifier(encoder.out_channels, "avg", n_classes))
     encoder.mean.copy_(x.mean)
     encoder.std.copy_(x.std)

@@ -28,7 +28,7 @@ def pipeline_of_config(config: TrainConfig) -> Pipeline:
     Raises:
         ValueError: If the settings allow none, or its embedding model cannot be had.
     """
-    if config.backbone != "birdnet":
+    if config.kind.hears == "spectrograms":
         return SpectrogramPipeline(config.signal)
     path = Path(config.embedding_model) if config.embedding_model else None
     return EmbeddingPipeline(
@@ -41,7 +41,7 @@ def pipeline_of_config(config: TrainConfig) -> Pipeline:
 
 def training_precision(config: TrainConfig) -> Precision:
     """Return arithmetic and device of a training; a network on embeddings needs no faster one."""
-    if config.backbone == "birdnet":
+    if config.kind.hears == "embeddings":
         return Precision("fp32", torch.device("cpu"))
     device = torch.device("cuda" if config.cuda and torch.cuda.is_available() else "cpu")
     return choose_precision(config.precision, device)

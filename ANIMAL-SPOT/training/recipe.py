@@ -8,6 +8,7 @@ from typing import Any
 
 from animal_spot.data.labels import names_by_index
 from animal_spot.data.noise_class import noise_class_of
+from animal_spot.models.names import backbone
 from animal_spot.training.config import FREE_TO_CHANGE, TrainConfig, as_dict
 
 WAYS_OUT = "name another folder, or replace it with --start_from_scratch"
@@ -20,11 +21,6 @@ _OF_ALL_NETWORKS = frozenset(
         *("num_classes", "noise_class"),
     }
 )
-_OF_ONE_NETWORK = {
-    "resnet": frozenset({"resnet_size", "conv_kernel_size", "max_pool"}),
-    "convnext": frozenset({"convnext"}),
-    "birdnet": frozenset({"embedding_model", "embedding_output", "embedding_rate"}),
-}
 # How long a run lasts; a longer one goes on where a shorter one ended.
 _OF_THE_END = frozenset({"max_train_epochs", "early_stopping_patience_epochs"})
 
@@ -66,9 +62,9 @@ def _flag(name: str) -> str:
     return argument.get("flags", (f"--{name}",))[0]
 
 
-def of_meaning(changed: Mapping[str, str], backbone: str) -> dict[str, str]:
-    """Keep the changes that give weights another meaning."""
-    names = _OF_ALL_NETWORKS | _OF_ONE_NETWORK.get(backbone, frozenset())
+def of_meaning(changed: Mapping[str, str], name: str) -> dict[str, str]:
+    """Keep the changes that give the weights of a backbone of that name another meaning."""
+    names = _OF_ALL_NETWORKS.union(backbone(name).options)
     return {name: text for name, text in changed.items() if name in names}
 
 

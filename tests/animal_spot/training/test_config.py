@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from animal_spot.models.names import BACKBONES, backbone
 from animal_spot.training.config import TrainConfig, as_dict, parse_config
 
 # Flags, destination and default of the original program. Three defaults were "none" there and
@@ -298,6 +299,13 @@ def test_encoder_options_have_the_original_keys_in_order():
     ]
     convnext = parse_config(["--backbone", "convnext"]).encoder_opts
     assert list(convnext)[:2] == ["input_channels", "pretrained"]
+
+
+@pytest.mark.parametrize("name", [*BACKBONES, "timm:vit"])
+def test_what_is_known_of_a_backbone_is_said_of_settings_that_there_are(name):
+    known, settings = backbone(name), as_dict(TrainConfig())
+    assert {*known.options, *known.refused, *known.defaults} <= settings.keys()
+    assert known.label.format_map(settings)
 
 
 def test_signal_path_follows_the_flags():
