@@ -1,9 +1,15 @@
-"""A folder that ``prepare`` made, as training and evaluation read it."""
+"""A folder that ``prepare`` made, as training and evaluation read it.
+
+Its manifest says which pictures there are, of which class, part and scale. What lies in the folder
+must be just that.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +18,20 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from footprints.pictures.folders import SPLITS
+from footprints.pictures.photos import PHOTO_SUFFIXES, walk
 from footprints.pictures.scales import DEFAULT_SCALES, SCALES, folder_of
+from footprints.preparation.journal import picture_sizes
+from footprints.preparation.manifest import (
+    Picture,
+    name_in_table,
+    pictures_of,
+    refuse_differences,
+)
 from footprints.scores.calibration import is_unknown
 from footprints.system.errors import UserError
+from footprints.system.text import printable
 from footprints.system.typed import json_object
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -33,14 +47,15 @@ class Part:
 class PreparedSet:
     """One data set of crops, ``<prepared>/oat`` or ``<prepared>/real``.
 
-    ``classes`` are the class folders on disk, sorted; ``image_size`` is the side of every crop in
-    pixels; ``settings`` is what ``prepare`` noted about how they were cut. ``scales`` are the
-    pictures that there are of each photo: crops in ``<split>``, of the same names in
-    ``<split>_photo`` whole photos.
+    ``classes`` are those of the parts that were asked for, sorted, and ``all_classes`` those of all
+    parts, as tables have them; ``image_size`` is the side of every crop in pixels; ``settings`` is
+    what ``prepare`` noted about how they were cut. ``scales`` are the pictures that there are of
+    each photo: crops in ``<split>``, of the same names in ``<split>_photo`` whole photos.
     """
 
     folder: Path
     classes: tuple[str, ...]
+    all_classes: frozenset[str]
     image_size: int
     settings: dict[str, Any]
     parts: dict[str, Part]
@@ -81,11 +96,10 @@ class PreparedSet:
             model: What to call the model in an error.
 
         Raises:
-            UserError: If the model's classes and the class folders are not the same.
+            UserError: If the model's classes and those of the set are not the same.
         """
-        folders = {name for split in SPLITS for name in _crops_by_class(self.folder / split)}
         unknown = sorted(set(self.classes) - set(classes))
-        absent = sorted(set(classes) - folders)
+        absent = sorted({*map(name_in_table, classes)} - self.all_classes)
         if unknown or absent:
             parts = (("only in the folder", unknown), ("only in the model", absent))
             raise UserError(
@@ -138,14 +152,16 @@ def open_set(folder: Path, splits: tuple[str, ...]) -> PreparedSet:
             f"{folder}: has no manifest.csv, so footprints.prepare did not make it, or was "
             "stopped; run prepare (again)"
         )
-    found = {split: _crops_by_class(folder / split) for split in splits}
-    for split, crops in found.items():
-        if not any(crops.values()):
-            have = [s for s in SPLITS if any(_crops_by_class(folder / s).values())]
-            there = f"it has {' and '.join(have)}" if have else "it has no part with photos"
+    pictures = pictures_of(folder / "manifest.csv")
+    have = {one.split for one in pictures if one.scale == SCALES[0]}
+    for split in splits:
+        if split not in have:
+            there = " and ".join(name for name in SPLITS if name in have)
+            there = f"it has {there}" if there else "it has no part with photos"
             raise UserError(f"{folder}: no photos in its part {split}; {there}")
-    base = ["train"] if "train" in splits else list(splits)
-    classes = sorted({name for split in base for name, crops in found[split].items() if crops})
+    found = _files_of(folder, [one for one in pictures if one.split in splits])
+    base = found["train"] if "train" in splits else [path for one in found.values() for path in one]
+    classes = sorted({path.parent.name for path in base})
     for name in classes:
         if is_unknown(name):
             raise UserError(
@@ -153,68 +169,61 @@ def open_set(folder: Path, splits: tuple[str, ...]) -> PreparedSet:
                 "doubtful; rename the folder of its photos and prepare again"
             )
     for split, crops in found.items():
-        unknown = sorted(name for name, paths in crops.items() if paths and name not in classes)
-        if unknown:
+        if unknown := sorted({path.parent.name for path in crops} - {*classes}):
             raise UserError(
                 f"{folder / split}: class {unknown[0]} has photos here, but none in train to learn "
                 "from; move photos there or leave the class out, and prepare again"
             )
-    parts = {
-        split: Part(
-            folder / split,
-            tuple(path for name in classes for path in crops.get(name, ())),
-            np.repeat(np.arange(len(classes)), [len(crops.get(name, ())) for name in classes]),
-        )
-        for split, crops in found.items()
+    number = {name: index for index, name in enumerate(classes)}
+    prepared = PreparedSet(
+        folder,
+        tuple(classes),
+        frozenset(name_in_table(one.label) for one in pictures),
+        0,
+        _settings_of(folder),
+        {
+            split: Part(folder / split, crops, np.array([number[p.parent.name] for p in crops]))
+            for split, crops in found.items()
+        },
+        tuple(scale for scale in SCALES if any(one.scale == scale for one in pictures)),
+    )
+    paths = [p for split in splits for s in prepared.scales for p in prepared.paths(split, s)]
+    return dataclasses.replace(prepared, image_size=_common_size(paths))
+
+
+def _files_of(folder: Path, pictures: list[Picture]) -> dict[str, tuple[Path, ...]]:
+    """Return the crops of each part by class, then by name; see that all pictures are there.
+
+    Raises:
+        UserError: Naming the first file that is not as the manifest, or the journal beside the
+            set, has it.
+    """
+    there = {
+        name_in_table(path.relative_to(folder).as_posix()): path
+        for part in {folder_of(one.split, scale) for one in pictures for scale in SCALES}
+        for path in (walk(folder / part) if (folder / part).is_dir() else ())
+        if path.suffix.lower() in PHOTO_SUFFIXES and path.parent != folder / part
     }
-    scales = _scales_of(folder, found)
-    prepared = PreparedSet(folder, tuple(classes), 0, _settings_of(folder), parts, scales)
-    size = _common_size([p for split in splits for s in scales for p in prepared.paths(split, s)])
-    return dataclasses.replace(prepared, image_size=size)
+    refuse_differences(folder, {one.name for one in pictures}, there.keys())
+    sizes = picture_sizes(folder.parent / "crops" / "journal.jsonl")
+    for one in pictures:
+        path = there[one.name]
+        size = path.stat().st_size
+        if size not in sizes.get(path.name, {size}):
+            raise UserError(
+                f"{printable(path)}: not the picture that footprints.prepare made; run prepare "
+                "again, which puts it back"
+            )
+    crops: dict[str, list[Path]] = defaultdict(list)
+    for one in pictures:
+        if one.scale == SCALES[0]:
+            crops[one.split].append(there[one.name])
+    in_order = functools.partial(sorted, key=lambda path: (path.parent.name, path.name))
+    return {split: tuple(in_order(paths)) for split, paths in crops.items()}
 
 
 def _few(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _scales_of(folder: Path, found: dict[str, dict[str, list[Path]]]) -> tuple[str, ...]:
-    """Return the scales that a set has, after a look that each photo has all of them.
-
-    Raises:
-        UserError: If the crops of a part and its pictures of another scale are not of the same
-            photos.
-    """
-    scales = list(DEFAULT_SCALES)
-    for scale in SCALES[1:]:
-        if not any((folder / folder_of(split, scale)).is_dir() for split in SPLITS):
-            continue
-        for split, crops in found.items():
-            other = folder / folder_of(split, scale)
-            names = [
-                {f"{name}/{path.name}" for name, paths in pictures.items() for path in paths}
-                for pictures in (crops, _crops_by_class(other))
-            ]
-            odd = sorted(names[0] ^ names[1])
-            if odd:
-                raise UserError(
-                    f"{odd[0]}: is in only one of {folder / split} and {other.name}; "
-                    "run prepare again"
-                )
-        scales.append(scale)
-    return tuple(scales)
-
-
-def _crops_by_class(part: Path) -> dict[str, list[Path]]:
-    """Return the PNG files of each class folder, sorted; hidden names are passed over."""
-    if not part.is_dir():
-        return {}
-    return {
-        folder.name: sorted(
-            path for path in folder.iterdir() if path.suffix == ".png" and path.name[0] != "."
-        )
-        for folder in sorted(part.iterdir())
-        if folder.is_dir() and not folder.name.startswith(".")
-    }
 
 
 def _common_size(paths: list[Path]) -> int:

@@ -6,10 +6,11 @@ import contextlib
 import json
 import os
 import time
+from collections import defaultdict
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from footprints.preparation.crop_store import crop_key
+from footprints.preparation.crop_store import crop_key, crop_name
 from footprints.system.typed import as_flag, as_number, as_numbers, as_text, as_whole, json_object
 
 _SYNC_SECONDS = 5.0
@@ -96,6 +97,26 @@ def record_of(line: str | bytes) -> CropRecord:
 
 def _hexadecimal(digits: int) -> str:
     return f"[0-9a-f]{{{digits}}}"
+
+
+def picture_sizes(path: Path) -> dict[str, set[int]]:
+    """Return what sizes pictures were made with, in bytes, by the names of their files.
+
+    A photo's pictures of all scales have one name.
+
+    Args:
+        path: Of a journal; there need not be one.
+    """
+    by_photo, photo_of = defaultdict(set), {}
+    with contextlib.suppress(FileNotFoundError):
+        for line in path.read_bytes().splitlines():
+            with contextlib.suppress(ValueError):
+                record = record_of(line)
+                if record.key is not None:
+                    photo = record.set_name, record.source
+                    by_photo[photo].add(record.crop_bytes)
+                    photo_of[crop_name(record.source, record.key)] = photo
+    return {name: by_photo[photo] for name, photo in photo_of.items()}
 
 
 class Journal:

@@ -25,7 +25,9 @@ from footprints.preparation.manifest import (
     LEFT_OUT_COLUMNS,
     MANIFEST_COLUMNS,
     SCALE_COLUMN,
+    name_in_table,
     read_manifest,
+    refuse_differences,
 )
 from footprints.preparation.sets import DataSet
 from footprints.preparation.splits import grouped_split
@@ -55,17 +57,9 @@ def refuse_moved_crops(folder: Path) -> None:
         UserError: Naming the first one that was removed, or moved, by hand.
     """
     manifest = folder / "manifest.csv"
-    if not manifest.is_file():
-        return
-    listed = {row.get("crop", "") for row in read_manifest(manifest)}
-    there = set(present(folder))
-    for names, what in ((there - listed, "moved here"), (listed - there, "removed")):
-        if names:
-            raise UserError(
-                f"{printable(folder / min(names))}: this crop was {what} by hand, and nothing was "
-                "done. To leave a photo out, or to give it another class, move the photo itself; "
-                "footprints.prepare --replace_edited puts the crops back"
-            )
+    if manifest.is_file():
+        named = {name_in_table(row["crop"]) for row in read_manifest(manifest)}
+        refuse_differences(folder, named, {*map(name_in_table, present(folder))})
 
 
 def finish(

@@ -25,6 +25,7 @@ from footprints.network.loader import CropLoader
 from footprints.network.phase import Phase, run_phase
 from footprints.network.prepared_set import open_set
 from footprints.network.train_state import StageFolder
+from tests.helpers.keras_steps import list_in_manifest
 
 N_CLASSES = 18
 
@@ -38,7 +39,7 @@ def write_crops(folder: Path, n_photos: int) -> None:
             part.mkdir(parents=True, exist_ok=True)
             crop = rng.integers(0, 256, (224, 224, 3), dtype=np.uint8)
             Image.fromarray(crop).save(part / f"{i:05}.png", compress_level=1)
-    (folder / "manifest.csv").write_text("crop\n")
+    list_in_manifest(folder)
 
 
 def measure(folder: Path, loaders: tuple[CropLoader, CropLoader], phase: Phase, backbone: str):

@@ -13,7 +13,7 @@ from PIL import Image
 from footprints import evaluate
 from footprints.network.prepared_set import open_set
 from footprints.system.errors import UserError
-from tests.helpers.keras_steps import even, make_prepared, run_step
+from tests.helpers.keras_steps import even, list_in_manifest, make_prepared, run_step
 
 NAMES = ("adder", "boar", "cat", "dog")
 
@@ -151,6 +151,7 @@ def test_other_classes_are_refused_in_one_line(model_file, data, tmp_path, chang
             shutil.rmtree(part / "dog")
     if change == "one-more":
         shutil.copytree(copy / "val" / "dog", copy / "val" / "wolf")
+    list_in_manifest(copy)
     with pytest.raises(UserError, match="classes are not those of") as caught:
         evaluate.main(flags(model_file, copy, tmp_path / "out"))
     said = str(caught.value)

@@ -19,7 +19,7 @@ from footprints.network.prepared_set import open_set
 from footprints.pictures import crops
 from footprints.system.errors import UserError
 from tests.helpers.keras_models import CLASSES, SIDE, TEMPERATURE, pictures, save, write_model
-from tests.helpers.keras_steps import REAL, draw_crop, even, make_prepared
+from tests.helpers.keras_steps import REAL, draw_crop, even, list_in_manifest, make_prepared
 
 BOTH = ["crop", "photo"]
 COUNTS = even(REAL, train=6, val=5, test=4)
@@ -35,6 +35,7 @@ def data(tmp_path_factory) -> Path:
         part, label, name = crop.relative_to(folder / "real").parts
         kind = sorted(REAL).index(label) + (rng.random() < 0.3)  # some are misleading
         save(folder / "real" / f"{part}_photo" / label / name, draw_crop(rng, kind))
+    list_in_manifest(folder / "real")
     return folder
 
 
@@ -117,7 +118,10 @@ def test_a_photo_without_its_other_picture_is_named(data, tmp_path):
     shutil.copytree(data, copy)
     lost = sorted((copy / "real" / "val_photo" / "loup").iterdir())[0]
     lost.unlink()
-    with pytest.raises(UserError, match=f"loup/{lost.name}: is in only one of .*run prepare again"):
+    with pytest.raises(UserError, match=f"val_photo/loup/{lost.name}: this crop was removed"):
+        open_set(copy / "real", ("train", "val"))
+    list_in_manifest(copy / "real")
+    with pytest.raises(UserError, match=f"val_photo/loup/{lost.name}: not a readable picture"):
         open_set(copy / "real", ("train", "val"))
 
 

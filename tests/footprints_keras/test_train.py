@@ -25,6 +25,7 @@ from tests.helpers.keras_steps import (
     REAL,
     environment,
     even,
+    list_in_manifest,
     make_prepared,
     run_python,
     run_step,
@@ -320,6 +321,13 @@ def break_set(kind: str, folder: Path) -> None:
         (folder / "oat" / "manifest.csv").unlink()
     elif kind == "no-validation":
         shutil.rmtree(folder / "oat" / "val")
+        list_in_manifest(folder / "oat")
+    elif kind == "removed":
+        photo.unlink()
+    elif kind == "put-there":
+        shutil.copy(photo, photo.with_name("mine.png"))
+    elif kind == "moved":
+        photo.rename(folder / "oat" / "val" / "bear" / photo.name)
     elif kind == "truncated":
         photo.write_bytes(photo.read_bytes()[:-900])
     elif kind == "not-a-picture":
@@ -328,8 +336,11 @@ def break_set(kind: str, folder: Path) -> None:
         Image.new("RGB", (40, 40)).save(photo)
     elif kind == "a-jpeg-by-hand":
         Image.new("RGB", (32, 32)).save(photo.with_suffix(".jpg"))
+    elif kind == "hidden-as-of-a-mac":
+        shutil.copy(photo, photo.with_name(f"._{photo.name}"))
     elif kind == "a-class-to-guess":
         shutil.copytree(folder / "oat" / "val" / "bear", folder / "oat" / "val" / "wolf")
+        list_in_manifest(folder / "oat")
     elif kind == "no-set":
         shutil.rmtree(folder / "oat")
 
@@ -342,7 +353,11 @@ def break_set(kind: str, folder: Path) -> None:
         ("truncated", "bear-train-.*png: damaged"),
         ("not-a-picture", "bear-train-.*png: not a readable picture"),
         ("another-size", "pixels, other crops are"),
-        ("a-jpeg-by-hand", "jpg: not a file of footprints.prepare"),
+        ("removed", r"bear/bear-train-\d+.png: this crop was removed by hand"),
+        ("put-there", "train/bear/mine.png: this crop was put here by hand"),
+        ("moved", r"val/bear/bear-train-\d+.png: this crop was put here by hand"),
+        ("a-jpeg-by-hand", "jpg: this crop was put here by hand"),
+        ("hidden-as-of-a-mac", "png: not a file of footprints.prepare"),
         ("a-class-to-guess", "class wolf has photos here, but none in train"),
         ("no-set", "oat: there is no such folder"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
@@ -37,9 +38,20 @@ def make_prepared(
                 for i in range(n):
                     crop = Image.fromarray(draw_crop(rng, kind, size))
                     crop.save(part / f"{animal}-{split}-{i:03}.png")
-        (folder / name / "manifest.csv").write_text("crop\n")
+        list_in_manifest(folder / name)
     (folder / "settings.json").write_text('{"margin": 0.25}\n')
     return folder
+
+
+def list_in_manifest(folder: Path) -> None:
+    """Write the manifest of the pictures that lie in a set's folder."""
+    rows = []
+    for path in sorted(folder.rglob("*.png")):
+        part, label, name = path.relative_to(folder).parts
+        split, _, scale = part.partition("_")
+        rows.append((f"{part}/{label}/{name}", label, split, scale or "crop"))
+    with open(folder / "manifest.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("crop", "class", "split", "scale"), *rows])
 
 
 def even(names: tuple[str, ...], **splits: int) -> dict[str, dict[str, int]]:

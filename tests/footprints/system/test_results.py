@@ -132,7 +132,7 @@ def test_crops_that_were_moved_or_removed_by_hand_stay_so(prepared) -> None:
     folder, command = prepared
     first, second = sorted((folder / "train" / "fox").iterdir())[:2]
     first.rename(folder / "train" / "hare" / first.name)
-    with pytest.raises(UserError, match=f"hare/{first.name}: this crop was moved here by hand"):
+    with pytest.raises(UserError, match=f"hare/{first.name}: this crop was put here by hand"):
         prepare.main(command)
     (folder / "train" / "hare" / first.name).rename(first)
     second.unlink()
