@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import optuna
 
     from animal_spot.data.tape_folds import ClipPool
-    from animal_spot.experiments.cross_validation import FoldResult
+    from animal_spot.experiments.fold_result import FoldResult
     from animal_spot.experiments.tune_study import TuneStudy
     from animal_spot.training.config import TrainConfig
 
@@ -25,8 +25,8 @@ log = logging.getLogger("TUNE")
 
 # What trainings say in these modules is left out.
 _QUIET = (
-    *("data", "trainer", "experiments.cross_validation"),
-    *("training.embedding_training", "training.head_trainer", "training.outputs"),
+    *("data", "trainer", "training"),
+    *("experiments.cross_validation", "experiments.network_training"),
 )
 # Settings of a run, not of a recipe: a preset does not hold them.
 NOT_OF_A_RECIPE = frozenset({"seed", "folds", "cuda", "num_classes", "start_scratch"})
@@ -97,7 +97,7 @@ def _pool_without_test(config: TrainConfig, output_dir: Path) -> ClipPool:
     """Return the clips of train and val of the stored split, which is made if there is none."""
     from animal_spot.data.corpus import SPLIT_FOLDER, load_corpus
     from animal_spot.data.tape_folds import pool_of
-    from animal_spot.utils.hardware import n_cores
+    from animal_spot.utils.hardware import n_processes
 
     corpus = load_corpus(
         Path(config.data_dir).resolve(),
@@ -107,7 +107,7 @@ def _pool_without_test(config: TrainConfig, output_dir: Path) -> ClipPool:
         split_dir=Path(config.split_dir).resolve() if config.split_dir else None,
         fallback_split_dirs=[output_dir / SPLIT_FOLDER],
         seed=config.seed,
-        n_processes=max(1, min(config.num_workers, n_cores())),
+        n_processes=n_processes(config.num_workers),
         channel=config.channel,
     )
     return pool_of(corpus, ("train", "val"))
@@ -165,28 +165,18 @@ def _cross_validate(
     config: TrainConfig, pool: ClipPool, folder: Path, cache_dir: Path, after_fold: Any
 ) -> None:
     from animal_spot.experiments.cross_validation import run_folds
-    from animal_spot.experiments.training_run import train
-    from animal_spot.training.loaders import pipeline_of_config, training_precision
+    from animal_spot.training.run_folders import RunFolders
+    from animal_spot.training.run_setup import RunSetup
 
-    folders = {
-        "data": Path(config.data_dir).resolve(),
-        "model": folder / "models",
-        "checkpoint": None,
-        "log": None,
-        "summary": folder / "summaries",
-        "cache": Path(config.cache_dir).resolve() if config.cache_dir else cache_dir,
-    }
-    for name in ("model", "cache"):
-        folders[name].mkdir(parents=True, exist_ok=True)
-    run_folds(
-        config,
-        pool,
-        folders,
-        pipeline_of_config(config),
-        training_precision(config),
-        train,
-        after_fold,
+    folders = RunFolders(
+        data=Path(config.data_dir).resolve(),
+        model=folder / "models",
+        summary=folder / "summaries",
+        cache=Path(config.cache_dir).resolve() if config.cache_dir else cache_dir,
     )
+    for path in (folders.model, folders.cache):
+        path.mkdir(parents=True, exist_ok=True)
+    run_folds(RunSetup.of(config, folders), pool, after_fold)
 
 
 def _in_words(params: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ from animal_spot.model_files.ensemble_file import Ensemble
 from animal_spot.model_files.model_file import ModelFile
 from animal_spot.model_files.signal_path import pipeline_of_model, warn_of_unused_embedding_model
 from animal_spot.training.loaders import evaluation_loader
-from animal_spot.utils.hardware import n_cores
+from animal_spot.utils.hardware import n_processes
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def stored_corpus(
         data_dir,
         split_dir=split_dir,
         fallback_split_dirs=beside,
-        n_processes=max(1, min(n_workers, n_cores())),
+        n_processes=n_processes(n_workers),
         channel=channel,
     )
     if corpus.classes != classes:

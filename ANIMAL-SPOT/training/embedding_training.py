@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from animal_spot.data.clip_dataset import Sample
 from animal_spot.data.corpus import Corpus
@@ -15,36 +17,60 @@ from animal_spot.data.labels import names_by_index
 from animal_spot.embeddings.embedding_dataset import ClipEmbedder
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
 from animal_spot.training.config import TrainConfig
-from animal_spot.training.head_trainer import Embedded, candidates, choose_head, judge, logits_of
-from animal_spot.training.outputs import Trained, finish_training
-from animal_spot.training.tensorboard import Summary
+from animal_spot.training.head_trainer import (
+    Embedded,
+    Head,
+    candidates,
+    choose_head,
+    judge,
+    logits_of,
+)
+from animal_spot.training.outputs import Scored, Trained, finish_training
+from animal_spot.training.phase_result import PhaseResult
+from animal_spot.training.run_folders import run_prefix
+from animal_spot.training.run_setup import RunSetup
+from animal_spot.training.tensorboard import Summary, new_summary
 
 log = logging.getLogger(__name__)
 
 
-def train_on_embeddings(
-    config: TrainConfig,
-    corpus: Corpus,
-    folders: dict[str, Path | None],
-    pipeline: EmbeddingPipeline,
-    run_name: str,
-) -> None:
+def train_on_embeddings(setup: RunSetup, corpus: Corpus) -> None:
     """Train, test and save a network on embeddings. There are no checkpoints: it takes seconds.
 
     Args:
-        config: Settings.
+        setup: Of the training, with an ``EmbeddingPipeline``.
         corpus: Clips.
-        folders: By purpose: model, summary, cache; cache may be None.
-        pipeline: Signal path.
-        run_name: TensorBoard's folder of this run.
 
     Raises:
         ClipError: If a clip cannot be read any more.
         OSError: If something cannot be written.
     """
-    names = names_by_index(corpus.classes)
+    config, names = setup.config, names_by_index(corpus.classes)
     started = time.perf_counter()
-    embedder = ClipEmbedder(pipeline, config.sequence_len, folders["cache"])
+    clips, train = _embedded(setup, corpus)
+    seconds = time.perf_counter() - started
+    log.info("embedded %d clips in %.1f s", sum(map(len, corpus.samples.values())), seconds)
+    options = _encoder_options(setup.pipeline)
+    heads = candidates(config.embedding_head, config.embedding_l2)
+    model, head = choose_head(
+        *(train, clips["val"], len(names), heads, options),
+        metric=config.val_metric,
+        seed=config.seed,
+    )
+    log.info("training took %.1f s", time.perf_counter() - started)
+    summary = new_summary(setup.folders.summary, run_prefix(len(names)), names)
+    try:
+        results, scored = _judged(model, clips, names, summary)
+        trained = _trained(model, head, options, setup.pipeline)
+        finish_training(config, corpus, trained, results, scored, summary, setup.folders.model)
+    finally:
+        summary.close()
+
+
+def _embedded(setup: RunSetup, corpus: Corpus) -> tuple[dict[str, Embedded], Embedded]:
+    """Embed the clips of each partition that has some, and the training clips with their views."""
+    config = setup.config
+    embedder = ClipEmbedder(setup.pipeline, config.sequence_len, setup.folders.cache)
     clips = {
         phase: Embedded(torch.from_numpy(embedder.embed(samples)), _labels(samples))
         for phase, samples in corpus.samples.items()
@@ -52,12 +78,12 @@ def train_on_embeddings(
     }
     for phase, embedded in clips.items():
         _require_finite(corpus.samples[phase], embedded.embeddings)
-    train = _with_views(config, corpus, embedder, clips["train"])
-    embedded_s = time.perf_counter() - started
-    log.info("embedded %d clips in %.1f s", sum(map(len, corpus.samples.values())), embedded_s)
+    return clips, _with_views(config, corpus, embedder, clips["train"])
 
+
+def _encoder_options(pipeline: EmbeddingPipeline) -> dict[str, Any]:
     info = pipeline.model.info
-    encoder_opts = {
+    return {
         "embedding_model": info.name,
         "sha256": info.sha256,
         "output": info.output,
@@ -65,49 +91,43 @@ def train_on_embeddings(
         "n_samples": info.n_samples,
         "dim": info.dim,
     }
-    model, head = choose_head(
-        train,
-        clips["val"],
-        len(names),
-        candidates(config.embedding_head, config.embedding_l2),
-        encoder_opts,
-        metric=config.val_metric,
-        seed=config.seed,
-    )
-    log.info("training took %.1f s", time.perf_counter() - started)
+
+
+def _judged(
+    model: nn.Sequential, clips: Mapping[str, Embedded], names: list[str], summary: Summary
+) -> tuple[dict[str, PhaseResult], Scored]:
+    """Judge a network on each partition and report it; return what it says of val and test."""
     results = {phase: judge(model, part, phase, len(names)) for phase, part in clips.items()}
-    summary = Summary(folders["summary"], run_name, names)
-    try:
-        for result in results.values():
-            log.info("%s", result.log_line(0, None))
-            if result.phase != "train" and len(names) > 2:
-                log.info("%s", result.class_line(0, names))
-            summary.add_phase(result, 0, with_figures=True)
-        del results["train"]
-        with torch.no_grad():
-            scored = {
-                phase: (
-                    logits_of(model, clips[phase].embeddings).numpy(),
-                    clips[phase].labels.numpy(),
-                )
-                for phase in results
-            }
-        trained = Trained(
-            model,
-            encoder_opts | {"hidden": head.hidden},
-            {
-                "input_channels": model.encoder.out_channels,
-                "pooling": "avg",
-                "num_classes": len(names),
-            },
-            pipeline.config,
-            "none",
-            "fp32",
-            {"head": {"hidden": head.hidden, "l2": head.l2}},
-        )
-        finish_training(config, corpus, trained, results, scored, summary, folders["model"])
-    finally:
-        summary.close()
+    for result in results.values():
+        log.info("%s", result.log_line(0, None))
+        if result.phase != "train" and len(names) > 2:
+            log.info("%s", result.class_line(0, names))
+        summary.add_phase(result, 0, with_figures=True)
+    del results["train"]
+    with torch.no_grad():
+        scored = {
+            phase: (logits_of(model, clips[phase].embeddings).numpy(), clips[phase].labels.numpy())
+            for phase in results
+        }
+    return results, scored
+
+
+def _trained(
+    model: nn.Sequential, head: Head, options: dict[str, Any], pipeline: EmbeddingPipeline
+) -> Trained:
+    return Trained(
+        model,
+        options | {"hidden": head.hidden},
+        {
+            "input_channels": model.encoder.out_channels,
+            "pooling": "avg",
+            "num_classes": model.classifier.linear.out_features,
+        },
+        pipeline.config,
+        "none",
+        "fp32",
+        {"head": {"hidden": head.hidden, "l2": head.l2}},
+    )
 
 
 def _require_finite(samples: list[Sample], embeddings: torch.Tensor) -> None:

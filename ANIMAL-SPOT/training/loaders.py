@@ -1,4 +1,4 @@
-"""From settings and clips to batches: signal path, arithmetic and loaders of a training."""
+"""From clips to batches."""
 
 from __future__ import annotations
 
@@ -6,45 +6,78 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from animal_spot.audio.spectrograms import SpectrogramPipeline
 from animal_spot.data.clip_dataset import ClipDataset, EpochSampler, Sample, make_loader
+from animal_spot.data.corpus import Corpus
 from animal_spot.embeddings.embedding_dataset import ClipEmbedder, EmbeddingDataset
-from animal_spot.embeddings.embedding_model import open_embedding_model
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
 from animal_spot.model_files.signal_path import Pipeline
-from animal_spot.models.precision import Precision, choose_precision
-from animal_spot.training.config import TrainConfig
+from animal_spot.training.run_setup import RunSetup
 from animal_spot.utils.hardware import n_cores
 
 log = logging.getLogger(__name__)
 
 
-def pipeline_of_config(config: TrainConfig) -> Pipeline:
-    """Build the signal path of a training.
+def training_loaders(
+    setup: RunSetup, corpus: Corpus, shares: np.ndarray | None
+) -> dict[str, DataLoader]:
+    """Batch the partitions of a training on spectrograms; one without clips has no loader.
 
-    Raises:
-        ValueError: If the settings allow none, or its embedding model cannot be had.
+    Args:
+        setup: Of the training.
+        corpus: Clips.
+        shares: How likely each training clip is in a draw; None: each comes once an epoch.
     """
-    if config.kind.hears == "spectrograms":
-        return SpectrogramPipeline(config.signal)
-    path = Path(config.embedding_model) if config.embedding_model else None
-    return EmbeddingPipeline(
-        open_embedding_model(
-            path, output=config.embedding_output, sample_rate=config.embedding_rate
-        ),
-        config.channel,
+    config = setup.config
+    n_train = len(corpus.samples["train"])
+    n_train += min(n_train, len(corpus.unlabelled))
+    if n_train < config.batch_size:
+        log.warning(
+            "only %d training clips: they make one batch, smaller than --batch_size %d",
+            n_train,
+            config.batch_size,
+        )
+    if config.augmentation:
+        log.info("augmentation: level, pitch, speed, position; %d noise clips", len(corpus.noise))
+    loaders = {"train": _train_loader(setup, corpus, shares)}
+    for partition in ("val", "test"):
+        if samples := corpus.samples[partition]:
+            loaders[partition] = evaluation_loader(
+                samples,
+                setup.pipeline,
+                config.sequence_len,
+                batch_size=config.batch_size,
+                n_workers=config.num_workers,
+                device=setup.precision.device,
+                cache_dir=setup.folders.cache,
+            )
+    return loaders
+
+
+def _train_loader(setup: RunSetup, corpus: Corpus, shares: np.ndarray | None) -> DataLoader:
+    config, labelled = setup.config, corpus.samples["train"]
+    dataset = ClipDataset(
+        [*labelled, *corpus.unlabelled],
+        setup.pipeline,
+        config.signal.n_clip_frames(config.sequence_len),
+        cache_dir=setup.folders.cache,
+        augmentation=config.augmentation_limits if config.augmentation else None,
+        noise=corpus.noise,
+        seed=config.seed,
     )
-
-
-def training_precision(config: TrainConfig) -> Precision:
-    """Return arithmetic and device of a training; a network on embeddings needs no faster one."""
-    if config.kind.hears == "embeddings":
-        return Precision("fp32", torch.device("cpu"))
-    device = torch.device("cuda" if config.cuda and torch.cuda.is_available() else "cpu")
-    return choose_precision(config.precision, device)
+    sampler = EpochSampler(
+        len(labelled),
+        config.batch_size,
+        shuffle=True,
+        drop_last=True,
+        seed=config.seed,
+        probabilities=shares,
+        n_extra=len(corpus.unlabelled),
+    )
+    return _loader(dataset, sampler, config.num_workers, setup.precision.device)
 
 
 def evaluation_loader(
@@ -78,9 +111,19 @@ def evaluation_loader(
     else:
         n_frames = pipeline.config.n_clip_frames(sequence_len_ms)
         dataset = ClipDataset(samples, pipeline, n_frames, cache_dir=cache_dir)
+    sampler = EpochSampler(len(samples), batch_size, shuffle=False, drop_last=False, seed=0)
+    return _loader(dataset, sampler, n_workers, device)
+
+
+def _loader(
+    dataset: ClipDataset | EmbeddingDataset,
+    sampler: EpochSampler,
+    n_workers: int,
+    device: torch.device,
+) -> DataLoader:
     return make_loader(
         dataset,
-        EpochSampler(len(samples), batch_size, shuffle=False, drop_last=False, seed=0),
+        sampler,
         n_workers=min(n_workers, n_cores()),
         pin_memory=device.type == "cuda",
     )

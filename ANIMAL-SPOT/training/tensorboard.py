@@ -46,16 +46,6 @@ FIGURE_SHARE = 0.01  # of the run's time, at most
 log = logging.getLogger(__name__)
 
 
-def new_run_name(parent: Path, prefix: str) -> str:
-    """Return a folder name ``<prefix>_<yy-mm-dd-HH-MM>-<host>`` that is not taken yet."""
-    name = f"{prefix}_{time.strftime('%y-%m-%d-%H-%M')}-{socket.gethostname()}"
-    unique, number = name, 1
-    while (parent / unique).exists():
-        number += 1
-        unique = f"{name}-{number}"
-    return unique
-
-
 class Summary:
     """Writes one run; what cannot be drawn or written is a warning, once each.
 
@@ -63,24 +53,34 @@ class Summary:
         parent: Folder of the runs.
         run_name: Folder of this run in it.
         class_names: In index order.
-        first_epoch: Epoch that the run starts or goes on with; later entries of the folder, from
-            before an interruption, are hidden.
 
     Raises:
-        ValueError: If the run's name, which may come from a checkpoint, leads out of ``parent``.
+        ValueError: If the run's name leads out of ``parent``.
     """
 
-    def __init__(
-        self, parent: Path, run_name: str, class_names: list[str], first_epoch: int = 0
-    ) -> None:
-        self.folder = path_inside(parent, run_name)
-        self.run_name = run_name
+    def __init__(self, parent: Path, run_name: str, class_names: list[str]) -> None:
+        self._parent = parent
         self._class_names = [printable(name) for name in class_names]
-        self._events = EventFile(self.folder, parent, first_epoch or None)
+        self.go_on(run_name, 0)
         self._warned: set[str] = set()
         self._started = time.perf_counter()
         self._figure_seconds = self._last_drawing = 0.0
         self._drawn: set[str] = set()
+
+    def go_on(self, run_name: str | None, first_epoch: int) -> None:
+        """Write to the folder of a run that goes on; nothing was written yet.
+
+        Args:
+            run_name: Its folder, as its checkpoint says; None: as it is.
+            first_epoch: Epoch that it goes on with; later entries of the folder, from before an
+                interruption, are hidden.
+
+        Raises:
+            ValueError: If the name leads out of the parent.
+        """
+        self.run_name = run_name or self.run_name
+        self.folder = path_inside(self._parent, self.run_name)
+        self._events = EventFile(self.folder, self._parent, first_epoch or None)
 
     def add_phase(
         self,
@@ -246,3 +246,13 @@ class Summary:
 def _plain_tag(tag: str) -> str:
     """Replace what the original's writer replaced in a tag."""
     return re.sub(r"[^A-Za-z0-9_\-./]", "_", tag)
+
+
+def new_summary(parent: Path, prefix: str, class_names: list[str]) -> Summary:
+    """Return a summary in a folder ``<prefix>_<yy-mm-dd-HH-MM>-<host>`` that is not taken yet."""
+    name = f"{prefix}_{time.strftime('%y-%m-%d-%H-%M')}-{socket.gethostname()}"
+    unique, number = name, 1
+    while (parent / unique).exists():
+        number += 1
+        unique = f"{name}-{number}"
+    return Summary(parent, unique, class_names)

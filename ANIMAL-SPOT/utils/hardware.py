@@ -10,3 +10,8 @@ def n_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def n_processes(wanted: int) -> int:
+    """Return how many processes work at once: as many as wanted, at most one a core, at least 1."""
+    return max(1, min(wanted, n_cores()))

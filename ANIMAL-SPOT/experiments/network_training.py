@@ -1,0 +1,215 @@
+"""The training of one network on a corpus: built, taught, tested, saved."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+from torch.utils.data import DataLoader
+
+from animal_spot.data.batch_augment import BatchAugmentation
+from animal_spot.data.clip_dataset import end_workers
+from animal_spot.data.corpus import Corpus
+from animal_spot.data.labels import names_by_index
+from animal_spot.data.noise_class import no_noise_warning, noise_class_of
+from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
+from animal_spot.models.factory import batch_norms
+from animal_spot.trainer import Trainer
+from animal_spot.training.checkpoints import CheckpointFolder
+from animal_spot.training.class_shares import draw_shares, training_loss
+from animal_spot.training.clip_scores import logits_of
+from animal_spot.training.config import TrainConfig
+from animal_spot.training.distillation import DistillationTargets, teach
+from animal_spot.training.embedding_training import train_on_embeddings
+from animal_spot.training.finished_run import data_fingerprint
+from animal_spot.training.loaders import training_loaders
+from animal_spot.training.network import first_network
+from animal_spot.training.optimizers import build_optimizer, build_scheduler
+from animal_spot.training.outputs import Trained, finish_training
+from animal_spot.training.recipe import (
+    WAYS_OUT,
+    beside_the_end,
+    changes,
+    refuse_changes,
+    settled_recipe,
+)
+from animal_spot.training.run_folders import run_prefix
+from animal_spot.training.run_setup import RunSetup
+from animal_spot.training.seeding import seed_everything
+from animal_spot.training.tensorboard import new_summary
+from animal_spot.training.trainer_recipe import TargetFunction, TrainerRecipe
+
+log = logging.getLogger(__name__)
+
+
+def train(setup: RunSetup, corpus: Corpus) -> None:
+    """Train a network on a corpus, from its newest checkpoint if there is one; test and save it.
+
+    Args:
+        setup: Of the training.
+        corpus: Clips.
+
+    Raises:
+        TrainingError: If the training cannot go on.
+        ValueError: If settings do not fit the clips, or checkpoints are of another run.
+        OSError: If something cannot be read or written.
+    """
+    config, names = setup.config, names_by_index(corpus.classes)
+    log.info("%d classes: %s", len(names), ", ".join(names))
+    noise_class = noise_class_of(config.noise_class, names)
+    if noise_class is None:
+        log.warning("%s", no_noise_warning(names))
+    else:
+        log.info("noise class: %s", noise_class)
+    seed_everything(config.seed)
+    if isinstance(setup.pipeline, EmbeddingPipeline):
+        train_on_embeddings(setup, corpus)
+    else:
+        _train_on_spectrograms(setup, corpus)
+
+
+def _train_on_spectrograms(setup: RunSetup, corpus: Corpus) -> None:
+    config, folders, n_classes = setup.config, setup.folders, len(corpus.classes)
+    shares = draw_shares(config, corpus)
+    loaders = training_loaders(setup, corpus, shares)
+    model, classifier_opts = first_network(config, n_classes, setup.precision.device)
+    prefix = run_prefix(n_classes)
+    trainer = Trainer(
+        model,
+        _recipe(setup, corpus, model, shares, len(loaders["train"].batch_sampler)),
+        checkpoints=CheckpointFolder(folders.checkpoint, prefix) if folders.checkpoint else None,
+        summary=new_summary(folders.summary, prefix, names_by_index(corpus.classes)),
+    )
+    _go_on_or_begin(config, trainer)
+    try:
+        _train_and_save(setup, corpus, trainer, loaders, classifier_opts)
+    finally:
+        for loader in loaders.values():
+            end_workers(loader)
+        trainer.summary.close()
+
+
+def _recipe(
+    setup: RunSetup,
+    corpus: Corpus,
+    model: nn.Module,
+    shares: np.ndarray | None,
+    steps_per_epoch: int,
+) -> TrainerRecipe:
+    config, precision = setup.config, setup.precision
+    _tell_what_is_frozen(config, model)
+    return TrainerRecipe(
+        classes=corpus.classes,
+        precision=precision,
+        # One kernel for all weights where layers are mixed; fp32 keeps to the golden path.
+        optimizer=functools.partial(build_optimizer, config, fused=precision.is_mixed),
+        scheduler=functools.partial(build_scheduler, config, steps_per_epoch=steps_per_epoch),
+        patience=config.in_validations(config.early_stopping_patience_epochs),
+        val_metric=config.val_metric,
+        epochs_per_eval=config.epochs_per_eval,
+        gradient_clip_norm=config.gradient_clip_norm,
+        loss=training_loss(config, corpus, shares).to(precision.device),
+        ema_decay=config.ema_decay,
+        freeze_epochs=config.freeze_epochs,
+        freeze_batch_norm=config.freeze_batch_norm,
+        make_targets=_targets(setup, corpus),
+        batch_augmentation=_batch_augmentation(setup, len(corpus.classes)),
+        settings=settled_recipe(config, corpus.classes),
+        data=data_fingerprint(corpus),
+    )
+
+
+def _tell_what_is_frozen(config: TrainConfig, model: nn.Module) -> None:
+    if config.freeze_epochs:
+        log.info("the last layer alone is trained in the first %d epochs", config.freeze_epochs)
+        if not config.pretrained:
+            log.warning("--freeze_epochs without --pretrained keeps a random network")
+    if config.freeze_batch_norm and not batch_norms(model):
+        log.warning("--freeze_batch_norm does nothing: this network has no batch normalisation")
+
+
+def _targets(setup: RunSetup, corpus: Corpus) -> TargetFunction | None:
+    """Return what a teacher says of the training clips as targets; None without one."""
+    config = setup.config
+    if config.distill is None:
+        return None
+    models = [Path(config.embedding_model)] if config.embedding_model else []
+    said = teach(Path(config.distill), corpus, setup.precision.device, config.num_workers, models)
+    return DistillationTargets(said, config.distill_temperature)
+
+
+def _batch_augmentation(setup: RunSetup, n_classes: int) -> BatchAugmentation | None:
+    config = setup.config
+    if not config.mixup_alpha and not config.spec_augment:
+        return None
+    return BatchAugmentation(
+        n_classes=n_classes,
+        seed=config.seed,
+        mixup_alpha=config.mixup_alpha,
+        spec_augment=config.spec_augment,
+        silence=setup.pipeline.silence,
+    )
+
+
+def _go_on_or_begin(config: TrainConfig, trainer: Trainer) -> None:
+    """Go on from the newest checkpoint; from the start, if wanted, with those there set aside."""
+    checkpoints = trainer.checkpoints
+    if checkpoints is None:
+        return
+    checkpoints.remove_leftovers()
+    if not config.start_scratch:
+        if resumed := trainer.resume():
+            _check_resumed(config, trainer, resumed)
+    elif aside := checkpoints.set_aside():
+        log.info("checkpoints of an earlier run moved to %s", aside)
+
+
+def _check_resumed(config: TrainConfig, trainer: Trainer, content: dict[str, Any]) -> None:
+    """Refuse settings and clips that are not those of a run that is over; warn of others clips."""
+    state, recipe = trainer.state, trainer.recipe
+    before, folder = content.get("settings"), trainer.checkpoints.folder
+    over = state.start_epoch >= config.max_train_epochs or state.early_stopping.should_stop
+    if over and before:
+        changed = beside_the_end(changes(before, recipe.settings))
+        refuse_changes(changed, folder, over=True)
+    if content.get("data") in (None, recipe.data):
+        return
+    if over:
+        raise ValueError(f"the run in {folder} is over, and had other clips: {WAYS_OUT}")
+    log.warning("the clips or their split are not those that the run in %s began with", folder)
+
+
+def _train_and_save(
+    setup: RunSetup,
+    corpus: Corpus,
+    trainer: Trainer,
+    loaders: dict[str, DataLoader],
+    classifier_opts: dict[str, Any],
+) -> None:
+    config, precision = setup.config, setup.precision
+    started = time.perf_counter()
+    trainer.fit(loaders["train"], loaders["val"], config.max_train_epochs)
+    results = {"val": trainer.validate_best(loaders["val"])}
+    if "test" in loaders:
+        results["test"] = trainer.test(loaders["test"])
+    minutes, seconds = divmod(int(time.perf_counter() - started), 60)
+    log.info("training took %dm %ds", minutes, seconds)
+    scored = {}
+    if config.calibrate:  # in fp32, as in prediction
+        for phase in results:
+            (logits,), labels = logits_of([trainer.model], loaders[phase], precision.device)
+            scored[phase] = (logits, labels)
+    trained = Trained(
+        trainer.model,
+        config.encoder_opts,
+        classifier_opts,
+        config.signal,
+        config.signal.normalization,
+        precision.name,
+    )
+    finish_training(config, corpus, trained, results, scored, trainer.summary, setup.folders.model)

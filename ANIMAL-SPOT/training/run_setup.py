@@ -1,0 +1,66 @@
+"""A training before its clips: settings, and what follows from them alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.embeddings.embedding_model import open_embedding_model
+from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
+from animal_spot.model_files.signal_path import Pipeline
+from animal_spot.models.precision import Precision, choose_precision, device_of
+from animal_spot.training.config import TrainConfig
+from animal_spot.training.run_folders import RunFolders
+
+
+@dataclass(frozen=True)
+class RunSetup:
+    """What a training has to go by before it has looked at clips.
+
+    Attributes:
+        config: Settings.
+        folders: Where it reads and writes.
+        pipeline: Signal path.
+        precision: Arithmetic and device.
+    """
+
+    config: TrainConfig
+    folders: RunFolders
+    pipeline: Pipeline
+    precision: Precision
+
+    @classmethod
+    def of(cls, config: TrainConfig, folders: RunFolders) -> RunSetup:
+        """Choose signal path and arithmetic by the settings.
+
+        Raises:
+            ValueError: If the settings allow none, or an embedding model cannot be had.
+        """
+        return cls(config, folders, pipeline_of_config(config), training_precision(config))
+
+
+def pipeline_of_config(config: TrainConfig) -> Pipeline:
+    """Build the signal path of a training.
+
+    Raises:
+        ValueError: If the settings allow none, or its embedding model cannot be had.
+    """
+    if config.kind.hears == "spectrograms":
+        return SpectrogramPipeline(config.signal)
+    path = Path(config.embedding_model) if config.embedding_model else None
+    return EmbeddingPipeline(
+        open_embedding_model(
+            path, output=config.embedding_output, sample_rate=config.embedding_rate
+        ),
+        config.channel,
+    )
+
+
+def training_precision(config: TrainConfig) -> Precision:
+    """Return arithmetic and device of a training; a network on embeddings needs no faster one."""
+    if config.kind.hears == "embeddings":
+        return Precision("fp32", torch.device("cpu"))
+    return choose_precision(config.precision, device_of(config.cuda))
