@@ -31,8 +31,8 @@ from animal_spot.models.classifier import Classifier
 from animal_spot.models.factory import build_encoder, build_model
 from animal_spot.models.precision import choose_precision
 from animal_spot.trainer import Trainer
-from animal_spot.training.early_stopping import EarlyStopping
 from animal_spot.training.tensorboard import Summary
+from animal_spot.training.trainer_recipe import TrainerRecipe
 
 N_FRAMES, N_BINS = 128, 256
 NETWORKS = {
@@ -44,25 +44,29 @@ NETWORKS = {
 }
 
 
-def make_trainer(network: str, precision: str, names: list[str], batch_size: int) -> Trainer:
+def make_trainer(
+    network: str,
+    precision: str,
+    names: list[str],
+    batch_size: int,
+    summary: Summary | None = None,
+) -> Trainer:
     """Build a trainer as main.py does."""
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = build_encoder(*NETWORKS[network])
     model = build_model(encoder, Classifier(encoder.out_channels, "avg", len(names))).to(device)
     arithmetic = choose_precision(precision, device)
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=1e-5 * batch_size, betas=(0.5, 0.999), fused=arithmetic.is_mixed
-    )
-    return Trainer(
-        model,
-        names,
-        precision=arithmetic,
-        optimizer=optimizer,
-        scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode="max"),
-        early_stopping=EarlyStopping(10),
+    recipe = TrainerRecipe(
         classes={name: i for i, name in enumerate(names)},
+        precision=arithmetic,
+        optimizer=lambda model: torch.optim.Adam(
+            model.parameters(), lr=1e-5 * batch_size, betas=(0.5, 0.999), fused=arithmetic.is_mixed
+        ),
+        scheduler=lambda optimizer: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max"),
+        patience=10,
     )
+    return Trainer(model, recipe, summary=summary)
 
 
 def random_batch(batch_size: int, n_classes: int) -> tuple[torch.Tensor, ...]:
@@ -76,11 +80,11 @@ def random_batch(batch_size: int, n_classes: int) -> tuple[torch.Tensor, ...]:
 def steps(trainer: Trainer, batch: tuple[torch.Tensor, ...], n: int) -> float:
     """Return the seconds of ``n`` optimiser steps on a batch."""
     trainer.model.train()
-    running = trainer._new_running()
+    sums = trainer._new_sums()
     started = time.perf_counter()
     for _ in range(n):
-        trainer._step(batch, running, 0, 0)
-    float(running.loss_sum)  # waits for the device
+        trainer._step(batch, sums, 0, 0)
+    float(sums.loss_sum)  # waits for the device
     return time.perf_counter() - started
 
 
@@ -132,11 +136,11 @@ def bench_epoch(data_dir: Path, batch_size: int, rounds: int, network_names: lis
                     len(dataset), batch_size, shuffle=True, drop_last=True, seed=0
                 )
                 loader = make_loader(dataset, sampler, n_workers=2, pin_memory=False)
-                trainer = make_trainer(network, "auto", names, batch_size)
-                trainer.summary = Summary(base / "tb", f"{network}{mixing}", names)
+                summary = Summary(base / "tb", f"{network}{mixing}", names)
+                trainer = make_trainer(network, "auto", names, batch_size, summary)
                 batch = random_batch(batch_size, len(names))
                 _print_epoch(trainer, loader, batch, network, mixing, rounds)
-                trainer.summary.close()
+                summary.close()
                 del loader
 
 
@@ -154,12 +158,12 @@ def _print_epoch(trainer, loader, batch, network, mixing, rounds) -> None:
         return wrapper
 
     trainer._report = timed(trainer._report)
-    new_running = trainer._new_running
+    new_sums = trainer._new_sums
 
-    def new_timed_running():
-        running = new_running()
-        running.add = timed(running.add)
-        return running
+    def new_timed_sums():
+        sums = new_sums()
+        sums.add = timed(sums.add)
+        return sums
 
     epoch = [0]
 
@@ -171,16 +175,16 @@ def _print_epoch(trainer, loader, batch, network, mixing, rounds) -> None:
         return time.perf_counter() - started
 
     n_batches = len(loader.batch_sampler)
-    trainer._new_running = new_timed_running
+    trainer._new_sums = new_timed_sums
     run_epoch()  # fills the cache, draws the first figures
     spent[0] = 0.0
     epochs, floors = [], []
     for turn in range(rounds + 1):
-        trainer._new_running = new_timed_running
+        trainer._new_sums = new_timed_sums
         before = spent[0]
         seconds = run_epoch()
         overhead = spent[0] - before
-        trainer._new_running = new_running
+        trainer._new_sums = new_sums
         floor = steps(trainer, batch, n_batches)
         if turn:
             epochs.append((seconds, overhead))
@@ -190,7 +194,7 @@ def _print_epoch(trainer, loader, batch, network, mixing, rounds) -> None:
     mixed = " with noise" if mixing else ""
     seconds = statistics.median(e for e, _ in epochs)
     print(
-        f"{network}, {trainer.precision.name}, augmentation{mixed}: epoch {seconds:.2f} s, "
+        f"{network}, {trainer.recipe.precision.name}, augmentation{mixed}: epoch {seconds:.2f} s, "
         f"floor {statistics.median(floors):.2f} s: {ratio:.3f} x; "
         f"metrics, log and TensorBoard {share:.2%}",
         flush=True,

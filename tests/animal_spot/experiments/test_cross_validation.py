@@ -194,7 +194,7 @@ def test_data_that_cannot_be_used_is_said_in_a_line(corpus, tmp_path, capsys, fl
 def test_a_fold_counts_as_complete_only_with_what_fits(change, taken, tmp_path):
     from types import SimpleNamespace
 
-    from animal_spot.experiments.cross_validation import _complete_fold
+    from animal_spot.experiments.fold_result import complete_fold
 
     samples = [SimpleNamespace(name="a.wav", label=0), SimpleNamespace(name="b.wav", label=1)]
     corpus = SimpleNamespace(samples={"test": samples}, classes={"A": 0, "B": 1})
@@ -209,7 +209,7 @@ def test_a_fold_counts_as_complete_only_with_what_fits(change, taken, tmp_path):
     text = change if isinstance(change, str) else json.dumps(change)
     (tmp_path / "predictions.json").write_text(text)
     (tmp_path / "ANIMAL-SPOT.pk").touch()
-    found = _complete_fold(tmp_path, 0, corpus)
+    found = complete_fold(tmp_path, 0, corpus)
     assert (found is not None) == taken
     if taken:
         assert found.predictions == [0, 1]

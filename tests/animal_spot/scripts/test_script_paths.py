@@ -202,7 +202,7 @@ def test_without_a_safe_path_of_python_too_none_is_run(command, hostile):
 )
 def test_settings_of_the_scripts_do_not_warn_of_themselves(script, recorded):
     from animal_spot.training.config import parse_config
-    from animal_spot.training.loaders import pipeline_of_config
+    from animal_spot.training.run_setup import pipeline_of_config
 
     (recorded.here / "clips").mkdir()
     (call,) = recorded(f"TRAINING/{script}.sh", DATA_DIR="clips")

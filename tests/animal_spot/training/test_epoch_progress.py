@@ -64,9 +64,7 @@ def test_each_epoch_of_a_training_has_its_line(caplog):
     from tests.helpers.loops import loader, trainer_of
 
     with caplog.at_level(logging.INFO):
-        trainer = trainer_of()
-        trainer.epochs_per_eval = 2
-        trainer.fit(loader(), loader(), 3)
+        trainer_of(epochs_per_eval=2).fit(loader(), loader(), 3)
     lines = [m for m in caplog.messages if m.startswith("epoch ")]
     assert [line.split(",")[0].split(":")[0] for line in lines] == [
         *("epoch 1 of 3", "epoch 2 of 3", "epoch 3 of 3")

@@ -122,17 +122,18 @@ def test_later_entries_of_an_interrupted_run_are_hidden(tmp_path):
     for epoch in range(3):
         first.add_phase(phase(1), epoch)
     first.close()
-    again = Summary(tmp_path, "run", ["a"], first_epoch=2)
+    again = Summary(tmp_path, "new", ["a"])
+    again.go_on("run", 2)
     again.add_phase(phase(1), 2)
     again.close()
     assert [event.step for event in read_events(first.folder).Scalars("val/accuracy")] == [0, 1, 2]
 
 
 def test_nothing_is_written_outside_the_folder(tmp_path, caplog):
-    with pytest.raises(ValueError, match="inside"):
-        Summary(tmp_path / "runs", "../elsewhere", ["a"])
     (tmp_path / "runs").mkdir()
     summary = Summary(tmp_path / "runs", "run", ["a"])
+    with pytest.raises(ValueError, match="inside"):
+        summary.go_on("../elsewhere", 1)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "runs" / "run").symlink_to(tmp_path / "elsewhere")
     summary.add_phase(phase(1), 0)
