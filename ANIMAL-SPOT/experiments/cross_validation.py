@@ -33,7 +33,7 @@ from animal_spot.experiments.network_training import train
 from animal_spot.model_files.model_file import FILE_NAME, calibrated_network, load_model
 from animal_spot.training.class_report import results_text
 from animal_spot.training.config import FREE_TO_CHANGE, TrainConfig, as_dict
-from animal_spot.training.finished_run import RESULTS, require_no_model, write_if_changed
+from animal_spot.training.finished_run import RESULTS, holds, require_no_model, write_if_changed
 from animal_spot.training.loaders import evaluation_loader
 from animal_spot.training.recipe import changes
 from animal_spot.training.run_setup import RunSetup
@@ -72,7 +72,16 @@ def cross_validate(setup: RunSetup) -> None:
         log.warning("%s", warning)
         pool.warnings.append(warning)
     require_no_model(model_dir)
-    results = run_folds(setup, pool)
+    is_begun = False
+
+    def begin() -> None:
+        nonlocal is_begun
+        if not is_begun:
+            is_begun = True
+            setup.begin()
+            report_excluded(pool.excluded, setup.folders.log)
+
+    results = run_folds(dataclasses.replace(setup, begin=begin), pool)
     content = {
         "settings": as_dict(setup.config),
         "precision": setup.precision.name,
@@ -83,24 +92,27 @@ def cross_validate(setup: RunSetup) -> None:
         "excluded_files": len(pool.excluded),
         **summarise(results, pool, setup.config.seed),
     }
-    write_if_changed(model_dir / RESULTS, results_text(content))
+    text = results_text(content)
+    if not holds(model_dir / RESULTS, text):
+        begin()
+    write_if_changed(model_dir / RESULTS, text)
     for line in result_lines(content):
         log.info("%s", line)
     log.info("models: %s", model_dir / f"fold_<k>/{FILE_NAME}")
     log.info("all figures and predictions: %s", model_dir / RESULTS)
+    if not is_begun:
+        log.info("finished already, and nothing is changed")
 
 
 def _pool(setup: RunSetup) -> ClipPool:
     config = setup.config
-    pool = load_pool(
+    return load_pool(
         setup.folders.data,
         num_classes=config.num_classes,
         exclude_silent=config.filter_broken_audio,
         n_processes=n_processes(config.num_workers),
         channel=config.channel,
     )
-    report_excluded(pool.excluded, setup.folders.log)
-    return pool
 
 
 def run_folds(

@@ -68,6 +68,7 @@ def train(setup: RunSetup, corpus: Corpus) -> None:
         log.info("noise class: %s", noise_class)
     seed_everything(config.seed)
     if isinstance(setup.pipeline, EmbeddingPipeline):
+        setup.begin()
         train_on_embeddings(setup, corpus)
     else:
         _train_on_spectrograms(setup, corpus)
@@ -86,6 +87,7 @@ def _train_on_spectrograms(setup: RunSetup, corpus: Corpus) -> None:
         summary=new_summary(folders.summary, prefix, names_by_index(corpus.classes)),
     )
     _go_on_or_begin(config, trainer)
+    setup.begin()
     try:
         _train_and_save(setup, corpus, trainer, loaders, classifier_opts)
     finally:

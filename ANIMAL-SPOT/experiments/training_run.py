@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import sys
 import time
@@ -47,8 +48,11 @@ def run(config: TrainConfig) -> None:
         try:
             _run_alone(config, folders, log_file)
         except BaseException:
-            log_file.release()  # what went wrong belongs there too
+            if not log_file.append:
+                log_file.release()  # what went wrong belongs there too
             raise
+        finally:
+            log_file.drop()  # what never began leaves the log of an earlier run as it is
 
 
 def _remove_lock(path: Path) -> None:
@@ -60,7 +64,8 @@ def _log_file(config: TrainConfig, folders: RunFolders) -> HeldLog:
     """Hold back the log until it is known what for; that of a run that goes on is kept."""
     pattern = "*.checkpoint" if config.folds is None else "fold_*/*.checkpoint"
     goes_on = folders.checkpoint is not None and any(folders.checkpoint.glob(pattern))
-    keeps_log = not config.start_scratch and (goes_on or any(folders.model.glob("*.json")))
+    is_done = any(folders.model.glob("*.json")) or (folders.model / FILE_NAME).exists()
+    keeps_log = not config.start_scratch and (goes_on or is_done)
     if folders.log is None:
         return HeldLog(None, append=keeps_log)
     remove_leftovers(folders.log)
@@ -77,8 +82,7 @@ def _run_alone(config: TrainConfig, folders: RunFolders, log_file: HeldLog) -> N
     if config.distill is not None and not Path(config.distill).is_file():
         raise ValueError(f"--distill {config.distill} does not exist or is not a file")
     if config.folds is not None:
-        log_file.release()
-        cross_validate(setup)
+        cross_validate(dataclasses.replace(setup, begin=log_file.release))
         return
     corpus = _corpus(config, folders)
     if _is_finished(config, corpus, folders):
@@ -87,16 +91,18 @@ def _run_alone(config: TrainConfig, folders: RunFolders, log_file: HeldLog) -> N
             "anew, name other folders or use --start_from_scratch",
             folders.model / FILE_NAME,
         )
-        log_file.drop()
         return
-    log_file.release()
-    report_excluded(corpus.excluded, folders.log)
     for warning in hearing_warnings(
         corpus.samples, corpus.classes, setup.pipeline.config, config.sequence_len
     ):
         log.warning("%s", warning)
         corpus.warnings.append(warning)
-    train(setup, corpus)
+
+    def begin() -> None:
+        log_file.release()
+        report_excluded(corpus.excluded, folders.log)
+
+    train(dataclasses.replace(setup, begin=begin), corpus)
 
 
 def _tell_setup(setup: RunSetup) -> None:

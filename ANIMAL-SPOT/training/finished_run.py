@@ -94,8 +94,13 @@ def write_if_changed(path: Path, text: str) -> None:
         OSError: If it cannot be written, or is a link.
     """
     refuse_links(path, path.parent)
-    if not path.is_file() or path.read_bytes() != text.encode("utf-8", errors="surrogateescape"):
+    if not holds(path, text):
         write_text_atomic(path, text)
+
+
+def holds(path: Path, text: str) -> bool:
+    """Tell whether a file holds a text and nothing else."""
+    return path.is_file() and path.read_bytes() == text.encode("utf-8", errors="surrogateescape")
 
 
 def _changes_since(before: Mapping[str, Any], config: TrainConfig, corpus: Corpus) -> list[str]:

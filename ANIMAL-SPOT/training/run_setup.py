@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from animal_spot.training.config import TrainConfig
 from animal_spot.training.run_folders import RunFolders
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class RunSetup:
     """What a training has to go by before it has looked at clips.
@@ -25,12 +30,14 @@ class RunSetup:
         folders: Where it reads and writes.
         pipeline: Signal path.
         precision: Arithmetic and device.
+        begin: Called when nothing speaks against the run any more, before it changes a file.
     """
 
     config: TrainConfig
     folders: RunFolders
     pipeline: Pipeline
     precision: Precision
+    begin: Callable[[], None] = _nothing
 
     @classmethod
     def of(cls, config: TrainConfig, folders: RunFolders) -> RunSetup:

@@ -99,7 +99,7 @@ class HeldLog:
     """
 
     def __init__(self, path: Path | None, *, append: bool) -> None:
-        self._path, self._append = path, append
+        self._path, self.append = path, append
         self._kept: list[logging.LogRecord] = []
         self._handler = logging.Handler()
         self._handler.emit = self._kept.append
@@ -116,7 +116,7 @@ class HeldLog:
             return
         path, self._path = self._path, None
         logging.getLogger().removeHandler(self._handler)
-        handler = log_to_file(path, append=self._append)
+        handler = log_to_file(path, append=self.append)
         for record in self._kept:
             handler.handle(record)
 

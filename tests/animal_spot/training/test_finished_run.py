@@ -102,10 +102,24 @@ def refused(finished, folders, changed, said):
     assert said in ran.stderr
     assert "name another folder" in ran.stderr
     assert "--start_from_scratch" in ran.stderr
-    after = state(finished)
-    assert after.keys() == before.keys()
-    changed = {name for name in before if after[name] != before[name]}
-    assert changed <= {"log/TRAIN.log", "log/excluded_files.csv"}  # which say what went wrong
+    assert state(finished) == before
+
+
+def test_folds_that_are_repeated_or_refused_change_nothing(finished, tmp_path):
+    shutil.copytree(finished / "data", tmp_path / "data")
+    command = (*flags(tmp_path), *RECIPE, "--folds", "2", "--max_train_epochs", "0")
+    assert main_here(*command).returncode == 0
+    log = (tmp_path / "log" / "TRAIN.log").read_text(encoding="utf-8")
+    assert "fold 2 of 2: " in log
+    assert "all figures" in log
+    before = state(tmp_path)
+    again = main_here(*command)
+    assert again.returncode == 0, again.stderr
+    assert "finished already" in again.stderr
+    other = main_here(*command, "--fmin", "600")
+    assert other.returncode == 1
+    assert "--fmin was 500, now 600" in other.stderr
+    assert state(tmp_path) == before
 
 
 def test_a_run_that_was_ended_between_checkpoint_and_model_finishes(run):
