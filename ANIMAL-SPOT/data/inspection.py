@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +22,7 @@ from animal_spot.audio.sound_file import (
     scale_note,
 )
 from animal_spot.utils.errors import one_line
+from animal_spot.utils.files import digest_of
 from animal_spot.utils.interrupt import leave_to_main_process
 
 log = logging.getLogger(__name__)
@@ -75,8 +75,7 @@ def inspect_clip(path: Path, channel: str = MIX) -> ClipInfo:
         notes += ChannelLevels.of(samples).problems(rate)
     if is_float and (note := scale_note(peak)):
         notes.append(note)
-    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-    return ClipInfo(digest, len(samples) / rate, peak, tuple(notes))
+    return ClipInfo(digest_of(content), len(samples) / rate, peak, tuple(notes))
 
 
 def inspect_clips(

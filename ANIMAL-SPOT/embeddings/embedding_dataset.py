@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.clip_dataset import Sample
 from animal_spot.data.feature_cache import EmbeddingCache
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline, view_of
+from animal_spot.utils.files import digest_of
 from animal_spot.utils.hardware import n_cores
 
 _NOISE_CLIPS = 64  # whose waveforms are kept for mixing
@@ -85,7 +85,7 @@ class ClipEmbedder:
         def embed_view(sample: Sample) -> np.ndarray:
             rng = clip_generator(seed, number, sample.name)
             waveform = view_of(self._read(sample), n_samples, augmentation, rng, waveforms)
-            digest = hashlib.blake2b(waveform.tobytes(), digest_size=16).hexdigest()
+            digest = digest_of(waveform.tobytes())
             return self._once(f"view {digest}", lambda: self._pipeline.embed(waveform))
 
         def noise_stretch(sample: Sample) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import logging
 import math
 import shutil
@@ -60,7 +59,7 @@ def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float 
     from animal_spot.data.tape_folds import assign_folds, warn_of_weak_folds
     from animal_spot.experiments.tune_study import TuneStudy
     from animal_spot.training.config import FREE_TO_CHANGE, as_dict
-    from animal_spot.utils.files import require_writable_folder
+    from animal_spot.utils.files import digest_of, require_writable_folder
 
     require_writable_folder(output_dir, "the output folder")
     pool = _pool_without_test(config, output_dir)
@@ -71,7 +70,7 @@ def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float 
     )  # it has been said once
     digests = "".join(pool.samples[clip.path].digest for clip in pool.clips)
     settings = {k: v for k, v in as_dict(config).items() if k not in FREE_TO_CHANGE}
-    settings["clips"] = hashlib.blake2b(digests.encode(), digest_size=16).hexdigest()
+    settings["clips"] = digest_of(digests.encode())
     started = time.monotonic()
     preset_of = functools.partial(_preset_text, base=config)
     is_valid = functools.partial(_is_valid, base=config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +30,7 @@ from animal_spot.model_files.ensemble_file import Ensemble
 from animal_spot.model_files.model_file import ModelFile
 from animal_spot.model_files.signal_path import pipeline_of_model, warn_of_unused_embedding_model
 from animal_spot.training.loaders import evaluation_loader
+from animal_spot.utils.files import digest_of
 from animal_spot.utils.hardware import n_processes
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def fit_calibration(
 def split_fingerprint(samples: Mapping[str, Iterable[Sample]]) -> str:
     """Return a hash of the names of the clips of val and test, wherever their folder is."""
     names = {p: sorted(PurePosixPath(s.name).name for s in samples[p]) for p in EVALUATED}
-    return hashlib.blake2b(json.dumps(names).encode(), digest_size=16).hexdigest()
+    return digest_of(json.dumps(names).encode())
 
 
 def stored_corpus(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from animal_spot.data.corpus import Corpus
 from animal_spot.model_files.model_file import FILE_NAME
 from animal_spot.training.config import TrainConfig
 from animal_spot.training.recipe import WAYS_OUT, changes, settled_recipe
-from animal_spot.utils.files import refuse_links, write_text_atomic
+from animal_spot.utils.files import digest_of, refuse_links, write_text_atomic
 
 RESULTS = "results.json"
 LOCK = ".training.lock"  # of a folder that a run writes to
@@ -27,11 +26,6 @@ def data_fingerprint(corpus: Corpus) -> str:
     parts = {**corpus.samples, "noise": corpus.noise, "unlabelled": corpus.unlabelled}
     content = {name: _sorted(samples) for name, samples in sorted(parts.items())}
     return digest_of(json.dumps(content).encode())
-
-
-def digest_of(content: bytes) -> str:
-    """Return the hash of bytes that ``results.json`` knows its model file by."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def is_finished(config: TrainConfig, corpus: Corpus, model_dir: Path, *, goes_on: bool) -> bool:

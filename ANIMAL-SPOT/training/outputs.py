@@ -22,12 +22,12 @@ from animal_spot.model_files.model_file import FILE_NAME, ModelFile, bytes_of
 from animal_spot.training.class_report import class_table, result_entry, results_text
 from animal_spot.training.clip_scores import fit_calibration, split_fingerprint
 from animal_spot.training.config import TrainConfig, as_dict
-from animal_spot.training.finished_run import RESULTS, data_fingerprint, digest_of
+from animal_spot.training.finished_run import RESULTS, data_fingerprint
 from animal_spot.training.phase_result import PhaseResult
 from animal_spot.training.recipe import recipe_of
 from animal_spot.training.tensorboard import Summary
 from animal_spot.utils.environment import tensorboard
-from animal_spot.utils.files import refuse_links
+from animal_spot.utils.files import digest_of, refuse_links
 from animal_spot.utils.tensor_files import torch_file
 
 log = logging.getLogger(__name__)

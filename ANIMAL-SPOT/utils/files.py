@@ -79,8 +79,13 @@ def file_state(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
+def digest_of(content: bytes | memoryview) -> str:
+    """Return the hash of bytes that files, clips and settings are known by."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
 def file_digest(path: Path) -> str:
-    """Return a hash of the file's bytes.
+    """Return what ``digest_of`` says of the file's bytes.
 
     Raises:
         OSError: If it cannot be read.
