@@ -10,7 +10,6 @@ import math
 import os
 import re
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from animal_spot.models.classifier import Classifier
 from animal_spot.models.factory import build_encoder, build_model
 from tests.golden.fill_weights import fill_module
 from tests.helpers.places import ROOT
+from tests.helpers.programs import run_program
 
 PREDICT = ROOT / "ANIMAL-SPOT" / "predict.py"
 
@@ -199,18 +199,9 @@ def golden_content(kind: str) -> ModelFile:
 # -- runs -----------------------------------------------------------------------------------------
 
 
-def run_predict(
-    *arguments, cwd: Path | None = None, timeout: float = 120
-) -> subprocess.CompletedProcess:
+def run_predict(*arguments, cwd: Path | None = None) -> subprocess.CompletedProcess:
     """Run ``predict.py`` as a process of its own."""
-    return subprocess.run(
-        [sys.executable, str(PREDICT), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        errors="surrogateescape",
-        cwd=cwd,
-        timeout=timeout,
-    )
+    return run_program("predict", *arguments, cwd=cwd, timeout=120)
 
 
 def predict_here(*arguments, plain: bool = True) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import signal
@@ -14,6 +12,7 @@ from pathlib import Path
 import torch
 
 from tests.helpers.places import SOUND
+from tests.helpers.programs import run_here, run_program
 
 MAIN = SOUND / "main.py"
 RESNET = ("--backbone", "resnet")
@@ -34,25 +33,12 @@ def folders(run: Path) -> list[str]:
 
 def run_main(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
     """Run ``main.py`` in a process of its own."""
-    command = [sys.executable, str(MAIN), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+    return run_program("main", *arguments, cwd=cwd)
 
 
 def main_here(*arguments: str) -> subprocess.CompletedProcess:
-    """Run ``main.py`` in this process, which spares seconds of imports; without loader processes.
-
-    Returns:
-        Status and what it wrote to standard error, as if it had been a process.
-    """
-    from animal_spot import main
-
-    written = io.StringIO()
-    with contextlib.redirect_stderr(written), contextlib.redirect_stdout(io.StringIO()):
-        try:
-            status = main.main([*arguments, "--num_workers", "0"])
-        except SystemExit as end:
-            status = end.code
-    return subprocess.CompletedProcess(list(arguments), status, stderr=written.getvalue())
+    """Run ``main.py`` in this process, without loader processes."""
+    return run_here("main", *arguments, "--num_workers", "0")
 
 
 def train(data: Path, run: Path, *flags: str) -> str:

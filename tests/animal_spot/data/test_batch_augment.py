@@ -16,7 +16,7 @@ from animal_spot.data.batch_augment import N_MASKS, BatchAugmentation, draw_mask
 from animal_spot.model_files.model_file import load_model
 from animal_spot.training.config import TrainConfig, parse_config
 from tests.helpers.clips import make_corpus
-from tests.helpers.training import SMALL, TAPES, folders, run_main
+from tests.helpers.training import SMALL, TAPES, train
 
 N = 16
 
@@ -200,12 +200,10 @@ def corpus(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(corpus, tmp_path_factory):
     run = tmp_path_factory.mktemp("mixed")
-    result = run_main("--data_dir", str(corpus), *folders(run), *RECIPE)
-    assert result.returncode == 0, result.stderr
+    train(corpus, run, *RECIPE)
     return run
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -227,7 +225,6 @@ def test_each_option_reaches_the_trainer(options, expected):
     )
 
 
-@pytest.mark.slow
 def test_validation_is_neither_mixed_nor_masked(corpus, finished):
     """The loss of the saved network on the clips as they are, computed as any program may."""
     content = load_model(finished / "model" / "ANIMAL-SPOT.pk")

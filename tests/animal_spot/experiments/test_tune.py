@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,10 +19,10 @@ from animal_spot.experiments.search_space import suggest
 from animal_spot.training.config import TrainConfig, build_parser, parse_config
 from tests.helpers.clips import make_corpus
 from tests.helpers.places import ROOT
-from tests.helpers.training import SMALL
+from tests.helpers.programs import run_here
+from tests.helpers.training import SMALL, TAPES, wait_for
 
 TUNE = ROOT / "ANIMAL-SPOT" / "tune.py"
-TAPES = [f"T{i}" for i in range(12)]
 FLAGS = (*SMALL, "--max_train_epochs", "1", "--folds", "2", "--filter_broken_audio")
 
 
@@ -48,10 +47,17 @@ def command(corpus: Path, output: Path, *flags: str) -> list[str]:
     return [sys.executable, str(TUNE), *folders, *FLAGS, *flags]
 
 
-def run_tune(corpus: Path, output: Path, *flags: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        command(corpus, output, *flags), capture_output=True, text=True, timeout=500
+def search_here(corpus: Path, output: Path, *flags: str) -> subprocess.CompletedProcess:
+    return run_here("tune", *command(corpus, output, *flags)[2:], "--num_workers", "0")
+
+
+def started(corpus: Path, output: Path, until: str, *flags: str) -> subprocess.Popen:
+    """Start a search in a process and wait for a line."""
+    process = subprocess.Popen(
+        command(corpus, output, *flags), stderr=subprocess.PIPE, text=True, start_new_session=True
     )
+    wait_for(process, until)
+    return process
 
 
 def trials(output: Path) -> list[dict[str, str]]:
@@ -62,7 +68,7 @@ def trials(output: Path) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def finished(corpus, tmp_path_factory):
     output = tmp_path_factory.mktemp("finished")
-    result = run_tune(corpus, output, "--trials", "2")
+    result = search_here(corpus, output, "--trials", "2")
     assert result.returncode == 0, result.stderr
     return output, result
 
@@ -107,18 +113,10 @@ def test_test_clips_are_not_used(finished, corpus, tmp_path):
 
 @pytest.mark.slow
 def test_killed_search_goes_on_and_tries_the_lost_trial_again(corpus, finished, tmp_path):
-    process = subprocess.Popen(
-        command(corpus, tmp_path, "--trials", "3"),
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    for line in process.stderr:
-        if "|trial 1: lr" in line:
-            break
+    process = started(corpus, tmp_path, "|trial 1: lr", "--trials", "3")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    result = run_tune(corpus, tmp_path, "--trials", "3")
+    result = search_here(corpus, tmp_path, "--trials", "3")
     assert result.returncode == 0, result.stderr
     assert "trial 1 was interrupted: its settings will be tried again" in result.stderr
     rows = trials(tmp_path)
@@ -135,7 +133,7 @@ def test_half_a_line_of_a_killed_process_is_dropped(corpus, finished, tmp_path):
     output = shutil.copytree(finished[0], tmp_path / "search")
     with open(output / "study.journal", "ab") as journal:
         journal.write(b'{"op_code": 4, "worker_id": "half')
-    result = run_tune(corpus, output, "--trials", "3")
+    result = search_here(corpus, output, "--trials", "3")
     assert result.returncode == 0, result.stderr
     assert len(trials(output)) == 3
 
@@ -159,21 +157,12 @@ def test_two_processes_share_a_study(corpus, tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_ends_it_and_its_trial_is_repeated(corpus, tmp_path):
-    process = subprocess.Popen(
-        command(corpus, tmp_path, "--trials", "1"),
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    for line in process.stderr:
-        if "|trial 0: lr" in line:
-            break
-    time.sleep(0.5)
+    process = started(corpus, tmp_path, "|trial 0: lr", "--trials", "1")
     os.kill(process.pid, signal.SIGINT)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130, rest
     assert "start again to go on" in rest.splitlines()[-1]
-    result = run_tune(corpus, tmp_path, "--trials", "1")
+    result = search_here(corpus, tmp_path, "--trials", "1")
     assert result.returncode == 0, result.stderr
     assert [row["repeats"] for row in trials(tmp_path)] == ["", "0"]
 

@@ -3,7 +3,6 @@
 import dataclasses
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,6 @@ from animal_spot.model_files.model_file import load_model, save_model
 from animal_spot.training.clip_scores import split_fingerprint
 from animal_spot.utils.tensor_files import save_tensors
 from tests.helpers.clips import make_corpus
-from tests.helpers.places import ROOT
 from tests.helpers.prediction import (
     MULTI,
     PLAIN,
@@ -45,9 +43,9 @@ from tests.helpers.prediction import (
     save_original,
     write_sound,
 )
+from tests.helpers.programs import run_here
 from tests.helpers.training import TAPES
 
-ENSEMBLE = ROOT / "ANIMAL-SPOT" / "ensemble.py"
 TOLERANCE = 2e-4  # float32 sums in another order, through 20 layers and a softmax
 CLASSES = {"A": 0, "B": 1, "noise": 2}
 HOP_S = 0.25
@@ -55,21 +53,7 @@ WINDOWS = ("--hop", HOP_S)  # of 0.5 s, as the clips of the first model
 
 
 def run_ensemble(*arguments) -> subprocess.CompletedProcess:
-    """Run ``ensemble.py`` as a process of its own."""
-    return subprocess.run(
-        [*(sys.executable, str(ENSEMBLE)), *map(str, arguments), "--num_workers", "1", "--no_cuda"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
-def ensemble_here(*arguments) -> int:
-    """Run ``ensemble.py`` in this process."""
-    from animal_spot import ensemble
-
-    options = ("--num_workers", "0", "--no_cuda")
-    return ensemble.main([str(argument) for argument in (*arguments, *options)])
+    return run_here("ensemble", *arguments, "--num_workers", "0", "--no_cuda")
 
 
 @dataclasses.dataclass
@@ -159,22 +143,24 @@ def test_table_holds_the_figures_of_scikit_learn(made):
     assert not messages(made.result.stderr, "W")
 
 
-def test_model_of_another_split_is_named(made, tmp_path, capsys):
+def test_model_of_another_split_is_named(made, tmp_path):
     content = load_model(made.resnet)
     content.extra = {"split": "0" * 32}
     save_model(content, tmp_path / "fold.pk")
     models = (tmp_path / "fold.pk", made.resnet)
     options = ("--data_dir", made.data, "--output", tmp_path / "e.pk")
-    assert ensemble_here(*models, *options) == 0
-    (warning,) = messages(capsys.readouterr().err, "W")
+    result = run_ensemble(*models, *options)
+    assert result.returncode == 0, result.stderr
+    (warning,) = messages(result.stderr, "W")
     assert "fold.pk was trained on another split" in warning
     assert "may include its own training clips" in warning
 
 
-def test_embedding_model_without_use_is_mentioned(made, tmp_path, capsys):
+def test_embedding_model_without_use_is_mentioned(made, tmp_path):
     models = (made.resnet, made.convnext, "--embedding_model", tmp_path / "some.tflite")
-    assert ensemble_here(*models, "--data_dir", made.data, "--output", tmp_path / "e.pk") == 0
-    (warning,) = messages(capsys.readouterr().err, "W")
+    result = run_ensemble(*models, "--data_dir", made.data, "--output", tmp_path / "e.pk")
+    assert result.returncode == 0, result.stderr
+    (warning,) = messages(result.stderr, "W")
     assert "--embedding_model is not used" in warning
 
 
@@ -240,11 +226,11 @@ def test_file_holds_plain_containers_and_tensors(made):
             assert torch.equal(part.model.state_dict()[key], value), key
 
 
-def test_an_ensemble_of_ensembles_is_flat(made, tmp_path, capsys):
+def test_an_ensemble_of_ensembles_is_flat(made, tmp_path):
     output = tmp_path / "e.pk"
     models = (made.ensemble, made.other_rate)
-    assert ensemble_here(*models, "--data_dir", made.data, "--output", output) == 0
-    printed = capsys.readouterr()
+    result = run_ensemble(*models, "--data_dir", made.data, "--output", output)
+    assert result.returncode == 0, result.stderr
     loaded = load_ensemble(output)
     wanted = ["ensemble.pk: resnet.pk", "ensemble.pk: convnext.pk", "other_rate.pk"]
     assert loaded.names == wanted
@@ -253,12 +239,12 @@ def test_an_ensemble_of_ensembles_is_flat(made, tmp_path, capsys):
         for key, value in other.model.state_dict().items():
             assert torch.equal(one.model.state_dict()[key], value), key
 
-    rows, of_two = table(printed.out), table(made.result.stdout)
+    rows, of_two = table(result.stdout), table(made.result.stdout)
     assert rows[wanted[1]] == pytest.approx(of_two["convnext.pk"], abs=1.1e-3)
     assert rows["without other_rate.pk"] == pytest.approx(of_two["average"][:3], abs=1.1e-3)
     without = rows[f"without {wanted[0]}"]
     assert len(without) == 3, "test figures would tempt to choose by them"
-    (warning,) = messages(printed.err, "W")
+    (warning,) = messages(result.stderr, "W")
     assert "other_rate.pk does not say which split" in warning
 
 
@@ -395,11 +381,12 @@ def wrong(made, tmp_path_factory):
         pytest.param("original.pk", "does not say how long its clips were", id="of-the-original"),
     ],
 )
-def test_bad_member_is_one_line(name, words, made, wrong, capsys):
+def test_bad_member_is_one_line(name, words, made, wrong):
     output = wrong / "e.pk"
     models = (made.resnet, wrong / name)
-    assert ensemble_here(*models, "--data_dir", made.data, "--output", output) == 1
-    line = only_error(capsys.readouterr().err)
+    result = run_ensemble(*models, "--data_dir", made.data, "--output", output)
+    assert result.returncode == 1, result.stderr
+    line = only_error(result.stderr)
     assert words in line
     assert name in line
     assert not output.exists()
@@ -412,12 +399,13 @@ def test_predict_names_a_broken_ensemble(made, wrong, capsys):
         assert name in only_error(capsys.readouterr().err)
 
 
-def test_no_file_is_overwritten(made, capsys):
+def test_no_file_is_overwritten(made):
     for target in (made.resnet, made.ensemble):
         before = target.read_bytes()
         models = (made.resnet, made.convnext)
-        assert ensemble_here(*models, "--data_dir", made.data, "--output", target) == 1
-        assert f"{target} is there already" in only_error(capsys.readouterr().err)
+        result = run_ensemble(*models, "--data_dir", made.data, "--output", target)
+        assert result.returncode == 1, result.stderr
+        assert f"{target} is there already" in only_error(result.stderr)
         assert target.read_bytes() == before
 
 
@@ -430,12 +418,13 @@ def test_one_model_is_no_ensemble(made, tmp_path):
     assert "named twice" in twice.stderr
 
 
-def test_data_of_other_classes(made, tmp_path, capsys):
+def test_data_of_other_classes(made, tmp_path):
     data = make_corpus(tmp_path / "data", {"X": TAPES, "Y": TAPES, "noise": TAPES})
     load_corpus(data)
     options = ("--data_dir", data, "--output", tmp_path / "e.pk")
-    assert ensemble_here(made.resnet, made.convnext, *options) == 1
-    assert "are not those of the model" in only_error(capsys.readouterr().err)
+    result = run_ensemble(made.resnet, made.convnext, *options)
+    assert result.returncode == 1, result.stderr
+    assert "are not those of the model" in only_error(result.stderr)
 
 
 def test_checkpoint_goes_with_one_network(made, tmp_path, capsys):

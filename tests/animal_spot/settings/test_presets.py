@@ -15,7 +15,7 @@ from animal_spot.training.config import (
 )
 from tests.helpers.clips import make_corpus
 from tests.helpers.places import ROOT
-from tests.helpers.training import SMALL, TAPES, folders, run_main
+from tests.helpers.training import SMALL, TAPES, train
 
 # What the training scripts said before there were presets.
 SIGNAL = (
@@ -196,16 +196,11 @@ def test_line_of_the_log_names_what_flags_changed():
     assert preset_line(TrainConfig()) is None
 
 
-@pytest.mark.slow
 def test_run_says_its_preset_and_keeps_the_settings(tmp_path, preset):
     data = make_corpus(tmp_path / "data", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
     file = preset("label_smoothing=0.1\nmax_train_epochs=7\nlr=1e-2\n")
-    result = run_main(
-        *("--data_dir", str(data), *folders(tmp_path / "run"), *SMALL),
-        *("--preset", file, "--max_train_epochs", "1"),
-    )
-    assert result.returncode == 0, result.stderr
-    assert f"preset {file}; changed by flags: max_train_epochs 1 instead of 7" in result.stderr
+    said = train(data, tmp_path / "run", *SMALL, "--preset", file, "--max_train_epochs", "1")
+    assert f"preset {file}; changed by flags: max_train_epochs 1 instead of 7" in said
     kept = json.loads((tmp_path / "run" / "model" / "results.json").read_text())["settings"]
     assert kept["preset"] == file
     assert (kept["label_smoothing"], kept["max_train_epochs"], kept["lr"]) == (0.1, 1, 1e-4)

@@ -22,17 +22,13 @@ from animal_spot.model_files.model_file import load_model
 from animal_spot.training.distillation import DistillationLoss, DistillationTargets, teach
 from animal_spot.training.losses import TrainingLoss
 from tests.helpers.clips import make_corpus, tone
-from tests.helpers.training import SMALL, TAPES, folders, main_here
+from tests.helpers.training import SMALL, TAPES, folders, main_here, train
 
 RATE = 16000
 
 
-def run_here(data, run, *arguments):
-    result = main_here(
-        *("--data_dir", str(data), *folders(run), *SMALL, "--max_train_epochs", "1", *arguments)
-    )
-    assert result.returncode == 0, result.stderr
-    return result
+def student_of(data, run, *arguments) -> str:
+    return train(data, run, *SMALL, "--max_train_epochs", "1", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +41,7 @@ def corpus(tmp_path_factory):
 def teacher(corpus, tmp_path_factory):
     """A network that hears another band and another length than the students."""
     run = tmp_path_factory.mktemp("teacher")
-    run_here(corpus, run, "--sequence_len", "250", "--fmax", "6000", "--seed", "3")
+    student_of(corpus, run, "--sequence_len", "250", "--fmax", "6000", "--seed", "3")
     return run / "model" / "ANIMAL-SPOT.pk"
 
 
@@ -241,14 +237,13 @@ def test_teacher_is_asked_in_its_own_way(corpus, teacher):
     np.testing.assert_allclose(said[4], expected[0], atol=1e-4)
 
 
-@pytest.mark.slow
 def test_student_learns_from_labels_and_recordings(corpus, teacher, unlabelled, tmp_path):
     options = ("--distill", str(teacher), "--unlabelled_dir", str(unlabelled))
     options += ("--mixup_alpha", "0.2", "--augmentation", "--epochs_per_eval", "1")
-    result = run_here(corpus, tmp_path / "a", *options)
+    said = student_of(corpus, tmp_path / "a", *options)
     n_train = json.loads((tmp_path / "a/model/results.json").read_text())["clips"]["train"]
-    assert "11 clips without a label" in result.stderr
-    assert f"says of {n_train + 11} training clips (11 without a label)" in result.stderr
+    assert "11 clips without a label" in said
+    assert f"says of {n_train + 11} training clips (11 without a label)" in said
     with open(tmp_path / "a/log/excluded_files.csv") as file:
         assert {row["file"].rsplit("/", 1)[1] for row in csv.DictReader(file)} == {
             "broken.wav",
@@ -256,8 +251,8 @@ def test_student_learns_from_labels_and_recordings(corpus, teacher, unlabelled, 
         }
     # Two epochs at once, or the second one after the first.
     twice = (*options, "--max_train_epochs", "2")
-    run_here(corpus, tmp_path / "b", *twice)
-    assert "resumed from" in run_here(corpus, tmp_path / "a", *twice).stderr
+    student_of(corpus, tmp_path / "b", *twice)
+    assert "resumed from" in student_of(corpus, tmp_path / "a", *twice)
     one, other = (load_model(tmp_path / f"{run}/model/ANIMAL-SPOT.pk").model for run in "ab")
     for name, value in one.state_dict().items():
         assert torch.equal(value, other.state_dict()[name]), name
@@ -272,8 +267,8 @@ def test_teacher_of_other_classes_or_another_split_is_told(corpus, teacher, tmp_
     assert "(A, B, noise) are not those of the data folder (A, C, noise)" in result.stderr
     assert "Traceback" not in result.stderr
     same = make_corpus(tmp_path / "same", {"A": TAPES, "B": TAPES, "noise": TAPES})
-    result = run_here(same, tmp_path / "same run", "--distill", str(teacher), "--seed", "7")
-    assert "was trained on another split" in result.stderr
+    said = student_of(same, tmp_path / "same run", "--distill", str(teacher), "--seed", "7")
+    assert "was trained on another split" in said
 
 
 @pytest.mark.parametrize(

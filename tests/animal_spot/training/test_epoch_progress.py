@@ -8,7 +8,7 @@ import torch
 from animal_spot.training.epoch_progress import EpochProgress, in_words
 from animal_spot.training.phase_result import PhaseResult
 from tests.helpers.clips import make_corpus
-from tests.helpers.training import SMALL, TAPES, folders, main_here
+from tests.helpers.training import RESNET, SMALL, TAPES, train
 
 
 def result(phase: str, loss: float, right: int, wrong: int) -> PhaseResult:
@@ -77,11 +77,9 @@ def test_each_epoch_of_a_training_has_its_line(caplog):
 
 def test_the_network_is_written_out_in_the_log_file_alone(tmp_path):
     data = make_corpus(tmp_path / "data", {"A": TAPES, "B": TAPES, "C": TAPES})
-    flags = ("--data_dir", str(data), *folders(tmp_path), *SMALL, "--max_train_epochs", "1")
-    result = main_here(*flags, "--debug")
-    assert result.returncode == 0, result.stderr
+    said = train(data, tmp_path, *SMALL, *RESNET, "--max_train_epochs", "1", "--debug")
     written = (tmp_path / "log" / "TRAIN.log").read_text()
     assert written.count("Conv2d(") > 15  # ResNet-18 has 20
-    assert "Conv2d(" not in result.stderr
-    assert "network: ResNet-18" in result.stderr
-    assert "epoch 1 of 1: training loss" in result.stderr
+    assert "Conv2d(" not in said
+    assert "network: ResNet-18" in said
+    assert "epoch 1 of 1: training loss" in said

@@ -60,7 +60,8 @@ from tests.helpers.prediction import (
     run_predict,
     write_sound,
 )
-from tests.helpers.training import SMALL, TAPES, folders, run_main
+from tests.helpers.programs import run_here
+from tests.helpers.training import SMALL, TAPES, train
 
 CALIBRATE = ROOT / "ANIMAL-SPOT" / "calibrate.py"
 TOLERANCE = 2e-4  # float32 sums in another order, through 20 layers and a softmax
@@ -516,28 +517,13 @@ def trained(tmp_path_factory):
     base = tmp_path_factory.mktemp("trained")
     data = make_corpus(base / "data", {"A": TAPES, "B": TAPES, "noise": TAPES})
     options = (*SMALL, "--max_train_epochs", "2", "--no_cuda")
-    plain = run_main("--data_dir", str(data), *folders(base / "plain"), *options)
-    assert plain.returncode == 0, plain.stderr
-    result = run_main(
-        *("--data_dir", str(data), *folders(base / "run"), *options),
-        *("--calibrate", "--calibration_precision", "0.6"),
-    )
-    assert result.returncode == 0, result.stderr
-    return base, result
+    train(data, base / "plain", *options)
+    wanted = ("--calibrate", "--calibration_precision", "0.6")
+    return base, train(data, base / "run", *options, *wanted)
 
 
-def run_calibrate(*arguments):
-    return subprocess.run(
-        [sys.executable, str(CALIBRATE), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
-@pytest.mark.slow
 def test_training_calibrates_and_changes_nothing_else(trained):
-    base, result = trained
+    base, said = trained
     plain, found = (
         torch.load(base / name / "model" / "ANIMAL-SPOT.pk", weights_only=True)
         for name in ("plain", "run")
@@ -560,14 +546,12 @@ def test_training_calibrates_and_changes_nothing_else(trained):
         assert sum(b["clips"] for b in entry["before"]["bins"]) == clips
         assert entry["before"]["loss"] == pytest.approx(results["partitions"][name]["loss"], 1e-4)
     assert "calibration" not in json.loads((base / "plain" / "model" / "results.json").read_text())
-    assert any(line.startswith("temperature ") for line in messages(result.stderr, "I"))
+    assert any(line.startswith("temperature ") for line in messages(said, "I"))
 
 
-@pytest.mark.slow
 def test_tensorboard_shows_the_calibration(trained):
     base, _ = trained
-    (run,) = (base / "run" / "summary").iterdir()
-    events = read_events(run)
+    events = read_events(base / "run" / "summary")
     report = json.loads((base / "run" / "model" / "results.json").read_text())["calibration"]
     for name, entry in report["partitions"].items():
         assert f"{name}_calibration/reliability" in events.Tags()["images"]
@@ -577,20 +561,13 @@ def test_tensorboard_shows_the_calibration(trained):
             assert event.value == pytest.approx(entry[when]["expected_calibration_error"], 1e-5)
 
 
-@pytest.mark.slow
 def test_calibrating_later_gives_what_training_gives(trained):
     base, _ = trained
     model = base / "plain" / "model" / "ANIMAL-SPOT.pk"
     before = model.read_bytes()
-    arguments = (
-        "--data_dir",
-        base / "data",
-        "--calibration_precision",
-        "0.6",
-        "--num_workers",
-        "1",
-    )
-    result = run_calibrate(model, *arguments)
+    options = ("--calibration_precision", "0.6", "--num_workers", "0")
+    arguments = ("calibrate", model, "--data_dir", base / "data", *options)
+    result = run_here(*arguments)
     assert result.returncode == 0, result.stderr
     assert model.read_bytes() == before
     assert not messages(result.stderr, "W") or "split" not in messages(result.stderr, "W")[0]
@@ -602,26 +579,22 @@ def test_calibrating_later_gives_what_training_gives(trained):
     assert model.with_name("ANIMAL-SPOT_calibrated.png").stat().st_size > 1000
     report = json.loads(model.with_name("ANIMAL-SPOT_calibrated.json").read_text())
     assert report["temperature"] == written.calibration.temperature
-    again = run_calibrate(model, *arguments)
+    again = run_here(*arguments)
     assert again.returncode == 1
     assert "ANIMAL-SPOT_calibrated.pk is there already" in only_error(again.stderr)
 
 
-@pytest.mark.slow
 def test_calibrating_never_overwrites_its_input(trained):
     base, _ = trained
     model = base / "plain" / "model" / "ANIMAL-SPOT.pk"
     before = model.read_bytes()
-    result = run_calibrate(model, "--data_dir", base / "data", "--output", model)
+    result = run_here("calibrate", model, "--data_dir", base / "data", "--output", model)
     assert result.returncode == 1
     assert "is there already" in only_error(result.stderr)
     assert model.read_bytes() == before
 
 
-@pytest.mark.slow
-def test_calibrate_says_what_is_wrong(trained, content, tmp_path, capsys):
-    from animal_spot import calibrate as program
-
+def test_calibrate_says_what_is_wrong(trained, content, tmp_path):
     base, _ = trained
     model = base / "plain" / "model" / "ANIMAL-SPOT.pk"
     save_model(content, tmp_path / "other.pk")
@@ -640,14 +613,17 @@ def test_calibrate_says_what_is_wrong(trained, content, tmp_path, capsys):
         ),
         ((model, "--data_dir", tmp_path / "none", "--output", tmp_path / "x.pk"), "does not exist"),
     ):
-        assert program.main([str(argument) for argument in arguments]) == 1, arguments
-        assert words in only_error(capsys.readouterr().err)
+        result = run_here("calibrate", *arguments)
+        assert result.returncode == 1, arguments
+        assert words in only_error(result.stderr)
     assert not (tmp_path / "x.pk").exists()
 
 
 def test_precision_outside_its_range_is_refused(tmp_path):
     for value in ("0", "1.01", "nan"):
-        result = run_calibrate("m.pk", "--data_dir", tmp_path, "--calibration_precision", value)
+        result = run_here(
+            "calibrate", "m.pk", "--data_dir", tmp_path, "--calibration_precision", value
+        )
         assert result.returncode == 2
         assert "--calibration_precision must be above 0" in result.stderr
 
@@ -666,7 +642,6 @@ def test_help_needs_no_pytorch():
         assert "--data_dir" in result.stdout
 
 
-@pytest.mark.slow
 def test_thresholds_are_written_as_plain_numbers(trained):
     """Other programs read a dictionary of numbers, no arrays."""
     base, _ = trained
