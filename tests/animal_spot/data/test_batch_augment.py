@@ -1,5 +1,6 @@
 """Mixed and masked batches: what is drawn, and whole runs of main.py with them."""
 
+import itertools
 import json
 from collections import Counter
 
@@ -8,7 +9,6 @@ import pytest
 import torch
 from scipy import stats
 
-from animal_spot import main
 from animal_spot.audio.clip_files import read_waveform
 from animal_spot.audio.dsp import fit_length
 from animal_spot.audio.spectrograms import SpectrogramPipeline
@@ -204,25 +204,23 @@ def finished(corpus, tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        pytest.param({}, None, id="neither"),
-        pytest.param({"mixup_alpha": 0.3}, (0.3, False), id="mixed"),
-        pytest.param({"spec_augment": True}, (0.0, True), id="masked"),
-    ],
-)
-def test_each_option_reaches_the_trainer(options, expected):
-    config = TrainConfig(**options, freq_compression="mfcc", seed=5)
-    found = main._batch_augmentation(config, SpectrogramPipeline(config.signal), 4)
-    if expected is None:
-        assert found is None
-        return
-    assert (found.mixup_alpha, found.spec_augment) == expected
-    assert (found.n_classes, found.seed) == (4, 5)
-    assert found.silence == pytest.approx(0.8), (
-        "cepstra of silence are 0, which is 80 % of the range"
-    )
+def test_each_option_reaches_the_training(corpus, tmp_path):
+    weights = []
+    for name, options in (
+        ("plain", ()),
+        ("mixed", ("--mixup_alpha", "0.3")),
+        ("masked", ("--spec_augment",)),
+    ):
+        train(corpus, tmp_path / name, *SMALL, "--max_train_epochs", "1", *options)
+        content = torch.load(tmp_path / name / "model" / "ANIMAL-SPOT.pk", weights_only=True)
+        weights.append(content["classifierState"]["linear.weight"])
+    for one, other in itertools.combinations(weights, 2):
+        assert not torch.equal(one, other)
+
+
+def test_silence_of_cepstra_is_80_percent_of_their_range():
+    config = TrainConfig(freq_compression="mfcc")
+    assert SpectrogramPipeline(config.signal).silence == pytest.approx(0.8)
 
 
 def test_validation_is_neither_mixed_nor_masked(corpus, finished):

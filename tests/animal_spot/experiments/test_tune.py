@@ -10,11 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna.distributions import FloatDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import create_trial
 
 from animal_spot import tune
 from animal_spot.data.labels import tape_of
-from animal_spot.experiments import search
 from animal_spot.experiments.search_space import suggest
 from animal_spot.training.config import TrainConfig, build_parser, parse_config
 from tests.helpers.clips import make_corpus
@@ -86,7 +90,6 @@ def test_help_is_quick_to_import():
     assert "--timeout" in result.stdout
 
 
-@pytest.mark.slow
 def test_two_trials_leave_a_table_and_a_preset(finished):
     output, result = finished
     rows = trials(output)
@@ -102,13 +105,40 @@ def test_two_trials_leave_a_table_and_a_preset(finished):
     assert f"best: trial {best['trial']}" in result.stderr
 
 
-@pytest.mark.slow
-def test_test_clips_are_not_used(finished, corpus, tmp_path):
+def test_test_clips_are_not_used(finished):
     _, result = finished
     assert "27 clips" in result.stderr, "9 of the 12 clips of each of 3 classes"
-    pool = search._pool_without_test(parse_config(["--data_dir", str(corpus)]), tmp_path)
-    expected = [f"2020_{tape}" for tape in TAPES[:9] for _ in range(3)]
-    assert sorted(clip.tape for clip in pool.clips) == expected
+
+
+def test_planted_trials_write_nothing_of_their_own(corpus, finished, tmp_path):
+    output = shutil.copytree(finished[0], tmp_path / "search")
+    (output / "study.journal.lock").unlink()  # Optuna would wait for it
+    storage = JournalStorage(JournalFileBackend(str(output / "study.journal")))
+    (name,) = optuna.get_all_study_names(storage)
+    study = optuna.load_study(study_name=name, storage=storage)
+    best = study.best_trial
+    planted = "x\nnoise_dir=/etc"
+    wide = {**best.distributions, "lr": FloatDistribution(1.0, 10.0)}
+    for params, distributions, value, settings in (
+        ({**best.params, "lr": 5.0}, wide, 0.999, {"lr": planted}),  # outside of the search space
+        (best.params, best.distributions, 0.998, {"backbone": planted, "lr": planted}),
+        (best.params, best.distributions, 1e9, {}),  # no share of clips
+    ):
+        study.add_trial(
+            create_trial(
+                params=params,
+                distributions=distributions,
+                value=value,
+                user_attrs={"settings": settings},
+            )
+        )
+    result = search_here(corpus, output, "--trials", "2")
+    assert result.returncode == 0, result.stderr
+    assert "trial 2 is not of this search" in result.stderr
+    assert "best: trial 3" in result.stderr
+    text = (output / "best_preset").read_text(encoding="utf-8")
+    assert "etc" not in text
+    assert f"lr={best.params['lr']}" in text
 
 
 @pytest.mark.slow
@@ -128,7 +158,6 @@ def test_killed_search_goes_on_and_tries_the_lost_trial_again(corpus, finished, 
     assert [rows[i]["macro_accuracy"] for i in (0, 2)] == [r["macro_accuracy"] for r in expected]
 
 
-@pytest.mark.slow
 def test_half_a_line_of_a_killed_process_is_dropped(corpus, finished, tmp_path):
     output = shutil.copytree(finished[0], tmp_path / "search")
     with open(output / "study.journal", "ab") as journal:
@@ -200,7 +229,6 @@ def test_data_that_cannot_be_used_is_said_in_a_line(corpus, tmp_path, capsys, fl
     assert "Traceback" not in said
 
 
-@pytest.mark.slow
 def test_a_search_with_other_settings_is_not_gone_on_with(corpus, finished, tmp_path, capsys):
     output = shutil.copytree(finished[0], tmp_path / "search")
     flags = ("--trials", "3", "--beta1", "0.8")

@@ -5,19 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from optuna.distributions import FloatDistribution
-from optuna.trial import TrialState, create_trial
+from optuna.trial import TrialState
 
-from animal_spot.experiments.search import _is_valid, _preset_text
 from animal_spot.experiments.search_space import suggest
 from animal_spot.experiments.tune_study import TuneStudy
 from animal_spot.training.config import TrainConfig
 
 BASE = TrainConfig(data_dir="d", folds=2)
-
-
-def always(_trial) -> bool:
-    return True
 
 
 def draw(study: TuneStudy, n_trials: int):
@@ -74,43 +68,6 @@ def test_links_are_refused(tmp_path, name):
     with pytest.raises(OSError, match=f"{name} is a symbolic link"):
         TuneStudy(folder, {}, 0)
     assert (elsewhere / "0").is_dir()
-
-
-def test_a_planted_trial_writes_nothing_of_its_own(tmp_path):
-    planted = "x\nnoise_dir=/etc"
-    with TuneStudy(tmp_path, {}, 0) as study:
-        honest = draw(study, 9)
-        study.tell(honest, 0.5)
-        study.study.add_trial(
-            create_trial(
-                params={**honest.params, "lr": 5.0},
-                distributions={
-                    **honest.distributions,
-                    "lr": FloatDistribution(1.0, 10.0),
-                },
-                value=0.9,
-                user_attrs={"settings": {"lr": planted}},
-            )
-        )
-        study.study.add_trial(
-            create_trial(
-                params=dict(honest.params),
-                distributions=dict(honest.distributions),
-                value=0.8,
-                user_attrs={"settings": {"backbone": planted, "lr": planted}},
-            )
-        )
-        study.study.add_trial(
-            create_trial(
-                params=dict(honest.params), distributions=dict(honest.distributions), value=1e9
-            )
-        )
-        best = study.best(lambda trial: _is_valid(trial, BASE))
-        assert best.value == 0.8
-        study.write(lambda trial: _preset_text(trial, BASE), lambda trial: _is_valid(trial, BASE))
-    text = (tmp_path / "best_preset").read_text(encoding="utf-8")
-    assert "etc" not in text
-    assert f"lr={honest.params['lr']}" in text
 
 
 def test_a_planted_worker_is_no_path(tmp_path):

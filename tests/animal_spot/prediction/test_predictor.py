@@ -14,9 +14,11 @@ from animal_spot.audio.signal_config import SignalConfig
 from animal_spot.audio.spectrograms import SpectrogramPipeline
 from animal_spot.audio.window_features import WindowFeatures
 from animal_spot.audio.windows import WindowGrid
-from animal_spot.prediction.detectors import _correction_if_close
+from animal_spot.prediction import detectors as making
+from animal_spot.prediction.config import PredictConfig
+from animal_spot.prediction.detectors import build_detectors
 from animal_spot.prediction.predictor import MARGIN, ArraySpool, Detector, Predictor, undecided
-from tests.helpers.prediction import HOP_S, LENGTH_S, SIGNAL, write_sound
+from tests.helpers.prediction import HOP_S, LENGTH_S, SIGNAL, make_content, write_sound
 
 
 class MeanEngine:
@@ -423,7 +425,7 @@ class TableEngine:
         pytest.param("apart", False, id="too-far-apart"),
     ],
 )
-def test_arithmetics_are_compared_on_finite_answers(broken, agrees, caplog):
+def test_arithmetics_are_compared_on_finite_answers(broken, agrees, caplog, monkeypatch):
     rng = np.random.default_rng(0)
     exact = rng.normal(size=(12, 3))
     other = exact.copy()
@@ -433,12 +435,21 @@ def test_arithmetics_are_compared_on_finite_answers(broken, agrees, caplog):
         other[5] = np.inf
     elif broken == "apart":
         other += rng.normal(size=other.shape)
-    numbers = torch.arange(12.0)[:, None]
+    tables = {"fp32": exact, "bf16": other}
+    replaced = {
+        "choose_engine": lambda *_: ("torch", "bf16"),
+        "build_engine": lambda *given, **_: TableEngine(tables[given[3]]),
+        "sample_windows": lambda *_: torch.arange(12.0)[:, None],
+    }
+    for name, replacement in replaced.items():
+        monkeypatch.setattr(making, name, replacement)
+    grid = WindowGrid.of_seconds(LENGTH_S, HOP_S, 16000)
     with caplog.at_level("INFO", "animal_spot.prediction.detectors"):
-        correction = _correction_if_close(TableEngine(other), TableEngine(exact), numbers)
+        (made,) = build_detectors(PredictConfig(precision="auto"), [make_content()], [grid], [])
+    assert (made.exact is not None) == agrees
     if agrees:
-        np.testing.assert_allclose(correction, 0, atol=1e-6)
+        numbers = torch.arange(12.0)[:, None]
+        np.testing.assert_allclose(made.engine.infer(numbers)[0], other, atol=1e-6)
         assert f"on {11 if broken == 'both' else 12} sampled windows within 0.0000" in caplog.text
     else:
-        assert correction is None
         assert "fp32 is used instead" in caplog.text

@@ -58,7 +58,7 @@ def test_ctrl_c_while_packages_are_imported_is_one_line(program, tmp_path):
 def test_a_program_that_works_gets_its_exception_back(handlers):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     interrupt.end_in_one_line()
-    assert signal.getsignal(signal.SIGINT) is interrupt._end
+    assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     interrupt.raise_again()
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
