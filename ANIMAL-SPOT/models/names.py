@@ -71,6 +71,7 @@ _BACKBONES = (
 )
 _BY_NAME = {known.name: known for known in _BACKBONES}
 BACKBONES = tuple(_BY_NAME)
+ON_EMBEDDINGS = tuple(known.name for known in _BACKBONES if known.hears == "embeddings")
 
 
 def backbone(name: str) -> Backbone:

@@ -26,6 +26,7 @@ def option(
     most: float | None = None,
     below: float | None = None,
     needs: str | None = None,
+    marks: str = "",
     group: str | None = None,
     **argument: Any,
 ) -> Any:
@@ -40,6 +41,7 @@ def option(
         below: What all values are below.
         needs: Flag as it is typed, ``--pretrained`` or ``--loss focal``, without which any value
             but the default would do nothing.
+        marks: Words by which the program picks options out, see ``marked``.
         group: Heading at the end of ``--help`` under which it stands; None: it stands before those.
         argument: Overrides what ``add_argument`` is given.
     """
@@ -49,6 +51,7 @@ def option(
         "argument": argument,
         "bounds": {kind: bound for kind, bound in bounds.items() if bound is not None},
         "needs": needs,
+        "marks": marks.split(),
         "group": group,
     }
     return field(default=default, metadata=metadata)
@@ -210,20 +213,31 @@ def refuse_out_of_range(settings: Any) -> None:
                     raise ValueError(f"--{declared.name} must be {wanted}, got {value}")
 
 
+def marked(settings: Any, marks: str) -> frozenset[str]:
+    """Return the names of the options of such a dataclass that have one of these marks."""
+    wanted = set(marks.split())
+    return frozenset(f.name for f in fields(settings) if wanted & {*f.metadata.get("marks", ())})
+
+
+def given(settings: Any) -> list[str]:
+    """Return the names of the settings of such a dataclass that are not as by default."""
+    return [f.name for f in fields(settings) if getattr(settings, f.name) != f.default]
+
+
 def refuse_without_need(settings: Any) -> None:
     """Refuse settings of such a dataclass that need another one, which is not set.
 
     Raises:
         ValueError: If there is one.
     """
-    for declared in fields(settings):
-        needs = declared.metadata.get("needs")
-        if needs is None or getattr(settings, declared.name) == declared.default:
+    needs = {f.name: f.metadata.get("needs") for f in fields(settings)}
+    for name in given(settings):
+        if needs[name] is None:
             continue
-        name, _, wanted = needs.removeprefix("--").partition(" ")
-        found = getattr(settings, name)
+        needed, _, wanted = needs[name].removeprefix("--").partition(" ")
+        found = getattr(settings, needed)
         if found != wanted if wanted else not found:
-            raise ValueError(f"--{declared.name} needs {needs}")
+            raise ValueError(f"--{name} needs {needs[name]}")
 
 
 def _share(bounds: Mapping[str, float]) -> str | None:

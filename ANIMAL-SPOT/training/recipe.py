@@ -9,20 +9,10 @@ from typing import Any
 from animal_spot.data.labels import names_by_index
 from animal_spot.data.noise_class import noise_class_of
 from animal_spot.models.names import backbone
+from animal_spot.settings.flags import marked
 from animal_spot.training.config import FREE_TO_CHANGE, TrainConfig, as_dict
 
 WAYS_OUT = "name another folder, or replace it with --start_from_scratch"
-
-# What gives weights their meaning: with another value a network says something else.
-_OF_ALL_NETWORKS = frozenset(
-    {
-        *("backbone", "sequence_len", "sr", "fmin", "fmax", "n_freq_bins", "n_fft", "hop_length"),
-        *("freq_compression", "min_max_norm", "per_channel_normalization", "channel"),
-        *("num_classes", "noise_class"),
-    }
-)
-# How long a run lasts; a longer one goes on where a shorter one ended.
-_OF_THE_END = frozenset({"max_train_epochs", "early_stopping_patience_epochs"})
 
 
 def recipe_of(config: TrainConfig) -> dict[str, Any]:
@@ -64,13 +54,13 @@ def _flag(name: str) -> str:
 
 def of_meaning(changed: Mapping[str, str], name: str) -> dict[str, str]:
     """Keep the changes that give the weights of a backbone of that name another meaning."""
-    names = _OF_ALL_NETWORKS.union(backbone(name).options)
+    names = marked(TrainConfig, "meaning").union(backbone(name).options)
     return {name: text for name, text in changed.items() if name in names}
 
 
 def beside_the_end(changed: Mapping[str, str]) -> dict[str, str]:
     """Leave out the changes that make a run longer or shorter."""
-    return {name: text for name, text in changed.items() if name not in _OF_THE_END}
+    return {k: text for k, text in changed.items() if k not in marked(TrainConfig, "end")}
 
 
 def refuse_changes(changed: Mapping[str, str], path: Path, *, over: bool) -> None:
