@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
-from animal_spot.tables.event import EventTable, LabelledEvent
+from animal_spot.tables.delimited import split_table
+from animal_spot.tables.event import EventTable, LabelledEvent, TableError
+from animal_spot.tables.table_text import read_text
+from animal_spot.utils.names import composed
+
+_N_SHOWN = 3  # names in a message
+# What people put between the name of a recording and the ending of its table, after _ or - or a
+# blank. No numbers: rec_1_2.txt is no table of rec_1.
+_ADDED = re.compile(
+    r"[ _-]+(?:(?:annotations?|labels?|selections?|tables?|events?|detections?|calls?|results?"
+    r"|raven|audacity|birdnet|manual|truth|reviewed|edited)[ _-]*)+\Z"
+)
 
 
 @dataclass(frozen=True)
@@ -15,15 +28,19 @@ class Matching:
 
     Attributes:
         events: Of each recording that has a table, in the order of time; an empty tuple where
-            its tables say that nothing is there.
+            its tables say that nothing is there. What several tables have alike counts once.
+        tables: Of each such recording those that are of it.
         without_table: Recordings that no table is of.
-        without_recording: Tables, or what a table calls a recording, that belong to none, each
-            with a reason in one line.
+        without_recording: Tables that are of none, or in part, each with a line that says so.
+        refused: Tables that could be of several recordings, or say that they are of another one
+            than that which they are called after, each with a line that says so.
     """
 
     events: dict[Path, tuple[LabelledEvent, ...]]
+    tables: dict[Path, tuple[Path, ...]] = field(default_factory=dict)
     without_table: tuple[Path, ...] = ()
-    without_recording: tuple[tuple[Path, str], ...] = field(default=())
+    without_recording: tuple[tuple[Path, str], ...] = ()
+    refused: tuple[tuple[Path, str], ...] = ()
 
 
 def match(
@@ -31,12 +48,249 @@ def match(
 ) -> Matching:
     """Find the recording of each event: by a list of pairs, by what the table says, or by name.
 
+    Of recordings with one name that counts whose folders are called most like those of the table.
+
     Args:
         recordings: Files.
         tables: What was read.
         pairs: CSV with a recording and a table in each row; it goes before everything else.
 
     Raises:
-        TableError: If a table could be of several recordings; it names them.
+        TableError: If the list of pairs cannot be used.
+        OSError: If it cannot be read.
     """
-    raise NotImplementedError
+    matcher = _Matcher(recordings)
+    paired = {} if pairs is None else read_pairs(pairs, recordings, [t.path for t in tables])
+    by_name = []
+    for table in tables:
+        if table.path in paired:
+            matcher.add_pairs(table, paired[table.path])
+        elif any(event.recording for event in table.events):
+            matcher.add_by_what_it_says(table)
+        else:
+            by_name.append(table)
+    matcher.add_by_name(by_name)
+    return matcher.finish()
+
+
+class _Matcher:
+    """Collects what belongs together.
+
+    Args:
+        recordings: Files.
+    """
+
+    def __init__(self, recordings: Sequence[Path]) -> None:
+        self._recordings = list(dict.fromkeys(recordings))
+        self._by_name: dict[str, list[Path]] = {}
+        for path in self._recordings:
+            for name in dict.fromkeys((_folded(path.name), _stem(path))):
+                self._by_name.setdefault(name, []).append(path)
+        self._events: dict[Path, list[LabelledEvent]] = {}
+        self._tables: dict[Path, list[Path]] = {}
+        self._without: list[tuple[Path, str]] = []
+        self._refused: list[tuple[Path, str]] = []
+
+    def _add(self, recording: Path, table: Path, events: Iterable[LabelledEvent]) -> None:
+        self._events.setdefault(recording, []).extend(events)
+        self._tables.setdefault(recording, []).append(table)
+
+    def add_pairs(self, table: EventTable, recordings: Sequence[Path]) -> None:
+        """Give the rows of a table to the only recording that is listed with it, else by name."""
+        for path in recordings:
+            events = table.events
+            if len(recordings) > 1:
+                events = [e for e in events if is_same_recording(e.recording or "", path)]
+            self._add(path, table.path, events)
+
+    def add_by_what_it_says(self, table: EventTable) -> None:
+        """Give the rows of a table to the recordings that they name."""
+        groups: dict[str, list[LabelledEvent]] = {}
+        for event in table.events:
+            groups.setdefault(event.recording or "", []).append(event)
+        nameless = groups.pop("", [])
+        if nameless:
+            reason = f"{table.path}: {len(nameless)} of its rows name no recording"
+            self._without.append((table.path, reason))
+        for said, events in groups.items():
+            found = self._named(said, table.path)
+            if len(found) == 1:
+                self._add(found[0], table.path, events)
+            elif found:
+                self._refuse(table.path, f"{said} in {table.path}", found)
+            elif len(groups) == 1 and (others := self._called_as(table.path)):
+                self._refused.append((table.path, of_another(table.path, said, str(others[0]))))
+            else:
+                reason = f"{table.path} is of {said}, which is not among the recordings"
+                self._without.append((table.path, reason))
+
+    def _named(self, said: str, table: Path) -> list[Path]:
+        """Return the recordings that a table can mean by a path or a name."""
+        place = PurePosixPath(said.replace("\\", "/"))
+        found = self._by_name.get(_folded(place.name)) or self._by_name.get(_stem(said), [])
+        return _nearest(_nearest(found, place.parent), _folder(table))
+
+    def _called_as(self, table: Path) -> list[Path]:
+        """Return the recordings that a table is called after."""
+        name = start_of(table.name, self._by_name)
+        return [] if name is None else self._by_name[name]
+
+    def add_by_name(self, tables: Sequence[EventTable]) -> None:
+        """Give tables to the recordings that they are called after."""
+        wanted: dict[Path, list[EventTable]] = {}
+        for table in tables:
+            found = _nearest(self._called_as(table.path), _folder(table.path))
+            if not found:
+                reason = f"{table.path} is called like none of the recordings"
+                self._without.append((table.path, reason))
+            elif len(found) > 1:
+                self._refuse(table.path, f"the name of {table.path}", found)
+            else:
+                wanted.setdefault(found[0], []).append(table)
+        for recording, candidates in wanted.items():
+            near = _nearest([table.path for table in candidates], _folder(recording))
+            for table in candidates:
+                if table.path in near:
+                    self._add(recording, table.path, table.events)
+                    continue
+                reason = f"{table.path} is not used: {near[0]} is nearer to {recording}"
+                self._without.append((table.path, reason))
+
+    def _refuse(self, table: Path, what: str, found: Sequence[Path]) -> None:
+        names = " and ".join(map(str, found[:_N_SHOWN]))
+        more = f" and {len(found) - _N_SHOWN} more" if found[_N_SHOWN:] else ""
+        reason = (
+            f"{what} fits {names}{more}: put tables into folders that are called as those of "
+            "their recordings, or give a list of pairs"
+        )
+        self._refused.append((table, reason))
+
+    def finish(self) -> Matching:
+        """Return what was found, in the order of the recordings."""
+        found = [path for path in self._recordings if path in self._events]
+        return Matching(
+            {path: _in_order(self._events[path]) for path in found},
+            {path: tuple(dict.fromkeys(self._tables[path])) for path in found},
+            tuple(path for path in self._recordings if path not in self._events),
+            tuple(self._without),
+            tuple(self._refused),
+        )
+
+
+def _in_order(events: Iterable[LabelledEvent]) -> tuple[LabelledEvent, ...]:
+    """Sort events of a recording; of what two tables have alike the reviewed, the box is kept."""
+    first: dict[object, Path] = {}
+    fullest_first = sorted(events, key=lambda e: (not e.is_wrong, e.low_hz is None))
+    kept = [
+        event
+        for event in fullest_first
+        if first.setdefault((event.label, event.start_s, event.end_s), event.table) == event.table
+    ]
+    return tuple(sorted(kept, key=lambda e: (e.start_s, e.end_s, e.label)))
+
+
+def of_another(table: Path, said: str, recording: str) -> str:
+    """Return the line for a table that says that it is of another recording."""
+    return (
+        f"{table} says that it is of {said}, not of {recording}: are two tables swapped? If the "
+        "recording was renamed, take out the columns Begin File and Begin Path"
+    )
+
+
+def is_same_recording(one: str | Path, other: str | Path) -> bool:
+    """Compare names without folder, ending and case, in one Unicode form."""
+    return _stem(one) == _stem(other)
+
+
+def start_of(table: str, recordings: Container[str]) -> str | None:
+    """Return the recording that a table is called after.
+
+    That is the longest name that its name starts with, followed by a dot: ``a.b.Table.1.txt`` is
+    of ``a.b`` rather than of ``a``; else by words such as ``_annotations``.
+
+    Args:
+        table: Name of the table.
+        recordings: Names as ``folded`` returns them, with or without ending.
+    """
+    parts = _folded(table).split(".")
+    starts = [".".join(parts[:n]) for n in range(len(parts) - 1, 0, -1)]
+    without = [_ADDED.sub("", start) for start in starts]
+    return next((start for start in (*starts, *without) if start in recordings), None)
+
+
+def _folded(name: str) -> str:
+    return composed(name).casefold()
+
+
+def _stem(recording: str | Path) -> str:
+    """Return the name of a recording as it is compared: no folder, ending or case."""
+    name = re.split(r"[\\/]", str(recording).strip())[-1]
+    return _folded(re.sub(r"(?<=.)\.[^.]*\Z", "", name))
+
+
+def _folder(path: Path) -> Path:
+    return Path(os.path.abspath(path)).parent
+
+
+def _nearest(paths: Sequence[Path], folder: PurePath) -> list[Path]:
+    """Return those of several files whose folders are called most like a folder."""
+    alike = [_n_alike(_folder(path), folder) for path in paths]
+    return [path for path, n in zip(paths, alike, strict=True) if n == max(alike)]
+
+
+def _n_alike(one: PurePath, other: PurePath) -> int:
+    """Return how many folders, from the innermost, are called alike."""
+    n = 0
+    for first, second in zip(reversed(one.parts), reversed(other.parts), strict=False):
+        if _folded(first) != _folded(second):
+            break
+        n += 1
+    return n
+
+
+def read_pairs(
+    path: Path, recordings: Sequence[Path], tables: Sequence[Path]
+) -> dict[Path, list[Path]]:
+    """Read a list of pairs.
+
+    Args:
+        path: CSV with a column of recordings and one of tables: paths, from its own folder or
+            from the current one, or the end of a path.
+        recordings: Files.
+        tables: Files.
+
+    Returns:
+        Recordings of each table.
+
+    Raises:
+        TableError: If a column is missing, or a row names a file that is not there or not clear.
+        OSError: If it cannot be read.
+    """
+    header, rows, _ = split_table(path, read_text(path)[0])
+    recording, table = header.find("recording"), header.find("table")
+    if recording is None or table is None:
+        missing = "recording" if recording is None else "table"
+        raise TableError(f"{path} has no column {missing!r} ({header.present})")
+    found: dict[Path, list[Path]] = {}
+    for number, cells in enumerate(rows, 1):
+        if len(cells) <= max(recording.index, table.index):
+            raise TableError(f"{path}: row {number} has too few columns")
+        of = _listed(path, number, cells[recording.index], recordings)
+        found.setdefault(_listed(path, number, cells[table.index], tables), []).append(of)
+    return found
+
+
+def _listed(path: Path, number: int, text: str, files: Sequence[Path]) -> Path:
+    """Return the file that a cell means."""
+    places = {os.path.abspath(path.parent / text), os.path.abspath(text)}
+    found = [file for file in files if os.path.abspath(file) in places]
+    if not found:
+        end = PurePosixPath(text.replace("\\", "/"))
+        n = len(end.parts)
+        found = [file for file in files if _n_alike(Path(os.path.abspath(file)), end) >= n > 0]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = " and ".join(map(str, found[:_N_SHOWN]))
+        raise TableError(f"{path}: row {number}: {text} can be {names}: write more of its path")
+    raise TableError(f"{path}: row {number}: {text} is not among the given files")
