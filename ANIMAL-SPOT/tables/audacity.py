@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
+from animal_spot.tables.columns import is_number
 from animal_spot.tables.event import EventTable, LabelledEvent
 from animal_spot.tables.numbers import RowError, has_decimal_commas, to_number
 from animal_spot.tables.rows import EventRows
@@ -29,15 +30,7 @@ def _is_remark_or_label(line: str) -> bool:
 
 def _is_label(line: str) -> bool:
     cells = line.split("\t")
-    return cells[0] == _FREQUENCIES or (len(cells) in (2, 3) and any(map(_is_number, cells[:2])))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text.replace(",", "."))
-    except ValueError:
-        return False
-    return True
+    return cells[0] == _FREQUENCIES or (len(cells) in (2, 3) and any(map(is_number, cells[:2])))
 
 
 def read_audacity(path: Path, lines: Sequence[str]) -> EventTable:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from animal_spot.tables.event import TableError
+from animal_spot.utils.text import printable
 
 SECONDS, SAMPLES = "s", "samples"
 _UNITS = {
@@ -153,11 +154,22 @@ class Header:
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         self.path = path
-        self.names = [name.strip() for name in names]
+        self.names = [printable(name.strip()) for name in names]
         self._split = [split_unit(name) for name in self.names]
+
+    @functools.cached_property
+    def _offset_is_begin(self) -> bool:
+        """Kaleidoscope calls so where an event begins; elsewhere it is where one ends."""
+        words = {words for words, _, _ in self._split}
+        others = words - {"offset"}
+        has_times = others & {*NAMES["begin"], *NAMES["end"]}
+        return len(others) < len(words) and not has_times and bool(others & {*NAMES["duration"]})
 
     def find(self, role: str) -> Column | None:
         """Return the likeliest column of a role, by its name; one in seconds before others."""
+        if role in ("begin", "end") and self._offset_is_begin:
+            words = [words for words, _, _ in self._split]
+            return self._column(words.index("offset")) if role == "begin" else None
         in_order = sorted(range(len(self.names)), key=lambda i: self._split[i][1] == SAMPLES)
         for name in NAMES[role]:
             for index in in_order:
@@ -222,11 +234,12 @@ def split_unit(name: str) -> tuple[str, str, float]:
 def holds_words(cells: Iterable[str]) -> bool:
     """Tell whether cells are rather words than numbers, dates or nothing."""
     filled = [cell for cell in cells if cell]
-    n_words = sum(1 for cell in filled if re.search(r"[^\W\d_]", cell) and not _is_number(cell))
+    n_words = sum(1 for cell in filled if re.search(r"[^\W\d_]", cell) and not is_number(cell))
     return bool(filled) and 2 * n_words > len(filled)
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Tell whether a cell is a number, also one with a decimal comma; NaN is one too."""
     try:
         float(text.replace(",", "."))
     except ValueError:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from animal_spot.tables.columns import Columns, Header
+from animal_spot.tables.columns import Columns, Header, is_number
 from animal_spot.tables.event import EventTable, LabelledEvent, TableError
 from animal_spot.tables.numbers import RowError
 from animal_spot.tables.rows import EventRows, add_rows, layout_of, read_cells, unclear_reviews
@@ -62,13 +62,13 @@ def read_delimited(path: Path, text: str, columns: Columns, flag: str) -> EventT
 
 def _require_times(header: Header, columns: Columns) -> None:
     """Make sure that there are columns for the begin and the end of events."""
-    given = columns.given
+    given = {role: header.named(name) for role, name in columns.given.items()}
     missing = [] if "begin" in given or header.find("begin") else ["begin"]
     if not any(role in given or header.find(role) for role in ("end", "duration")):
         missing.append("end")
     if not missing:
         return
-    if all(name and not name[:1].isalpha() for name in header.names[:2]):
+    if all(map(is_number, header.names[:2])):
         raise TableError(
             f"{header.path} has no header: add a first line that names its columns, such as "
             "begin,end,label"

@@ -13,6 +13,7 @@ from animal_spot.tables.numbers import RowError
 _FOLDERS = ("", "Wave", "wav")  # beside a table, where recordings of such tables are
 
 
+@functools.lru_cache(maxsize=4096)  # what is not found is looked for again
 def rate_of(recording: str, table: Path) -> int:
     """Return the samples a second of a recording that is where its table is.
 
@@ -23,18 +24,6 @@ def rate_of(recording: str, table: Path) -> int:
     Raises:
         RowError: If there is none that can be read.
     """
-    rate = _rate(recording, table)
-    if rate is None:
-        name = recording or f"{table.name.partition('.')[0]}.wav"
-        raise RowError(
-            f"its times count samples, and the recording {name}, which has so many a second, is "
-            "not beside the table"
-        )
-    return rate
-
-
-@functools.lru_cache(maxsize=4096)
-def _rate(recording: str, table: Path) -> int | None:
     if recording:
         name = re.split(r"[\\/]", recording)[-1]
         places = [Path(recording), *(table.parent / folder / name for folder in _FOLDERS)]
@@ -53,4 +42,7 @@ def _rate(recording: str, table: Path) -> int | None:
                 continue
             file.close()
             return file.rate
-    return None
+    raise RowError(
+        f"its times count samples, and the recording {recording or table.name.partition('.')[0]}, "
+        "which has so many a second, is not beside the table"
+    )
