@@ -11,8 +11,10 @@ import h5py
 import pytest
 
 from footprints import train
+from footprints.network import prepared_set
 from footprints.preparation import missing_steps
 from footprints.preparation.missing_steps import MODELS, PHOTOS, PREPARED, Places
+from footprints.prepare import build_parser
 from footprints.system.errors import UserError
 from tests.helpers.keras_steps import environment
 from tests.helpers.photo_sets import make_oat, make_real, rows_of, write_photo
@@ -122,17 +124,18 @@ def test_a_failed_prepare_ends_the_training_with_its_status_and_its_line(tmp_pat
     assert not (tmp_path / "models").exists()
 
 
-def test_prepare_is_repeated_as_it_was_noted(tmp_path):
+def test_prepare_is_repeated_as_it_was_noted(tmp_path, monkeypatch):
     folder = tmp_path / "prepared" / "real"
     folder.mkdir(parents=True)
     noted = {"mode": "centre", "settings": {"margin": 0.3}, "scales": ["crop", "photo"]}
     noted |= {"val_fraction": 0.3, "test_fraction": 0.15, "seed": 4, "max_distance": 8}
     (folder / "prepare.json").write_text(json.dumps(noted))
+    (tmp_path / "photos").mkdir()
+    typed = []
+    monkeypatch.setattr(missing_steps, "run_step", lambda _, flags: typed.extend(flags) or 0)
     places = Places({"real": tmp_path / "photos"}, tmp_path / "prepared", "none")
-    flags = list(map(str, missing_steps._flags(places, "real")))
-    from footprints.prepare import build_parser
-
-    args = build_parser().parse_args(flags)
+    assert missing_steps.prepare(places, ("real",), print) == 0
+    args = build_parser().parse_args(list(map(str, typed)))
     assert (args.val_fraction, args.test_fraction, args.seed) == (0.3, 0.15, 4)
     assert (args.max_distance, args.margin, args.scales) == (8, 0.3, ["crop", "photo"])
     assert (args.real_dir, args.oat_dir, args.detector) == (tmp_path / "photos", None, "none")
@@ -144,9 +147,13 @@ def test_a_begun_stage_real_keeps_its_start(tmp_path, monkeypatch, capsys):
     make_project(tmp_path)
     (tmp_path / MODELS).mkdir(parents=True)
     (tmp_path / MODELS / "mobilenet_real.keras").write_bytes(b"x")
-    args = train.build_parser().parse_args(["--stage", "real"])
-    assert train._with_oat(("real",), train._places(args), args) == ("real",)
-    assert (args.weights, capsys.readouterr().out) == ("imagenet", "")
+    trained = []
+    monkeypatch.setattr(missing_steps, "prepare", lambda *_: 0)
+    monkeypatch.setattr(prepared_set, "open_set", lambda *_: None)
+    monkeypatch.setattr(train, "train_stage", lambda *given: trained.append(given))
+    assert train.main(["--stage", "real"]) == 0
+    ((stage, _, args),) = trained
+    assert (stage, args.weights, capsys.readouterr().out) == ("real", "imagenet", "")
 
 
 def test_two_explicit_folders_prepare_nothing(tmp_path):

@@ -468,11 +468,23 @@ def test_ranking_by_hand():
     assert answers.rank(probabilities, ["a", "b", "c"], 2, 0.51)[:2] == ("unknown", False)
 
 
-@pytest.mark.parametrize(
-    ("given", "n_photos", "used"), [(2, 1, 1), (2, 50, 1), (2, 51, 2), (1, 900, 1), (8, 900, 8)]
-)
-def test_no_more_processes_than_are_worth_their_start(given, n_photos, used):
-    assert predict._processes(given, n_photos) == used
+@pytest.mark.parametrize(("n_photos", "used"), [(50, 1), (51, 2)])
+def test_no_more_processes_than_are_worth_their_start(
+    n_photos, used, fast, model_file, detector, tmp_path, monkeypatch
+):
+    for number in range(n_photos):
+        save(tmp_path / "photos" / f"{number}.png", red_photo()[:32, :32])
+    asked = []
+
+    def stop(_, __, processes):
+        asked.append(processes)
+        raise UserError("enough")
+
+    monkeypatch.setattr(predict, "CropPool", stop)
+    flags = ("--model", model_file, "--detector", detector, "--output_dir", tmp_path / "out")
+    with pytest.raises(UserError, match="enough"):
+        run_main(tmp_path / "photos", *flags, "--processes", 8)
+    assert asked == [used]
 
 
 def test_equal_probabilities_stay_in_class_order():

@@ -177,10 +177,13 @@ def test_models_look_at_their_own_scales(trained, data, prepared, two_scales, tm
 # --- answers -----------------------------------------------------------------------------------
 
 
-def test_classifier_takes_the_mean_and_then_calibrates(classifier):
+def test_classifier_takes_the_mean_and_then_calibrates(classifier, two_scales, keras):
+    from footprints.network.keras_file import load_model
+
+    net = load_model(two_scales).model
     many, photos = pictures(40, seed=1), pictures(40, side=2 * SIDE, seed=2)
     small = [crops.whole(photo, SIDE) for photo in photos]
-    raw = [classifier._run(np.stack(part).astype("float32")) for part in (many, small)]
+    raw = [net(np.stack(part), training=False).numpy() for part in (many, small)]
     assert np.abs(raw[0] - raw[1]).max() > 0.2
     expected = softened((raw[0] + raw[1]) / 2, TEMPERATURE)
     np.testing.assert_allclose(classifier.predict(many, photos), expected, atol=1e-5)

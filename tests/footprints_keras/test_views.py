@@ -170,8 +170,14 @@ def test_prediction_takes_all_views(of_views, tmp_path):
     assert said[best] == pytest.approx(wanted[0].max(), abs=1e-3)
 
 
-def test_exported_files_say_what_to_average(of_views):
-    facts = export._facts({"classes": ["a", "b"]}, Classifier(of_views), "onnx", of_views)
+def test_exported_files_say_what_to_average(of_views, tmp_path, monkeypatch):
+    classifier = Classifier(of_views)
+    monkeypatch.setattr(export, "Classifier", lambda _: classifier)
+    monkeypatch.setattr(export, "_keras_model", lambda _: None)
+    monkeypatch.setattr(export, "_convert", lambda *_: b"converting takes long")
+    given = ("--model", of_views, "--output_dir", tmp_path, "--formats", "onnx")
+    assert export.main([str(word) for word in given]) == 0
+    facts = json.loads((tmp_path / f"{of_views.stem}.onnx.json").read_text(encoding="utf-8"))
     assert facts["views"] == 8
     assert facts["output"].endswith(
         "softmax(log(p) / temperature), p being the mean over 8 views of each picture"

@@ -9,6 +9,7 @@ import threading
 import time
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -31,6 +32,25 @@ from tests.helpers.places import ROOT
 
 SQUARE = (80, 32, 96, 48)
 EXACT = Settings(margin=0.0, min_crop_side=1)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def children() -> set[int]:
+    """Return the processes that this one has started and that live."""
+    return {child.pid for child in psutil.Process().children() if is_alive(child.pid)}
+
+
+@pytest.fixture
+def started():
+    """Return a function that says which processes the test has started and live."""
+    before = children()
+    return lambda: children() - before
 
 
 @pytest.fixture(scope="module")
@@ -241,20 +261,20 @@ needs_signals = pytest.mark.skipif(os.name == "nt", reason="no such signals")
     ids=["memory", "decoder", "exit"],
 )
 def test_a_photo_that_kills_its_process_takes_no_other_with_it(
-    photos, dying, processes, does, reason
+    photos, dying, processes, does, reason, started
 ) -> None:
     dying(f"path.name in ('2.png', '5.png') and {does}")
     with CropPool(None, EXACT, processes) as pool:
         jobs = [Job(path) for path in photos[:8]]
         results = list(pool.map(jobs))
-        ids = [worker._process.pid for worker in pool._workers]
+        ids = started()
     assert [result.job for result in results] == jobs
     expected = [reason if n in (2, 5) else None for n in range(8)]
     assert [result.reason for result in results] == expected
     assert [result.is_passing for result in results] == [n in (2, 5) for n in range(8)]
     assert all(result.rgb is not None for result in results if result.reason is None)
-    assert len(set(ids)) == processes
-    assert not any(map(_is_alive, ids))
+    assert len(ids) == processes
+    assert not ids & started()
 
 
 @needs_signals
@@ -310,36 +330,38 @@ def test_processes_that_cannot_start_end_the_work(photos, monkeypatch) -> None:
     assert "before it could begin" in str(caught.value)
 
 
-def test_a_process_that_is_killed_while_it_waits_costs_no_photo(red, photos) -> None:
+def test_a_process_that_is_killed_while_it_waits_costs_no_photo(red, photos, started) -> None:
     with CropPool(red, EXACT, 1) as pool:
         assert len(list(pool.map([Job(photos[0])]))) == 1
-        pool._workers[0]._process.kill()
-        pool._workers[0]._process.wait()
+        for pid in started():
+            psutil.Process(pid).kill()
+        while started():
+            time.sleep(0.01)
         assert [result.reason for result in pool.map(map(Job, photos[:3]))] == [None] * 3
 
 
 @needs_signals
-def test_no_process_is_started_once_the_pool_is_closed(photos, dying) -> None:
+def test_no_process_is_started_once_the_pool_is_closed(photos, dying, started) -> None:
     dying("import time; path.name == '1.png' and time.sleep(99)")
     with CropPool(None, EXACT, 2) as pool:
-        workers = pool._workers
         next(results := pool.map(Job(path) for path in [photos[0]] + [photos[1]] * 20))
-        started = {worker._process.pid for worker in workers}
+        assert len(started()) == 2
         results.close()
-        assert {worker._process.pid for worker in workers} == started
-        assert all(worker._process.poll() is not None for worker in workers)
+        assert started() == set()
 
 
-def test_where_there_are_no_more_threads_all_ends_at_once(red, photos, monkeypatch) -> None:
+def test_where_there_are_no_more_threads_all_ends_at_once(
+    red, photos, monkeypatch, started
+) -> None:
     def no_thread(_thread: object) -> None:
         raise RuntimeError("can't start new thread")
 
     with CropPool(red, EXACT, 2) as pool:
-        processes = [worker._process for worker in pool._workers]
+        assert len(started()) == 2
         monkeypatch.setattr(threading.Thread, "start", no_thread)
         with pytest.raises(RuntimeError, match="start new thread"):
             list(pool.map(Job(path) for path in photos))
-        assert all(process.poll() is not None for process in processes)
+        assert started() == set()
 
 
 def test_a_process_that_sends_nonsense_is_ended(red, photos, monkeypatch) -> None:
@@ -369,12 +391,12 @@ def test_a_pool_outside_of_with_is_refused(red, photos) -> None:
         list(CropPool(red, EXACT, 1).map([Job(photos[0])]))
 
 
-def test_leaving_early_ends_the_processes(red, photos) -> None:
+def test_leaving_early_ends_the_processes(red, photos, started) -> None:
     with CropPool(red, EXACT, 2) as pool:
-        processes = [worker._process for worker in pool._workers]
+        assert len(started()) == 2
         for _ in pool.map(Job(photos[0]) for _ in range(1000)):
             break
-    assert all(process.poll() is not None for process in processes)
+    assert started() == set()
 
 
 PARENT = """
@@ -393,15 +415,7 @@ with CropPool(Path(sys.argv[1]), Settings(), 2) as pool:
 """
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+@needs_signals
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_processes_end_with_their_parent(red, photos, tmp_path, how) -> None:
     scratch = tmp_path / "scratch"
@@ -414,15 +428,15 @@ def test_processes_end_with_their_parent(red, photos, tmp_path, how) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)},
     )
     try:
-        children = [int(word) for word in parent.stdout.readline().split()]
-        assert len(children) == 2
-        assert all(map(_is_alive, children))
+        workers = [int(word) for word in parent.stdout.readline().split()]
+        assert len(workers) == 2
+        assert all(map(is_alive, workers))
         parent.send_signal(how)
         parent.wait(20)
         deadline = time.monotonic() + 20
-        while any(map(_is_alive, children)) and time.monotonic() < deadline:
+        while any(map(is_alive, workers)) and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert not any(map(_is_alive, children))
+        assert not any(map(is_alive, workers))
         assert list(scratch.iterdir()) == []
     finally:
         parent.kill()

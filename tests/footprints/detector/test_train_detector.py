@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 from footprints import train_detector
-from footprints.detector import detector_resume
 from footprints.detector.detector_data import LabelledPhoto, read_data_yaml, read_pseudo_labels
 from footprints.detector.detector_resume import TrainingState
 from footprints.detector.yolo import load_ultralytics
@@ -604,15 +603,21 @@ def test_a_training_that_was_stopped_before_its_scores_is_only_scored(
 def test_a_planted_checkpoint_runs_nothing(tmp_path) -> None:
     """Neither that of the last epoch nor the best one, which Ultralytics loads without care."""
     load_ultralytics()
+    import torch
+    from ultralytics import YOLO
+
     marker = tmp_path / "marker"
     state = TrainingState(tmp_path / "out", {})
     state.folder.mkdir(parents=True)
+    good = {"epoch": 0, "train_args": {}, "ema": YOLO("yolo11n.yaml").model}
     for kind, path in malicious_checkpoints(tmp_path, marker).items():
         shutil.copyfile(path, state.folder / "last.pt")
         with pytest.raises(UserError, match=r"last\.pt: cannot be gone on from .*--no-resume"):
             state.restore(tmp_path / "run", {})
-        with pytest.raises(UserError, match="cannot be gone on from"):
-            detector_resume._load(path, tmp_path / "plain.pt")
+        torch.save(good, state.folder / "last.pt")
+        shutil.copyfile(path, state.best)
+        with pytest.raises(UserError, match=rf"{state.best.name}: cannot be gone on from"):
+            state.restore(tmp_path / "run", {})
         assert not marker.exists(), kind
 
 
