@@ -13,27 +13,15 @@ import argparse
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from animal_spot.experiments.scoring_flags import (
+    ScoringSettings,
     add_common_flags,
-    check_common_flags,
-    new_files,
-    score_to_status,
-    scores_of,
+    settings_from,
 )
 from animal_spot.settings.flags import Parser
-from animal_spot.utils.text import printable
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from animal_spot.model_files.ensemble_file import Ensemble
-    from animal_spot.training.clip_scores import Scores
 
 log = logging.getLogger("ENSEMBLE")
-
-AVERAGE = "average"
 
 
 def build_parser(prog: str = "ensemble.py") -> argparse.ArgumentParser:
@@ -69,97 +57,11 @@ def build_parser(prog: str = "ensemble.py") -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None, prog: str = "ensemble.py") -> int:
     """Run the program; return its exit status."""
-    parser = build_parser(prog)
-    args = parser.parse_args(argv)
-    check_common_flags(parser, args)
-    if len({path.resolve() for path in args.models}) < len(args.models):
-        parser.error("a model is named twice; each counts once")
-    return score_to_status(log, lambda: run(args), debug=args.debug)
+    settings = settings_from(build_parser(prog), argv, ScoringSettings)
+    from animal_spot.experiments.judging import judge  # PyTorch: --help need not wait for it
+    from animal_spot.experiments.scoring_run import score_to_status
 
-
-def run(args: argparse.Namespace) -> None:
-    """Judge and write as wanted.
-
-    Raises:
-        ValueError: If something given cannot be used.
-        OSError: If something cannot be read or written.
-    """
-    with new_files(args.output, "--output"):
-        _judge_and_write(args)
-
-
-def _judge_and_write(args: argparse.Namespace) -> None:
-    from animal_spot.model_files.ensemble_file import Ensemble, load_members, save_ensemble
-
-    loaded = load_members(args.models, noise_class=args.noise_class)
-    if len(loaded) < 2:
-        raise ValueError(f"{args.models[0]} alone is no ensemble: name two models or more")
-    # A temperature or thresholds of an average that was taken apart would mean nothing here.
-    ensemble = Ensemble(loaded.members, loaded.names)
-    scores = scores_of(ensemble, args, args.models)
-    print("\n".join(map(printable, table_lines(ensemble, scores))))
-    save_ensemble(ensemble, args.output)
-    log.info("written: %s, for --model_path of predict.py", args.output)
-
-
-def table_lines(ensemble: Ensemble, scores: dict[str, Scores]) -> list[str]:
-    """Return the table: each model, their average, and what is lost without each.
-
-    Args:
-        ensemble: The models.
-        scores: Of ``val`` and, if there are such clips, ``test``.
-    """
-    from animal_spot.detections.calibration import log_mean
-
-    logs = {name: part.log_probabilities(ensemble) for name, part in scores.items()}
-    labels = {name: part.labels for name, part in scores.items()}
-    width = max(len(name) for name in [*ensemble.names, "model", AVERAGE]) + len("without ")
-    heads = "".join(f"   {f'{name} accuracy':>13} {'macro':>7} {'loss':>7}" for name in scores)
-    lines = [f"{'model':<{width}}{heads}"]
-
-    def row(title: str, rows: dict[str, np.ndarray]) -> str:
-        cells = "".join(
-            f"   {accuracy:>13.1%} {macro:>7.1%} {loss:>7.3f}"
-            for accuracy, macro, loss in (figures(rows[name], labels[name]) for name in rows)
-        )
-        return f"{title:<{width}}{cells}"
-
-    for i, name in enumerate(ensemble.names):
-        lines.append(row(name, {part: values[i] for part, values in logs.items()}))
-    lines.append(row(AVERAGE, {part: log_mean(values) for part, values in logs.items()}))
-    if len(ensemble) > 2:
-        lines.append("the average without one of them, on val:")
-        for i, name in enumerate(ensemble.names):
-            others = logs["val"][:i] + logs["val"][i + 1 :]
-            lines.append(row(f"without {name}", {"val": log_mean(others)}))
-    else:
-        lines.append("with two models, the average without one is the other")
-    lines.append("choose models by val alone: a choice by test would make its figures flatter")
-    return lines
-
-
-def figures(log_probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float, float]:
-    """Return accuracy, mean accuracy of the classes that are present, and mean cross entropy.
-
-    Args:
-        log_probabilities: Shape ``(clip, class)``.
-        labels: Class index of each clip.
-    """
-    import torch
-
-    from animal_spot.detections.calibration import negative_log_likelihood
-    from animal_spot.utils.metrics import (
-        ConfusionMatrix,
-        accuracy,
-        mean_present,
-        per_class_accuracy,
-    )
-
-    confusion = ConfusionMatrix(log_probabilities.shape[1])
-    confusion.update(torch.from_numpy(labels), torch.from_numpy(log_probabilities.argmax(1)))
-    counts = confusion.get()
-    macro = mean_present(per_class_accuracy(counts))
-    return accuracy(counts), macro, negative_log_likelihood(log_probabilities, labels)
+    return score_to_status(log, lambda: judge(settings), debug=settings.debug)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,88 @@
-"""What ``calibrate.py`` and ``ensemble.py`` have in common: flags, how a run starts and ends."""
+"""What ``calibrate.py`` and ``ensemble.py`` are told: flags and settings; light to import."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from animal_spot.audio import channel_choice
-from animal_spot.utils.errors import run_to_status
-from animal_spot.utils.files import locked, remove_leftovers, require_writable_folder
 
-if TYPE_CHECKING:
-    from animal_spot.model_files.ensemble_file import Ensemble
-    from animal_spot.training.clip_scores import Scores
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringSettings:
+    """Settings of ``ensemble.py``.
+
+    Attributes:
+        models: Model files; members of an ensemble file count one by one.
+        data_dir: Folder that they were trained on.
+        output: File to write.
+        embedding_model: Files among which embedding models are looked for.
+        noise_class: Class that is no call, for files that do not say; None: the one called noise.
+        channel: What is heard of clips with several; None: as each model was trained.
+        split_dir: Folder of the stored split; None: where training keeps it.
+        num_workers: Processes that load clips, at most one a core.
+        cuda: Use a GPU if there is one.
+        debug: Log more.
+    """
+
+    models: list[Path]
+    data_dir: Path
+    output: Path
+    embedding_model: list[Path]
+    noise_class: str | None
+    channel: str | None
+    split_dir: Path | None
+    num_workers: int
+    cuda: bool
+    debug: bool
+
+    def __post_init__(self) -> None:
+        if len({path.resolve() for path in self.models}) < len(self.models):
+            raise ValueError("a model is named twice; each counts once")
+        if self.num_workers < 0:
+            raise ValueError(f"--num_workers must be at least 0, got {self.num_workers}")
+        if self.channel is not None:
+            object.__setattr__(self, "channel", channel_choice.checked(self.channel))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationSettings(ScoringSettings):
+    """Settings of ``calibrate.py``, which takes one model file.
+
+    Attributes:
+        output: File to write; None: beside the model.
+        calibration_precision: Share of detections that shall be right, for the thresholds.
+    """
+
+    output: Path | None
+    calibration_precision: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.calibration_precision <= 1:
+            raise ValueError(
+                f"--calibration_precision must be above 0 and at most 1, got "
+                f"{self.calibration_precision}"
+            )
+        if self.output is None:
+            (model,) = self.models
+            object.__setattr__(self, "output", model.with_name(f"{model.stem}_calibrated.pk"))
+
+
+Settings = TypeVar("Settings", bound=ScoringSettings)
+
+
+def settings_from(
+    parser: argparse.ArgumentParser, argv: list[str] | None, kind: type[Settings]
+) -> Settings:
+    """Read the command line; a wrong one ends the program with status 2."""
+    args = parser.parse_args(argv)
+    try:
+        return kind(**vars(args))
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def add_common_flags(parser: argparse.ArgumentParser) -> None:
@@ -52,77 +119,3 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no_cuda", dest="cuda", action="store_false", help="stay on the CPU")
     parser.add_argument("-d", "--debug", action="store_true", help="log more")
-
-
-def check_common_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """End the program with status 2 if one of them is wrong."""
-    if args.num_workers < 0:
-        parser.error(f"--num_workers must be at least 0, got {args.num_workers}")
-    if args.channel is not None:
-        try:
-            args.channel = channel_choice.checked(args.channel)
-        except ValueError as error:
-            parser.error(str(error))
-
-
-def score_to_status(log: logging.Logger, run: Callable[[], None], *, debug: bool) -> int:
-    """Run and return the exit status; what went wrong is one line in the log."""
-    return run_to_status(
-        log,
-        run,
-        debug=debug,
-        at_once="nothing was written",
-        out_of_memory="leave members out, or use --no_cuda",
-    )
-
-
-def scores_of(
-    ensemble: Ensemble, args: argparse.Namespace, models: Sequence[Path]
-) -> dict[str, Scores]:
-    """Return what networks say of the validation and test clips that training stored.
-
-    Args:
-        ensemble: The networks; hears the channel that is wanted from now on.
-        args: Command line.
-        models: Their files.
-    """
-    from animal_spot.models.precision import device_of  # PyTorch: --help need not wait for it
-    from animal_spot.training.clip_scores import score_corpus, stored_corpus
-
-    ensemble.hear_channel(args.channel)
-    corpus = stored_corpus(
-        args.data_dir,
-        ensemble.classes,
-        args.num_workers,
-        args.split_dir,
-        models,
-        channel=ensemble[0].signal.channel,
-    )
-    device = device_of(args.cuda)
-    return score_corpus(ensemble, corpus, device, args.num_workers, args.embedding_model)
-
-
-@contextlib.contextmanager
-def new_files(path: Path, flag: str, *, beside: Sequence[str] = ()) -> Iterator[None]:
-    """Make sure before a long run that a file can be written, replaces none, and is ours alone.
-
-    Args:
-        path: The file.
-        flag: That names it.
-        beside: Endings of further files of the same name.
-
-    Raises:
-        ValueError: If one is there already.
-        OSError: If its folder cannot be written, or another process is about to write the file.
-    """
-    for file in (path, *(path.with_suffix(ending) for ending in beside)):
-        if file.exists() or file.is_symlink():
-            raise ValueError(f"{file} is there already; name another file with {flag}")
-    require_writable_folder(path.absolute().parent, f"the folder of {flag}")
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(locked(path.with_name(f".{path.name}.lock"), remove=True))
-        except BlockingIOError as error:
-            raise OSError(f"another process is writing {path}; wait for it or end it") from error
-        remove_leftovers(path.absolute().parent)
-        yield

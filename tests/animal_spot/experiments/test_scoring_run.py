@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from animal_spot.experiments.scoring_flags import new_files
+from animal_spot.experiments.scoring_run import new_files
 from animal_spot.utils.files import locked
 
 

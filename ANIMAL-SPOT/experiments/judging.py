@@ -1,0 +1,89 @@
+"""Several models and their average, judged on the clips that none has learned from, in one file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from animal_spot.detections.calibration import log_mean, negative_log_likelihood
+from animal_spot.experiments.scoring_flags import ScoringSettings
+from animal_spot.experiments.scoring_run import new_files, scores_of
+from animal_spot.model_files.ensemble_file import Ensemble, load_members, save_ensemble
+from animal_spot.training.clip_scores import Scores
+from animal_spot.utils.metrics import ConfusionMatrix, accuracy, mean_present, per_class_accuracy
+from animal_spot.utils.text import printable
+
+AVERAGE = "average"
+
+log = logging.getLogger("ENSEMBLE")
+
+
+def judge(settings: ScoringSettings) -> None:
+    """Judge models and the mean of their probabilities, and write them into one file.
+
+    Raises:
+        ValueError: If something given cannot be used.
+        OSError: If something cannot be read or written.
+    """
+    with new_files(settings.output, "--output"):
+        loaded = load_members(settings.models, noise_class=settings.noise_class)
+        if len(loaded) < 2:
+            raise ValueError(f"{settings.models[0]} alone is no ensemble: name two models or more")
+        # A temperature or thresholds of an average that was taken apart would mean nothing here.
+        ensemble = Ensemble(loaded.members, loaded.names)
+        scores = scores_of(ensemble, settings)
+        print("\n".join(map(printable, table_lines(ensemble, scores))))
+        save_ensemble(ensemble, settings.output)
+        log.info("written: %s, for --model_path of predict.py", settings.output)
+
+
+def table_lines(ensemble: Ensemble, scores: Mapping[str, Scores]) -> list[str]:
+    """Return the table: each model, their average, and what is lost without each.
+
+    Args:
+        ensemble: The models.
+        scores: Of ``val`` and, if there are such clips, ``test``.
+    """
+    logs = {part: said.log_probabilities(ensemble) for part, said in scores.items()}
+    labels = {part: said.labels for part, said in scores.items()}
+    names = ensemble.names
+    rows = [(name, {part: logs[part][i] for part in logs}) for i, name in enumerate(names)]
+    rows.append((AVERAGE, {part: log_mean(values) for part, values in logs.items()}))
+    width = max(len(name) for name in [*names, "model", AVERAGE]) + len("without ")
+    heads = "".join(f"   {f'{part} accuracy':>13} {'macro':>7} {'loss':>7}" for part in scores)
+    lines = [f"{'model':<{width}}{heads}", *(_row(*row, labels, width) for row in rows)]
+    if len(ensemble) > 2:
+        lines.append("the average without one of them, on val:")
+        for i, name in enumerate(names):
+            others = logs["val"][:i] + logs["val"][i + 1 :]
+            lines.append(_row(f"without {name}", {"val": log_mean(others)}, labels, width))
+    else:
+        lines.append("with two models, the average without one is the other")
+    lines.append("choose models by val alone: a choice by test would make its figures flatter")
+    return lines
+
+
+def _row(
+    title: str, said: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray], width: int
+) -> str:
+    cells = (figures(values, labels[part]) for part, values in said.items())
+    return f"{title:<{width}}" + "".join(
+        f"   {right:>13.1%} {macro:>7.1%} {loss:>7.3f}" for right, macro, loss in cells
+    )
+
+
+def figures(log_probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float, float]:
+    """Return accuracy, mean accuracy of the classes that are present, and mean cross entropy.
+
+    Args:
+        log_probabilities: Shape ``(clip, class)``.
+        labels: Class index of each clip.
+    """
+    confusion = ConfusionMatrix(log_probabilities.shape[1])
+    confusion.update(torch.from_numpy(labels), torch.from_numpy(log_probabilities.argmax(1)))
+    counts = confusion.get()
+    macro = mean_present(per_class_accuracy(counts))
+    return accuracy(counts), macro, negative_log_likelihood(log_probabilities, labels)
