@@ -19,6 +19,7 @@ PARSERS = {
     "main": "training.config",
     "predict": "prediction.config",
     "evaluate": "evaluation.config",
+    "activity": "effort.config",
 }
 # Command -> module with its build_parser(), and how the same program is started as a file.
 COMMANDS = {
