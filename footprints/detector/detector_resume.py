@@ -72,15 +72,10 @@ class TrainingState:
                 raise UserError(f"{needed}: is missing, so the training cannot go on; {_AFRESH}")
         return stopped
 
-    def save(self, trainer: Any, best: bytes | None) -> None:
-        """Keep the state of a trainer of Ultralytics at the end of an epoch.
-
-        Args:
-            trainer: After its ``save_model``.
-            best: The network to be used, where this epoch is the best.
-        """
-        if best is not None:
-            write_bytes(self.best, best)
+    def save(self, trainer: Any) -> None:
+        """Keep the state of a trainer of Ultralytics, after its ``save_model``, and the best."""
+        if trainer.best.is_file() and trainer.fitness == trainer.best_fitness:
+            write_bytes(self.best, _without_paths(trainer.best))
         write_bytes(self.folder / "training.csv", trainer.csv.read_bytes())
         write_bytes(self.folder / "last.pt", trainer.last.read_bytes())
         content = {"epochs": trainer.epoch + 1, "is_done": bool(trainer.stop)}
@@ -121,6 +116,56 @@ class TrainingState:
         """Forget the training."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.best.unlink(missing_ok=True)
+
+
+def is_finished(detector: Path, record: Path, settings: dict[str, Any]) -> bool:
+    """Tell whether a training came to its end with these settings.
+
+    Raises:
+        UserError: If there is a detector that was trained with others.
+    """
+    if not record.is_file() or not detector.is_file():
+        return False
+    try:
+        before = json_object(read_text(record)).get("settings")
+    except ValueError:
+        before = None
+    if not isinstance(before, dict):
+        raise UserError(
+            f"{detector}: is there already, and nothing says how it was trained; choose another "
+            "--output_dir, or replace it with --no-resume"
+        )
+    compare_settings(before, settings, f"{detector}: was trained")
+    return True
+
+
+def _without_paths(path: Path) -> bytes:
+    """Return a checkpoint of our own training as a network to be used.
+
+    Without the state of the training, and without the folders and names of this computer.
+    """
+    import torch
+    from ultralytics.nn import tasks
+
+    checkpoint, _ = tasks.torch_safe_load(path, safe_only=True)
+    network = checkpoint.get("ema") or checkpoint["model"]
+    for key in ("git", "train_results"):
+        checkpoint.pop(key, None)
+    for key in ("ema", "optimizer", "scaler", "stopper", "updates", "best_fitness"):
+        checkpoint[key] = None
+    checkpoint |= {"epoch": -1, "model": network}
+    network.args = dict(network.args)
+    for holder in (checkpoint["train_args"], network.args):
+        for key in ("data", "project", "save_dir", "model", "name", "resume"):
+            if key in holder:
+                holder[key] = None
+    if hasattr(network, "pt_path"):
+        network.pt_path = None
+    if isinstance(getattr(network, "yaml", None), dict) and network.yaml.get("yaml_file"):
+        network.yaml["yaml_file"] = Path(network.yaml["yaml_file"]).name
+    content = io.BytesIO()
+    torch.save(checkpoint, content)
+    return content.getvalue()
 
 
 def _load(source: Path, plain: Path) -> dict[str, Any]:

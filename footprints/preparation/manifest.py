@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import unicodedata
-from collections import defaultdict
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +13,8 @@ from pathlib import Path
 from footprints.pictures.folders import SPLITS
 from footprints.pictures.scales import SCALES, folder_of
 from footprints.system.errors import UserError
-from footprints.system.text import printable, text_of_cell
+from footprints.system.files import read_table
+from footprints.system.text import printable
 
 MANIFEST_COLUMNS = (
     "crop",
@@ -62,9 +60,10 @@ def pictures_of(path: Path) -> list[Picture]:
         UserError: If it is no manifest, names a picture twice, or where it does not belong.
     """
     pictures: dict[str, Picture] = {}
-    for row in read_manifest(path):
-        name = name_in_table(row["crop"])
-        one = Picture(name, row["class"], row["split"], row["scale"] or SCALES[0])
+    for row in read_table(path):
+        name = name_in_table(row.get("crop", ""))
+        label, split = row.get("class", ""), row.get("split", "")
+        one = Picture(name, label, split, row.get("scale") or SCALES[0])
         is_known = one.split in SPLITS and one.scale in SCALES and one.label
         place = f"{folder_of(one.split, one.scale)}/{name_in_table(one.label)}/"
         if not is_known or name in pictures or place != f"{name.rpartition('/')[0]}/":
@@ -99,19 +98,3 @@ def refuse_differences(folder: Path, named: Set[str], there: Set[str]) -> None:
                 "done. To leave a photo out, to add one, or to give it another class, move the "
                 "photo itself; footprints.prepare --replace_edited puts the crops back"
             )
-
-
-def read_manifest(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a manifest, or of ``left_out.csv``, with the texts that were meant.
-
-    A cell that is not there is empty; a table that cannot be read gives the rows before the fault.
-    """
-    rows = []
-    with (
-        open(path, encoding="utf-8", errors="replace", newline="") as file,
-        contextlib.suppress(csv.Error),
-    ):
-        for row in csv.DictReader(file):
-            texts = {key: text for key, text in row.items() if isinstance(text, str)}
-            rows.append(defaultdict(str, {key: text_of_cell(texts[key]) for key in texts}))
-    return rows

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from footprints.pictures.folders import list_photos
-from footprints.preparation.manifest import read_manifest
 from footprints.system.child import run_step
 from footprints.system.errors import STATUS_SOME_FAILED, UserError
+from footprints.system.files import read_table
 from footprints.system.settings import Settings
 from footprints.system.text import printable
 from footprints.system.typed import json_object
@@ -104,11 +104,12 @@ def prepare(places: Places, stages: tuple[str, ...], say: Callable[[str], None])
 def _changes(places: Places, stage: str) -> str:
     """Say how many photos came and went since a set was prepared; empty if none did."""
     folder = places.prepared / stage
-    known = {row["source"] for row in read_manifest(folder / "manifest.csv")}
-    left_out = folder / "left_out.csv"
-    passed_over = {row["source"] for row in read_manifest(left_out)} if left_out.is_file() else ()
+    known, left_out = (
+        {row.get("source", "") for row in read_table(path)} if path.is_file() else set()
+        for path in (folder / "manifest.csv", folder / "left_out.csv")
+    )
     here = {printable(photo.source) for photo in list_photos(places.photos[stage]).photos}
-    counts = {"new": len(here - known - {*passed_over}), "gone": len(known - here)}
+    counts = {"new": len(here - known - left_out), "gone": len(known - here)}
     return " and ".join(
         f"{n} photo{'s are' if n > 1 else ' is'} {what}" for what, n in counts.items() if n
     )

@@ -26,12 +26,12 @@ from footprints.preparation.manifest import (
     MANIFEST_COLUMNS,
     SCALE_COLUMN,
     name_in_table,
-    read_manifest,
     refuse_differences,
 )
 from footprints.preparation.sets import DataSet
 from footprints.preparation.splits import grouped_split
 from footprints.system.errors import UserError
+from footprints.system.files import read_table
 from footprints.system.progress import warn
 from footprints.system.results import Results
 from footprints.system.text import csv_of, printable
@@ -58,7 +58,7 @@ def refuse_moved_crops(folder: Path) -> None:
     """
     manifest = folder / "manifest.csv"
     if manifest.is_file():
-        named = {name_in_table(row["crop"]) for row in read_manifest(manifest)}
+        named = {name_in_table(row.get("crop", "")) for row in read_table(manifest)}
         refuse_differences(folder, named, {*map(name_in_table, present(folder))})
 
 

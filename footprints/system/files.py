@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -17,7 +19,7 @@ from typing import Any
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from footprints.system.errors import UserError
-from footprints.system.text import printable
+from footprints.system.text import printable, text_of_cell
 
 LOCK = ".lock"  # in an output folder, while a step works there
 MARK = ".unfinished-"  # how the names of temporary files and folders begin
@@ -94,6 +96,24 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path}: {error.strerror or error}") from None
     except ValueError:  # a NUL in its name
         raise UserError(f"{path}: no such file") from None
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table in CSV with a head, with the texts that were meant.
+
+    A cell that is not there is empty.
+
+    Raises:
+        UserError: If it cannot be read, or is no such table.
+    """
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_text(path)), restkey="", restval=""))
+    except csv.Error as error:
+        raise UserError(f"{path}: not a table in CSV: {error}") from None
+    return [
+        {key: text_of_cell(text) if isinstance(text, str) else "" for key, text in row.items()}
+        for row in rows
+    ]
 
 
 @contextlib.contextmanager

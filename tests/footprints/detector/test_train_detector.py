@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from footprints import train_detector
-from footprints.detector.detector_data import LabelledPhoto, read_data_yaml, read_pseudo_labels
+from footprints.detector import training
+from footprints.detector.data_yaml import read_data_yaml, read_pseudo_labels
+from footprints.detector.detector_data import LabelledPhoto
 from footprints.detector.detector_resume import TrainingState
 from footprints.detector.yolo import load_ultralytics
 from footprints.system.errors import UserError
@@ -189,7 +191,7 @@ def test_a_box_a_little_over_the_edge_is_clipped(data, line, box) -> None:
 def test_when_all_box_files_are_bad_the_reasons_are_in_the_error(
     data, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(train_detector, "_load_start", lambda args: None)
+    monkeypatch.setattr(train_detector, "load_start", lambda training: (None, training))
     for n in range(4):
         (data.parent / "labels" / "train" / f"{n}.txt").write_text(f"{n} 120 80 40 30\n")
     out = tmp_path / "out"
@@ -582,13 +584,13 @@ def test_a_training_that_was_stopped_before_its_scores_is_only_scored(
 
     scores = {"part": "val", "photos": 2, "boxes": 2, "mAP50": 0.5, "mAP50-95": 0.2}
     scores |= {"precision": 1.0, "recall": 1.0}
-    monkeypatch.setattr(train_detector, "_score", stop)
+    monkeypatch.setattr(train_detector, "score", stop)
     with pytest.raises(KeyboardInterrupt):
         main(given)
     assert json.loads((out / "resume_detector" / "state.json").read_text())["is_done"] is True
     detector = (out / "detector.pt").read_bytes()
-    monkeypatch.setattr(train_detector, "_run_epochs", stop)
-    monkeypatch.setattr(train_detector, "_score", lambda *args: scores)
+    monkeypatch.setattr(training, "_run_epochs", stop)
+    monkeypatch.setattr(train_detector, "score", lambda *args: scores)
     assert main(given) == 0
     assert "going on after epoch 1 of 1" in capsys.readouterr().out
     assert (out / "detector.pt").read_bytes() == detector
@@ -654,7 +656,7 @@ def test_bf16_is_used_by_the_layers_and_by_nothing_else() -> None:
     code = """
 import torch
 from types import SimpleNamespace
-from footprints.train_detector import _compute_in_bf16
+from footprints.detector.training import compute_in_bf16
 torch.manual_seed(0)
 class Network(torch.nn.Module):
     def __init__(self):
@@ -666,7 +668,7 @@ network, photos = Network(), torch.rand(2, 3, 8, 8)
 exact = network.predict(photos)["boxes"][0]
 seen = []
 network.layer.register_forward_hook(lambda layer, inputs, output: seen.append(output.dtype))
-_compute_in_bf16(SimpleNamespace(model=network, device=torch.device("cpu")))
+compute_in_bf16(SimpleNamespace(model=network, device=torch.device("cpu")))
 found = network.predict(photos)
 assert seen == [torch.bfloat16], seen
 assert found["boxes"][0].dtype == network.layer.weight.dtype == torch.float32

@@ -40,9 +40,9 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def no_training(monkeypatch):
     """Train nothing, but do all before it: PyTorch is not even imported."""
-    monkeypatch.setattr(train_detector, "_load_start", lambda args: None)
+    monkeypatch.setattr(train_detector, "load_start", lambda training: (None, training))
     monkeypatch.setattr(train_detector, "_train_and_score", lambda *args: None)
-    monkeypatch.setattr(train_detector, "_score", lambda *args: {"part": "val"})
+    monkeypatch.setattr(train_detector, "score", lambda *args: {"part": "val"})
     monkeypatch.setattr(train_detector, "_report", lambda *args: None)
 
 
