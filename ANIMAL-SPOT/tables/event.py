@@ -11,7 +11,7 @@ class TableError(ValueError):
     """A table that cannot be used; one line says which and why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LabelledEvent:
     """A row of a table: somebody or some program heard something.
 
