@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
+from typing import Generic, TypeVar
 
 from animal_spot.tables.delimited import split_table
 from animal_spot.tables.event import EventTable, LabelledEvent, TableError
 from animal_spot.tables.table_text import read_text
 from animal_spot.utils.names import composed
 
+Thing = TypeVar("Thing", bound=Hashable)
 _N_SHOWN = 3  # names in a message
+_SAME_S = 0.0025  # times of one event in two tables, each rounded to the millisecond
 # What people put between the name of a recording and the ending of its table, after _ or - or a
 # blank. No numbers: rec_1_2.txt is no table of rec_1.
 _ADDED = re.compile(
@@ -28,7 +31,7 @@ class Matching:
 
     Attributes:
         events: Of each recording that has a table, in the order of time; an empty tuple where
-            its tables say that nothing is there. What several tables have alike counts once.
+            its tables say that nothing is there.
         tables: Of each such recording those that are of it.
         without_table: Recordings that no table is of.
         without_recording: Tables that are of none, or in part, each with a line that says so.
@@ -73,6 +76,35 @@ def match(
     return matcher.finish()
 
 
+class NamedThings(Generic[Thing]):
+    """Finds what tables are called after.
+
+    Args:
+        things: Names, with or without ending, and what has each.
+    """
+
+    def __init__(self, things: Iterable[tuple[str, Thing]]) -> None:
+        self._of: dict[str, dict[Thing, str]] = {}
+        for name, thing in things:
+            self._of.setdefault(_folded(name), {}).setdefault(thing, composed(name))
+
+    def called(self, name: str) -> list[Thing]:
+        """Return what has a name; in the same case, else in any."""
+        found = self._of.get(_folded(name), {})
+        return [one for one, own in found.items() if own == composed(name)] or list(found)
+
+    def of(self, table: str) -> list[Thing]:
+        """Return what a table is called after; see ``start_of``. The same case goes before another.
+
+        Args:
+            table: Name of the table.
+        """
+        start = start_of(table, self._of)
+        found = {} if start is None else self._of[start]
+        same_case = [one for one, name in found.items() if composed(table).startswith(name)]
+        return same_case or list(found)
+
+
 class _Matcher:
     """Collects what belongs together.
 
@@ -82,18 +114,19 @@ class _Matcher:
 
     def __init__(self, recordings: Sequence[Path]) -> None:
         self._recordings = list(dict.fromkeys(recordings))
-        self._by_name: dict[str, list[Path]] = {}
-        for path in self._recordings:
-            for name in dict.fromkeys((_folded(path.name), _stem(path))):
-                self._by_name.setdefault(name, []).append(path)
-        self._events: dict[Path, list[LabelledEvent]] = {}
-        self._tables: dict[Path, list[Path]] = {}
+        names = [
+            (name, path) for path in self._recordings for name in (path.name, _stem(path.name))
+        ]
+        self._names = NamedThings(names)
+        self._found: dict[Path, list[_Rows]] = {}
         self._without: list[tuple[Path, str]] = []
         self._refused: list[tuple[Path, str]] = []
 
-    def _add(self, recording: Path, table: Path, events: Iterable[LabelledEvent]) -> None:
-        self._events.setdefault(recording, []).extend(events)
-        self._tables.setdefault(recording, []).append(table)
+    def _add(
+        self, recording: Path, table: EventTable, events: Iterable[LabelledEvent], how: str
+    ) -> None:
+        rows = _Rows(table.path, (table.format, how), tuple(events))
+        self._found.setdefault(recording, []).append(rows)
 
     def add_pairs(self, table: EventTable, recordings: Sequence[Path]) -> None:
         """Give the rows of a table to the only recording that is listed with it, else by name."""
@@ -101,7 +134,7 @@ class _Matcher:
             events = table.events
             if len(recordings) > 1:
                 events = [e for e in events if is_same_recording(e.recording or "", path)]
-            self._add(path, table.path, events)
+            self._add(path, table, events, "pair")
 
     def add_by_what_it_says(self, table: EventTable) -> None:
         """Give the rows of a table to the recordings that they name."""
@@ -115,10 +148,10 @@ class _Matcher:
         for said, events in groups.items():
             found = self._named(said, table.path)
             if len(found) == 1:
-                self._add(found[0], table.path, events)
+                self._add(found[0], table, events, "says so")
             elif found:
                 self._refuse(table.path, f"{said} in {table.path}", found)
-            elif len(groups) == 1 and (others := self._called_as(table.path)):
+            elif len(groups) == 1 and (others := self._names.of(table.path.name)):
                 self._refused.append((table.path, of_another(table.path, said, str(others[0]))))
             else:
                 reason = f"{table.path} is of {said}, which is not among the recordings"
@@ -127,19 +160,14 @@ class _Matcher:
     def _named(self, said: str, table: Path) -> list[Path]:
         """Return the recordings that a table can mean by a path or a name."""
         place = PurePosixPath(said.replace("\\", "/"))
-        found = self._by_name.get(_folded(place.name)) or self._by_name.get(_stem(said), [])
+        found = self._names.called(place.name) or self._names.called(_stem(said))
         return _nearest(_nearest(found, place.parent), _folder(table))
-
-    def _called_as(self, table: Path) -> list[Path]:
-        """Return the recordings that a table is called after."""
-        name = start_of(table.name, self._by_name)
-        return [] if name is None else self._by_name[name]
 
     def add_by_name(self, tables: Sequence[EventTable]) -> None:
         """Give tables to the recordings that they are called after."""
         wanted: dict[Path, list[EventTable]] = {}
         for table in tables:
-            found = _nearest(self._called_as(table.path), _folder(table.path))
+            found = _nearest(self._names.of(table.path.name), _folder(table.path))
             if not found:
                 reason = f"{table.path} is called like none of the recordings"
                 self._without.append((table.path, reason))
@@ -151,7 +179,7 @@ class _Matcher:
             near = _nearest([table.path for table in candidates], _folder(recording))
             for table in candidates:
                 if table.path in near:
-                    self._add(recording, table.path, table.events)
+                    self._add(recording, table, table.events, "name")
                     continue
                 reason = f"{table.path} is not used: {near[0]} is nearer to {recording}"
                 self._without.append((table.path, reason))
@@ -167,26 +195,98 @@ class _Matcher:
 
     def finish(self) -> Matching:
         """Return what was found, in the order of the recordings."""
-        found = [path for path in self._recordings if path in self._events]
+        events: dict[Path, tuple[LabelledEvent, ...]] = {}
+        tables: dict[Path, tuple[Path, ...]] = {}
+        for recording in self._recordings:
+            if recording in self._found:
+                used, unused = _agreed(self._found[recording])
+                every = [event for rows in used for event in rows.events]
+                events[recording] = tuple(
+                    sorted(every, key=lambda e: (e.start_s, e.end_s, e.label))
+                )
+                tables[recording] = tuple(dict.fromkeys(rows.table for rows in used))
+                self._without += [
+                    (rows.table, f"{rows.table} is not used for {recording}: {reason}")
+                    for rows, reason in unused
+                ]
         return Matching(
-            {path: _in_order(self._events[path]) for path in found},
-            {path: tuple(dict.fromkeys(self._tables[path])) for path in found},
-            tuple(path for path in self._recordings if path not in self._events),
+            events,
+            tables,
+            tuple(path for path in self._recordings if path not in events),
             tuple(self._without),
             tuple(self._refused),
         )
 
 
-def _in_order(events: Iterable[LabelledEvent]) -> tuple[LabelledEvent, ...]:
-    """Sort events of a recording; of what two tables have alike the reviewed, the box is kept."""
-    first: dict[object, Path] = {}
-    fullest_first = sorted(events, key=lambda e: (not e.is_wrong, e.low_hz is None))
-    kept = [
-        event
-        for event in fullest_first
-        if first.setdefault((event.label, event.start_s, event.end_s), event.table) == event.table
-    ]
-    return tuple(sorted(kept, key=lambda e: (e.start_s, e.end_s, e.label)))
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a table that are of one recording.
+
+    Attributes:
+        table: The table.
+        kind: Its format, and how it was found.
+        events: Its rows.
+    """
+
+    table: Path
+    kind: tuple[str, str]
+    events: tuple[LabelledEvent, ...]
+
+    @property
+    def age(self) -> tuple[bool, float]:
+        """What grows with how much a person had to do with it: reviewed, changed last."""
+        try:
+            changed = self.table.stat().st_mtime
+        except OSError:
+            changed = 0.0
+        return any(event.is_wrong for event in self.events), changed
+
+
+def _agreed(tables: Sequence[_Rows]) -> tuple[list[_Rows], list[tuple[_Rows, str]]]:
+    """Choose among the tables of one recording.
+
+    Of tables that hold the same rows, as predict.py writes them in several formats, the one that
+    was changed last counts, lest what a person took out come back. Tables of one kind without a
+    common row are put together, as those of several annotators are.
+
+    Returns:
+        Those that count, and the others that say something else, each with a reason.
+    """
+    used: list[_Rows] = []
+    unused: list[tuple[_Rows, str]] = []
+    for rows in sorted(tables, key=lambda rows: rows.age, reverse=True):
+        known = _Known(event for other in used for event in other.events)
+        n_new = sum(not known.has(event) for event in rows.events)
+        is_apart = n_new == len(rows.events) and all(rows.kind == other.kind for other in used)
+        if not used or (is_apart and rows.events):
+            used.append(rows)
+        elif n_new:
+            reason = (
+                f"{used[0].table} was changed or reviewed later, and has not {n_new} of its "
+                f"{len(rows.events)} rows"
+            )
+            unused.append((rows, reason))
+    return used, unused
+
+
+class _Known:
+    """Finds events again that another table has too."""
+
+    def __init__(self, events: Iterable[LabelledEvent]) -> None:
+        self._by_time: dict[tuple[str, int], list[LabelledEvent]] = {}
+        for event in events:
+            key = event.label, round(event.start_s / _SAME_S)
+            self._by_time.setdefault(key, []).append(event)
+
+    def has(self, event: LabelledEvent) -> bool:
+        """Tell whether there is one of the same label and times, but for rounding."""
+        place = round(event.start_s / _SAME_S)
+        return any(
+            abs(other.start_s - event.start_s) < _SAME_S
+            and abs(other.end_s - event.end_s) < _SAME_S
+            for near in (place - 1, place, place + 1)
+            for other in self._by_time.get((event.label, near), ())
+        )
 
 
 def of_another(table: Path, said: str, recording: str) -> str:
@@ -199,7 +299,7 @@ def of_another(table: Path, said: str, recording: str) -> str:
 
 def is_same_recording(one: str | Path, other: str | Path) -> bool:
     """Compare names without folder, ending and case, in one Unicode form."""
-    return _stem(one) == _stem(other)
+    return _folded(_stem(str(one))) == _folded(_stem(str(other)))
 
 
 def start_of(table: str, recordings: Container[str]) -> str | None:
@@ -210,7 +310,7 @@ def start_of(table: str, recordings: Container[str]) -> str | None:
 
     Args:
         table: Name of the table.
-        recordings: Names as ``folded`` returns them, with or without ending.
+        recordings: Names in small letters, with or without ending.
     """
     parts = _folded(table).split(".")
     starts = [".".join(parts[:n]) for n in range(len(parts) - 1, 0, -1)]
@@ -222,10 +322,10 @@ def _folded(name: str) -> str:
     return composed(name).casefold()
 
 
-def _stem(recording: str | Path) -> str:
-    """Return the name of a recording as it is compared: no folder, ending or case."""
-    name = re.split(r"[\\/]", str(recording).strip())[-1]
-    return _folded(re.sub(r"(?<=.)\.[^.]*\Z", "", name))
+def _stem(recording: str) -> str:
+    """Return the name of a recording without folder and ending."""
+    name = re.split(r"[\\/]", recording.strip())[-1]
+    return re.sub(r"(?<=.)\.[^.]*\Z", "", name)
 
 
 def _folder(path: Path) -> Path:

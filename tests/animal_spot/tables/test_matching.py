@@ -1,5 +1,7 @@
 """Tables and recordings are brought together, and what has no partner is named."""
 
+import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -134,21 +136,63 @@ def test_a_table_of_another_station_is_not_used():
     )
 
 
-def test_what_two_tables_have_alike_counts_once():
-    """As where predict.py wrote a Raven table and Audacity labels, and one was reviewed."""
+def written(path, *events, at=1, kind="Raven", **options) -> EventTable:
+    """Return a table whose file was changed at a time."""
+    write(path, "")
+    os.utime(path, (at, at))
+    return dataclasses.replace(table(path, *events, **options), format=kind)
+
+
+def test_what_predict_writes_in_several_formats_counts_once(tmp_path):
+    """Times in the table of all recordings are those of sums, rounded to the millisecond."""
     tables = [
-        table("1.audacity.txt", 1, 2, 3, 3),
-        table("1.Table.1.txt", 1, 2, 4, low_hz=100),
-        table("1.review.txt", 2, is_wrong=True),
+        written(tmp_path / "1.Table.1.selections.txt", 1, 2, 3, at=1),
+        written(tmp_path / "1.audacity.txt", 1, 2, 3, at=2, kind="Audacity"),
+        written(tmp_path / "all_recordings.txt", 1.001, 2, 2.999, at=3, recording="1.wav"),
+    ]
+    found = match(paths("1.wav"), tables)
+    assert starts(found) == {"1.wav": [1.001, 2, 2.999]}
+    assert found.without_recording == ()
+
+
+@pytest.mark.parametrize("kept", [(1, 3), (), (1, 2.5, 3), (7,)])
+@pytest.mark.parametrize("name", ["1.audacity.txt", "all_recordings.txt"])
+def test_rows_that_a_person_took_out_do_not_come_back(kept, name, tmp_path):
+    recording = "1.wav" if name.startswith("all") else None
+    kind = "Audacity" if recording is None else "Raven"
+    tables = [
+        written(tmp_path / name, 1, 2, 3, at=2, kind=kind, recording=recording),
+        written(tmp_path / "1.Table.1.selections.txt", *kept, at=9),
+    ]
+    found = match(paths("1.wav"), tables)
+    assert starts(found) == {"1.wav": list(kept)}
+    ((path, reason),) = found.without_recording
+    assert path == tmp_path / name
+    assert "1.Table.1.selections.txt was changed or reviewed later, and has not" in reason
+
+
+def test_a_reviewed_table_goes_before_a_newer_copy(tmp_path):
+    tables = [
+        written(tmp_path / "1.audacity.txt", 1, 2, at=5, kind="Audacity"),
+        written(tmp_path / "1.Table.1.selections.txt", 1, 2, at=2, is_wrong=True),
     ]
     (rows,) = match(paths("1.wav"), tables).events.values()
-    assert [(e.start_s, e.low_hz, e.is_wrong) for e in rows] == [
-        (1, 100, False),
-        (2, None, True),
-        (3, None, False),
-        (3, None, False),
-        (4, 100, False),
+    assert [event.is_wrong for event in rows] == [True, True]
+
+
+def test_tables_of_two_annotators_are_put_together(tmp_path):
+    tables = [
+        written(tmp_path / "1.Table.1.selections.txt", 1, 3, 3, at=1),
+        written(tmp_path / "1.Table.2.selections.txt", 2, 4, at=2),
     ]
+    found = match(paths("1.wav"), tables)
+    assert starts(found) == {"1.wav": [1, 2, 3, 3, 4]}
+    assert found.tables[Path("1.wav")] == (tables[1].path, tables[0].path)
+
+
+def test_names_that_differ_only_in_case():
+    found = match(paths("a.wav", "A.wav"), [table("a.txt", 1), table("A.txt", 2)])
+    assert starts(found) == {"a.wav": [1], "A.wav": [2]}
 
 
 def test_rows_that_name_no_recording_in_a_table_that_does():
