@@ -13,7 +13,7 @@ from footprints.network.classifier import Classifier, read_model_metadata
 from footprints.scores.calibration import calibrated, choose_threshold
 from footprints.system.errors import UserError
 from tests.helpers.keras_models import CLASSES, SIDE, TEMPERATURE, THRESHOLD, pictures
-from tests.helpers.keras_steps import run_python
+from tests.helpers.programs import run_python
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -248,7 +248,7 @@ def test_metadata_needs_no_tensorflow(model_file):
         "print(read_model_metadata(sys.argv[1])['classes'])\n"
         "assert not {'tensorflow', 'keras', 'torch'} & set(sys.modules)\n"
     )
-    done = run_python(code, model_file)
+    done = run_python("-c", code, model_file)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(CLASSES)
     assert read_model_metadata(model_file)["threshold"] == THRESHOLD

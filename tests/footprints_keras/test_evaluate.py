@@ -13,7 +13,8 @@ from PIL import Image
 from footprints import evaluate
 from footprints.network.prepared_set import open_set
 from footprints.system.errors import UserError
-from tests.helpers.keras_steps import even, list_in_manifest, make_prepared, run_step
+from tests.helpers.keras_steps import even, list_in_manifest, make_prepared
+from tests.helpers.programs import run_step
 
 NAMES = ("adder", "boar", "cat", "dog")
 

@@ -16,7 +16,7 @@ from footprints import export
 from footprints.network.classifier import Classifier, read_model_metadata
 from footprints.system.errors import UserError
 from tests.helpers.keras_models import CLASSES, SIDE, TEMPERATURE, THRESHOLD, pictures, save
-from tests.helpers.keras_steps import run_python, run_step
+from tests.helpers.programs import run_python, run_step
 
 ALL = list(export.FORMATS)
 CALIBRATED = 2e-5  # float32 networks whose sums are taken in another order
@@ -166,7 +166,7 @@ def test_onnx_needs_no_tensorflow(exported, photos):
         "assert not {'torch', 'tensorflow', 'keras'} & set(sys.modules)\n"
     )
     flags = ("--model", file_of(exported, "onnx"), "--detector", "none", "--processes", 1)
-    done = run_python(code, photos, *flags)
+    done = run_python("-c", code, photos, *flags)
     assert done.returncode == 0, done.stderr
 
 

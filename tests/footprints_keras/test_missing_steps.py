@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -16,9 +16,9 @@ from footprints.preparation import missing_steps
 from footprints.preparation.missing_steps import MODELS, PHOTOS, PREPARED, Places
 from footprints.prepare import build_parser
 from footprints.system.errors import UserError
-from tests.helpers.keras_steps import environment
 from tests.helpers.photo_sets import make_oat, make_real, rows_of, write_photo
 from tests.helpers.places import ROOT
+from tests.helpers.programs import run_python
 
 SMALL = {"image_size": 32}
 ONE_EPOCH = ["--epochs_oat", 1, "--head_epochs", 1, "--epochs_real", 1, "--cached_views", 1]
@@ -38,14 +38,7 @@ def make_project(folder: Path, *, oat: bool = True, real: bool = True) -> Path:
 
 def run_train(folder: Path, *flags: object, **variables: str) -> subprocess.CompletedProcess:
     """Run the command in a project's folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "footprints.train", *map(str, flags)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=environment(**variables),
-        timeout=560,
-    )
+    return run_python("-m", "footprints.train", *flags, cwd=folder, env=os.environ | variables)
 
 
 @pytest.mark.slow

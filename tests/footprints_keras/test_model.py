@@ -9,7 +9,7 @@ import pytest
 from footprints.network import backbones, build, freezing, keras_file
 from footprints.network.backbone_weights import load_backbone_weights
 from footprints.system.errors import UserError
-from tests.helpers.keras_steps import run_python
+from tests.helpers.programs import run_python
 
 ALL = list(backbones.BACKBONES)
 
@@ -252,14 +252,14 @@ def test_keras_alone_loads_the_file_and_facts_need_no_keras(small, small_file):
         "assert getattr(net, 'optimizer', None) is None\n"
         "assert not any('footprints' in m for m in sys.modules)\n"
     )
-    done = run_python(code, small_file)
+    done = run_python("-c", code, small_file)
     assert done.returncode == 0, done.stderr
     code = (
         "import sys; from footprints.network.keras_file import read_metadata\n"
         "print(read_metadata(sys.argv[1])['temperature'])\n"
         "assert not {'keras', 'tensorflow', 'torch'} & set(sys.modules)\n"
     )
-    done = run_python(code, small_file)
+    done = run_python("-c", code, small_file)
     assert (done.returncode, done.stdout.strip()) == (0, "1.7"), done.stderr
     with zipfile.ZipFile(small_file) as archive:
         assert set(archive.namelist()) == {"metadata.json", "config.json", "model.weights.h5"}

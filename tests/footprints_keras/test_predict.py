@@ -26,7 +26,7 @@ from tests.helpers.detector import (
     save_rotated,
 )
 from tests.helpers.keras_models import CLASSES, SIDE, THRESHOLD, pictures, save
-from tests.helpers.keras_steps import run_python, run_step
+from tests.helpers.programs import run_python, run_step
 
 BOX = (32, 48, 48, 64)  # one cell of the detector of red in a photo of 128 x 128
 
@@ -97,7 +97,7 @@ def test_as_a_process(photos, model_file, detector, tmp_path):
     before = listing_of(photos)
     out = tmp_path / "out"
     flags = ("--model", model_file, "--detector", detector, "--output_dir", out, "--annotate")
-    done = run_python(AS_A_PROCESS, photos, *flags, "--processes", 2)
+    done = run_python("-c", AS_A_PROCESS, photos, *flags, "--processes", 2)
     assert done.returncode == 3, done.stderr
     assert "photos/s" in done.stdout
     assert "Traceback" not in done.stderr

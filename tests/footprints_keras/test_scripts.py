@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.places import ROOT
+from tests.helpers.programs import run_process
 
 READ = ("OAT_DIR", "REAL_DIR", "DETECTOR", "WEIGHTS", "OUTPUT_DIR", "DEMO_DIR", "N_PER_CLASS")
 
@@ -24,13 +25,8 @@ def run_script(name: str, *arguments: str, cwd: Path, **variables: str):
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     for key in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         environment[key] = "1"
-    return subprocess.run(
-        ["bash", str(ROOT / "TRAINING" / f"{name}.sh"), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=environment | variables,
-        timeout=1200,
+    return run_process(
+        "bash", ROOT / "TRAINING" / f"{name}.sh", *arguments, cwd=cwd, env=environment | variables
     )
 
 
@@ -96,13 +92,12 @@ def stand_in(tmp_path):
         calls = tmp_path / "calls"
         calls.unlink(missing_ok=True)
         known = {"PATH": f"{python.parent}:/usr/bin:/bin", "CALLS": str(calls), "OUT": "my out"}
-        done = subprocess.run(
-            ["bash", str(tmp_path / "root" / "TRAINING" / f"{name}.sh"), *arguments],
-            capture_output=True,
-            text=True,
+        done = run_process(
+            "bash",
+            tmp_path / "root" / "TRAINING" / f"{name}.sh",
+            *arguments,
             cwd=tmp_path,
             env=known | variables,
-            timeout=60,
         )
         lines = calls.read_text().splitlines() if calls.exists() else []
         return done, [re.sub(r"^\S+/run_module.py footprints\.", "", line) for line in lines]

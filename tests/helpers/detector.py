@@ -3,47 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from tests.helpers.places import ROOT
+from tests.helpers.programs import run_code
 
 RED, GREEN, BLUE, GROUND = (230, 20, 20), (20, 200, 20), (20, 20, 230), (120, 120, 120)
-
-
-def run_step(
-    step: str, *arguments: object, env: dict[str, str] | None = None, timeout: float = 560
-) -> subprocess.CompletedProcess:
-    """Run ``python -m footprints.<step>`` in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **(env or {})}
-    return subprocess.run(
-        [sys.executable, "-m", f"footprints.{step}", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=timeout,
-        check=False,
-    )
-
-
-def run_code(code: str, *arguments: object, env: dict[str, str] | None = None) -> str:
-    """Run Python code in a process of its own and return what it printed."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **(env or {})}
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=560,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
 
 
 def _save(path: Path, nodes, constants, output_shape, image_size, names, dynamic=False) -> Path:
@@ -292,7 +259,7 @@ class Watched:
             place.mkdir(parents=True, exist_ok=True)
         (folder / "site" / "sitecustomize.py").write_text(NO_NETWORK)
         self.environment = {
-            "PYTHONPATH": os.pathsep.join([str(folder / "site"), str(ROOT)]),
+            "PYTHONPATH": str(folder / "site"),
             "HOME": str(self.home),
             "XDG_CONFIG_HOME": str(self.home / ".config"),
             "XDG_CACHE_HOME": str(self.home / ".cache"),

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-
-from tests.helpers.places import ROOT
 
 SIZE = 32  # pixels; the smallest that the backbones take
 OAT = ("bear", "cat", "déer")
@@ -57,40 +52,3 @@ def list_in_manifest(folder: Path) -> None:
 def even(names: tuple[str, ...], **splits: int) -> dict[str, dict[str, int]]:
     """Return the same number of crops for all classes, by split."""
     return {split: dict.fromkeys(names, n) for split, n in splits.items()}
-
-
-def environment(**more: str) -> dict[str, str]:
-    """Return the environment of a process of ours: this checkout, one thread."""
-    return {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-        "TF_NUM_INTRAOP_THREADS": "1",
-        "TF_NUM_INTEROP_THREADS": "1",
-        **more,
-    }
-
-
-def run_step(step: str, *flags: object, **variables: str) -> subprocess.CompletedProcess:
-    """Run ``python -m footprints.<step>`` to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", f"footprints.{step}", *map(str, flags)],
-        capture_output=True,
-        text=True,
-        env=environment(**variables),
-        timeout=240,
-    )
-
-
-def run_python(code: str, *args: object, cwd: Path | None = None) -> subprocess.CompletedProcess:
-    """Run a few lines in a fresh interpreter, in a folder that is not the project's."""
-    env = environment()
-    del env["PYTHONPATH"]
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, args)],
-        capture_output=True,
-        text=True,
-        env=env,
-        cwd=cwd or "/",
-        timeout=240,
-    )

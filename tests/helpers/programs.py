@@ -1,10 +1,11 @@
-"""Programs of ANIMAL-SPOT, run in this process or in one of their own."""
+"""Programs, run in this process or in one of their own."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import io
+import os
 import subprocess
 import sys
 
@@ -28,15 +29,35 @@ def run_here(program: str, *arguments: object) -> subprocess.CompletedProcess:
     return subprocess.CompletedProcess(argv, status, shown.getvalue(), said.getvalue())
 
 
-def run_program(
-    program: str, *arguments: object, timeout: float = 300, **options
-) -> subprocess.CompletedProcess:
-    """Run a program as a process of its own; ``options`` are those of ``subprocess.run``."""
+def run_process(*command: object, timeout: float = 500, **options) -> subprocess.CompletedProcess:
+    """Run a command to its end; ``options`` are those of ``subprocess.run``."""
     return subprocess.run(
-        [sys.executable, str(SOUND / f"{program}.py"), *map(str, arguments)],
+        list(map(str, command)),
         capture_output=True,
         text=True,
         errors="surrogateescape",
         timeout=timeout,
         **options,
     )
+
+
+def run_python(*arguments: object, **options) -> subprocess.CompletedProcess:
+    """Run Python, the one of the tests, to its end."""
+    return run_process(sys.executable, *arguments, **options)
+
+
+def run_code(code: str, *arguments: object, **variables: str) -> str:
+    """Run code in a process of its own to a good end; return what it printed."""
+    done = run_python("-c", code, *arguments, env=os.environ | variables)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def run_program(program: str, *arguments: object, **options) -> subprocess.CompletedProcess:
+    """Run a program of ANIMAL-SPOT as a process of its own."""
+    return run_python(SOUND / f"{program}.py", *arguments, **options)
+
+
+def run_step(step: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess:
+    """Run ``python -m footprints.<step>`` to its end, with further environment variables."""
+    return run_python("-m", f"footprints.{step}", *arguments, env=os.environ | variables)

@@ -1,6 +1,5 @@
 """tests/bench/bench_source.py: what it measures and how it deals the clips."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from animal_spot.data.splits import leaking_tapes, load_split
 from tests.bench.bench_source import spread_db
 from tests.helpers.places import TESTS
+from tests.helpers.programs import run_process
 
 BENCH = TESTS / "bench" / "bench_source.py"
 
@@ -35,7 +35,7 @@ def test_clips_with_holes_are_trained_on_and_plain_noise_is_judged(tmp_path):
 
     def run():
         command = [sys.executable, BENCH, "--data_dir", "clips", "--output", "source"]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        return run_process(*command, cwd=tmp_path)
 
     done = run()
     assert done.returncode == 0, done.stderr

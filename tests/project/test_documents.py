@@ -6,13 +6,12 @@ import importlib
 import importlib.util
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.places import ROOT
+from tests.helpers.programs import run_python
 
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if path.parent.name != "options")
@@ -171,7 +170,5 @@ def test_options_are_written_without_heavy_packages():
         f"runpy.run_path({str(DOCS / 'make_options.py')!r})['pages']()\n"
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    result = run_python("-c", code, check=True)
     assert not {"torch", "tensorflow", "keras", "ultralytics"} & set(result.stdout.split())

@@ -13,6 +13,7 @@ import pytest
 
 from animal_spot.utils import environment
 from tests.helpers.places import ROOT, as_installed
+from tests.helpers.programs import run_process, run_python
 
 PROGRAMS = sorted(
     str(path.relative_to(ROOT))
@@ -50,9 +51,7 @@ def test_all_programs_are_looked_at():
     "program", [name for name in PROGRAMS if not name.endswith("start_training.py")]
 )
 def test_without_packages_one_line_says_what_to_type(program, copy, bare_python):
-    result = subprocess.run(
-        [bare_python, copy / program, "--seed", "1"], capture_output=True, text=True, timeout=60
-    )
+    result = run_process(bare_python, copy / program, "--seed", "1")
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"{bare_python} has no numpy, torch, torchvision and ")
@@ -64,12 +63,8 @@ def test_without_packages_one_line_says_what_to_type(program, copy, bare_python)
 def test_without_packages_the_command_says_the_same(copy, bare_python, tmp_path):
     command = tmp_path / "animal-spot"  # as pip writes it
     command.write_text("import sys\nfrom animal_spot.cli import main\nsys.exit(main())\n")
-    result = subprocess.run(
-        [bare_python, command, "--help"],
-        env=os.environ | {"PYTHONPATH": as_installed(copy)},
-        capture_output=True,
-        text=True,
-        timeout=60,
+    result = run_process(
+        bare_python, command, "--help", env=os.environ | {"PYTHONPATH": as_installed(copy)}
     )
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
@@ -100,13 +95,7 @@ STEPS = sorted(
 @pytest.mark.parametrize("how", ["-m", "TRAINING/run_module.py"])
 @pytest.mark.parametrize("step", STEPS)
 def test_without_packages_a_step_of_footprints_says_the_same(step, how, copy, bare_python):
-    result = subprocess.run(
-        [bare_python, how, f"footprints.{step}", "--help"],
-        capture_output=True,
-        text=True,
-        cwd=copy,
-        timeout=60,
-    )
+    result = run_process(bare_python, how, f"footprints.{step}", "--help", cwd=copy)
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"{bare_python} has no numpy, PIL, ")
@@ -120,12 +109,7 @@ def test_without_packages_a_step_of_footprints_says_the_same(step, how, copy, ba
 )
 def test_starter_without_packages_says_the_same(starter, copy, bare_python, tmp_path):
     (tmp_path / "config").write_text("debug=true\n")
-    result = subprocess.run(
-        [bare_python, copy / starter, tmp_path / "config"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    result = run_process(bare_python, copy / starter, tmp_path / "config")
     assert result.returncode == 1
     assert "has no numpy" in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
@@ -141,13 +125,7 @@ def test_the_projects_own_environment_is_used(copy, bare_python, tmp_path):
     python.chmod(0o755)
     for program in ([str(root / "ANIMAL-SPOT" / "main.py")], ["-m", "footprints.train"]):
         arguments = ["-W", "ignore", *program]
-        result = subprocess.run(
-            [bare_python, *arguments, "--data_dir", "a b"],
-            capture_output=True,
-            text=True,
-            cwd=root,
-            timeout=60,
-        )
+        result = run_process(bare_python, *arguments, "--data_dir", "a b", cwd=root)
         assert result.returncode == 7
         assert result.stdout.splitlines() == [*arguments, "--data_dir", "a b"]
         assert result.stderr == ""
@@ -174,9 +152,7 @@ def test_an_installed_package_has_no_makefile(tmp_path):
 
 
 def test_the_program_of_another_copy_is_not_run_with_this_ones_code(copy):
-    result = subprocess.run(
-        [sys.executable, copy / "ANIMAL-SPOT/main.py", "--help"], capture_output=True, text=True
-    )
+    result = run_python(copy / "ANIMAL-SPOT/main.py", "--help")
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert f"has the copy of this program in {ROOT}" in line

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 
 import pytest
 
 from tests.helpers.places import ROOT
+from tests.helpers.programs import run_process
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
@@ -30,11 +30,9 @@ def test_make_installs_what_is_asked_for(target, installed, stamp, tmp_path):
     (tmp_path / "ANIMAL-SPOT").mkdir()
     (tmp_path / "ANIMAL-SPOT" / "synthesise_corpus.py").touch()
     make = ["make", "-n", "PYTHON=python3"]
-    said = subprocess.run(
-        [*make, target], cwd=tmp_path, capture_output=True, text=True, check=True
-    ).stdout
+    said = run_process(*make, target, cwd=tmp_path, check=True).stdout
     assert re.findall(r"pip install .* (-[re] \S+)", said.replace("'", "")) == [installed]
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / stamp).touch()
-    again = subprocess.run([*make, target], cwd=tmp_path, capture_output=True, text=True)
+    again = run_process(*make, target, cwd=tmp_path)
     assert "pip install" not in again.stdout

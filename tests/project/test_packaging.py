@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.places import ROOT
+from tests.helpers.programs import run_python
 
 tomllib = pytest.importorskip("tomllib", reason="in Python since 3.11")
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -37,9 +36,7 @@ def test_every_module_lies_in_a_room():
 def test_names_mean_these_folders():
     for name, folder in FOLDERS.items():
         code = f"import {name}; print({name}.__path__[0])"
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, cwd="/", check=True
-        )
+        done = run_python("-c", code, cwd="/", check=True)
         assert Path(done.stdout.strip()).resolve() == folder
 
 
@@ -64,7 +61,5 @@ metric = PerClassAccuracy(num_classes=3)
 metric.update(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]))
 print(metric.get(), utils.metrics.whose, *{{module.whose for module in ({", ".join(ours)})}})
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
-    )
+    done = run_python("-c", code, cwd=tmp_path, check=True)
     assert done.stdout == "[0.5, 1.0, nan] theirs theirs\n"

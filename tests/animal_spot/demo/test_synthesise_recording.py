@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from animal_spot.demo.corpus import CALL_TYPES
 from animal_spot.demo.recording import LEAST_GAP_S, choose_types, occupied_band
 from animal_spot.synthesise_recording import main
 from tests.helpers.places import ROOT
+from tests.helpers.programs import run_python
 
 WAV, TABLE = "recording1.wav", "recording1.Table.1.selections.txt"
 HEADER = [
@@ -29,12 +29,7 @@ HEADER = [
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     script = ROOT / "ANIMAL-SPOT" / "synthesise_recording.py"
-    return subprocess.run(
-        [sys.executable, str(script), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return run_python(script, *arguments)
 
 
 @pytest.fixture(scope="module")

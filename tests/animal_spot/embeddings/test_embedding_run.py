@@ -36,6 +36,7 @@ from tests.helpers.prediction import (
     sound,
     write_sound,
 )
+from tests.helpers.programs import run_process
 from tests.helpers.training import TAPES, folders, main_here, run_main
 
 CLASSES = ("A", "B", "noise")
@@ -359,9 +360,7 @@ def test_script_trains_and_predicts_with_birdnet(birdnet, tmp_path):
         "NUM_WORKERS": "0",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    result = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300
-    )
+    result = run_process(*command, cwd=tmp_path, env=environment)
     assert result.returncode == 0, result.stderr
     assert "CC BY-NC-SA 4.0: not for commercial use" in result.stderr
     (made,) = (tmp_path / "out").iterdir()

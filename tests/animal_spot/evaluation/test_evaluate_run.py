@@ -5,8 +5,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
-import time
 import unicodedata
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from PIL import Image
 from animal_spot.evaluation.run import find_results
 from tests.helpers.places import ROOT
 from tests.helpers.prediction import visible
+from tests.helpers.programs import run_python
 from tests.helpers.results import log_text, write_csv, write_parquet
 
 EVALUATE = ROOT / "ANIMAL-SPOT" / "evaluate.py"
@@ -24,12 +23,7 @@ A, B, NOISE = [0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.05, 0.05, 0.9]
 
 
 def run(*arguments) -> subprocess.CompletedProcess:
-    result = subprocess.run(
-        [sys.executable, str(EVALUATE), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    result = run_python(EVALUATE, *arguments)
     assert "Traceback" not in result.stderr
     return result
 
@@ -252,14 +246,6 @@ def test_bad_settings(arguments, message):
     assert message in result.stderr.splitlines()[-1]
 
 
-def test_help_is_quick():
-    begin = time.perf_counter()
-    result = run("--help")
-    assert time.perf_counter() - begin < 1
-    assert result.returncode == 0
-    assert "--truth_dir" in result.stdout
-
-
 @pytest.fixture
 def scored(tmp_path) -> Path:
     """Three recordings of 1.3 s: two with a table, one of which has no event; one without.
@@ -439,9 +425,7 @@ def test_config_files_of_the_original_give_its_names(extra, written, golden, tmp
         f"noise_in_anno=false\n{extra}"
     )
     starter = ROOT / "EVALUATION" / "start_evaluation.py"
-    result = subprocess.run(
-        [sys.executable, str(starter), str(config)], capture_output=True, text=True, timeout=120
-    )
+    result = run_python(starter, config)
     assert result.returncode == 0, result.stderr
     assert visible(tmp_path / "out") == [written]
 

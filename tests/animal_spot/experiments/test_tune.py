@@ -77,19 +77,6 @@ def finished(corpus, tmp_path_factory):
     return output, result
 
 
-def test_help_is_quick_to_import():
-    """Asking for help imports neither PyTorch nor Optuna."""
-    code = (
-        "import sys, tune\ntry:\n    tune.main(['--help'])\nexcept SystemExit as end:\n"
-        "    assert end.code == 0\nassert not {'torch', 'optuna', 'sklearn'} & set(sys.modules)"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=TUNE.parent, timeout=60
-    )
-    assert result.returncode == 0, result.stderr
-    assert "--timeout" in result.stdout
-
-
 def test_two_trials_leave_a_table_and_a_preset(finished):
     output, result = finished
     rows = trials(output)

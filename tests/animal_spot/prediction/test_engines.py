@@ -1,5 +1,4 @@
 import importlib.util
-import subprocess
 import sys
 import threading
 from collections import OrderedDict
@@ -22,6 +21,7 @@ from animal_spot.prediction.engines import (
     infer_all,
     probabilities_of,
 )
+from tests.helpers.programs import run_python
 
 CPU = torch.device("cpu")
 SHAPE = (24, 32)
@@ -296,10 +296,5 @@ print("alive", came)
 
 def test_signals_still_arrive_when_another_thread_dropped_the_engine():
     pytest.importorskip("openvino")
-    result = subprocess.run(
-        [sys.executable, "-c", DROPPED_ELSEWHERE],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    result = run_python("-c", DROPPED_ELSEWHERE)
     assert (result.returncode, result.stdout) == (0, "alive [True]\n"), result.stderr

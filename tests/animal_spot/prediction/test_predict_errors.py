@@ -32,6 +32,7 @@ from tests.helpers.prediction import (
     visible,
     write_sound,
 )
+from tests.helpers.programs import run_python
 
 KILL = getattr(signal, "SIGKILL", None)  # Windows has none
 
@@ -340,14 +341,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(models, tmp_pat
         "sys.argv = sys.argv[1:];"
         "runpy.run_path(sys.argv[0], run_name='__main__')"
     )
-    result = subprocess.run(
-        [
-            *(sys.executable, "-c", script, str(PREDICT), MODEL, str(models("binary"))),
-            *(INPUT, str(tmp_path / "in"), OUTPUT, str(tmp_path / "out"), *PLAIN),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
+    result = run_python(
+        *("-c", script, PREDICT, MODEL, models("binary"), INPUT, tmp_path / "in"),
+        *(OUTPUT, tmp_path / "out", *PLAIN),
     )
     assert result.returncode == 1, result.stderr
     only_error(result.stderr)

@@ -7,7 +7,6 @@ import os
 import pickle
 import re
 import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -38,6 +37,7 @@ from tests.helpers.prediction import (
     visible,
     write_sound,
 )
+from tests.helpers.programs import run_python
 
 # float32 sums in another order, through 20 layers and a softmax.
 TOLERANCE = 2e-4
@@ -742,12 +742,7 @@ def test_the_config_file_starts_it(two_files, models, tmp_path):
     text = text.replace("min_max_norm=false", "min_max_norm=true")
     text += "sequence_len=0.25\nhop=0.125\nengine=torch\nprecision=fp32\nno_cuda=true\n"
     (tmp_path / "config").write_text(text)
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "PREDICTION" / "start_prediction.py"), tmp_path / "config"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    result = run_python(ROOT / "PREDICTION" / "start_prediction.py", tmp_path / "config")
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "PREDICT.log").exists()
     content = models.content("binary")

@@ -12,6 +12,7 @@ import pytest
 
 from animal_spot import cli
 from tests.helpers.places import ROOT, SOUND
+from tests.helpers.programs import run_python
 
 SCRIPT = """import sys
 from animal_spot.cli import main
@@ -31,14 +32,7 @@ def command(tmp_path):
     script.write_text(SCRIPT)
 
     def run(*arguments, **environ) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, str(script), *arguments],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path / "elsewhere",
-            env=os.environ | environ,
-            timeout=120,
-        )
+        return run_python(script, *arguments, cwd=tmp_path / "elsewhere", env=os.environ | environ)
 
     return run
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
 
 from tests.helpers.places import ROOT
+from tests.helpers.programs import run_python
 
 PROGRAMS = sorted(
     str(path.relative_to(ROOT))
@@ -37,13 +37,7 @@ def test_all_programs_are_here():
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_help_imports_nothing_heavy(program, tmp_path):
-    result = subprocess.run(
-        [sys.executable, "-c", CODE, str(ROOT / program), "--help"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    result = run_python("-c", CODE, ROOT / program, "--help", cwd=tmp_path, check=True)
     length, seconds, modules = result.stdout.splitlines()
     assert int(length) > 200
     assert not set(modules.split()) - sys.stdlib_module_names - LIGHT

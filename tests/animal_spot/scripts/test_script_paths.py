@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.places import ROOT
+from tests.helpers.programs import run_process
 
 # In the place of Python: writes its arguments down.
 RECORDER = f"""#!{sys.executable}
@@ -45,14 +45,7 @@ def recorded(tmp_path):
         calls = tmp_path / "calls"
         calls.unlink(missing_ok=True)
         known = {"PATH": f"{python.parent}:/usr/bin:/bin", "CALLS": str(calls)}
-        done = subprocess.run(
-            ["bash", str(root / script), *arguments],
-            capture_output=True,
-            text=True,
-            cwd=here,
-            env=known | variables,
-            timeout=60,
-        )
+        done = run_process("bash", root / script, *arguments, cwd=here, env=known | variables)
         assert done.returncode == 0, done.stderr
         assert (here / "mine.txt").read_text() == "mine"
         return [json.loads(line) for line in calls.read_text().splitlines()]
@@ -154,14 +147,7 @@ def hostile(tmp_path) -> Path:
 def in_hostile_folder(command: list[str], folder: Path, **variables: str) -> str:
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONSAFEPATH", "PYTHONPATH")}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env=environment | variables,
-        timeout=300,
-    )
+    done = run_process(*command, cwd=folder, env=environment | variables)
     ran = folder.parent / "ran"
     assert not ran.exists(), ran.read_text()
     assert "Traceback" not in done.stderr

@@ -12,6 +12,7 @@ import soundfile as sf
 
 from tests.helpers.clips import make_corpus
 from tests.helpers.places import ROOT
+from tests.helpers.programs import run_process, run_program
 from tests.helpers.training import TAPES
 
 SCRIPTS = (
@@ -33,14 +34,7 @@ def environment(monkeypatch):
 
 
 def run_script(name: str, *arguments: str, cwd: Path, env: dict) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        ["bash", str(ROOT / "TRAINING" / f"{name}.sh"), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=env,
-        timeout=300,
-    )
+    return run_process("bash", ROOT / "TRAINING" / f"{name}.sh", *arguments, cwd=cwd, env=env)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -213,15 +207,7 @@ def test_synthesised_calls_lie_where_their_melody_is():
 
 def test_synthesise_says_what_it_cannot_write(tmp_path):
     (tmp_path / "file").write_text("")
-    result = subprocess.run(
-        [
-            *(sys.executable, str(ROOT / "ANIMAL-SPOT" / "synthesise_corpus.py")),
-            *("--output_dir", str(tmp_path / "file" / "below")),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    result = run_program("synthesise_corpus", "--output_dir", tmp_path / "file" / "below")
     assert result.returncode == 1
     assert "cannot write" in result.stderr
 
@@ -243,9 +229,7 @@ def test_what_is_started_may_be_executed(name):
     program = "python3" if name.endswith(".py") else "bash"
     assert path.read_text().splitlines()[0] == f"#!/usr/bin/env {program}"
     try:
-        listed = subprocess.run(
-            ["git", "ls-files", "-s", "--", name], capture_output=True, text=True, cwd=ROOT
-        ).stdout
+        listed = run_process("git", "ls-files", "-s", "--", name, cwd=ROOT).stdout
     except FileNotFoundError:
         listed = ""
     if listed:  # empty in an unpacked archive
@@ -267,9 +251,7 @@ def test_every_script_is_looked_at():
     [("./train_resnet18.sh", "TRAINING"), ("./TRAINING/train_convnext_pretrained.sh", ".")],
 )
 def test_scripts_run_as_typed(command, cwd, environment):
-    result = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT / cwd, env=environment, timeout=60
-    )
+    result = run_process(*command, cwd=ROOT / cwd, env=environment)
     assert result.returncode == 1
     assert "DATA_DIR is not set" in result.stderr
 

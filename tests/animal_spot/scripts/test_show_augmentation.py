@@ -1,7 +1,6 @@
 """TRAINING/show_augmentation.py as a process."""
 
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -9,18 +8,13 @@ from PIL import Image
 
 from tests.helpers.clips import make_corpus
 from tests.helpers.places import ROOT
+from tests.helpers.programs import run_python
 
 SCRIPT = ROOT / "TRAINING" / "show_augmentation.py"
 
 
 def run_script(*arguments, cwd) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        timeout=120,
-    )
+    return run_python(SCRIPT, *arguments, cwd=cwd)
 
 
 @pytest.mark.parametrize("source", ["synthetic", "folder", "clip"])

@@ -16,6 +16,7 @@ from animal_spot.settings.config_file import ConfigFileError, arguments_of, read
 from EVALUATION import start_evaluation
 from PREDICTION import start_prediction
 from tests.helpers.places import ROOT, as_installed
+from tests.helpers.programs import run_python
 from TRAINING import start_training
 
 STARTER = ROOT / "TRAINING" / "start_training.py"
@@ -28,13 +29,7 @@ STARTERS = [
 
 
 def start(config: Path, starter: Path = STARTER, **kwargs) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(starter), str(config)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        **kwargs,
-    )
+    return run_python(starter, config, **kwargs)
 
 
 STUB = (
@@ -312,9 +307,7 @@ def test_shipped_config_asks_for_folders_and_then_is_understood(tmp_path):
     [([], "one argument"), (["a", "b"], "one argument"), (["none"], "none cannot be read")],
 )
 def test_wrong_call(arguments, message, tmp_path):
-    result = subprocess.run(
-        [sys.executable, str(STARTER), *arguments], capture_output=True, text=True, cwd=tmp_path
-    )
+    result = run_python(STARTER, *arguments, cwd=tmp_path)
     assert result.returncode == 1
     assert message in result.stderr
 

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from animal_spot.training.config import (
 )
 from tests.helpers.clips import make_corpus
 from tests.helpers.places import ROOT
+from tests.helpers.programs import run_python
 from tests.helpers.training import SMALL, TAPES, train
 
 # What the training scripts said before there were presets.
@@ -212,12 +211,7 @@ def test_config_file_takes_a_preset(tmp_path):
         f"preset=published_resnet18\nno_augmentation=true\ndata_dir={tmp_path}/none\n"
         f"model_dir={tmp_path}/model\n"
     )
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "TRAINING" / "start_training.py"), str(config)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    result = run_python(ROOT / "TRAINING" / "start_training.py", config)
     assert result.returncode == 1
     assert "the data folder" in result.stderr.splitlines()[-1]
     assert "--preset published_resnet18 --no_augmentation" in result.stderr

@@ -5,12 +5,12 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 
 import pytest
 import torch
 
 from tests.helpers.clips import make_corpus
+from tests.helpers.programs import run_program, run_python
 from tests.helpers.training import MAIN, RESNET, SMALL, TAPES, folders, main_here, run_main, train
 
 
@@ -159,15 +159,10 @@ def test_failed_download_says_what_to_fetch(corpus, tmp_path, backbone):
         "HTTPS_PROXY": "http://127.0.0.1:9",
         "no_proxy": "",
     }
-    result = subprocess.run(
-        [
-            *(sys.executable, str(MAIN), "--data_dir", str(corpus), *folders(tmp_path), *SMALL),
-            *("--backbone", backbone, "--pretrained"),
-        ],
-        capture_output=True,
-        text=True,
+    result = run_program(
+        *("main", "--data_dir", corpus, *folders(tmp_path), *SMALL),
+        *("--backbone", backbone, "--pretrained"),
         env=environment,
-        timeout=300,
     )
     line = one_error(result)
     assert "https://download.pytorch.org/models/" in line
@@ -216,7 +211,7 @@ def test_bad_setting_is_a_usage_error(arguments, message):
 def test_full_disk_is_named_and_nothing_half_written_stays(corpus, tmp_path):
     """A file-size limit stands for the full disk: writing past it fails as there."""
     data = shutil.copytree(corpus, tmp_path / "data")
-    command = [sys.executable, str(MAIN), "--data_dir", str(data), *folders(tmp_path), *SMALL]
+    command = [MAIN, "--data_dir", str(data), *folders(tmp_path), *SMALL]
     script = (
         "import resource, signal, runpy, sys;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
@@ -224,12 +219,7 @@ def test_full_disk_is_named_and_nothing_half_written_stays(corpus, tmp_path):
         "sys.argv = sys.argv[1:];"
         "runpy.run_path(sys.argv[0], run_name='__main__')"
     )
-    result = subprocess.run(
-        [command[0], "-c", script, *command[1:], "--max_train_epochs", "1"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    result = run_python("-c", script, *command, "--max_train_epochs", "1")
     line = one_error(result)
     assert "cannot write" in line
     assert "epoch_00000.checkpoint" in line

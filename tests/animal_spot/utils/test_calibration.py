@@ -7,8 +7,6 @@ import dataclasses
 import json
 import math
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -60,7 +58,7 @@ from tests.helpers.prediction import (
     run_predict,
     write_sound,
 )
-from tests.helpers.programs import run_here
+from tests.helpers.programs import run_here, run_program
 from tests.helpers.training import SMALL, TAPES, train
 
 CALIBRATE = ROOT / "ANIMAL-SPOT" / "calibrate.py"
@@ -433,15 +431,8 @@ def test_evaluation_decides_alike_with_the_options_that_prediction_names(predict
     import shlex
 
     options = shlex.split(line.partition("with: ")[2])
-    evaluated = subprocess.run(
-        [
-            *(sys.executable, str(ROOT / "ANIMAL-SPOT" / "evaluate.py")),
-            *("--prediction_dir", str(base / "out"), "--output_dir", str(base / "tables")),
-            *options,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
+    evaluated = run_program(
+        *("evaluate", "--prediction_dir", base / "out", "--output_dir", base / "tables"), *options
     )
     assert evaluated.returncode == 0, evaluated.stderr
     (table,) = (base / "tables").glob("*.Table.1.selections.txt")
@@ -626,20 +617,6 @@ def test_precision_outside_its_range_is_refused(tmp_path):
         )
         assert result.returncode == 2
         assert "--calibration_precision must be above 0" in result.stderr
-
-
-def test_help_needs_no_pytorch():
-    for program in ("calibrate", "ensemble"):
-        code = (
-            f"import sys; sys.argv = ['x', '--help']\nimport {program}\n"
-            f"try: {program}.main()\nexcept SystemExit: pass\n"
-            "assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
-        )
-        result = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT / "ANIMAL-SPOT", capture_output=True, text=True
-        )
-        assert result.returncode == 0, result.stderr
-        assert "--data_dir" in result.stdout
 
 
 def test_thresholds_are_written_as_plain_numbers(trained):

@@ -20,6 +20,7 @@ from animal_spot.utils.files import (
     remove_leftovers,
     sole_process,
 )
+from tests.helpers.programs import run_process
 
 HOLDER = """
 import sys, time
@@ -107,7 +108,7 @@ fcntl.flock = refuse
     assert holder.stdout.readline() == "held\n"
     assert (tmp_path / ".lock.owner").exists()
     command = [sys.executable, "-c", without_locks + HOLDER, str(tmp_path / ".lock")]
-    second = subprocess.run(command, capture_output=True, text=True)
+    second = run_process(*command)
     assert ".lock.owner if there is none" in second.stderr
     holder.kill()
     holder.communicate()

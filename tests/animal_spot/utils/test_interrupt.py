@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 from animal_spot.utils import interrupt
 from animal_spot.utils.interrupt import STOPS, Interrupted, StopRequest, leave_to_main_process
-from tests.helpers.places import ROOT
+from tests.helpers.programs import run_program
 
 PROGRAMS = {
     "main": [],
@@ -43,13 +41,11 @@ def test_ctrl_c_while_packages_are_imported_is_one_line(program, tmp_path):
     ending = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise ImportError('too late')"
     for package in ("numpy", "torch", "tqdm", "soundfile", "scipy", "optuna"):
         (tmp_path / f"{package}.py").write_text(ending)
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "ANIMAL-SPOT" / f"{program}.py"), *PROGRAMS[program]],
+    result = run_program(
+        program,
+        *PROGRAMS[program],
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
         restore_signals=True,
     )
     assert (result.returncode, result.stderr) == (130, "stopped before it began\n")

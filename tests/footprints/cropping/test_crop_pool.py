@@ -25,10 +25,9 @@ from tests.helpers.detector import (
     listing_of,
     photo_with_square,
     red_square_detector,
-    run_code,
     save_rotated,
 )
-from tests.helpers.places import ROOT
+from tests.helpers.programs import run_code
 
 SQUARE = (80, 32, 96, 48)
 EXACT = Settings(margin=0.0, min_crop_side=1)
@@ -425,7 +424,7 @@ def test_processes_end_with_their_parent(red, photos, tmp_path, how) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)},
+        env=os.environ | {"TMPDIR": str(scratch)},
     )
     try:
         workers = [int(word) for word in parent.stdout.readline().split()]

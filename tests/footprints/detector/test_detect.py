@@ -25,10 +25,9 @@ from tests.helpers.detector import (
     listing_of,
     photo_with_square,
     red_square_detector,
-    run_code,
-    run_step,
     save_rotated,
 )
+from tests.helpers.programs import run_code, run_step
 
 # A red square of one cell of the detector in a photo of its input size, a green marker in its
 # upper left corner: 128 x 128, the square at (80, 32, 96, 48).

@@ -18,11 +18,10 @@ from tests.helpers.detector import (
     malicious_checkpoints,
     photo_with_square,
     random_network,
-    run_code,
-    run_step,
     save_rotated,
     write_detector_data,
 )
+from tests.helpers.programs import run_code, run_step
 
 CONFIDENCE = 0.15  # of the random network
 
@@ -311,7 +310,7 @@ def test_detection_asks_no_network_and_leaves_nothing_in_the_home(networks, tmp_
     photo = tmp_path / "a.png"
     Image.fromarray(coloured_photo((128, 128))).save(photo)
     for network in networks:
-        done = run_step("detect", photo, "--detector", network, env=watched.environment)
+        done = run_step("detect", photo, "--detector", network, **watched.environment)
         assert done.returncode == 0, done.stderr
         assert "a.png:" in done.stdout
         assert all(line.startswith("detect: ") for line in done.stderr.splitlines())

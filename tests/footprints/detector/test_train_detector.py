@@ -28,12 +28,10 @@ from tests.helpers.detector import (
     listing_of,
     malicious_checkpoints,
     photo_with_square,
-    run_code,
-    run_step,
     save_rotated,
     write_detector_data,
 )
-from tests.helpers.places import ROOT
+from tests.helpers.programs import run_code, run_step
 
 
 def texture(seed: int, side: int = 96) -> Image.Image:
@@ -403,7 +401,7 @@ def trained(tmp_path_factory):
         *("--data", data, "--epochs", 1, "--imgsz", 64, "--batch", 4, "--export", "onnx"),
         *("--pseudo_labels", folder / "boxes.csv", "--pseudo_photos", folder / "real"),
         *("--exclude", folder / "exclude.txt", "--output_dir", folder / "out"),
-        env=watched.environment,
+        **watched.environment,
     )
     assert done.returncode == 3, done.stderr[-3000:]
     watched.check()
@@ -522,7 +520,6 @@ def test_a_training_that_was_killed_goes_on(tmp_path) -> None:
     command = [sys.executable, "-m", "footprints.train_detector", *map(str, given)]
     environment = {
         **os.environ,
-        "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
         "TMPDIR": str(tmp_path),
     }

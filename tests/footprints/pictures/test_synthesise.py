@@ -5,10 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,7 +18,7 @@ from footprints import synthesise
 from footprints.pictures import drawn_prints
 from footprints.pictures.drawn_prints import SHAPES, Ground, draw_photo
 from footprints.system.errors import UserError
-from tests.helpers.places import ROOT
+from tests.helpers.programs import run_step
 
 N = 6
 FLAT = Ground((200, 200, 200), (0.5, 0.5, 0.5), (0.0, 0.0, 0.0), 0.02, 0)
@@ -47,16 +44,6 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-
-
-def run_step(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "footprints.synthesise", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        timeout=120,
-    )
 
 
 def upright_size(path: Path) -> tuple[int, int]:
@@ -217,16 +204,18 @@ def test_folder_with_other_things_is_refused(prepare, message, tmp_path):
 
 def test_as_a_process(small, tmp_path):
     started = time.monotonic()
-    assert "--n_per_class" in run_step("--help").stdout
+    assert "--n_per_class" in run_step("synthesise", "--help").stdout
     assert time.monotonic() - started < 5, "help should take less than 2 s on a free machine"
-    done = run_step("--output_dir", tmp_path / "set", "--n_per_class", 2, "--seed", 3)
+    done = run_step("synthesise", "--output_dir", tmp_path / "set", "--n_per_class", 2, "--seed", 3)
     assert done.returncode == 0, done.stderr
     assert str(tmp_path / "set") in done.stdout
     assert contents(tmp_path / "set") == contents(small)
-    again = run_step("--output_dir", tmp_path / "set", "--n_per_class", 2, "--seed", 3)
+    again = run_step(
+        "synthesise", "--output_dir", tmp_path / "set", "--n_per_class", 2, "--seed", 3
+    )
     assert again.returncode == 0
     assert "already there" in again.stdout
-    other = run_step("--output_dir", tmp_path / "set", "--n_per_class", 3)
+    other = run_step("synthesise", "--output_dir", tmp_path / "set", "--n_per_class", 3)
     assert other.returncode == 1
     assert other.stderr.startswith("error: ")
     assert len(other.stderr.splitlines()) == 1

@@ -13,9 +13,9 @@ from PIL import Image
 from footprints.audit import audit, main
 from footprints.pictures.folders import list_photos, printable
 from footprints.system.errors import UserError
-from tests.helpers.detector import run_step
 from tests.helpers.photo_sets import make_oat, make_real, soft_photo, state_of, write_photo
 from tests.helpers.photos import BROKEN, SOUND, encoded
+from tests.helpers.programs import run_step
 
 
 def resaved(path: Path, seed: int) -> Path:

@@ -26,13 +26,7 @@ from footprints.prepare import main
 from footprints.system.errors import UserError
 from footprints.system.files import output_folder
 from footprints.system.settings import Settings
-from tests.helpers.detector import (
-    photo_with_square,
-    red_square_detector,
-    run_code,
-    run_step,
-    save_rotated,
-)
+from tests.helpers.detector import photo_with_square, red_square_detector, save_rotated
 from tests.helpers.photo_sets import (
     crops_of,
     make_oat,
@@ -43,7 +37,7 @@ from tests.helpers.photo_sets import (
     write_photo,
 )
 from tests.helpers.photos import BROKEN, SOUND, encoded, shows_marker
-from tests.helpers.places import ROOT
+from tests.helpers.programs import run_code, run_process, run_step
 
 SIZE = 64  # of the crops here; small is fast
 
@@ -384,11 +378,10 @@ def test_killed_run_goes_on(tmp_path: Path) -> None:
     wanted, out = tmp_path / "wanted", tmp_path / "out"
     assert prepare(wanted, real) == 0
     journal = out / "crops" / "journal.jsonl"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     kills = 0
     for lines in (0, 9, 45, 79):
         run = subprocess.Popen(
-            command(out, real), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            command(out, real), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         while run.poll() is None:
             if journal.exists() and journal.read_bytes().count(b"\n") >= lines:
@@ -400,9 +393,7 @@ def test_killed_run_goes_on(tmp_path: Path) -> None:
         if kills and run.returncode:
             assert not (out / "real" / "manifest.csv").exists()
     assert kills >= 3
-    done = subprocess.run(
-        command(out, real), env=environment, capture_output=True, text=True, check=False
-    )
+    done = run_process(*command(out, real))
     assert done.returncode == 0, done.stderr
     assert crops_of(out / "real") == crops_of(wanted / "real")
     manifests = [(folder / "real" / "manifest.csv").read_text() for folder in (out, wanted)]
@@ -743,7 +734,6 @@ def test_progress_is_a_bar_on_a_terminal(tmp_path: Path, real: Path) -> None:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     run = subprocess.Popen(
         command(tmp_path / "out", real),
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=theirs,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 from footprints import cli
 from tests.helpers.photo_sets import make_real
 from tests.helpers.places import ROOT
+from tests.helpers.programs import run_python
 
 STEPS = {
     path.stem
@@ -36,15 +36,7 @@ def command(tmp_path_factory) -> Path:
 
 def typed(command: Path, *arguments: object, cwd: Path | None = None) -> tuple[int, str, str]:
     """Run the command in a folder; return its status and what it said."""
-    done = subprocess.run(
-        [sys.executable, str(command), *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(command, *arguments, cwd=cwd)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -95,7 +87,6 @@ def test_a_step_does_its_work_and_says_its_errors_in_a_line(command, tmp_path) -
 def test_ctrl_c_ends_the_first_second_with_one_line(command) -> None:
     run = subprocess.Popen(
         [sys.executable, "-X", "importtime", str(command), "--help"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -120,9 +111,7 @@ def test_a_python_without_packages_says_so_in_a_line(command, tmp_path) -> None:
         "from footprints.system import environment; environment.ROOT = __import__('pathlib').Path("
         f"{str(tmp_path)!r}); from footprints.cli import main; sys.exit(main())"
     )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_python("-I", "-c", code)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "has no numpy" in line

@@ -1,18 +1,17 @@
 """The help of a step comes at once, since nothing heavy is imported for it."""
 
-import subprocess
-import sys
-
 import pytest
 
 from tests.helpers.places import ROOT
+from tests.helpers.programs import run_python
 
 STEPS = sorted(
     path.stem
     for path in (ROOT / "footprints").glob("*.py")
     if "sys.exit(run(main))" in path.read_text(encoding="utf-8")
 )
-HEAVY = {"tensorflow", "keras", "torch", "ultralytics", "cv2", "sklearn", "matplotlib", "pandas"}
+HEAVY = {"tensorflow", "keras", "torch", "ultralytics", "cv2", "sklearn", "scipy"}
+HEAVY |= {"matplotlib", "pandas"}
 CODE = """
 import contextlib, importlib, io, sys
 step = importlib.import_module(f"footprints.{sys.argv[1]}")
@@ -33,9 +32,7 @@ def test_all_steps_are_here():
 
 @pytest.mark.parametrize("step", [*STEPS, "cli"])
 def test_help_imports_nothing_heavy(step):
-    result = subprocess.run(
-        [sys.executable, "-c", CODE, step], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    result = run_python("-c", CODE, step, cwd=ROOT, check=True)
     length, modules = result.stdout.splitlines()
     assert int(length) > 200
     assert not HEAVY & set(modules.split())

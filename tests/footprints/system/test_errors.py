@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from footprints.system.errors import UserError, run
-from tests.helpers.places import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +87,6 @@ sys.exit(run(main))
 def _start(*before: str) -> subprocess.Popen:
     process = subprocess.Popen(
         [*before, sys.executable, "-c", STEP],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -21,7 +21,6 @@ from footprints.system.files import (
     write_text,
 )
 from footprints.system.text import printable
-from tests.helpers.places import ROOT
 
 HOLD = """
 import sys, time
@@ -38,7 +37,6 @@ def holder(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "out")],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert process.stdout.readline() == b"held\n"
     yield process

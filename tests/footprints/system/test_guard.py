@@ -11,6 +11,7 @@ import pytest
 from footprints.system.guard import without_current_folder
 from tests.helpers.photo_sets import make_real
 from tests.helpers.places import ROOT
+from tests.helpers.programs import run_python
 
 STEPS = sorted(
     path.stem
@@ -46,16 +47,11 @@ def test_files_of_the_current_folder_are_not_run(hostile, pythonpath, tmp_path) 
     (hostile / "footprints").rmdir()
     (hostile / "__future__.py").unlink()  # an empty part of PYTHONPATH is the current folder: what
     # pip has installed to be edited begins there, before any program
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "footprints.prepare", "--real_dir", ".", "--detector", "none"),
-            *("--output_dir", str(tmp_path / "out"), "--processes", "1"),
-        ],
+    done = run_python(
+        *("-m", "footprints.prepare", "--real_dir", ".", "--detector", "none"),
+        *("--output_dir", tmp_path / "out", "--processes", "1"),
         cwd=hostile,
         env=_environment(pythonpath),
-        capture_output=True,
-        text=True,
-        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert not list(hostile.rglob("*.ran"))
@@ -75,14 +71,7 @@ with CropPool(None, Settings(), 1) as pool:
     (result,) = pool.map([Job(Path("otter/otter0.jpg").resolve(), "centre")])
 assert result.reason is None, result
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=hostile,
-        env=_environment(""),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = run_python("-c", code, cwd=hostile, env=_environment(""))
     assert done.returncode == 0, done.stderr
     assert not list(hostile.rglob("*.ran"))
 
