@@ -251,7 +251,7 @@ def test_every_script_is_looked_at():
     [("./train_resnet18.sh", "TRAINING"), ("./TRAINING/train_convnext_pretrained.sh", ".")],
 )
 def test_scripts_run_as_typed(command, cwd, environment):
-    result = run_process(*command, cwd=ROOT / cwd, env=environment)
+    result = run_process(command, cwd=ROOT / cwd, env=environment)
     assert result.returncode == 1
     assert "DATA_DIR is not set" in result.stderr
 

@@ -206,7 +206,8 @@ def test_as_a_process(small, tmp_path):
     started = time.monotonic()
     assert "--n_per_class" in run_step("synthesise", "--help").stdout
     assert time.monotonic() - started < 5, "help should take less than 2 s on a free machine"
-    done = run_step("synthesise", "--output_dir", tmp_path / "set", "--n_per_class", 2, "--seed", 3)
+    same = ("synthesise", "--output_dir", tmp_path / "set", "--n_per_class", 2, "--seed", 3)
+    done = run_step(*same)
     assert done.returncode == 0, done.stderr
     assert str(tmp_path / "set") in done.stdout
     assert contents(tmp_path / "set") == contents(small)
