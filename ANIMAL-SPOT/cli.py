@@ -15,6 +15,7 @@ import sys
 from typing import NamedTuple
 
 from animal_spot.settings.flags import Parser
+from animal_spot.utils.status import OK, WRONG_USE
 
 COMMAND = "animal-spot"
 
@@ -66,12 +67,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     if not words:
         parser.print_help(sys.stderr)
-        return 2
+        return WRONG_USE
     name, *arguments = words
     if name.startswith("-"):
         if parser.parse_args(words).version:
             print(COMMAND, version())
-            return 0
+            return OK
         parser.error("which program?")
     if name not in PROGRAMS:
         parser.error(unknown(name))

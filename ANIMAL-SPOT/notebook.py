@@ -21,9 +21,10 @@ from animal_spot.audio.recordings import RecordingError
 from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.result_writers import WindowBatch, annotations_of
 from animal_spot.prediction.config import PredictConfig
+from animal_spot.prediction.model_settings import load_models
 from animal_spot.prediction.predictor import Predictor
 from animal_spot.prediction.result_folder import window_batches
-from animal_spot.prediction.run import Run, load_models, settled
+from animal_spot.prediction.settled import Run, settled
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +67,9 @@ class CallClassifier:
         self._models = load_models(config)
         self._predictors: dict[float, Predictor] = {}
         run = self._run()
-        self.names = run.settings.names
+        self.names = run.header.names
         self.noise_class = self._models.noise_class
-        self.window_s, self.hop_s = run.settings.sequence_len, run.settings.hop
+        self.window_s, self.hop_s = run.header.sequence_len, run.header.hop
         self.band_hz = (run.header.data_opts["fmin"], run.header.data_opts["fmax"])
 
     @classmethod
@@ -189,7 +190,7 @@ class CallClassifier:
 
     @contextlib.contextmanager
     def _heard(self, path: StrPath, run: Run) -> Iterator[Iterator[WindowBatch]]:
-        hop = run.settings.hop
+        hop = run.header.hop
         if hop not in self._predictors:  # making one takes a second
             self._predictors[hop] = run.predictor([])
         (outcome,) = self._predictors[hop].run([Path(path)])
@@ -198,7 +199,7 @@ class CallClassifier:
                 log.warning("%s: %s", path, warning)
             if outcome.reason:
                 raise RecordingError(f"{path}: {outcome.reason}")
-            yield window_batches(outcome, run.grid_of(run.models[0]))
+            yield window_batches(outcome, run.grid_of(run.models[0]), run.header)
 
 
 def _full_scale_1(samples: np.ndarray) -> np.ndarray:

@@ -9,9 +9,12 @@ except ModuleNotFoundError:  # this Python does not have the project itself
     from pathlib import Path
 
     runpy.run_path(str(Path(__file__).with_name("utils") / "environment.py"))
+import logging
 import sys
 
 from animal_spot.prediction.config import parse_config
+
+log = logging.getLogger("PREDICT")
 
 
 def main(argv: list[str] | None = None, prog: str = "predict.py") -> int:
@@ -21,11 +24,16 @@ def main(argv: list[str] | None = None, prog: str = "predict.py") -> int:
     the signal's number: it was stopped.
     """
     config = parse_config(argv, prog)
-    from animal_spot.prediction.run import (
-        predict,  # PyTorch takes a second that --help need not wait for
-    )
+    from animal_spot.prediction.run import run  # PyTorch: --help need not wait for it
+    from animal_spot.utils.errors import run_to_status
 
-    return predict(config)
+    return run_to_status(
+        log,
+        lambda: run(config),
+        debug=config.debug,
+        stopped="recordings that are complete are kept, start again to go on",
+        at_once="recordings that are complete are kept",
+    )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ that a model trained on that corpus can be tried on sound that it has not heard.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,13 @@ import numpy as np
 import soundfile as sf
 
 from animal_spot.demo.corpus import CALL_TYPES, RATE, call_waveform, sea_noise
-from animal_spot.detections.annotation_tables import RAVEN_HEADER
+from animal_spot.detections.annotation_tables import (
+    RAVEN_ENDING,
+    RAVEN_HEADER,
+    raven_cells,
+    table_line,
+)
+from animal_spot.detections.annotations import Annotation
 from animal_spot.utils.files import atomic_path, write_text_atomic
 
 STEM = "recording1"
@@ -82,19 +89,17 @@ def occupied_band(waveform: np.ndarray) -> tuple[float, float]:
     """Return the frequencies in Hz between which 98 % of the energy of a sound lies."""
     energy = np.cumsum(np.abs(np.fft.rfft(waveform)) ** 2)
     low, high = np.searchsorted(energy, np.array([0.01, 0.99]) * energy[-1])
-    return low * RATE / len(waveform), high * RATE / len(waveform)
+    return float(low) * RATE / len(waveform), float(high) * RATE / len(waveform)
 
 
 def selection_table(calls: list[PlacedCall]) -> str:
     """Return the calls as a selection table of Raven."""
-    lines = ["\t".join(RAVEN_HEADER[:-1])]
+    rows = [RAVEN_HEADER]
     for number, call in enumerate(calls, start=1):
-        low_hz, high_hz = occupied_band(call.waveform)
-        lines.append(
-            f"{number}\tSpectrogram 1\t1\t{call.start / RATE:.3f}\t{call.end / RATE:.3f}\t"
-            f"{low_hz:.1f}\t{high_hz:.1f}\t{call.class_name}"
-        )
-    return "\n".join(lines) + "\n"
+        band_hz = (round(hz, 1) for hz in occupied_band(call.waveform))
+        row = Annotation(call.start / RATE, call.end / RATE, call.class_name, math.nan)
+        rows.append(raven_cells(number, row, *band_hz))
+    return "".join(table_line(row[:-1]) for row in rows)  # nobody gave a score
 
 
 def synthesise(output_dir: Path, minutes: float, calls_per_minute: float, seed: int) -> int:
@@ -113,5 +118,5 @@ def synthesise(output_dir: Path, minutes: float, calls_per_minute: float, seed: 
     output_dir.mkdir(parents=True, exist_ok=True)
     with atomic_path(output_dir / f"{STEM}.wav") as temporary:
         sf.write(temporary, np.clip(sound, -1, 1), RATE, subtype="PCM_16", format="WAV")
-    write_text_atomic(output_dir / f"{STEM}.Table.1.selections.txt", selection_table(calls))
+    write_text_atomic(output_dir / f"{STEM}{RAVEN_ENDING}", selection_table(calls))
     return len(calls)

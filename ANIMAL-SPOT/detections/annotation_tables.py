@@ -16,6 +16,7 @@ from animal_spot.utils.files import write_text_atomic
 from animal_spot.utils.names import composed
 from animal_spot.utils.text import printable
 
+RAVEN_ENDING, AUDACITY_ENDING = ".Table.1.selections.txt", ".audacity.txt"  # after a stem
 RAVEN_HEADER = (
     "Selection",
     "View",
@@ -50,6 +51,33 @@ class TableError(ValueError):
     """A table that cannot be used; one line says which and why."""
 
 
+def raven_cells(
+    number: int, row: Annotation, low_hz: float, high_hz: float, channel: int = 1
+) -> tuple[str, ...]:
+    """Return the cells of a selection, under ``RAVEN_HEADER``; a score that is none is empty.
+
+    Args:
+        number: Of the selection, from 1.
+        row: When and what.
+        low_hz: Lower end of its box.
+        high_hz: Upper end of its box.
+        channel: Number of the channel of its box.
+    """
+    score = f"{row.score:.4f}" if math.isfinite(row.score) else ""
+    return (
+        *(str(number), "Spectrogram 1", str(channel), f"{row.begin_s:.3f}", f"{row.end_s:.3f}"),
+        *(str(float(low_hz)), str(float(high_hz)), one_cell(row.name), score),
+    )
+
+
+def legacy_cells(number: int, row: Annotation, low_hz: float, high_hz: float) -> tuple[str, ...]:
+    """Return the same under ``LEGACY_HEADER``, byte by byte as the original program wrote it."""
+    return (
+        *(str(number), "Spectrogram_1", "1", str(row.begin_s), str(row.end_s)),
+        *(str(low_hz), str(high_hz), one_cell(row.name), " "),
+    )
+
+
 def raven_lines(
     annotations: Iterable[Annotation],
     low_hz: float,
@@ -58,34 +86,24 @@ def raven_lines(
     *,
     legacy: bool = False,
 ) -> Iterator[str]:
-    """Write a Raven selection table.
-
-    Args:
-        annotations: Rows; a score that is NaN is left empty.
-        low_hz: Lower end of every box.
-        high_hz: Upper end of every box.
-        channel: Number of the channel of every box.
-        legacy: Header, view and numbers byte by byte as the original program wrote them.
-    """
-    yield "\t".join(LEGACY_HEADER if legacy else RAVEN_HEADER) + "\n"
+    """Write a Raven selection table; see ``raven_cells``, and ``legacy_cells`` for ``legacy``."""
+    yield table_line(LEGACY_HEADER if legacy else RAVEN_HEADER)
     for number, row in enumerate(annotations, 1):
         if legacy:
-            yield (
-                f"{number}\tSpectrogram_1\t1\t{row.begin_s}\t{row.end_s}\t{low_hz}\t{high_hz}"
-                f"\t{one_cell(row.name)}\t \n"
-            )
+            yield table_line(legacy_cells(number, row, low_hz, high_hz))
         else:
-            score = "" if not math.isfinite(row.score) else f"{row.score:.4f}"
-            yield (
-                f"{number}\tSpectrogram 1\t{channel}\t{row.begin_s:.3f}\t{row.end_s:.3f}"
-                f"\t{float(low_hz)}\t{float(high_hz)}\t{one_cell(row.name)}\t{score}\n"
-            )
+            yield table_line(raven_cells(number, row, low_hz, high_hz, channel))
 
 
 def audacity_lines(annotations: Iterable[Annotation]) -> Iterator[str]:
     """Write Audacity labels: begin, end and name."""
     for row in annotations:
-        yield f"{row.begin_s:.6f}\t{row.end_s:.6f}\t{one_cell(row.name)}\n"
+        yield table_line((f"{row.begin_s:.6f}", f"{row.end_s:.6f}", one_cell(row.name)))
+
+
+def table_line(cells: Iterable[str]) -> str:
+    """Return a line of a table."""
+    return "\t".join(cells) + "\n"
 
 
 def write_table(

@@ -1,15 +1,16 @@
-"""From classified windows to annotations: thresholds, merging, noise rows. Pure functions."""
+"""From decided windows to annotations: merging, noise rows. Pure functions."""
 
 from __future__ import annotations
 
 import heapq
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from animal_spot.detections.decisions import Decisions
 
 _MS = 3  # decimals of a time in seconds
 
@@ -20,16 +21,14 @@ class Window(NamedTuple):
     Attributes:
         start_s: Begin in seconds.
         end_s: End in seconds.
-        name: Class that was found; None for nothing: noise, or a score below the threshold.
-        score: Probability of the class that won.
-        is_noise: Noise won and reached its threshold.
+        name: Class that was found; None: noise.
+        score: Its probability.
     """
 
     start_s: float
     end_s: float
     name: str | None
     score: float
-    is_noise: bool = False
 
 
 class Annotation(NamedTuple):
@@ -41,100 +40,32 @@ class Annotation(NamedTuple):
     score: float
 
 
-@dataclass(frozen=True)
-class Thresholds:
-    """Least probability of a detection, for all classes or for some of them."""
-
-    default: float = 0.5
-    by_class: Mapping[str, float] = field(default_factory=dict)
-
-    def of(self, name: str) -> float:
-        """Return the threshold of a class."""
-        return self.by_class.get(name, self.default)
-
-
-def decide(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the most probable class of each window; the first one if several are.
-
-    Args:
-        probabilities: Shape ``(window, class)``, at least two classes.
-
-    Returns:
-        Class index, and score: the winner's probability, but that of class 1 if there are two
-        classes. Each of shape ``(window,)``.
-    """
-    winner = probabilities.argmax(axis=1)
-    if probabilities.shape[1] == 2:
-        return winner, probabilities[:, 1]
-    return winner, np.take_along_axis(probabilities, winner[:, None], axis=1)[:, 0]
-
-
-def label_windows(
-    start_s: np.ndarray,
-    end_s: np.ndarray,
-    winner: np.ndarray,
-    score: np.ndarray,
+def found_windows(
+    start_s: Sequence[float] | np.ndarray,
+    end_s: Sequence[float] | np.ndarray,
+    decisions: Decisions,
     names: Sequence[str],
-    thresholds: Thresholds,
-    *,
-    noise: str | None,
-    skip_empty: bool = False,
 ) -> Iterator[Window]:
-    """Apply the thresholds.
-
-    With more than two classes a window is of the class that won if that reaches its threshold.
-    With two it is of class 1 if that reaches its threshold, else of class 0; if class 0 has a
-    threshold of its own, it must reach that too. If class 1 is the noise, class 0 is tested.
+    """Yield the windows in which a class or noise was found.
 
     Args:
-        start_s: Shape ``(window,)``, like the next three, which ``decide`` returns.
+        start_s: Shape ``(window,)``, like the next one.
         end_s: Seconds.
-        winner: Class index.
-        score: Probability.
+        decisions: Of the windows.
         names: Classes in index order.
-        thresholds: Least probabilities.
-        noise: The class that is no call; None: there is none.
-        skip_empty: Leave out windows without a class that was found, except noise.
     """
-    label, probability, found = _labels(winner, score, names, thresholds, noise)
-    of_noise = np.array([name == noise for name in names])
-    columns = (start_s, end_s, label, probability, found, found & of_noise[label])
-    if skip_empty:
-        columns = tuple(column[found] for column in columns)
-    lists = (column.tolist() for column in columns)
-    for start, end, index, p, is_found, is_noise in zip(*lists, strict=True):
-        name = names[index] if is_found and not is_noise else None
-        yield Window(start, end, name, p, is_noise)
-
-
-def _labels(
-    winner: np.ndarray,
-    score: np.ndarray,
-    names: Sequence[str],
-    thresholds: Thresholds,
-    noise: str | None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return class index, its probability, and whether it counts, for each window."""
-    limits = np.array([thresholds.of(name) for name in names])
-    if len(names) > 2:
-        return winner, score, score >= limits[winner]
-    if names[1] == noise:
-        label = np.where(1 - score >= limits[0], 0, 1)
-    else:
-        label = np.where(score >= limits[1], 1, 0)
-    probability = np.where(label == 1, score, 1 - score)
-    # Of two classes one is always said; only a threshold of its own, or noise, can refuse it.
-    needed = [
-        thresholds.of(name) if name == noise else thresholds.by_class.get(name, 0.0)
-        for name in names
-    ]
-    return label, probability, probability >= np.array(needed)[label]
+    label, found = decisions.label, decisions.counts
+    times = np.asarray(start_s), np.asarray(end_s)
+    columns = (*times, label, decisions.probability, decisions.is_noise)
+    lists = (column[found].tolist() for column in columns)
+    for start, end, index, probability, is_noise in zip(*lists, strict=True):
+        yield Window(start, end, None if is_noise else names[index], probability)
 
 
 def merge_windows(windows: Iterable[Window]) -> Iterator[Annotation]:
     """Join windows of one class that touch or overlap; an earlier class keeps the overlap.
 
-    This is the rule of the original. Windows without a name are passed over: they cut nothing.
+    This is the rule of the original. Windows of noise are passed over: they cut nothing.
 
     Args:
         windows: In the order of time; read one by one.
@@ -185,11 +116,7 @@ def _winners(windows: Iterable[Window]) -> list[Annotation]:
     The best is on top of a heap, which is cleared of closed windows only when they get there:
     O(n log n).
     """
-    competing = [
-        (round(w.start_s, _MS), round(w.end_s, _MS), w.score, w.name)
-        for w in windows
-        if w.name is not None or w.is_noise
-    ]
+    competing = [(round(w.start_s, _MS), round(w.end_s, _MS), w.score, w.name) for w in windows]
     competing.sort(key=lambda window: window[0])
     edges = sorted({edge for window in competing for edge in window[:2]})
     rows: list[Annotation] = []

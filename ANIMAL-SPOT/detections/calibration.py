@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from animal_spot.detections.annotations import decide
+from animal_spot.detections.decisions import winner_and_score
 
 N_BINS = 15
 TEMPERATURES = (0.1, 10.0)  # that are looked through
@@ -257,7 +257,7 @@ def class_thresholds(
         (clips that reach it, or all clips taken for the class), ``clips`` of the class, and
         ``reason`` why there is no threshold.
     """
-    winner, score = decide(probabilities)
+    winner, score = winner_and_score(probabilities)
     found = {}
     for index, name in enumerate(names):
         taken = np.full(len(labels), index == 1) if len(names) == 2 else winner == index

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from animal_spot.data.noise_class import noise_class_of
-from animal_spot.detections.annotations import decide
+from animal_spot.detections.decisions import DecisionRule, Thresholds, winner_and_score
 from animal_spot.utils.csv_cells import plain_cell
 from animal_spot.utils.environment import pip_install
 from animal_spot.utils.names import composed, with_composed_names
@@ -80,6 +80,10 @@ class Result:
         """Classes in index order."""
         return sorted(self.classes, key=self.classes.__getitem__)
 
+    def rule(self, thresholds: Thresholds) -> DecisionRule:
+        """Return how its windows are decided."""
+        return DecisionRule(tuple(self.names), thresholds, self.noise_class)
+
     @property
     def duration_s(self) -> float:
         """End of the last window, which is that of the recording but for less than a hop."""
@@ -138,7 +142,7 @@ def _read_log(path: Path) -> Result:
     probabilities = table[:, 4:]
     if len(classes) == 2:
         probabilities = np.stack([1 - score, score], axis=1)
-        winner, score = decide(probabilities)
+        winner, score = winner_and_score(probabilities)
     return Result(
         file=header["file"],
         classes=classes,
@@ -325,7 +329,7 @@ def _from_columns(
     (start, end, f_min, f_max), p = list(columns.values())[:4], list(columns.values())[4:]
     names = [name.removeprefix(CLASS_PREFIX) for name in columns if name.startswith(CLASS_PREFIX)]
     probabilities = np.stack(p, axis=1)
-    winner, score = decide(probabilities)
+    winner, score = winner_and_score(probabilities)
     return Result(
         file=recordings.pop(),
         classes={name: i for i, name in enumerate(names)},

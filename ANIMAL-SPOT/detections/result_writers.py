@@ -1,36 +1,44 @@
-"""What prediction writes for a recording: log, tables, labels; line by line, in bounded memory."""
+"""What prediction writes for a recording: log, tables, labels; in bounded memory.
+
+Each writer of windows opens a file and gives the function that adds a batch of them.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import io
+import functools
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from animal_spot.data.noise_class import noise_name
-from animal_spot.detections.annotation_tables import audacity_lines, one_cell, raven_lines
-from animal_spot.detections.annotations import (
-    Annotation,
-    Thresholds,
-    Window,
-    decide,
-    label_windows,
-    merge_windows,
+from animal_spot.detections.annotation_tables import (
+    AUDACITY_ENDING,
+    RAVEN_ENDING,
+    audacity_lines,
+    one_cell,
+    raven_lines,
 )
+from animal_spot.detections.annotations import Annotation, found_windows, merge_windows
+from animal_spot.detections.decisions import DecisionRule, Decisions, Thresholds
 from animal_spot.utils.csv_cells import safe_cell
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+RESULT_MARK = "_predict_output"  # in the names of logs and tables of windows
 SUFFIXES = {
-    "log": "_predict_output.log",
-    "csv": "_predict_output.csv",
-    "parquet": "_predict_output.parquet",
-    "raven": ".Table.1.selections.txt",
-    "audacity": ".audacity.txt",
+    "log": f"{RESULT_MARK}.log",
+    "csv": f"{RESULT_MARK}.csv",
+    "parquet": f"{RESULT_MARK}.parquet",
+    "raven": RAVEN_ENDING,
+    "audacity": AUDACITY_ENDING,
     "latent": "_latent.parquet",
 }
 
@@ -68,25 +76,44 @@ class RunHeader:
         """The noise class, if it is not called noise: then results have to say it."""
         return None if self.noise_class == noise_name(self.names) else self.noise_class
 
-    @property
-    def limits(self) -> float | np.ndarray:
-        """Least probability of a detection: of all classes, or of each ``(class,)``."""
-        if not self.class_thresholds:
-            return self.threshold
+    @functools.cached_property
+    def rule(self) -> DecisionRule:
+        """How windows are decided."""
         thresholds = Thresholds(self.threshold, self.class_thresholds)
-        return np.array([thresholds.of(name) for name in self.names])
+        return DecisionRule(self.names, thresholds, self.noise_class)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The recording that results are of.
+
+    Attributes:
+        path: As it was given.
+        n_samples: Its length at the rate of the first network.
+        hop_samples: Between window starts at that rate.
+        channel: Number of the channel that was heard; 1 for the mix.
+        n_features: Numbers in the feature vector of a window, if there are any.
+    """
+
+    path: Path
+    n_samples: int
+    hop_samples: int
+    channel: int = 1
+    n_features: int = 0
 
 
 @dataclass(frozen=True)
 class WindowBatch:
-    """Windows of a recording in order.
+    """Windows of a recording in order, decided once for all that is written.
 
     Attributes:
         first: First sample of each.
         last: Last sample of each.
         start_s: The same in seconds, to three decimals.
         end_s: The same in seconds, to three decimals.
-        probabilities: Shape ``(windows, classes)``, float32.
+        probabilities: Shape ``(window, class)``, float32.
+        decisions: What each is.
+        vectors: Features of each ``(window, feature)``, if they are written.
     """
 
     first: Sequence[int]
@@ -94,51 +121,42 @@ class WindowBatch:
     start_s: Sequence[float]
     end_s: Sequence[float]
     probabilities: np.ndarray
+    decisions: Decisions
+    vectors: np.ndarray | None = None
 
 
-def decide_windows(
-    probabilities: np.ndarray, threshold: float | np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return for each window whether it is a detection, its class index and its probability.
-
-    Args:
-        probabilities: Shape ``(windows, classes)``.
-        threshold: Of a detection, or that of each class ``(classes,)``.
-    """
-    winner, score = decide(probabilities)
-    if isinstance(threshold, np.ndarray):
-        threshold = threshold[1] if probabilities.shape[1] == 2 else threshold[winner]
-    found = score.astype(np.float64) >= threshold
-    if probabilities.shape[1] == 2:
-        winner = found.astype(np.int64)
-    return found, winner, score
+Add = Callable[[WindowBatch], object]
 
 
 def annotations_of(batches: Iterable[WindowBatch], header: RunHeader) -> Iterator[Annotation]:
     """Join overlapping detections of one class, by the original's rule."""
-    return merge_windows(_windows(batches, header))
+    return merge_windows(
+        window
+        for batch in batches
+        for window in found_windows(batch.start_s, batch.end_s, batch.decisions, header.names)
+    )
 
 
-def _windows(batches: Iterable[WindowBatch], header: RunHeader) -> Iterator[Window]:
-    thresholds = Thresholds(header.threshold, header.class_thresholds)
-    for batch in batches:
-        winner, score = decide(batch.probabilities.astype(np.float64))
-        times = np.asarray(batch.start_s), np.asarray(batch.end_s)
-        yield from label_windows(
-            *(*times, winner, score, header.names, thresholds),
-            noise=header.noise_class,
-            skip_empty=True,
-        )
-
-
-def log_lines(
-    batches: Iterable[WindowBatch],
-    header: RunHeader,
-    input_path: Path,
-    n_samples: int,
-    hop_samples: int,
+def table_lines(
+    kind: str, annotations: Iterable[Annotation], header: RunHeader, source: Source
 ) -> Iterator[str]:
-    """Return the lines of the original's result log."""
+    """Return the lines of a ``raven`` or ``audacity`` file."""
+    if kind == "audacity":
+        return audacity_lines(annotations)
+    opts = header.data_opts
+    return raven_lines(annotations, opts["fmin"], opts["fmax"], source.channel)
+
+
+@contextlib.contextmanager
+def log_writer(path: Path, header: RunHeader, source: Source) -> Iterator[Add]:
+    """Open the original's result log."""
+    with open_text(path) as file:
+        file.writelines(log_head(header, source))
+        yield lambda batch: file.writelines(log_lines(batch, header))
+
+
+def log_head(header: RunHeader, source: Source) -> Iterator[str]:
+    """Yield the lines of the log that come before windows."""
     prefix = time.strftime("%H:%M:%S") + "|I|"
     opts = header.data_opts
     kind = "min-max of each window" if header.min_max_norm else "fixed dB range"
@@ -148,7 +166,7 @@ def log_lines(
         kind = f"none, embeddings of {opts['embedding_model']}"
     classes = {name: i for i, name in enumerate(header.names)}
     for message in (
-        one_cell(str(input_path)),
+        one_cell(str(source.path)),
         f"Model Path: {one_cell(header.model_path)}",
         f"dataOpts: {opts}",
         f"prediction length: {header.sequence_len}[s], hop length: {header.hop}[s], threshold: "
@@ -157,19 +175,18 @@ def log_lines(
         f"class distribution: {classes}",
         f"normalization: {kind}",
         *([f"noise class: {header.unusual_noise_class}"] if header.unusual_noise_class else []),
-        f"size of the file(samples)={n_samples}",
-        f"size of hop(samples)={hop_samples}",
-        f"stop time={max(1, n_samples // hop_samples)}",
+        f"size of the file(samples)={source.n_samples}",
+        f"size of hop(samples)={source.hop_samples}",
+        f"stop time={max(1, source.n_samples // source.hop_samples)}",
     ):
         yield f"{prefix}{message}\n"
-    for batch in batches:
-        yield from _window_lines(batch, header)
 
 
-def _window_lines(batch: WindowBatch, header: RunHeader) -> Iterator[str]:
+def log_lines(batch: WindowBatch, header: RunHeader) -> Iterator[str]:
+    """Yield the lines of the log for windows."""
     time_text = time.strftime("%H:%M:%S")
     names = header.names
-    found, winner, score = (a.tolist() for a in decide_windows(batch.probabilities, header.limits))
+    found, winner, score = (column.tolist() for column in batch.decisions.in_tables)
     probabilities = batch.probabilities.tolist()
     for i, (start, end) in enumerate(zip(batch.start_s, batch.end_s, strict=True)):
         if header.debug:
@@ -188,29 +205,26 @@ def _window_lines(batch: WindowBatch, header: RunHeader) -> Iterator[str]:
         )
 
 
-def csv_lines(batches: Iterable[WindowBatch], header: RunHeader, input_path: Path) -> Iterator[str]:
-    """Return the lines of the table of all windows."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+@contextlib.contextmanager
+def csv_writer(path: Path, header: RunHeader, source: Source) -> Iterator[Add]:
+    """Open the table of all windows as text."""
     noise = [safe_cell(header.unusual_noise_class)] if header.unusual_noise_class else []
-    file, names = safe_cell(str(input_path)), [safe_cell(name) for name in header.names]
-    writer.writerow(_columns(header) + ["noise_class"] * len(noise))
+    file, names = safe_cell(str(source.path)), [safe_cell(name) for name in header.names]
     opts = header.data_opts
-    for batch in batches:
-        found, winner, score = (
-            a.tolist() for a in decide_windows(batch.probabilities, header.limits)
-        )
+
+    def rows(batch: WindowBatch) -> Iterator[list[Any]]:
+        found, winner, score = (column.tolist() for column in batch.decisions.in_tables)
         probabilities = batch.probabilities.tolist()
-        writer.writerows(
-            [
+        for i, (start, end) in enumerate(zip(batch.start_s, batch.end_s, strict=True)):
+            yield [
                 *(file, start, end, int(found[i]), names[winner[i]], score[i]),
                 *(opts["fmin"], opts["fmax"], *probabilities[i], *noise),
             ]
-            for i, (start, end) in enumerate(zip(batch.start_s, batch.end_s, strict=True))
-        )
-        yield text.getvalue()
-        text.seek(0)
-        text.truncate()
+
+    with open_text(path) as sink:
+        writer = csv.writer(sink, lineterminator="\n")
+        writer.writerow(_columns(header) + ["noise_class"] * len(noise))
+        yield lambda batch: writer.writerows(rows(batch))
 
 
 def _columns(header: RunHeader) -> list[str]:
@@ -218,12 +232,11 @@ def _columns(header: RunHeader) -> list[str]:
     return fixed + [f"p_{name}" for name in header.names]
 
 
-def write_parquet(
-    path: Path, batches: Iterable[WindowBatch], header: RunHeader, input_path: Path
-) -> None:
-    """Write the table of all windows, with the settings as the file's metadata."""
+def parquet_writer(
+    path: Path, header: RunHeader, source: Source
+) -> contextlib.AbstractContextManager[Add]:
+    """Open the table of all windows, with the settings as the file's metadata."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     types = [
         *(pa.dictionary(pa.int32(), pa.string()), pa.float64(), pa.float64(), pa.int8()),
@@ -243,68 +256,78 @@ def write_parquet(
         metadata["class_thresholds"] = json.dumps(header.class_thresholds)
     schema = pa.schema(list(zip(_columns(header), types, strict=True)), metadata=metadata)
     names = pa.array(list(header.names))
-    file = pa.array([_plain(input_path)])
-    with open(path, "wb") as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:
-        for batch in batches:
-            found, winner, score = decide_windows(batch.probabilities, header.limits)
-            n = len(found)
-            columns = [
-                pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), file),
-                pa.array(np.asarray(batch.start_s)),
-                pa.array(np.asarray(batch.end_s)),
-                pa.array(found.astype(np.int8)),
-                pa.DictionaryArray.from_arrays(winner.astype(np.int32), names),
-                pa.array(score.astype(np.float32)),
-                pa.array(np.full(n, float(header.data_opts["fmin"]))),
-                pa.array(np.full(n, float(header.data_opts["fmax"]))),
-                *(pa.array(np.ascontiguousarray(column)) for column in batch.probabilities.T),
-            ]
-            writer.write_batch(pa.record_batch(columns, schema=schema))
+
+    def columns(batch: WindowBatch) -> Iterator[pa.Array]:
+        found, winner, score = batch.decisions.in_tables
+        yield pa.array(found.astype(np.int8))
+        yield pa.DictionaryArray.from_arrays(winner.astype(np.int32), names)
+        yield pa.array(score.astype(np.float32))
+        yield pa.array(np.full(len(found), float(header.data_opts["fmin"])))
+        yield pa.array(np.full(len(found), float(header.data_opts["fmax"])))
+        for column in batch.probabilities.T:
+            yield pa.array(np.ascontiguousarray(column))
+
+    return _parquet_file(path, schema, source, columns)
 
 
-def write_latent_parquet(
-    path: Path, batches: Iterable[tuple[WindowBatch, np.ndarray]], n_features: int, input_path: Path
-) -> None:
-    """Write the feature vector of each window: file, start, end, vector."""
+def latent_writer(
+    path: Path, _: RunHeader, source: Source
+) -> contextlib.AbstractContextManager[Add]:
+    """Open the table of feature vectors: file, start, end, vector."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    file = pa.array([_plain(input_path)])
     schema = pa.schema(
         [
             ("file", pa.dictionary(pa.int32(), pa.string())),
             ("start_s", pa.float64()),
             ("end_s", pa.float64()),
-            ("vector", pa.list_(pa.float32(), n_features)),
+            ("vector", pa.list_(pa.float32(), source.n_features)),
         ]
     )
+
+    def columns(batch: WindowBatch) -> Iterator[pa.Array]:
+        flat = pa.array(np.ascontiguousarray(batch.vectors, np.float32).reshape(-1))
+        yield pa.FixedSizeListArray.from_arrays(flat, source.n_features)
+
+    return _parquet_file(path, schema, source, columns)
+
+
+@contextlib.contextmanager
+def _parquet_file(
+    path: Path,
+    schema: pa.Schema,
+    source: Source,
+    further: Callable[[WindowBatch], Iterable[pa.Array]],
+) -> Iterator[Add]:
+    """Open a table of windows; ``further`` gives the columns after recording, begin and end."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = pa.array([_plain(source.path)])
+
+    def rows(batch: WindowBatch) -> pa.RecordBatch:
+        columns = [
+            pa.DictionaryArray.from_arrays(np.zeros(len(batch.start_s), np.int32), file),
+            pa.array(np.asarray(batch.start_s)),
+            pa.array(np.asarray(batch.end_s)),
+        ]
+        return pa.record_batch([*columns, *further(batch)], schema=schema)
+
     with open(path, "wb") as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:
-        for batch, vectors in batches:
-            flat = pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
-            columns = [
-                pa.DictionaryArray.from_arrays(np.zeros(len(vectors), np.int32), file),
-                pa.array(np.asarray(batch.start_s)),
-                pa.array(np.asarray(batch.end_s)),
-                pa.FixedSizeListArray.from_arrays(flat, n_features),
-            ]
-            writer.write_batch(pa.record_batch(columns, schema=schema))
+        yield lambda batch: writer.write_batch(rows(batch))
 
 
-def table_lines(
-    kind: str, annotations: Iterable[Annotation], header: RunHeader, channel: int = 1
-) -> Iterator[str]:
-    """Return the lines of a ``raven`` or ``audacity`` file.
+WINDOW_WRITERS = {
+    "log": log_writer,
+    "csv": csv_writer,
+    "parquet": parquet_writer,
+    "latent": latent_writer,
+}
 
-    Args:
-        kind: Which of the two.
-        annotations: Rows.
-        header: What the results of the run have in common.
-        channel: Number of the channel that was heard; 1 for the mix.
-    """
-    if kind == "audacity":
-        return audacity_lines(annotations)
-    opts = header.data_opts
-    return raven_lines(annotations, opts["fmin"], opts["fmax"], channel)
+
+def open_text(path: Path) -> TextIO:
+    """Open a file for text as it is given, also for names that are not UTF-8."""
+    return open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def _plain(path: Path | str) -> str:

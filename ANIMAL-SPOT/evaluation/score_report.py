@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from animal_spot.data.noise_class import is_background
-from animal_spot.detections.annotations import Annotation, Thresholds, label_windows
+from animal_spot.detections.annotations import Annotation
+from animal_spot.detections.decisions import Thresholds
 from animal_spot.detections.result_readers import Result
 from animal_spot.evaluation.event_scores import (
     BACKGROUND,
@@ -30,10 +34,12 @@ from animal_spot.evaluation.event_scores import (
 )
 from animal_spot.utils.csv_cells import csv_text
 from animal_spot.utils.names import refuse_look_alikes
-from animal_spot.utils.own_files import OwnFiles
+from animal_spot.utils.own_files import OwnFiles, keep_copy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+log = logging.getLogger("EVALUATE")
 
 # True and found class; None for background.
 Pair = tuple[str | None, str | None]
@@ -127,14 +133,12 @@ def score_recording(
     names = list(dict.fromkeys([*sounds, *sorted({row.name for row in truth})]))
     refuse_look_alikes(names, "give the calls in the table the name that the class has")
     found = detect(thresholds)
-    index = {name: i for i, name in enumerate(names)} | {None: len(names)}
-    labels = label_windows(
-        *(result.start_s, result.end_s, result.winner, result.score, result.names, thresholds),
-        noise=result.noise_class,
-    )
+    decided = result.rule(thresholds).decide_scores(result.winner, result.score)
+    index = {name: i for i, name in enumerate(names)}
+    of_class = np.array([index.get(name, len(names)) for name in result.names])
     windows = confusion_of(
         window_truth(result.start_s, result.end_s, truth, names),
-        np.array([index[window.name] for window in labels]),
+        np.where(decided.counts & ~decided.is_noise, of_class[decided.label], len(names)),
         len(names) + 1,
     )
     events = event_confusion(truth, found, names, iou_threshold=iou_threshold)
@@ -220,6 +224,18 @@ def write_scores(
             with own.writing(name) as temporary:
                 figure.savefig(temporary, format="png", dpi=120)
     return whole
+
+
+def remove_scores(own: OwnFiles, output_dir: Path) -> None:
+    """See that no scores of an earlier run lie beside tables of this one."""
+    there = [name for name in SCORE_FILES if os.path.lexists(output_dir / name)]
+    removed = [name for name in there if own.is_known(name) and own.remove(name)]
+    for name in there:
+        if not own.is_known(name):
+            copy = keep_copy(output_dir / name)
+            log.warning("%s is of an earlier run: it is now %s", output_dir / name, copy.name)
+    if removed:
+        log.info("removed, as of an earlier run: %s", ", ".join(removed))
 
 
 def table_lines(whole: dict[str, Any]) -> list[str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from animal_spot.detections.annotation_tables import read_table, tables_by_recording
-from animal_spot.detections.annotations import Annotation, Thresholds
-from animal_spot.detections.result_readers import Result, read_settled
+from animal_spot.detections.annotation_tables import read_table
+from animal_spot.detections.decisions import Thresholds
+from animal_spot.detections.result_readers import read_settled
+from animal_spot.evaluation.annotated import detect
 from animal_spot.evaluation.config import EvaluateConfig
 from animal_spot.evaluation.score_report import Scores, events_for_model, score_recording
 from animal_spot.evaluation.truth_check import (
@@ -24,7 +25,6 @@ from animal_spot.evaluation.truth_check import (
 
 log = logging.getLogger(__name__)
 
-Detect = Callable[[Result, EvaluateConfig], Callable[[Thresholds], Sequence[Annotation]]]
 _N_SHOWN = 10  # names in a message
 
 
@@ -71,7 +71,6 @@ def score_results(
     tables: Mapping[Path, Sequence[Path]],
     config: EvaluateConfig,
     thresholds: Thresholds,
-    detect: Detect,
 ) -> Scoring:
     """Score the recordings that have a table of the truth.
 
@@ -80,7 +79,6 @@ def score_results(
         tables: Tables of each that has any.
         config: Settings.
         thresholds: Those of the detections.
-        detect: Returns a function that makes annotations of a result at given thresholds.
     """
     truth_dir = Path(config.truth_dir)
     scoring = Scoring(without=[one.name for path, one in evaluated.items() if path not in tables])
@@ -150,48 +148,6 @@ def _warn_of_other_tables(
                 "table of another recording?",
                 *(table_of[name], n_events, n_found, name),
             )
-
-
-def find_tables(
-    truth_dir: Path, evaluated: Mapping[Path, Evaluated], *, own: Callable[[Path], bool]
-) -> dict[Path, list[Path]]:
-    """Find the tables of the truth of each result, by the recording's name or by the result's.
-
-    Of tables of one name in several folders those count whose folder is called as the recording's.
-
-    Args:
-        truth_dir: Folder of tables, with the folders in it.
-        evaluated: Result files.
-        own: Tells of a table that a program wrote it, and that it is no truth.
-    """
-    files = [
-        path
-        for path in truth_dir.rglob("*")
-        if path.suffix.lower() == ".txt" and path.is_file() and not own(path)
-    ]
-    names = {
-        path: (PurePosixPath(one.recording.replace("\\", "/")).stem, one.stem)
-        for path, one in evaluated.items()
-    }
-    tables = tables_by_recording(files, [name for both in names.values() for name in both])
-    found = {}
-    for path, both in names.items():
-        name = next((name for name in both if name in tables), None)
-        if name is not None:
-            found[path] = _of_same_folder(tables[name], evaluated[path].recording, truth_dir)
-    return found
-
-
-def _of_same_folder(tables: Sequence[Path], recording: str, truth_dir: Path) -> list[Path]:
-    """Return the tables in a folder like that of the recording, if there are any, else all."""
-    place = PurePosixPath(recording.replace("\\", "/")).parent.parts
-
-    def folders_in_common(table: Path) -> int:
-        folders = table.parent.relative_to(truth_dir).parts
-        return len(folders) if folders and place[-len(folders) :] == folders else 0
-
-    most = max(map(folders_in_common, tables))
-    return [table for table in tables if folders_in_common(table) == most]
 
 
 def _below(folder: Path, path: Path) -> str:

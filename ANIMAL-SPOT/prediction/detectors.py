@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from animal_spot.model_files.signal_path import pipeline_of_model
 from animal_spot.models.precision import device_of
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.engines import (
+    MARGIN,
     CorrectedEngine,
     Engine,
     HeadEngine,
@@ -31,12 +33,30 @@ from animal_spot.prediction.engines import (
     fit_correction,
     probabilities_of,
 )
-from animal_spot.prediction.predictor import MARGIN, Detector
 
 log = logging.getLogger(__name__)
 
 _N_CHECKED = 48  # windows that the faster arithmetic is compared with fp32 on
 _SAFE_SHARE = 0.65  # of the margin, on the sample: the worst of all windows will be worse
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A network, and how recordings become its input.
+
+    Attributes:
+        engine: Computes the network.
+        features: Computes its input.
+        grid: Windows at its sampling rate.
+        f_min: Lowest frequency that its input depends on, Hz.
+        exact: Computes it in fp32, for windows that ``engine`` cannot decide; None: nothing does.
+    """
+
+    engine: Engine
+    features: WindowFeatures | EmbeddingFeatures
+    grid: WindowGrid
+    f_min: float
+    exact: Engine | None = None
 
 
 def build_detectors(

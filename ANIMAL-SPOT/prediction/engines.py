@@ -17,6 +17,7 @@ from animal_spot.models.precision import Precision, choose_precision
 from animal_spot.utils.environment import pip_install
 from animal_spot.utils.hardware import n_cores
 
+MARGIN = 0.02  # most that a probability of a faster arithmetic may be off
 _RIDGE = 0.03  # penalty for each window; networks trained here hardly cared between 0.03 and 0.3
 
 

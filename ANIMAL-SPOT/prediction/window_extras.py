@@ -13,8 +13,8 @@ import numpy as np
 from torch import Tensor
 
 from animal_spot.audio.windows import WindowGrid
-from animal_spot.detections.result_writers import RunHeader, decide_windows
-from animal_spot.prediction.predictor import Outcome
+from animal_spot.detections.result_writers import RunHeader
+from animal_spot.prediction.outcome import Outcome
 from animal_spot.utils.files import atomic_path
 from animal_spot.utils.plots import window_figure
 
@@ -74,7 +74,7 @@ class WindowExtras:
             return
         hidden = self._hidden(outcome)
         hidden.mkdir(exist_ok=True)
-        found, winner, _ = decide_windows(probabilities, self._header.limits)
+        found, winner, _ = self._header.rule.decide(probabilities).in_tables
         for i in range(len(probabilities)):
             if self._visualize == "detections" and not found[i]:
                 continue

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from animal_spot.utils.status import FAILED
 from animal_spot.utils.text import printable
 
 SOURCE = Path(__file__).resolve().parent.parent
@@ -59,21 +60,21 @@ def start(
     if len(argv) != 1:
         script = Path(sys.argv[0]).name
         log.error("one argument is needed, the config file: %s CONFIG", script)
-        return 1
+        return FAILED
     path = Path(argv[0])
     try:
         settings = read_config(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError:
         log.error("the config file %s is no UTF-8 text; save it as that", printable(str(path)))
-        return 1
+        return FAILED
     except ConfigFileError as error:
         log.error("%s, %s", printable(str(path)), printable(str(error)))
-        return 1
+        return FAILED
     except (OSError, ValueError) as error:
         log.error(
             "the config file %s cannot be read: %s", printable(str(path)), printable(str(error))
         )
-        return 1
+        return FAILED
     given = settings.get("src_dir")
     if given and os.path.realpath(_expand(given)) != str(
         SOURCE

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from animal_spot.utils.interrupt import INTERRUPTED, Interrupted, raise_again
 from animal_spot.utils.logging import close_log, start_log
+from animal_spot.utils.status import FAILED, OK
 from animal_spot.utils.text import printable
-
-FAILED = 1  # exit status
 
 
 class RunError(RuntimeError):
@@ -46,7 +45,7 @@ def run_to_status(
     raise_again()
     start_log(log.name, debug=debug)
     try:
-        status = run() or 0
+        status = run() or OK
         if sys.stdout is not None:
             sys.stdout.flush()
         return status

@@ -6,13 +6,15 @@ import os
 import signal
 from types import FrameType
 
+from animal_spot.utils.status import stopped_by
+
 # What asks a program to end, where the system has it; SIGHUP and SIGBREAK: its window was closed.
 STOPS = tuple(
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
     if hasattr(signal, name)
 )
-INTERRUPTED = 128 + signal.SIGINT  # exit status
+INTERRUPTED = stopped_by(signal.SIGINT)
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the user's wish
@@ -20,7 +22,7 @@ class Interrupted(Exception):  # noqa: N818 - not an error: the user's wish
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal.Signals(signal_number).name)
-        self.status = 128 + signal_number
+        self.status = stopped_by(signal_number)
 
 
 class StopRequest:

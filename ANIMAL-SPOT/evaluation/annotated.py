@@ -1,0 +1,105 @@
+"""From a result of a prediction to its annotations, and to the tables of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from animal_spot.detections.annotation_tables import (
+    AUDACITY_ENDING,
+    RAVEN_ENDING,
+    audacity_lines,
+    raven_lines,
+)
+from animal_spot.detections.annotations import (
+    Annotation,
+    add_noise_rows,
+    found_windows,
+    merge_by_priority,
+    merge_windows,
+)
+from animal_spot.detections.decisions import Thresholds
+from animal_spot.detections.result_readers import Result, read_settled
+from animal_spot.evaluation.config import EvaluateConfig
+from animal_spot.utils.own_files import OwnFiles
+
+# Of the original, after the whole name of the result.
+LEGACY_RAVEN_ENDING, LEGACY_AUDACITY_ENDING = ".annotation.result.txt", ".annotation.audacity.txt"
+
+
+def evaluate_file(
+    path: Path, config: EvaluateConfig, thresholds: Thresholds
+) -> tuple[Result, Sequence[Annotation]]:
+    """Return a result and its annotations.
+
+    Raises:
+        ResultError: If it cannot be used.
+        OSError: If it cannot be read.
+    """
+    result = read_settled(path, config.noise_class)
+    rows = detect(result, config)(thresholds)
+    if config.noise_in_anno and result.noise_class is not None:
+        rows = list(add_noise_rows(rows, result.duration_s, result.noise_class))
+    return result, rows
+
+
+def detect(result: Result, config: EvaluateConfig) -> Callable[[Thresholds], Sequence[Annotation]]:
+    """Return a function that makes annotations of a result at given thresholds."""
+
+    def annotations(thresholds: Thresholds) -> Sequence[Annotation]:
+        decisions = result.rule(thresholds).decide_scores(result.winner, result.score)
+        windows = found_windows(result.start_s, result.end_s, decisions, result.names)
+        if not config.use_probability_priority:
+            return list(merge_windows(windows))
+        return merge_by_priority(
+            windows, merge_gap=config.merge_gap, min_duration=config.min_annotation_duration
+        )
+
+    return annotations
+
+
+def write_tables(
+    path: Path,
+    name: str,
+    result: Result,
+    rows: Sequence[Annotation],
+    own: OwnFiles,
+    config: EvaluateConfig,
+    *,
+    before: Callable[[], None],
+) -> None:
+    """Write the annotation tables of a result.
+
+    Those of an earlier run that are not among them are removed; what was edited is left alone.
+
+    Args:
+        path: The result.
+        name: What the tables are called after.
+        result: What it holds.
+        rows: Its annotations.
+        own: The output folder.
+        config: Settings.
+        before: Called before a table changes.
+
+    Raises:
+        OSError: If one cannot be written.
+    """
+    texts = {}
+    original = config.legacy_names or config.legacy_header
+    if config.format in ("raven", "both"):
+        ending = LEGACY_RAVEN_ENDING if original else RAVEN_ENDING
+        lines = raven_lines(rows, result.f_min, result.f_max, legacy=config.legacy_header)
+        texts[(path.name if original else name) + ending] = "".join(lines)
+    if config.format in ("audacity", "both"):
+        ending = LEGACY_AUDACITY_ENDING if original else AUDACITY_ENDING
+        texts[(path.name if original else name) + ending] = "".join(audacity_lines(rows))
+    for table, text in texts.items():
+        if own.has_text(table, text):
+            own.write_text(table, text, of=path.name)  # which notes it as own
+        elif own.may_write(table, ours_by_name=original):
+            before()
+            own.write_text(table, text, of=path.name)
+    for table in set(own.names_of(path.name)) - set(texts):
+        if own.is_as_written(table):
+            before()
+        own.remove(table)

@@ -1,0 +1,134 @@
+"""What is told of a whole prediction: tables over all its recordings, and the last lines."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from animal_spot.detections.annotation_tables import (
+    RAVEN_ENDING,
+    RAVEN_HEADER,
+    one_cell,
+    raven_cells,
+    table_line,
+)
+from animal_spot.detections.annotations import Annotation
+from animal_spot.detections.journal import Completed
+from animal_spot.detections.result_writers import RunHeader
+from animal_spot.utils.csv_cells import csv_text
+from animal_spot.utils.own_files import OwnFiles
+
+log = logging.getLogger("PREDICT")
+
+SUMMARY, FAILED = "summary.csv", "failed_files.csv"
+ALL_RECORDINGS, RECORDING_LIST = f"all_recordings{RAVEN_ENDING}", "all_recordings.list.txt"
+
+
+@dataclass
+class Tally:
+    """What came of the recordings of a run.
+
+    Attributes:
+        paths: Recordings, and files that are of kinds which cannot be read.
+        not_read: The latter, and why.
+        skipped: Recordings that were complete before.
+        entries: Of recordings that are complete.
+        failed: Recordings that could not be used, and why.
+        slow_rates: Sampling rates, Hz, too low for all that the model listens to.
+    """
+
+    paths: Sequence[Path]
+    not_read: Mapping[Path, str]
+    skipped: Collection[Path]
+    entries: dict[Path, Completed]
+    failed: dict[Path, str] = field(default_factory=dict)
+    slow_rates: set[int] = field(default_factory=set)
+
+
+def write_run_tables(own: OwnFiles, header: RunHeader, tally: Tally) -> None:
+    """Write the summary, the list of failed files and one Raven table over all recordings.
+
+    Those that were edited are left alone, and a line says so.
+
+    Raises:
+        OSError: If one cannot be written.
+    """
+    failed = {**tally.failed, **tally.not_read}
+    done = [(path, tally.entries[path]) for path in tally.paths if path in tally.entries]
+    texts = {
+        SUMMARY: csv_text(_summary(tally, header.names)),
+        FAILED: csv_text([["file", "reason"], *([str(p), why] for p, why in failed.items())]),
+        ALL_RECORDINGS: "".join(_combined_lines(done, header)),
+        RECORDING_LIST: "".join(f"{one_cell(entry.path)}\n" for _, entry in done),
+    }
+    for name, text in texts.items():
+        if own.has_text(name, text) or own.may_write(name, ours_by_name=True):
+            own.write_text(name, text)
+
+
+def _summary(tally: Tally, names: Sequence[str]) -> Iterator[list[Any]]:
+    """Yield a row for each recording, under the names of the columns."""
+    yield [
+        *("file", "status", "duration_s", "windows", "detections"),
+        *(f"detections_{name}" for name in names),
+        *("seconds", "results", "reason"),
+    ]
+    failed = {**tally.failed, **tally.not_read}
+    for path in tally.paths:
+        entry = tally.entries.get(path)
+        if entry is None:
+            status = "failed" if path in failed else "not reached"
+            yield [str(path), status, *[""] * (5 + len(names)), failed.get(path, "")]
+            continue
+        counts = [entry.detections.get(name, 0) for name in names]
+        status = "complete before" if path in tally.skipped else "complete"
+        yield [
+            *(str(path), status, round(entry.duration_s, 3), entry.n_windows, sum(counts)),
+            *(*counts, entry.seconds, entry.stem, "; ".join(entry.warnings)),
+        ]
+
+
+def _combined_lines(done: Sequence[tuple[Path, Completed]], header: RunHeader) -> Iterator[str]:
+    """Return a Raven table with times that run over all recordings in their order."""
+    files = ("Begin Path", "File Offset (s)", "Begin File")
+    yield table_line((*RAVEN_HEADER[:-2], *files, *RAVEN_HEADER[-2:]))
+    band_hz = header.data_opts["fmin"], header.data_opts["fmax"]
+    offset, number = 0.0, 0
+    for _, entry in done:
+        path = one_cell(entry.path), one_cell(os.path.basename(entry.path))
+        for begin, end, name, score in entry.annotations:
+            number += 1
+            row = Annotation(offset + begin, offset + end, name, score)
+            cells = raven_cells(number, row, *band_hz, entry.channel)
+            yield table_line((*cells[:-2], path[0], f"{begin:.3f}", path[1], *cells[-2:]))
+        offset += entry.duration_s
+
+
+def say_what_was_done(tally: Tally, header: RunHeader, output_dir: Path, seconds: float) -> None:
+    """End the log of a run: how much was done, how fast, where it is, and what failed."""
+    for rate in sorted(tally.slow_rates):
+        log.warning(
+            "recordings at %d Hz hold nothing above %g Hz, and the model listens up to %g Hz",
+            rate,
+            rate / 2,
+            header.data_opts["fmax"],
+        )
+    new = [path for path in tally.paths if path in tally.entries and path not in tally.skipped]
+    done = [tally.entries[path] for path in new]
+    duration_s = sum(entry.duration_s for entry in done)
+    log.info(
+        "%d recordings, %.2f h of sound, %d windows, %d annotations in %.1f s: %.0f x real time",
+        len(done),
+        duration_s / 3600,
+        sum(entry.n_windows for entry in done),
+        sum(len(entry.annotations) for entry in done),
+        seconds,
+        duration_s / max(seconds, 1e-9),
+    )
+    log.info("results: %s, summary in %s", output_dir, output_dir / SUMMARY)
+    if tally.failed:
+        log.error("%d recordings failed; see %s", len(tally.failed), output_dir / FAILED)
