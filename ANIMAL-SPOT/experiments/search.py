@@ -31,15 +31,15 @@ _QUIET = (
 NOT_OF_A_RECIPE = frozenset({"seed", "folds", "cuda", "num_classes", "start_scratch"})
 
 
-def search_quietly(config: TrainConfig, *search_arguments: Any) -> int:
+def search_quietly(config: TrainConfig, *search_arguments: Any) -> None:
     """Search as ``search`` does, with what trainings say left out."""
     if not config.debug:
         for name in ("TRAIN", *(f"animal_spot.{part}" for part in _QUIET)):
             logging.getLogger(name).setLevel(logging.WARNING)
-    return search(config, *search_arguments)
+    search(config, *search_arguments)
 
 
-def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float | None) -> int:
+def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float | None) -> None:
     """Try settings until there are enough trials or the time is over.
 
     Args:
@@ -48,10 +48,8 @@ def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float 
         n_trials: Trials in all, those of other processes and earlier runs counted.
         timeout: Seconds after which no trial is begun; None: no limit.
 
-    Returns:
-        Exit status: 0 if there is a best trial.
-
     Raises:
+        RunError: If no trial was completed.
         CorpusError: If the clips cannot be used.
         ValueError: If the folder holds a search with other settings or clips.
     """
@@ -59,6 +57,7 @@ def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float 
     from animal_spot.data.tape_folds import assign_folds, warn_of_weak_folds
     from animal_spot.experiments.tune_study import TuneStudy
     from animal_spot.training.config import FREE_TO_CHANGE, as_dict
+    from animal_spot.utils.errors import RunError
     from animal_spot.utils.files import digest_of, require_writable_folder
 
     require_writable_folder(output_dir, "the output folder")
@@ -85,11 +84,9 @@ def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float 
         study.write(preset_of, is_valid)
         best = study.best(is_valid)
     if best is None:
-        log.error("no trial is complete; see %s", output_dir / "trials.csv")
-        return 1
+        raise RunError(f"no trial is complete; see {output_dir / 'trials.csv'}")
     log.info("best: trial %d, mean of classes %.1f %%", best.number, 100 * best.value)
     log.info("train with it: --preset %s", output_dir / "best_preset")
-    return 0
 
 
 def _pool_without_test(config: TrainConfig, output_dir: Path) -> ClipPool:

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from animal_spot.audio.windows import WindowGrid
 from animal_spot.detections.result_writers import RunHeader

@@ -14,7 +14,7 @@ import torch
 
 from animal_spot import evaluate, predict
 from animal_spot.data.noise_class import names_like_noise, no_noise_warning, noise_class_of
-from animal_spot.detections.annotations import Thresholds, label_windows
+from animal_spot.detections.decisions import DecisionRule
 from animal_spot.detections.result_readers import read_result
 from animal_spot.model_files.ensemble_file import (
     Ensemble,
@@ -63,14 +63,10 @@ def test_usual_words_of_several_languages_are_offered():
 
 
 def test_windows_of_the_noise_class_are_no_annotations_whatever_it_is_called():
-    times = np.arange(3.0)
-    given = (times, times + 1, np.array([0, 1, 2]), np.array([0.9, 0.9, 0.9]))
-    names = ["K1", "K2", "Rauschen"]
-    windows = list(label_windows(*given, names, Thresholds(), noise="Rauschen"))
-    assert [w.name for w in windows] == ["K1", "K2", None]
-    assert [w.is_noise for w in windows] == [False, False, True]
-    windows = list(label_windows(*given, names, Thresholds(), noise=None))
-    assert [w.name for w in windows] == names
+    names, score = ("K1", "K2", "Rauschen"), np.full(3, 0.9)
+    decided = DecisionRule(names, noise="Rauschen").decide_scores(np.arange(3), score)
+    assert decided.is_noise.tolist() == [False, False, True]
+    assert not DecisionRule(names).decide_scores(np.arange(3), score).is_noise.any()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Thresholds, merging and noise rows, against hand-worked cases and a slow literal check."""
+"""Merging and noise rows, against hand-worked cases and a slow literal check."""
 
 import itertools
 import math
@@ -11,36 +11,22 @@ from hypothesis import strategies as st
 
 from animal_spot.detections.annotations import (
     Annotation,
-    Thresholds,
     Window,
     add_noise_rows,
-    decide,
-    label_windows,
+    found_windows,
     merge_by_priority,
     merge_windows,
 )
+from animal_spot.detections.decisions import DecisionRule
 
 
 def windows(*rows: tuple) -> list[Window]:
-    """Make windows of (start, end, name, score); the name noise is noise that counts."""
-    return [Window(s, e, None if n == "noise" else n, p, n == "noise") for s, e, n, p in rows]
+    """Make windows of (start, end, name, score); the name noise is noise, None is nothing."""
+    return [Window(s, e, None if n == "noise" else n, p) for s, e, n, p in rows if n is not None]
 
 
 def rows(annotations) -> list[tuple]:
     return [tuple(row) for row in annotations]
-
-
-def label(probabilities, names, thresholds=None, **kwargs) -> list[Window]:
-    winner, score = decide(np.array(probabilities, dtype=float))
-    times = np.arange(len(probabilities)) * 1.0
-    kwargs = {"noise": next((n for n in names if n in ("noise", "Noise")), None)} | kwargs
-    return list(
-        label_windows(times, times + 1, winner, score, names, thresholds or Thresholds(), **kwargs)
-    )
-
-
-def found(labelled: list[Window]) -> list[str | None]:
-    return [window.name for window in labelled]
 
 
 def test_the_original_s_check():
@@ -232,7 +218,7 @@ def test_merging_many_windows_takes_seconds():
     rng = np.random.default_rng(0)
     names, scores = rng.integers(0, 3, 345_600), rng.random(345_600)
     many = [
-        Window(i / 4, i / 4 + 0.5, "AB"[n] if n < 2 else None, s, n == 2)
+        Window(i / 4, i / 4 + 0.5, "AB"[n] if n < 2 else None, s)
         for i, (n, s) in enumerate(zip(names.tolist(), scores.tolist(), strict=True))
     ]
     begin = time.process_time()
@@ -262,76 +248,8 @@ def test_noise_rows(annotations, expected):
     assert all(math.isnan(row.score) == (row.name == "noise") for row in filled)
 
 
-@pytest.mark.parametrize(
-    ("thresholds", "expected"),
-    [
-        pytest.param(Thresholds(0.5), ["A", "B", None, None], id="one"),
-        pytest.param(Thresholds(0.6), ["A", None, None, None], id="inclusive"),
-        pytest.param(Thresholds(0.6, {"B": 0.5}), ["A", "B", None, None], id="lower-for-one"),
-        pytest.param(Thresholds(0.1, {"A": 0.7}), [None, "B", "B", None], id="higher-for-one"),
-    ],
-)
-def test_thresholds_with_several_classes(thresholds, expected):
-    p = [[0.6, 0.3, 0.1], [0.3, 0.5, 0.2], [0.3, 0.4, 0.3], [0.1, 0.1, 0.8]]
-    labelled = label(p, ["A", "B", "Noise"], thresholds)
-    assert found(labelled) == expected
-    assert [w.score for w in labelled] == [0.6, 0.5, 0.4, 0.8]
-    assert [w.is_noise for w in labelled] == [False, False, False, True]
-
-
-def test_noise_below_the_threshold_does_not_compete():
-    assert label([[0.3, 0.3, 0.4]], ["A", "B", "noise"]) == [Window(0, 1, None, 0.4, False)]
-
-
-def test_without_a_noise_class_an_unsure_window_is_nothing():
-    labelled = label([[0.6, 0.2, 0.2], [0.4, 0.3, 0.3]], ["A", "B", "C"])
-    assert found(labelled) == ["A", None]
-
-
-@pytest.mark.parametrize(
-    ("names", "thresholds", "expected"),
-    [
-        pytest.param(
-            ["noise", "target"],
-            Thresholds(0.3),
-            [("target", 0.9), ("target", 0.4), (None, 0.9)],
-            id="target",
-        ),
-        pytest.param(
-            ["noise", "target"],
-            Thresholds(0.3, {"target": 0.5}),
-            [("target", 0.9), (None, 0.6), (None, 0.9)],
-            id="of-one-class",
-        ),
-        pytest.param(
-            ["call", "noise"],
-            Thresholds(0.3),
-            [(None, 0.9), ("call", 0.6), ("call", 0.9)],
-            id="noise-is-second",
-        ),
-        pytest.param(
-            ["A", "B"], Thresholds(0.5), [("B", 0.9), ("A", 0.6), ("A", 0.9)], id="no-noise"
-        ),
-        pytest.param(
-            ["A", "B"],
-            Thresholds(0.5, {"A": 0.7}),
-            [("B", 0.9), (None, 0.6), ("A", 0.9)],
-            id="no-noise-own-threshold",
-        ),
-    ],
-)
-def test_thresholds_with_two_classes(names, thresholds, expected):
-    labelled = label([[0.1, 0.9], [0.6, 0.4], [0.9, 0.1]], names, thresholds)
-    assert [(w.name, pytest.approx(w.score)) for w in labelled] == expected
-
-
-def test_empty_windows_can_be_left_out():
-    p = [[0.6, 0.3, 0.1], [0.3, 0.3, 0.4], [0.1, 0.1, 0.8]]
-    everything = label(p, ["A", "B", "noise"])
-    assert label(p, ["A", "B", "noise"], skip_empty=True) == [everything[0], everything[2]]
-
-
-def test_decision_takes_the_first_of_equals():
-    winner, score = decide(np.array([[0.2, 0.4, 0.4], [1.0, 0.0, 0.0]]))
-    assert winner.tolist() == [1, 0]
-    assert score.tolist() == [0.4, 1.0]
+def test_windows_that_were_found_with_their_times():
+    rule = DecisionRule(("A", "B", "noise"), noise="noise")
+    decisions = rule.decide(np.array([[0.6, 0.3, 0.1], [0.3, 0.3, 0.4], [0.1, 0.1, 0.8]]))
+    windows = list(found_windows([0.0, 0.5, 1.0], [1.0, 1.5, 2.0], decisions, rule.names))
+    assert windows == [Window(0.0, 1.0, "A", 0.6), Window(1.0, 2.0, None, 0.8)]

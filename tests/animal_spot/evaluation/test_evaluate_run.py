@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from animal_spot.evaluation.run import find_results
+from animal_spot.evaluation.found_results import find_results
 from tests.helpers.places import ROOT
 from tests.helpers.prediction import visible
 from tests.helpers.programs import run_python

@@ -5,19 +5,18 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from animal_spot.audio.recordings import Recording
 from animal_spot.audio.signal_config import SignalConfig
 from animal_spot.audio.spectrograms import SpectrogramPipeline
 from animal_spot.audio.window_features import WindowFeatures
 from animal_spot.audio.windows import WindowGrid
+from animal_spot.detections.decisions import DecisionRule
 from animal_spot.prediction import detectors as making
 from animal_spot.prediction.config import PredictConfig
-from animal_spot.prediction.detectors import build_detectors
-from animal_spot.prediction.predictor import MARGIN, ArraySpool, Detector, Predictor, undecided
+from animal_spot.prediction.detectors import Detector, build_detectors
+from animal_spot.prediction.outcome import ArraySpool
+from animal_spot.prediction.predictor import Predictor
 from tests.helpers.prediction import HOP_S, LENGTH_S, SIGNAL, make_content, write_sound
 
 
@@ -275,7 +274,7 @@ def test_close_decisions_are_made_by_the_exact_engine(files):
     for probability, again in ((0.505, True), (0.485, True), (0.53, False), (0.1, False)):
         exact = FixedEngine(0.4)
         close = detector(FixedEngine(probability), exact=exact)
-        found = run(files[1:2], [close], threshold=0.5)["1.wav"]
+        found = run(files[1:2], [close], rule=DecisionRule(("A", "B")))["1.wav"]
         assert exact.n_windows == (len(found) if again else 0)
         wanted = 0.4 if again else probability
         np.testing.assert_allclose(found[:, 1], wanted, atol=1e-6)
@@ -283,64 +282,8 @@ def test_close_decisions_are_made_by_the_exact_engine(files):
 
 def test_without_an_exact_engine_nothing_is_computed_again(files):
     engine = FixedEngine(0.5)
-    found = run(files[1:2], [detector(engine)], threshold=0.5)["1.wav"]
+    found = run(files[1:2], [detector(engine)], rule=DecisionRule(("A", "B")))["1.wav"]
     assert engine.n_windows == len(found)
-
-
-# float32 rounds differences of probabilities to 6e-8; the promise is for errors below the margin.
-WITHIN = MARGIN - 1e-6
-
-
-@st.composite
-def two_arithmetics(draw):
-    """Probabilities of a window in fp32, and in an arithmetic that is off by up to the margin."""
-    n = draw(st.integers(2, 5))
-    # Coarse numbers make ties and values right at the threshold likely.
-    weights = draw(arrays(np.int64, n, elements=st.integers(0, 50)))
-    exact = (weights + 1) / (weights + 1).sum()
-    error = draw(arrays(np.float64, n, elements=st.floats(-WITHIN, WITHIN)))
-    other = np.clip(exact + error, 0, 1)
-    if n == 2:
-        other[0] = 1 - other[1]
-    threshold = draw(
-        st.one_of(
-            st.sampled_from([0.5, 0.6, 0.75]),
-            st.floats(0, 1),
-            st.sampled_from(list(exact)).map(float),
-        )
-    )
-    return exact.astype(np.float32), other.astype(np.float32), threshold
-
-
-def decision(probabilities, threshold):
-    """Reference 06 section 3."""
-    if len(probabilities) == 2:
-        return bool(probabilities[1] >= threshold)
-    winner = int(probabilities.argmax())
-    return winner if probabilities[winner] >= threshold else None
-
-
-@given(two_arithmetics())
-def test_what_an_error_could_decide_otherwise_is_undecided(case):
-    exact, other, threshold = case
-    if np.abs(exact - other).max() <= WITHIN and decision(exact, threshold) != decision(
-        other, threshold
-    ):
-        assert undecided(other[None], threshold)[0]
-
-
-@pytest.mark.parametrize(
-    ("probabilities", "expected"),
-    [
-        pytest.param([0.2, 0.8], False, id="clear"),
-        pytest.param([0.51, 0.49], True, id="near-the-threshold"),
-        pytest.param([0.9, 0.05, 0.05], False, id="clear-of-three"),
-        pytest.param([0.45, 0.44, 0.11], False, id="rivals-below-the-threshold"),
-        pytest.param([0.3, 0.51, 0.19], True, id="winner-near-the-threshold"),
-    ],
-)
-def test_undecided_by_hand(probabilities, expected):
-    assert undecided(np.float32([probabilities]), 0.5)[0] == expected
 
 
 # -- results that wait ----------------------------------------------------------------------------

@@ -31,7 +31,6 @@ from animal_spot.detections.calibration import (
     report_lines,
     tempered,
 )
-from animal_spot.detections.result_writers import decide_windows
 from animal_spot.model_files.model_file import (
     bytes_of,
     calibrated_network,
@@ -40,7 +39,6 @@ from animal_spot.model_files.model_file import (
     load_torchscript,
     save_model,
 )
-from animal_spot.prediction.predictor import MARGIN, undecided
 from animal_spot.utils.tensor_files import UnreadableFileError, save_tensors
 from tests.helpers.clips import make_corpus
 from tests.helpers.events import read_events
@@ -278,40 +276,6 @@ def test_report_says_what_cannot_be_found():
     assert any("stays 1" in line for line in warnings)
     assert any("no threshold reaches a precision of 0.9 for B" in line for line in warnings)
     assert any(re.match(r"B +none", line) for line in lines)
-
-
-# -- decisions with a threshold for each class ----------------------------------------------------
-
-
-def test_windows_are_decided_by_the_threshold_of_the_class_that_won():
-    p = np.float32([[0.6, 0.4, 0.0], [0.3, 0.4, 0.3], [0.1, 0.3, 0.6]])
-    found, winner, _ = decide_windows(p, np.array([0.7, 0.35, 0.5]))
-    assert found.tolist() == [False, True, True]
-    assert winner.tolist() == [0, 1, 2]
-    two = np.float32([[0.6, 0.4], [0.9, 0.1]])
-    found, winner, _ = decide_windows(two, np.array([0.99, 0.3]))
-    assert found.tolist() == [True, False]
-    assert winner.tolist() == [1, 0]
-
-
-def test_decided_windows_stay_so_under_any_rounding():
-    """Errors below the margin in each class change nothing in windows that are not undecided."""
-    rng = np.random.default_rng(5)
-    for n_classes in (2, 3, 5):
-        p = rng.dirichlet(np.ones(n_classes), 4000)
-        limits = rng.uniform(0.2, 0.9, n_classes)
-        open_ones = undecided(p, limits)
-        assert 0 < open_ones.sum() < len(p)
-        other = p + rng.uniform(-MARGIN, MARGIN, p.shape)
-        if n_classes == 2:
-            other[:, 0] = 1 - other[:, 1]
-        found, winner, _ = decide_windows(p, limits)
-        again, winner_again, _ = decide_windows(other, limits)
-        same = np.where(found, winner, -1) == np.where(again, winner_again, -1)
-        assert same[~open_ones].all()
-        assert not same.all(), "no window was near a threshold"
-        uniform = undecided(p, 0.6)
-        assert np.array_equal(undecided(p, np.full(n_classes, 0.6)), uniform)
 
 
 # -- model files ----------------------------------------------------------------------------------
