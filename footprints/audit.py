@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from footprints.pictures.finding import counted, suffix_of
 from footprints.pictures.folders import FiledPhoto, list_photos, mistaken_names
-from footprints.pictures.photos import TRAITS, PhotoFacts, counted, inspect_photo, suffix_of
+from footprints.pictures.photos import TRAITS, PhotoFacts, inspect_photo
 from footprints.pictures.similarity import (
     DEFAULT_MAX_DISTANCE,
     HASH_BITS,

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from footprints.pictures.crops import Crop
-from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
+from footprints.system.errors import STATUS_SOME_FAILED, run
 from footprints.system.files import output_folder
 from footprints.system.flags import program, some_path
 from footprints.system.results import Results, add_replace_flag
@@ -57,22 +57,10 @@ def main(argv: list[str] | None = None) -> int:
     settings = settings_from(args, parser)
     from footprints.cropping.crop_pool import CropPool, Job
     from footprints.detector.detect_report import CROPS, TABLES, DetectReport
-    from footprints.pictures.photos import UnusedFile, counted, not_written, sort_out, walk
+    from footprints.pictures.finding import photos_at
     from footprints.system.progress import progress
 
-    unused: list[UnusedFile] = []
-    if args.source.is_dir():
-        root, files = args.source, walk(args.source)
-        if args.output_dir is not None:  # what an earlier run wrote is none of the user's
-            files = not_written(files, args.output_dir, (CROPS, *TABLES))
-        photos, unused = sort_out(files)
-    elif args.source.is_file():
-        root, photos = args.source.parent, [args.source]
-    else:
-        raise UserError(f"{args.source}: no such photo or folder")
-    if not photos:
-        there = f" (other files: {counted(unused)})" if unused else ""
-        raise UserError(f"{args.source}: no photos in this folder{there}")
+    root, photos, unused = photos_at(args.source, args.output_dir, (CROPS, *TABLES))
     with contextlib.ExitStack() as held:
         results = None
         if args.output_dir is not None:

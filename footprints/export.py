@@ -28,7 +28,8 @@ from footprints.network.classifier import (
     read_model_metadata,
 )
 from footprints.pictures import crops
-from footprints.pictures.photos import PhotoError, find_photos, load_photo
+from footprints.pictures.finding import find_photos
+from footprints.pictures.photos import PhotoError, load_photo
 from footprints.scores.calibration import threshold_in_use
 from footprints.system.environment import pip_install
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run

@@ -7,46 +7,33 @@ TensorFlow, only ever sees crops. Photos are read, never written.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from footprints.cropping.crop_pool import CropPool, Job, Result
-from footprints.network.classifier import BATCH, Classifier, read_model_metadata
-from footprints.pictures.annotate import annotated, jpeg_bytes
-from footprints.pictures.photos import (
-    PHOTO_SUFFIXES,
-    PhotoError,
-    UnusedFile,
-    counted,
-    load_photo,
-    not_written,
-    sort_out,
-    walk,
-)
+from footprints.cropping.crop_pool import CropPool, Job, detector_named
+from footprints.network.answering import classified, name_of
+from footprints.network.classifier import Classifier, read_model_metadata
+from footprints.pictures.answer_pictures import AnswerPictures
+from footprints.pictures.finding import UnusedFile, counted, photos_at
 from footprints.pictures.scales import scales_of
 from footprints.scores.answers import (
     Answer,
     Failure,
     answers_csv,
     failures_csv,
-    rank,
     screen_table,
     summary,
 )
 from footprints.scores.calibration import DEFAULT_THRESHOLD, threshold_in_use, weakness
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
-from footprints.system.files import output_folder, sha256_of, write_bytes
+from footprints.system.files import output_folder, sha256_of
 from footprints.system.flags import number, program, some_path, some_text, whole
-from footprints.system.progress import progress, warn
+from footprints.system.progress import available_cores, progress
 from footprints.system.results import Results, add_replace_flag, is_of_older_release
 from footprints.system.settings import Settings
 from footprints.system.text import printable, printable_lines
@@ -101,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--processes",
         type=whole(1, 1024),
-        default=_cores(),
+        default=available_cores(),
         help="processes that read photos and find prints (default: one a core, here %(default)s)",
     )
     add_replace_flag(parser)
@@ -125,9 +112,9 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--annotate needs --output_dir, the folder for the pictures")
     metadata = read_model_metadata(args.model)
     settings = _settings(args, metadata, parser)
-    threshold = _threshold(args.threshold, metadata)
-    detector = _detector(args.detector)
-    root, photos, unused = _photos(args.photos, args.output_dir)
+    threshold = threshold_in_use(metadata) if args.threshold is None else args.threshold
+    detector = detector_named(args.detector)
+    root, photos, unused = photos_at(args.photos, args.output_dir, (PICTURES, *TABLES))
     request = _Request(args, photos, root, unused, metadata, settings, threshold, detector)
     if args.output_dir is None:
         return _predict(request, None)
@@ -162,7 +149,7 @@ def _predict(request: _Request, results: Results | None) -> int:
     complete = False
     mode = "centre" if detector is None else "detect"
     with_photo = "photo" in scales_of(metadata)
-    pictures = Pictures(args.output_dir / PICTURES, root) if args.annotate else None
+    pictures = AnswerPictures(args.output_dir / PICTURES, root) if args.annotate else None
     try:
         with CropPool(detector, request.settings, _processes(args.processes, len(photos))) as pool:
             classifier = Classifier(args.model)  # while the detectors start
@@ -186,7 +173,7 @@ def _predict(request: _Request, results: Results | None) -> int:
         if pictures is not None:
             pictures.close()
         if results is not None and (complete or answers):
-            others = [Failure(_name(one.path, root), one.reason) for one in request.unused]
+            others = [Failure(name_of(one.path, root), one.reason) for one in request.unused]
             _write(results, _header(request, complete), answers, failures, others, top_k)
     _report(request, answers, failures, seconds)
     return STATUS_SOME_FAILED if failures else 0
@@ -211,146 +198,9 @@ def _header(request: _Request, complete: bool) -> dict[str, Any]:
     }
 
 
-def classified(
-    results: Iterable[Result], classifier: Classifier, root: Path, top_k: int, threshold: float
-) -> Iterator[Answer | Failure]:
-    """Classify crops batch by batch, while the pool finds the next ones; the order is kept.
-
-    Args:
-        results: Of ``CropPool.map``, with the crop in ``rgb`` and, for a classifier of two scales,
-            the whole photo in ``photo_rgb``.
-        classifier: Names the animals.
-        root: Folder that photos are named relative to.
-        top_k: Classes in a ranking.
-        threshold: Least probability of an answer.
-
-    Yields:
-        One answer or failure for each result.
-    """
-    batch: list[Result] = []
-    for result in results:
-        batch.append(result)
-        if len(batch) == BATCH:
-            yield from _named(batch, classifier, root, top_k, threshold)
-            batch = []
-    yield from _named(batch, classifier, root, top_k, threshold)
-
-
-def _named(
-    batch: list[Result], classifier: Classifier, root: Path, top_k: int, threshold: float
-) -> Iterator[Answer | Failure]:
-    good = [result for result in batch if result.reason is None]
-    wholes = [result.photo_rgb for result in good] if "photo" in classifier.scales else None
-    rows = iter(classifier.predict([result.rgb for result in good], wholes))
-    for result in batch:
-        name = _name(result.job.source, root)
-        if result.reason is not None:
-            yield Failure(name, result.reason)
-            continue
-        if result.note:
-            warn(f"{name}: {result.note}")
-        answer, certain, ranking = rank(next(rows), classifier.classes, top_k, threshold)
-        yield Answer(
-            source=result.job.source,
-            name=name,
-            answer=answer,
-            certain=certain,
-            ranking=ranking,
-            box_xyxy=tuple(result.box_xyxy),
-            detection_confidence=None if result.fallback else result.confidence,
-            print_found=not result.fallback,
-            width=result.width,
-            height=result.height,
-        )
-
-
-class Pictures:
-    """Draws answers into copies of the photos, in a thread beside the classifier.
-
-    Args:
-        folder: Where the pictures go, in the folders that the photos are in.
-        root: Folder of the photos.
-    """
-
-    _AHEAD = 8  # photos that may wait to be drawn
-
-    def __init__(self, folder: Path, root: Path) -> None:
-        self.folder = folder
-        self.root = root
-        self._thread = ThreadPoolExecutor(1)
-        self._waiting: list[Future[Failure | None]] = []
-        self._failures: list[Failure] = []
-
-    def add(self, answer: Answer) -> None:
-        """Have a photo drawn; waits if many are."""
-        self._waiting.append(self._thread.submit(self._draw, answer))
-        while len(self._waiting) > self._AHEAD:
-            self._collect()
-
-    def finish(self) -> list[Failure]:
-        """Wait for all pictures; returns those that could not be made."""
-        while self._waiting:
-            self._collect()
-        return self._failures
-
-    def close(self) -> None:
-        """End the thread; pictures that wait are given up."""
-        self._thread.shutdown(cancel_futures=True)
-
-    def _collect(self) -> None:
-        failure = self._waiting.pop(0).result()
-        if failure is not None:
-            self._failures.append(failure)
-
-    def _draw(self, answer: Answer) -> Failure | None:
-        try:
-            photo = load_photo(answer.source)
-        except PhotoError as error:  # it was readable a moment ago
-            return Failure(answer.name, f"no picture drawn: {error.reason}")
-        picture = annotated(
-            photo,
-            answer.box_xyxy,
-            answer.answer,
-            answer.ranking,
-            certain=answer.certain,
-            print_found=answer.print_found,
-            detection_confidence=answer.detection_confidence,
-        )
-        target = picture_path(self.folder, answer.source, self.root)
-        write_bytes(target, jpeg_bytes(picture))
-        return None
-
-
-def picture_path(folder: Path, source: Path, root: Path) -> Path:
-    """Return where a photo's annotated copy goes, a JPEG: no two photos share one.
-
-    ``day1/a.jpg`` keeps its name; ``day1/a.png`` becomes ``day1/a.png.jpg``, since ``a.jpg`` may
-    lie beside it, and so does a name that could be taken for one of these.
-    """
-    inside = source.relative_to(root)
-    name = inside.name
-    if len(os.fsencode(name)) > 200:  # names end at 255 bytes
-        name = f"{name[:40]}_{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.png"
-    path = Path(name)
-    is_jpeg = path.suffix.lower() in (".jpg", ".jpeg")
-    keeps_it = is_jpeg and Path(path.stem).suffix.lower() not in PHOTO_SUFFIXES
-    return folder / inside.parent / (name if keeps_it else f"{name}.jpg")
-
-
 def _processes(given: int, n_photos: int) -> int:
     """Return how many processes are worth their start, which takes as long as some 50 photos."""
     return min(given, -(-n_photos // 50))
-
-
-def _name(source: Path, root: Path) -> str:
-    return printable(source.relative_to(root))
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        return os.cpu_count() or 1
 
 
 def _settings(
@@ -366,43 +216,6 @@ def _settings(
         return Settings(**values)
     except (TypeError, ValueError) as error:
         parser.error(str(error))
-
-
-def _threshold(given: float | None, metadata: dict[str, Any]) -> float:
-    if given is not None:
-        return given
-    return threshold_in_use(metadata)
-
-
-def _detector(given: str) -> Path | None:
-    if given == "none":
-        return None
-    path = Path(given)
-    if not path.is_file():
-        raise UserError(
-            f"{path}: no such detector; train one with footprints.train_detector, or look at the "
-            "centre of each photo with --detector none"
-        )
-    return path
-
-
-def _photos(given: Path, output_dir: Path | None) -> tuple[Path, list[Path], list[UnusedFile]]:
-    """Return the folder that photos are named relative to, the photos, and other files there.
-
-    What an earlier run wrote into the output folder is none of the user's.
-    """
-    if given.is_dir():
-        files = walk(given)
-        if output_dir is not None:
-            files = not_written(files, output_dir, (PICTURES, *TABLES))
-        photos, unused = sort_out(files)
-        if not photos:
-            there = f" (other files: {counted(unused)})" if unused else ""
-            raise UserError(f"{given}: no photo is in this folder, nor in the folders in it{there}")
-        return given, photos, unused
-    if not given.exists():
-        raise UserError(f"{given}: no such photo or folder")
-    return given.parent, [given], []
 
 
 def _check_output(output_dir: Path) -> None:

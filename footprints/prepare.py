@@ -12,6 +12,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from footprints.cropping.crop_pool import CropPool, detector_named
 from footprints.pictures.scales import DEFAULT_SCALES, SCALES
 from footprints.pictures.similarity import DEFAULT_MAX_DISTANCE, HASH_BITS
 from footprints.preparation.crop_store import CropStore
@@ -136,7 +137,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     settings = crop_settings.settings_from(args, parser)
     _check_flags(args, parser)
-    detector = _detector(args.detector)
+    detector = detector_named(args.detector)
     folders = {"oat": args.oat_dir, "real": args.real_dir}
     folders = {name: folder for name, folder in folders.items() if folder}
     _check_folders(args.output_dir, list(folders.values()))
@@ -200,15 +201,6 @@ def _check_flags(args: argparse.Namespace, parser: argparse.ArgumentParser) -> N
         parser.error("--detect_oat needs --oat_dir and a detector")
 
 
-def _detector(name: str) -> Path | None:
-    if name == "none":
-        return None
-    path = Path(name)
-    if not path.is_file():
-        raise UserError(f"{name}: there is no such detector; give a .pt or .onnx file, or none")
-    return path
-
-
 def _check_folders(output: Path, inputs: list[Path]) -> None:
     """Refuse an output folder that would mix our files with the user's."""
     if output.exists() and not output.is_dir():
@@ -260,8 +252,6 @@ def _make_crops(
         )
     if not pending:
         return
-    from footprints.cropping.crop_pool import CropPool
-
     if all(dataset.mode != "detect" or "crop" not in scales for dataset, _, scales in pending):
         detector = None
     if processes is None:

@@ -37,6 +37,23 @@ _KILL = 9  # SIGKILL, also where Python has no such name
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
+def detector_named(text: str) -> Path | None:
+    """Return the file of a detector, None for ``none``, as flags have it.
+
+    Raises:
+        UserError: If there is no such file.
+    """
+    if text == "none":
+        return None
+    path = Path(text)
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such detector; train one with footprints.train_detector, or look at the "
+            "centre of each photo with --detector none"
+        )
+    return path
+
+
 class CropPool:
     """Turns photos into crops in several processes; to be used in a ``with`` statement.
 

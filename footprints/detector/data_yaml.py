@@ -9,8 +9,8 @@ from typing import Any
 
 from footprints.detector.detector_data import DetectorData, LabelledPhoto, plain_name
 from footprints.detector.labels import Box, checked, label_path, read_labels
+from footprints.pictures.finding import counted, sort_out, walk
 from footprints.pictures.folders import SPLITS
-from footprints.pictures.photos import counted, sort_out, walk
 from footprints.system.errors import UserError
 from footprints.system.files import path_inside, read_table, read_text
 

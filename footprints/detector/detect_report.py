@@ -9,7 +9,7 @@ from typing import Any
 
 from footprints.pictures.boxes import Detection
 from footprints.pictures.crops import Crop
-from footprints.pictures.photos import UnusedFile, counted
+from footprints.pictures.finding import UnusedFile, counted
 from footprints.pictures.png import png_of
 from footprints.system.files import write_bytes
 from footprints.system.results import Results

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from footprints.pictures.finding import PHOTO_SUFFIXES, walk
 from footprints.pictures.folders import SPLITS
-from footprints.pictures.photos import PHOTO_SUFFIXES, walk
 from footprints.pictures.scales import DEFAULT_SCALES, SCALES, folder_of
 from footprints.preparation.journal import picture_sizes
 from footprints.preparation.manifest import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from footprints.pictures.photos import UnusedFile, sort_out, walk
+from footprints.pictures.finding import UnusedFile, sort_out, walk
 from footprints.scores.calibration import UNKNOWN, is_unknown
 from footprints.system.errors import UserError
 from footprints.system.text import printable

@@ -17,8 +17,7 @@ import os
 import stat
 import threading
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,35 +25,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageChops
 
+from footprints.pictures.finding import RAW_SUFFIXES, SUFFIXES_OF
 from footprints.pictures.jpeg import decode_strictly
 from footprints.pictures.picture_ends import has_end, is_followed_by_another
-from footprints.system.text import printable
 
 MIN_SIDE = 16  # pixels; anything smaller is an icon
 _SMALL_SIDE = 64  # pixels; hardly enough for a print
 MAX_PIXELS = 200_000_000  # as the largest phone cameras have
 MAX_BYTES = 2**30
 
-_SUFFIXES_OF = {
-    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif"},
-    "MPO": {".jpg", ".jpeg", ".jpe", ".mpo"},  # JPEG with further pictures, from phones
-    "PNG": {".png"},
-    "BMP": {".bmp"},
-    "DIB": {".bmp", ".dib"},
-    "GIF": {".gif"},
-    "WEBP": {".webp"},
-    "TIFF": {".tif", ".tiff"},
-    "AVIF": {".avif"},
-}
-_HEIC_SUFFIXES = {".heic", ".heif", ".hif"}  # refused with advice, rather than overlooked
-RAW_SUFFIXES = {  # what the sensors of cameras saw; refused with advice too
-    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".gpr", ".iiq", ".kdc", ".mos",
-    ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw",
-    ".x3f",
-}  # fmt: skip
-_READABLE_SUFFIXES = frozenset(set().union(*_SUFFIXES_OF.values()))
-PHOTO_SUFFIXES = _READABLE_SUFFIXES | _HEIC_SUFFIXES | RAW_SUFFIXES
-_FILM_SUFFIXES = {".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm"}
 _RAW = "RAW photo; save it as JPEG with the camera's program"
 
 _ORIENTATION_TAG = 0x0112
@@ -120,98 +99,6 @@ TRAITS = {
 }
 
 
-@dataclass(frozen=True)
-class UnusedFile:
-    """A file among photos that is not used; ``reason`` says why, and what would help."""
-
-    path: Path
-    reason: str
-
-
-def sort_out(files: list[Path]) -> tuple[list[Path], list[UnusedFile]]:
-    """Tell photos from other files by their suffixes.
-
-    Photos that cannot be used by their kind (HEIC, RAW) are among the photos, so that they fail by
-    name; but a RAW photo is no loss where its JPEG, or the like, lies beside it.
-    """
-    photos, unused = [], []
-    readable = {
-        path.with_suffix(""): path for path in files if path.suffix.lower() in _READABLE_SUFFIXES
-    }
-    for path in files:
-        suffix, twin = path.suffix.lower(), readable.get(path.with_suffix(""))
-        if suffix in RAW_SUFFIXES and twin is not None:
-            unused.append(UnusedFile(path, f"RAW photo; {twin.name} beside it is used"))
-        elif suffix in PHOTO_SUFFIXES:
-            photos.append(path)
-        elif suffix in _FILM_SUFFIXES:
-            unused.append(UnusedFile(path, "a film; save pictures of it as photos"))
-        else:
-            unused.append(UnusedFile(path, "no photo by its name"))
-    return photos, unused
-
-
-def not_written(files: list[Path], output_dir: Path, names: Iterable[str]) -> list[Path]:
-    """Leave out what an earlier run wrote: files and folders of these names in a folder."""
-    ours = [(output_dir / name).resolve() for name in names]
-    return [
-        path for path in files if not any(path.resolve().is_relative_to(place) for place in ours)
-    ]
-
-
-def counted(unused: Iterable[UnusedFile]) -> str:
-    """Count files that are not used by their suffixes, as ``12 .nef, 1 .txt``."""
-    suffixes = Counter(suffix_of(one) for one in unused)
-    return ", ".join(f"{n} {suffix}" for suffix, n in sorted(suffixes.items()))
-
-
-def suffix_of(one: UnusedFile) -> str:
-    """Return the kind of a file, from its name."""
-    return printable(one.path.suffix.lower()) or "no suffix"
-
-
-def find_photos(folder: Path) -> list[Path]:
-    """Return the files below a folder that have a photo's suffix, in order of their names.
-
-    Hidden files and folders are skipped. Linked folders are entered, but not in circles. Links to
-    nowhere are returned too, so that they are reported and not overlooked.
-
-    Raises:
-        NotADirectoryError: If ``folder`` is no folder.
-        OSError: If a folder cannot be listed.
-    """
-    return sort_out(walk(folder))[0]
-
-
-def walk(folder: Path) -> list[Path]:
-    """Return all files below a folder that are not hidden; see ``find_photos``."""
-    found: list[Path] = []
-
-    def enter(place: Path, above: frozenset[tuple[int, int]]) -> None:
-        status = os.stat(place)
-        here = (status.st_dev, status.st_ino)
-        if here in above:
-            return
-        with os.scandir(place) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if _is_folder(entry):
-                    enter(place / entry.name, above | {here})
-                else:
-                    found.append(place / entry.name)
-
-    enter(Path(folder), frozenset())
-    return sorted(found, key=lambda path: path.parts)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
 def load_photo(path: Path) -> np.ndarray:
     """Read a photo whole and turn it upright.
 
@@ -233,13 +120,12 @@ def note_on(data: bytes) -> str | None:
     return TRAITS["joined"] if is_followed_by_another(data, str(_open(data).format)) else None
 
 
-def describe_photo(path: Path) -> PhotoFacts:
-    """Say what a photo is and whether ``load_photo`` takes it; nothing is raised."""
-    return inspect_photo(path)[0]
-
-
 def inspect_photo(path: Path) -> tuple[PhotoFacts, np.ndarray | None]:
-    """Return the facts of a photo and its pixels as of ``load_photo``, None if it has a problem."""
+    """Say what a photo is and whether ``load_photo`` takes it; nothing is raised.
+
+    Returns:
+        Its facts, and its pixels as of ``load_photo``; None if it has a problem.
+    """
     try:
         data = read_file(path)
     except PhotoError as error:
@@ -465,7 +351,7 @@ def _refuse_series(image: Image.Image) -> None:
 
 def _traits(image: Image.Image, suffix: str, is_deep: bool) -> tuple[str, ...]:
     is_true = {
-        "mislabelled": suffix not in _SUFFIXES_OF[image.format or "JPEG"],
+        "mislabelled": suffix not in SUFFIXES_OF[image.format or "JPEG"],
         "CMYK": image.mode == "CMYK",
         "palette": image.mode in ("P", "PA"),
         "transparent": "transparency" in image.info or image.mode in ("LA", "PA", "RGBA"),
@@ -513,7 +399,7 @@ def _reason_for_unknown(data: bytes, error: Exception) -> str:
 def _formats() -> list[str]:
     """Return the formats that this Pillow reads; others, some of which run programs, stay shut."""
     Image.init()
-    return [name for name in _SUFFIXES_OF if name in Image.OPEN]
+    return [name for name in SUFFIXES_OF if name in Image.OPEN]
 
 
 @contextlib.contextmanager

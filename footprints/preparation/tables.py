@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from footprints.pictures.finding import counted
 from footprints.pictures.folders import SPLITS
-from footprints.pictures.photos import counted
 from footprints.pictures.scales import folder_of
 from footprints.pictures.similarity import near_duplicate_groups
 from footprints.preparation.crop_store import (

@@ -27,7 +27,7 @@ from tests.helpers.places import ROOT
 DETECTOR = """
 import sys, time, numpy as np
 from footprints.detector.yolo import YoloInference
-from footprints.pictures.photos import find_photos
+from footprints.pictures.finding import find_photos
 from footprints.pictures.crops import best_crop_of
 from footprints.system.settings import Settings
 from footprints.pictures.photos import load_photo

@@ -16,6 +16,7 @@ from footprints import predict
 from footprints.cropping import crop_pool
 from footprints.network.classifier import Classifier
 from footprints.pictures import annotate, crops
+from footprints.pictures.answer_pictures import picture_path
 from footprints.scores import answers
 from footprints.system.errors import UserError
 from tests.helpers.detector import (
@@ -316,7 +317,7 @@ def test_picture_names_never_collide(tmp_path):
         "x" * 250 + ".jpg",
     ]
     names += ["x" * 249 + "y.jpg"]
-    targets = [predict.picture_path(tmp_path, Path("r") / name, Path("r")) for name in names]
+    targets = [picture_path(tmp_path, Path("r") / name, Path("r")) for name in names]
     assert len(set(targets)) == len(names)
     assert all(len(os.fsencode(target.name)) <= 255 for target in targets)
 

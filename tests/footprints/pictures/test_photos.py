@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from footprints.pictures.finding import find_photos
 from footprints.pictures.photos import (
     TRAITS,
     PhotoError,
     decode_photo,
-    describe_photo,
-    find_photos,
+    inspect_photo,
     load_photo,
     photo_from_array,
 )
@@ -55,7 +55,7 @@ def test_sound_photo_is_upright_with_its_colours(kind: Kind, tmp_path: Path) -> 
     assert rgb.flags.c_contiguous
     assert rgb.flags.writeable
     assert shows_marker(rgb, kind.tolerance, kind.grey)
-    facts = describe_photo(path)
+    facts = inspect_photo(path)[0]
     assert facts.problem is None
     assert facts.traits == kind.traits
     assert (facts.height, facts.width) == (HEIGHT, WIDTH)
@@ -71,7 +71,7 @@ def test_broken_photo_is_refused_with_a_reason(kind: Kind, tmp_path: Path) -> No
     assert "\n" not in caught.value.reason
     assert len(caught.value.reason) < 150
     assert str(tmp_path) not in caught.value.reason
-    assert describe_photo(path).problem == caught.value.reason
+    assert inspect_photo(path)[0].problem == caught.value.reason
 
 
 def test_photo_without_permission_is_refused(tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ def test_every_cut_of_a_jpeg_is_refused() -> None:
 def test_one_colour_and_small_are_noted(tmp_path: Path) -> None:
     (tmp_path / "black.png").write_bytes(encoded(np.zeros((99, 99, 3), np.uint8), "PNG"))
     (tmp_path / "small.png").write_bytes(encoded(marker(40, 60), "PNG"))
-    assert describe_photo(tmp_path / "black.png").traits == ("one colour",)
-    assert describe_photo(tmp_path / "small.png").traits == ("small",)
+    assert inspect_photo(tmp_path / "black.png")[0].traits == ("one colour",)
+    assert inspect_photo(tmp_path / "small.png")[0].traits == ("small",)
     assert {"small", "one colour"} <= set(TRAITS)
 
 
@@ -186,7 +186,7 @@ def test_decoding_is_quiet_and_leaves_pillow_as_it_was(tmp_path: Path) -> None:
         for kind in (*SOUND, *BROKEN):
             path = tmp_path / kind.name
             kind.write(path)
-            describe_photo(path)
+            inspect_photo(path)[0]
     assert limit == Image.MAX_IMAGE_PIXELS
 
 
