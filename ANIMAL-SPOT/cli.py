@@ -28,6 +28,7 @@ class Program(NamedTuple):
 
 
 PROGRAMS = {
+    "clips": Program("clips", "cut what tables of annotations name out of recordings"),
     "train": Program("main", "train a network on a folder of named clips"),
     "predict": Program("predict", "find calls in recordings"),
     "evaluate": Program("evaluate", "make annotation tables of what was found, and score them"),

@@ -16,6 +16,7 @@ from footprints.cli import STEPS
 FOLDER = Path(__file__).resolve().parent / "options"
 # Programs whose command line is made in another module than the one that runs them.
 PARSERS = {
+    "clips": "cutting.config",
     "main": "training.config",
     "predict": "prediction.config",
     "evaluate": "evaluation.config",

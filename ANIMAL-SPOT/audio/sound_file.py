@@ -59,6 +59,8 @@ class SoundFile:
         n_channels: Channels.
         n_frames: Samples of each channel.
         is_float: Whether samples are stored as floating-point numbers.
+        is_exact: Whether its length, and a place in it, are known to the sample.
+        subtype: How samples are stored, as libsndfile calls it.
         notes: What is probably not as it was meant.
 
     Raises:
@@ -103,9 +105,10 @@ class SoundFile:
         self._file = sf.SoundFile(self._bytes if path is None else _for_libsndfile(path))
         self.rate: int = self._file.samplerate
         self.n_channels: int = self._file.channels
-        self.is_float = self._file.subtype in ("FLOAT", "DOUBLE")
+        self.subtype: str = self._file.subtype
+        self.is_float = self.subtype in ("FLOAT", "DOUBLE")
         self.n_frames: int = self._file.frames
-        self._is_exact = self._file.format in _EXACT
+        self.is_exact = self._file.format in _EXACT
         if not LOWEST_RATE <= self.rate <= HIGHEST_RATE:
             raise SoundError(
                 f"wrong rate: the header says {self.rate} Hz; {LOWEST_RATE} Hz to "
@@ -261,7 +264,7 @@ class SoundFile:
     def _end(self) -> None:
         """Hold what was read against what should be there."""
         missing = self.n_frames - self._n_read
-        if missing > 0 and self._is_exact:
+        if missing > 0 and self.is_exact:
             raise SoundError(f"truncated: {missing} of {self.n_frames} samples are missing")
         if missing > self.rate:  # compressed formats may end a little elsewhere
             raise SoundError(

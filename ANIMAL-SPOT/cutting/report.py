@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +31,29 @@ class CorpusClip:
         return (self.plan.end - self.plan.start) / self.rate
 
 
+@dataclass(frozen=True)
+class ClassCounts:
+    """What there is of a class.
+
+    Attributes:
+        class_name: The class.
+        events: Of which there are clips.
+        clips: Of them, or of background.
+        new: Clips that this run cut.
+        recordings: That they are of.
+        seconds: Of all clips together.
+        left_out: Events without a clip.
+    """
+
+    class_name: str
+    events: int
+    clips: int
+    new: int
+    recordings: int
+    seconds: float
+    left_out: int
+
+
 @dataclass
 class CutReport:
     """What a run did.
@@ -50,3 +74,22 @@ class CutReport:
     left_out: list[LeftOut] = field(default_factory=list)
     failed: dict[Path, str] = field(default_factory=dict)
     stale: dict[str, str] = field(default_factory=dict)
+
+    def counts(self) -> list[ClassCounts]:
+        """Return what there is of each class, in the order of their names."""
+        clips: dict[str, list[CorpusClip]] = {}
+        for clip in self.clips:
+            clips.setdefault(clip.plan.class_name, []).append(clip)
+        left_out = Counter(one.class_name for one in self.left_out if one.class_name is not None)
+        return [
+            ClassCounts(
+                name,
+                events=len({id(c.plan.event) for c in clips.get(name, ()) if c.plan.event}),
+                clips=len(clips.get(name, ())),
+                new=sum(c.is_new for c in clips.get(name, ())),
+                recordings=len({c.plan.source for c in clips.get(name, ())}),
+                seconds=sum(c.seconds for c in clips.get(name, ())),
+                left_out=left_out[name],
+            )
+            for name in sorted({*clips, *left_out})
+        ]

@@ -2,7 +2,68 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from animal_spot.audio.sound_file import SoundError, SoundFile
+from animal_spot.cutting.clip_names import clip_stem, refuse_confusable
 from animal_spot.cutting.config import ClipsConfig
+from animal_spot.cutting.corpus_folder import LOCK, CorpusFolder
+from animal_spot.cutting.cutter import ClipForm, cut
+from animal_spot.cutting.inputs import Inputs, class_of_labels, read_inputs, write_label_list
+from animal_spot.cutting.labels_file import label_row
+from animal_spot.cutting.left_out_file import left_out_text
+from animal_spot.cutting.plan import (
+    NO_RECORDING,
+    REMOVED,
+    AnnotatedRecording,
+    ClipPlan,
+    LeftOut,
+    PlanRules,
+    plan_events,
+)
+from animal_spot.cutting.report import CorpusClip, CutReport
+from animal_spot.cutting.screen import say_what_was_done
+from animal_spot.cutting.stale_clips import stale_clips
+from animal_spot.cutting.tapes import Tape
+from animal_spot.metadata.recording_time import RecordingTime, TimeFinder, lines_about
+from animal_spot.metadata.time_flags import time_finder_of
+from animal_spot.utils.errors import one_line
+from animal_spot.utils.files import require_writable_folder, sole_process
+from animal_spot.utils.interrupt import StopRequest
+from animal_spot.utils.status import OK, SOME_FAILED
+
+LEFT_OUT = "left_out.csv"
+_NOTED_EVERY_S = 60.0
+
+log = logging.getLogger("CLIPS")
+
+
+@dataclass
+class Source:
+    """A recording that can be read.
+
+    Attributes:
+        recording: What is annotated in it.
+        form: Kind of file of its clips.
+        tape: Its tape.
+        time: When and where it was made.
+        plans: Clips that are wanted of it.
+    """
+
+    recording: AnnotatedRecording
+    form: ClipForm
+    tape: Tape
+    time: RecordingTime
+    plans: list[ClipPlan] = field(default_factory=list)
+
+    def stem(self, plan: ClipPlan) -> str:
+        """Return the name of a clip without its ending."""
+        return clip_stem(plan, self.recording.rate, self.tape.year, self.tape.name)
 
 
 def run(config: ClipsConfig) -> int:
@@ -12,4 +73,171 @@ def run(config: ClipsConfig) -> int:
         ValueError: If something given cannot be used.
         OSError: If something cannot be read or written.
     """
-    raise NotImplementedError
+    with StopRequest() as stop:
+        inputs = read_inputs(config)
+        if config.list_labels is not None:
+            write_label_list(inputs.tables, Path(config.list_labels))
+            for path, reason in inputs.failed.items():
+                log.error("%s", _said(path, reason))
+            return SOME_FAILED if inputs.failed else OK
+        if not inputs.events:
+            reasons = "; ".join(list(inputs.failed.values())[:3])
+            raise ValueError(f"no table is of one of the recordings: {reasons or 'see --pairs'}")
+        events = [event for own in inputs.events.values() for event in own]
+        class_of = class_of_labels(config, events)
+        refuse_confusable(filter(None, map(class_of, {event.label for event in events})))
+        folder = Path(config.output_dir)
+        require_writable_folder(folder, "the output folder")
+        with (
+            sole_process(folder / LOCK, f"writing into {folder}"),
+            contextlib.closing(
+                CorpusFolder(folder, replace_edited=config.replace_edited)
+            ) as corpus,
+        ):
+            length = config.clip_length
+            margin = config.margin_s if length is None else None
+            corpus.require_settings({"clip_length": length, "margin": margin})
+            rules = PlanRules(
+                class_of,
+                length,
+                config.margin_s,
+                config.shortest_event,
+                config.keep_overlapping,
+                config.channel,
+            )
+            report = _Cutting(config, rules, corpus, inputs, stop.check).run()
+    return SOME_FAILED if report.failed else OK
+
+
+class _Cutting:
+    """Cuts what is new into a corpus."""
+
+    def __init__(
+        self,
+        config: ClipsConfig,
+        rules: PlanRules,
+        corpus: CorpusFolder,
+        inputs: Inputs,
+        check: Callable[[], None],
+    ) -> None:
+        self._config, self._rules, self._corpus = config, rules, corpus
+        self._inputs, self._check = inputs, check
+        self._report = CutReport(corpus.folder, failed=dict(inputs.failed))
+
+    def run(self) -> CutReport:
+        report = self._report
+        sources = self._open_all()
+        for source in sources:
+            source.plans, left_out = plan_events(source.recording, self._rules)
+            report.left_out += left_out
+        pending: list[dict[str, object]] = []
+        noted_at = time.monotonic()
+        try:
+            for number, source in enumerate(sources, 1):
+                log.debug("%d of %d: %s", number, len(sources), source.recording.path)
+                pending += self._cut(source)
+                if time.monotonic() - noted_at > _NOTED_EVERY_S:
+                    self._corpus.add(pending)
+                    pending, noted_at = [], time.monotonic()
+        finally:
+            self._corpus.add(pending)
+        report.stale = stale_clips(self._corpus.rows(), report.clips, [s.tape for s in sources])
+        own, text = self._corpus.own, left_out_text(report, self._inputs.ignored)
+        if own.has_text(LEFT_OUT, text) or own.may_write(LEFT_OUT, ours_by_name=True):
+            own.write_text(LEFT_OUT, text)
+        say_what_was_done(report, len(self._inputs.ignored), LEFT_OUT)
+        return report
+
+    def _open_all(self) -> list[Source]:
+        """Open each recording that a table is of; what cannot be read is noted."""
+        finder = time_finder_of(self._config)
+        sources = []
+        for path, events in self._inputs.events.items():
+            self._check()
+            try:
+                sources.append(self._open(path, events, finder))
+            except (SoundError, OSError) as error:
+                self._fail(path, one_line(error), events)
+        self._report.recordings = [source.recording for source in sources]
+        times = [(source.recording.path, source.time) for source in sources]
+        for is_warning, line in lines_about(times):
+            log.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
+        return sources
+
+    def _open(self, path: Path, events: Sequence, finder: TimeFinder) -> Source:
+        with contextlib.closing(SoundFile(path)) as sound:
+            recording = AnnotatedRecording(
+                path, sound.rate, sound.n_frames, tuple(events), sound.n_channels
+            )
+            form = ClipForm.of(sound, self._config.format)
+            notes = sound.notes
+        for note in notes:
+            log.warning("%s: %s", path, note)
+        made = finder.of(path)
+        tape = self._corpus.tapes.tape_of(path, made)
+        twin = self._corpus.tapes.twin_of(tape)
+        if twin is not None:
+            log.warning(
+                "%s seems to be the same sound as %s, which is another tape: keep one of them, or "
+                "calls of one lie in training and test",
+                *(path, twin.recording),
+            )
+        return Source(recording, form, tape, made)
+
+    def _fail(self, path: Path, reason: str, events: Sequence) -> None:
+        self._report.failed[path] = reason
+        self._report.left_out += [
+            LeftOut(event, path, self._rules.class_of(event.label), NO_RECORDING, reason)
+            for event in events
+        ]
+
+    def _cut(self, source: Source) -> list[dict[str, object]]:
+        """Cut what is missing of a recording; return the rows that its clips shall have."""
+        corpus, report = self._corpus, self._report
+        lost: list[tuple[ClipPlan, str, str]] = []  # with kind and reason
+        wanted: list[tuple[ClipPlan, str]] = []
+        done: list[CorpusClip] = []
+        rate = source.recording.rate
+        for plan in source.plans:
+            stem = source.stem(plan)
+            file = corpus.file_of(stem)
+            if file is not None:
+                done.append(CorpusClip(plan, file, rate, is_new=False))
+            elif corpus.was_removed(stem) and not self._config.restore_removed:
+                lost.append((plan, REMOVED, f"{stem} was cut before and is not there any more"))
+            else:
+                wanted.append((plan, f"{stem}.{source.form.kind}"))
+        paths = [(plan, corpus.folder / file) for plan, file in wanted]
+        try:
+            failed = cut(source.recording.path, paths, source.form, self._check)
+        except ValueError as error:
+            failed = dict.fromkeys(range(len(wanted)), one_line(error))
+        for index, (plan, file) in enumerate(wanted):
+            if index in failed:
+                lost.append((plan, NO_RECORDING, failed[index]))
+                report.failed.setdefault(source.recording.path, failed[index])
+            else:
+                done.append(CorpusClip(plan, file, rate, is_new=True))
+        self._leave_out(source, lost, {id(clip.plan.event) for clip in done})
+        done.sort(key=lambda clip: (clip.plan.start, clip.plan.end))
+        report.clips += done
+        return [
+            label_row(clip, source.tape, source.time)
+            for clip in done
+            if clip.is_new or not corpus.is_listed(Path(clip.file).stem)
+        ]
+
+    def _leave_out(
+        self, source: Source, lost: Sequence[tuple[ClipPlan, str, str]], known: set[int]
+    ) -> None:
+        """Note each event of which no part could be cut, once."""
+        for plan, kind, reason in lost:
+            if plan.event is not None and id(plan.event) not in known:
+                known.add(id(plan.event))
+                self._report.left_out.append(
+                    LeftOut(plan.event, source.recording.path, plan.class_name, kind, reason)
+                )
+
+
+def _said(path: Path, reason: str) -> str:
+    return reason if str(path) in reason else f"{path}: {reason}"

@@ -22,9 +22,9 @@ def plain_cell(text: str) -> str:
     return text[1:] if _MARKED.match(text) else text
 
 
-def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+def csv_text(rows: Iterable[Sequence[Any]], delimiter: str = ",") -> str:
     """Return a table as csv, no text of which is a formula."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
     writer.writerows([safe_cell(c) if isinstance(c, str) else c for c in row] for row in rows)
     return text.getvalue()

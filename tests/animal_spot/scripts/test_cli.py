@@ -71,7 +71,7 @@ def test_help_is_that_of_the_script_under_its_new_name(name, capsys):
     [
         pytest.param(["trian"], "no program 'trian'; did you mean train?", id="misspelt"),
         pytest.param(["Synthesise_Corpus"], "did you mean synthesise-corpus?", id="as-the-file"),
-        pytest.param(["xyz", "--help"], "there are train, predict, evaluate", id="nothing-near"),
+        pytest.param(["xyz", "--help"], "there are clips, train, predict", id="nothing-near"),
         pytest.param(["a\033[2Jb"], r"no program 'a\x1b[2Jb'", id="escape"),
         pytest.param(["--lr", "1"], "unrecognized arguments: --lr 1", id="flag-first"),
         pytest.param(["train", "--lr", "x"], "animal-spot train: error: argument --lr", id="its"),
