@@ -31,11 +31,12 @@ class Sample:
     """One clip of a partition: where it is, what it holds, and its class index."""
 
     path: Path
-    name: str  # relative path; names the clip in reports and seeds its augmentation
+    name: str  # ``Clip.path``; names the clip in reports and seeds its augmentation
     digest: str
     label: int
     span: tuple[int, int] | None = None  # first sample and number, where only a part of a file
     duration_s: float = 0.0  # 0: not known
+    tape: str | None = None  # the recording that it comes from; None: not known
 
 
 class BandReader:
@@ -134,7 +135,7 @@ class ClipDataset(Dataset):
         sample = self._noise[rng.integers(len(self._noise))]
         memory = self._noise_memory
         if sample.digest not in memory:
-            memory[sample.digest] = self._reader.read(sample.path, sample.digest)
+            memory[sample.digest] = self._reader.read(sample.path, sample.digest, sample.span)
             while len(memory) > 1 and (
                 sum(band.values.nbytes for band in memory.values()) > _NOISE_MEMORY_BYTES
             ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import errno
 import logging
@@ -14,17 +13,12 @@ from pathlib import Path
 
 from animal_spot.audio.channel_choice import MIX
 from animal_spot.audio.sound_kinds import is_not_read, is_read, why_not_read
+from animal_spot.data import sources
 from animal_spot.data.class_names import divided_class_warnings, look_alike_error
 from animal_spot.data.clip_dataset import Sample
-from animal_spot.data.inspection import ClipInfo, inspect_clips
-from animal_spot.data.labels import (
-    Clip,
-    ClipNameError,
-    class_indices,
-    class_name_of,
-    find_files,
-    parse_clip,
-)
+from animal_spot.data.clip_source import ClipSource
+from animal_spot.data.inspection import ClipInfo, inspect_clips, inspect_labelled
+from animal_spot.data.labels import Clip, class_indices
 from animal_spot.data.splits import (
     PARTITIONS,
     Split,
@@ -86,6 +80,8 @@ def load_corpus(
     split_dir: Path | None = None,
     fallback_split_dirs: Sequence[Path] = (),
     channel: str = MIX,
+    labels: Path | None = None,
+    tape_pattern: str | None = None,
 ) -> Corpus:
     """Find the clips below a folder, look into each, and load or make their split.
 
@@ -102,6 +98,8 @@ def load_corpus(
         fallback_split_dirs: Where a stored split is looked for if the data folder has none, and
             the first is where a new one is written if the data folder cannot be written.
         channel: What is heard of clips with several, see ``audio.channels``.
+        labels: Table of the clips, see ``data.sources``.
+        tape_pattern: Finds the tape in the path of a clip, see ``data.sources``.
 
     Raises:
         CorpusError: If there is nothing to train on, or the classes are not as they should be.
@@ -109,9 +107,7 @@ def load_corpus(
     """
     if not data_dir.is_dir():
         raise CorpusError(f"the data folder {data_dir} does not exist or is not a folder")
-    files = find_files(data_dir)
-    files.report()
-    paths = files.clips
+    source = find_source(data_dir, labels=labels, tape_pattern=tape_pattern)
     excluded: dict[str, str] = {}
     places = [split_dir] if split_dir is not None else [data_dir, *fallback_split_dirs]
     place = next((p for p in places if split_exists(p)), None)
@@ -119,17 +115,18 @@ def load_corpus(
     if stored:
         log.info("split: stored in %s", place)
         try:
-            split, unusable_rows = load_split(place)
+            split, unusable_rows = load_split(place, source.clip_of)
         except (OSError, ValueError, csv.Error) as error:
             raise CorpusError(f"the stored split cannot be read: {error}") from error
-        split = _as_on_disk(split, paths)
+        split = _as_on_disk(split, source.names)
         excluded |= unusable_rows
-        wanted = sorted({clip.path for name in PARTITIONS for clip in split[name]})
         listed = [clip for name in PARTITIONS for clip in split[name]]
-        clips, badly_named = named_clips(set(paths) - set(wanted))
-        excluded |= badly_named
-        class_names = {clip.class_name for clip in listed} | _class_names(paths)
-        check_class_names([*listed, *clips])
+        wanted = sorted({clip.path: clip for clip in listed}.values())
+        of_split = {clip.path for clip in wanted}
+        clips = [clip for clip in source.clips if clip.path not in of_split]
+        excluded |= {name: why for name, why in source.excluded.items() if name not in of_split}
+        class_names = {clip.class_name for clip in listed} | source.shown_classes
+        check_class_names([*listed, *clips], source)
         unlisted = len(clips)
         if unlisted:
             log.warning(
@@ -139,17 +136,20 @@ def load_corpus(
                 place,
             )
     else:
-        clips, excluded = named_clips(paths)
-        wanted = [clip.path for clip in clips]
-        # A class is not to vanish because its clips are of a kind that cannot be read.
-        class_names = {clip.class_name for clip in [*clips, *named_clips(files.not_read)[0]]}
-        check_class_names(clips)
-    infos, reasons = inspect_clips(
-        data_dir, wanted, exclude_silent=exclude_silent, n_processes=n_processes, channel=channel
+        clips = wanted = list(source.clips)
+        excluded = dict(source.excluded)
+        class_names = source.class_names
+        check_class_names(clips, source)
+    infos, reasons = inspect_labelled(
+        source.folder,
+        wanted,
+        exclude_silent=exclude_silent,
+        n_processes=n_processes,
+        channel=channel,
     )
-    excluded |= reasons | files.not_read
+    excluded |= reasons | source.not_read
     if not infos:
-        raise nothing_usable(data_dir, paths, excluded)
+        raise nothing_usable(data_dir, source.names, excluded)
     classes = number_classes(class_names, num_classes)
     if stored:
         split = Split(**{p: tuple(c for c in split[p] if c.path in infos) for p in PARTITIONS})
@@ -175,10 +175,15 @@ def load_corpus(
             split_dir=split_dir,
             fallback_split_dirs=fallback_split_dirs,
             channel=channel,
+            labels=labels,
+            tape_pattern=tape_pattern,
         )
 
     samples = {
-        partition: [labelled_sample(data_dir, c, infos[c.path], classes) for c in split[partition]]
+        partition: [
+            labelled_sample(source.folder, clip, infos[clip.path], classes)
+            for clip in split[partition]
+        ]
         for partition in PARTITIONS
     }
     corpus = Corpus(classes, samples, excluded=excluded)
@@ -194,31 +199,36 @@ def load_corpus(
     return corpus
 
 
-def labelled_sample(
-    data_dir: Path, clip: Clip, info: ClipInfo, classes: Mapping[str, int]
-) -> Sample:
-    """Return a clip as it is trained and judged on."""
+def labelled_sample(folder: Path, clip: Clip, info: ClipInfo, classes: Mapping[str, int]) -> Sample:
+    """Return a clip as it is trained and judged on; its file is relative to ``folder``."""
     return Sample(
-        data_dir / clip.path,
+        folder / clip.file,
         clip.path,
         info.digest,
         classes[clip.class_name],
-        duration_s=info.duration_s,
+        info.span,
+        info.duration_s,
+        clip.tape,
     )
 
 
-def named_clips(paths: Iterable[str]) -> tuple[list[Clip], dict[str, str]]:
-    """Read the names of clips; return the clips, and of names that cannot be read the reason."""
-    clips, excluded = [], {}
-    for path in paths:
-        try:
-            clips.append(parse_clip(path))
-        except ClipNameError as error:
-            excluded[path] = f"badly named: {error}"
-    return clips, excluded
+def find_source(data_dir: Path, *, labels: Path | None, tape_pattern: str | None) -> ClipSource:
+    """Find the labelled clips of a folder and say how; see ``data.sources``.
+
+    Raises:
+        CorpusError: If what says the labels cannot be read.
+    """
+    try:
+        source = sources.find_source(data_dir, labels=labels, tape_pattern=tape_pattern)
+    except sources.SourceError as error:
+        raise CorpusError(str(error)) from error
+    log.info("%s", source.how)
+    for warning in source.warnings:
+        log.warning("%s", warning)
+    return source
 
 
-def check_class_names(clips: Sequence[Clip]) -> None:
+def check_class_names(clips: Sequence[Clip], source: ClipSource) -> None:
     """Warn of classes that are probably not meant.
 
     Raises:
@@ -227,8 +237,9 @@ def check_class_names(clips: Sequence[Clip]) -> None:
     error = look_alike_error(clips)
     if error is not None:
         raise CorpusError(error)
-    for warning in divided_class_warnings(clips):
-        log.warning("%s", warning)
+    if source.kind == "names":
+        for warning in divided_class_warnings(clips):
+            log.warning("%s", warning)
 
 
 def nothing_usable(
@@ -270,15 +281,6 @@ def _as_on_disk(split: Split, paths: Sequence[str]) -> Split:
         return replace(clip, path=by_name.get(composed(clip.path), clip.path))
 
     return Split(**{p: tuple(on_disk(clip) for clip in split[p]) for p in PARTITIONS})
-
-
-def _class_names(paths: Iterable[str]) -> set[str]:
-    """Return the classes that file names show."""
-    names = set()
-    for path in paths:
-        with contextlib.suppress(ClipNameError):
-            names.add(class_name_of(path))
-    return names
 
 
 def _store_split(split: Split, places: Sequence[Path], seed: int) -> bool:
@@ -403,11 +405,8 @@ def noise_samples(
                 f"--noise_from_class {noise_from_class}: there is no such class, only "
                 f"{', '.join(corpus.classes)}"
             )
-        samples += [
-            sample
-            for sample in corpus.samples["train"]
-            if class_name_of(sample.name) == noise_from_class
-        ]
+        label = corpus.classes[noise_from_class]
+        samples += [sample for sample in corpus.samples["train"] if sample.label == label]
     if noise_dir is not None:
         if not noise_dir.is_dir():
             raise CorpusError(f"the noise folder {noise_dir} does not exist or is not a folder")

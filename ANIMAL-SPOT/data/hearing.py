@@ -108,8 +108,10 @@ def _standing_of(samples: Iterable[Sample], signal: SignalConfig) -> Iterable[St
             contextlib.suppress(SoundError, ChannelError, OSError),  # said where it is trained on
             contextlib.closing(SoundFile(sample.path)) as file,
         ):
+            first, n_samples = sample.span or (0, file.n_frames)
             n = int(_LOOK_S * file.rate)
-            file.seek(max(0, (file.n_frames - n) // 2))
+            n = n if sample.span is None else min(n, n_samples)
+            file.seek(first + max(0, (n_samples - n) // 2))
             heard = pick(file.read(n), signal.channel)
             clip = standing_out(heard, file.rate, signal.fmin, min(signal.fmax, signal.sr / 2))
             if clip is not None:

@@ -41,14 +41,35 @@ class Clip:
     """One labelled clip.
 
     Attributes:
-        path: Relative to the data folder, with ``/`` between folders.
-        class_name: Text before the first ``-`` of the base name.
-        tape: ``<YEAR>_<TAPE>``, upper case; None where a hand-made split lists a clip without one.
+        path: Its name everywhere: the file relative to the data folder, with ``/`` between folders.
+            Where it is a part of a file, the part follows: ``day1.wav#12.5-15`` lasts from 12.5 s
+            to 15 s. See ``named_part``.
+        class_name: What it is an example of; by the convention the text before the first ``-`` of
+            the base name.
+        tape: The recording that it comes from, which is never divided; by the convention
+            ``<YEAR>_<TAPE>`` in upper case. None where a hand-made split lists a clip without one.
+        span_s: Start and end in the file, in seconds, of a part; None: the file is the clip.
     """
 
     path: str
     class_name: str
     tape: str | None
+    span_s: tuple[float, float] | None = None
+
+    @property
+    def file(self) -> str:
+        """The sound file, relative to the data folder."""
+        return self.path if self.span_s is None else self.path.rpartition("#")[0]
+
+
+def named_part(file: str, start_s: float, end_s: float) -> str:
+    """Return the name of a part of a file: ``<file>#<start>-<end>``.
+
+    Seconds are written with up to six decimals, without zeros at the end, so that a part has one
+    name. No file that is read has such a name, since its ending would be none of sound.
+    """
+    start, end = (f"{t:.6f}".rstrip("0").rstrip(".") for t in (start_s, end_s))
+    return f"{file}#{start}-{end}"
 
 
 def class_name_of(path: str) -> str:
@@ -139,6 +160,19 @@ def parse_clip(path: str) -> Clip:
     """
     _require_order(path)
     return Clip(path=path, class_name=class_name_of(path), tape=tape_of(path))
+
+
+def clip_by_name(path: str, _written: str = "") -> Clip:
+    """Build a clip that a stored split lists, whose name need not give a tape.
+
+    Raises:
+        ClipNameError: If the name gives no class.
+    """
+    class_name = class_name_of(path)
+    try:
+        return Clip(path, class_name, tape_of(path))
+    except ClipNameError:
+        return Clip(path, class_name, None)
 
 
 @dataclass(frozen=True)

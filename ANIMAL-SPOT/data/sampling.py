@@ -9,7 +9,6 @@ import numpy as np
 
 from animal_spot.data.class_balance import balance_factors
 from animal_spot.data.clip_dataset import Sample
-from animal_spot.data.labels import ClipNameError, tape_of
 
 RARE_SHARE = 0.05  # of the training clips; a class with fewer is rare
 
@@ -44,22 +43,14 @@ def draw_probabilities(
         strategy: See ``balance_factors``.
         rare_class_boost: See ``class_factors``.
         balance_tapes: Spread what a class has equally over its tapes, then over the clips of each
-            tape; without it, equally over its clips. A clip whose name gives no tape is one
-            for itself.
+            tape; without it, equally over its clips. A clip without a tape is one for itself.
     """
     labels = np.array([sample.label for sample in samples])
     counts = np.bincount(labels, minlength=n_classes)
     weights = class_factors(counts, strategy, rare_class_boost)[labels]
     if balance_tapes:
-        places = [(sample.label, _tape(sample.name)) for sample in samples]
+        places = [(sample.label, sample.tape or sample.name) for sample in samples]
         n_clips = Counter(places)
         n_tapes = Counter(label for label, _ in n_clips)
         weights *= [counts[p[0]] / (n_tapes[p[0]] * n_clips[p]) for p in places]
     return weights / weights.sum()
-
-
-def _tape(name: str) -> str:
-    try:
-        return tape_of(name)
-    except ClipNameError:
-        return name

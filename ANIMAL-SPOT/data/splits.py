@@ -13,14 +13,14 @@ import ntpath
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from animal_spot.data.division import divide
-from animal_spot.data.labels import Clip, ClipNameError, class_name_of, tape_of
+from animal_spot.data.labels import Clip, ClipNameError, clip_by_name
 from animal_spot.utils.files import refuse_links, write_text_atomic
 from animal_spot.utils.names import composed
 
@@ -269,7 +269,9 @@ def _looks_like_split_csv(path: Path) -> bool:
     return all(len(row) <= 1 and (not row or _CLIP_NAME.search(row[0].strip())) for row in rows)
 
 
-def load_split(split_dir: Path) -> tuple[Split, dict[str, str]]:
+def load_split(
+    split_dir: Path, clip_of: Callable[[str, str], Clip] = clip_by_name
+) -> tuple[Split, dict[str, str]]:
     """Read a split from disk, as the original program wrote it or as ``save_split`` did.
 
     The folder written in a row is ignored: a clip lies in the folder of the CSV that lists it,
@@ -278,6 +280,7 @@ def load_split(split_dir: Path) -> tuple[Split, dict[str, str]]:
 
     Args:
         split_dir: The data folder, or the one that the split is kept in.
+        clip_of: See ``ClipSource.clip_of``.
 
     Returns:
         The split, its paths relative to the data folder, and for each row that could not be used
@@ -304,7 +307,8 @@ def load_split(split_dir: Path) -> tuple[Split, dict[str, str]]:
             for name in names:
                 path = (PurePosixPath(folder.as_posix()) / ntpath.basename(name)).as_posix()
                 try:
-                    clips[path] = Clip(path, class_name_of(path), _tape_or_none(path))
+                    clip = clip_of(path, name)
+                    clips[clip.path] = clip
                 except ClipNameError as error:
                     skipped[path] = str(error)
         partitions[partition] = tuple(clips.values())
@@ -356,10 +360,3 @@ def _existing_file(folder: Path, name: str) -> Path | None:
             return None
         place /= part if part in alike else alike[0]
     return place if place.is_file() else None
-
-
-def _tape_or_none(path: str) -> str | None:
-    try:
-        return tape_of(path)
-    except ClipNameError:
-        return None

@@ -16,14 +16,14 @@ from animal_spot.data.corpus import (
     Corpus,
     CorpusError,
     check_class_names,
+    find_source,
     labelled_sample,
-    named_clips,
     nothing_usable,
     number_classes,
     report_notes,
 )
-from animal_spot.data.inspection import inspect_clips
-from animal_spot.data.labels import Clip, find_files
+from animal_spot.data.inspection import inspect_labelled
+from animal_spot.data.labels import Clip, names_by_index
 from animal_spot.data.splits import PARTITIONS, Split
 
 VAL_PARTS = 6  # one part of so many of the training clips chooses the epoch
@@ -64,6 +64,8 @@ def load_pool(
     exclude_silent: bool = False,
     n_processes: int = 1,
     channel: str = MIX,
+    labels: Path | None = None,
+    tape_pattern: str | None = None,
 ) -> ClipPool:
     """Find all clips below a folder and look into each; a stored split is not read.
 
@@ -73,46 +75,46 @@ def load_pool(
         exclude_silent: Leave out clips without sound.
         n_processes: For looking into the clips.
         channel: What is heard of clips with several, see ``audio.channels``.
+        labels: Table of the clips, see ``data.sources``.
+        tape_pattern: Finds the tape in the path of a clip, see ``data.sources``.
 
     Raises:
         CorpusError: If there is nothing to train on, or the classes are not as they should be.
     """
-    files = find_files(data_dir)
-    files.report()
-    paths = files.clips
-    clips, excluded = named_clips(paths)
-    infos, reasons = inspect_clips(
-        data_dir,
-        [c.path for c in clips],
+    source = find_source(data_dir, labels=labels, tape_pattern=tape_pattern)
+    excluded = dict(source.excluded)
+    infos, reasons = inspect_labelled(
+        source.folder,
+        source.clips,
         exclude_silent=exclude_silent,
         n_processes=n_processes,
         channel=channel,
     )
-    excluded |= reasons | files.not_read
+    excluded |= reasons | source.not_read
     warnings_of_clips = report_notes({path: info.notes for path, info in infos.items()})
-    named = {clip.class_name for clip in [*clips, *named_clips(files.not_read)[0]]}
-    clips = sorted(clip for clip in clips if clip.path in infos)
+    clips = sorted(clip for clip in source.clips if clip.path in infos)
     if not clips:
-        raise nothing_usable(data_dir, paths, excluded)
-    vanished = sorted(named - {clip.class_name for clip in clips})
+        raise nothing_usable(data_dir, source.names, excluded)
+    vanished = sorted(source.class_names - {clip.class_name for clip in clips})
     if vanished:
         examples = [f"{path} ({why})" for path, why in sorted(excluded.items())[:3]]
         raise CorpusError(
             f"no usable clip of class {', '.join(vanished)}; add clips, or remove the class; of "
             f"{len(excluded)} files that are left out: {'; '.join(examples)}"
         )
-    check_class_names(clips)
+    check_class_names(clips, source)
     classes = number_classes({clip.class_name for clip in clips}, num_classes)
-    samples = {c.path: labelled_sample(data_dir, c, infos[c.path], classes) for c in clips}
+    samples = {c.path: labelled_sample(source.folder, c, infos[c.path], classes) for c in clips}
     return ClipPool(classes, tuple(clips), samples, excluded, warnings_of_clips)
 
 
 def pool_of(corpus: Corpus, partitions: Sequence[str]) -> ClipPool:
     """Return the clips of some partitions of a corpus; those without a tape are left out."""
+    names = names_by_index(corpus.classes)
     clips, samples = [], {}
     for sample in (s for name in partitions for s in corpus.samples[name]):
-        found, _ = named_clips([sample.name])
-        clips += found
+        if sample.tape is not None:
+            clips.append(Clip(sample.name, names[sample.label], sample.tape))
         samples[sample.name] = sample
     untaped = len(samples) - len(clips)
     if untaped:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -14,12 +13,12 @@ from animal_spot.audio.sound_kinds import why_not_read
 from animal_spot.data.clip_dataset import Sample
 from animal_spot.data.corpus import Corpus, CorpusError, report_notes
 from animal_spot.data.inspection import SILENCE_PEAK
-from animal_spot.data.labels import ClipNameError, tape_of
 from animal_spot.utils.files import file_digest
 from animal_spot.utils.names import composed
 
 UNLABELLED = -1  # label of these samples
 _BLOCK = 2**20  # samples
+_YEAR = re.compile(r"\A\d{4}_(?=.)")  # before the tapes of named clips
 
 
 def add_unlabelled(
@@ -53,7 +52,7 @@ def add_unlabelled(
     """
     if not folder.is_dir():
         raise CorpusError(f"--unlabelled_dir {folder} does not exist or is not a folder")
-    known = {sample.digest for samples in corpus.samples.values() for sample in samples}
+    known = _digests_of(s for samples in corpus.samples.values() for s in samples)
     held_back = _names_of_tapes([*corpus.samples["val"], *corpus.samples["test"]])
     n_known = 0
     try:
@@ -90,12 +89,20 @@ def add_unlabelled(
     return n_known
 
 
+def _digests_of(samples: Iterable[Sample]) -> set[str]:
+    """Return the digests of the files of clips, of which they may be parts."""
+    whole, cut = set(), set()
+    for sample in samples:
+        if sample.span is None:
+            whole.add(sample.digest)
+        else:
+            cut.add(sample.path)
+    return whole | {file_digest(path) for path in cut}
+
+
 def _names_of_tapes(samples: Iterable[Sample]) -> re.Pattern[str]:
     """Return what finds the tape of one of these clips in a name, as a word of its own."""
-    tapes = set()
-    for sample in samples:
-        with contextlib.suppress(ClipNameError):  # of a split that was made by hand
-            tapes.add(tape_of(sample.name).partition("_")[2])  # without the year
+    tapes = {_YEAR.sub("", sample.tape, count=1) for sample in samples if sample.tape}
     longest_first = sorted(map(re.escape, tapes), key=len, reverse=True)
     words = "|".join(longest_first) or "(?!)"
     return re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])", re.IGNORECASE)

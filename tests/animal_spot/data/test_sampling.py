@@ -26,7 +26,7 @@ def clips_of(*groups: tuple[int, str | None, int]) -> list[Sample]:
         for _ in range(n):
             number = len(samples)
             name = clip_name("AB"[label], number, tape) if tape else f"{'AB'[label]}-{number}.wav"
-            samples.append(Sample(Path(name), name, str(number), label))
+            samples.append(Sample(Path(name), name, str(number), label, tape=tape))
     return samples
 
 
