@@ -56,7 +56,6 @@ def main(argv: list[str] | None = None, prog: str = "tune.py") -> int:
         parser.error(f"--trials must be at least 1 and at most {MOST_TRIALS}, got {args.trials}")
     if args.timeout is not None and not 0 < args.timeout < math.inf:
         parser.error(f"--timeout must be above 0 seconds, got {args.timeout}")
-    from animal_spot.experiments.search import search_quietly
     from animal_spot.training.config import parse_config
     from animal_spot.utils.errors import run_to_status
 
@@ -74,9 +73,15 @@ def main(argv: list[str] | None = None, prog: str = "tune.py") -> int:
     ]
     if given:
         parser.error(f"{given[0]}: trials leave nothing there; only --output_dir is needed")
+
+    def run() -> None:
+        from animal_spot.experiments.search import search_quietly  # PyTorch and Optuna
+
+        search_quietly(config, args.output_dir.resolve(), args.trials, args.timeout)
+
     return run_to_status(
         log,
-        lambda: search_quietly(config, args.output_dir.resolve(), args.trials, args.timeout),
+        run,
         debug=config.debug,
         stopped="start again to go on",
         at_once="start again to go on",

@@ -16,7 +16,6 @@ from torch import nn
 
 from animal_spot.data.clip_dataset import Sample, end_workers
 from animal_spot.data.corpus import Corpus, noise_samples, report_excluded
-from animal_spot.data.hearing import hearing_warnings
 from animal_spot.data.labels import names_by_index
 from animal_spot.data.noise_class import no_noise_warning, noise_class_of
 from animal_spot.data.splits import Split
@@ -36,7 +35,7 @@ from animal_spot.training.config import FREE_TO_CHANGE, TrainConfig, as_dict
 from animal_spot.training.finished_run import RESULTS, holds, require_no_model, write_if_changed
 from animal_spot.training.loaders import evaluation_loader
 from animal_spot.training.recipe import changes
-from animal_spot.training.run_setup import RunSetup
+from animal_spot.training.run_setup import RunSetup, warn_of_unheard
 from animal_spot.utils.hardware import n_processes
 from animal_spot.utils.typed import ContentError, read_json, typed
 
@@ -61,16 +60,10 @@ def cross_validate(setup: RunSetup) -> None:
         ValueError: If the model folder holds folds of other clips or settings.
     """
     pool, model_dir = _pool(setup), setup.folders.model
-    names = names_by_index(pool.classes)
-    noise_class = noise_class_of(setup.config.noise_class, names)
-    for warning in hearing_warnings(
-        {"train": list(pool.samples.values())},
-        pool.classes,
-        setup.pipeline.config,
-        setup.config.sequence_len,
-    ):
-        log.warning("%s", warning)
-        pool.warnings.append(warning)
+    noise_class = noise_class_of(setup.config.noise_class, names_by_index(pool.classes))
+    pool.warnings.extend(
+        warn_of_unheard(setup, {"train": list(pool.samples.values())}, pool.classes)
+    )
     require_no_model(model_dir)
     is_begun = False
 
@@ -82,16 +75,7 @@ def cross_validate(setup: RunSetup) -> None:
             report_excluded(pool.excluded, setup.folders.log)
 
     results = run_folds(dataclasses.replace(setup, begin=begin), pool)
-    content = {
-        "settings": as_dict(setup.config),
-        "precision": setup.precision.name,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "classes": pool.classes,
-        "noise_class": noise_class,
-        "warnings": [*pool.warnings, *([] if noise_class else [no_noise_warning(names)])],
-        "excluded_files": len(pool.excluded),
-        **summarise(results, pool, setup.config.seed),
-    }
+    content = _content(setup, pool, noise_class, results)
     text = results_text(content)
     if not holds(model_dir / RESULTS, text):
         begin()
@@ -102,6 +86,23 @@ def cross_validate(setup: RunSetup) -> None:
     log.info("all figures and predictions: %s", model_dir / RESULTS)
     if not is_begun:
         log.info("finished already, and nothing is changed")
+
+
+def _content(
+    setup: RunSetup, pool: ClipPool, noise_class: str | None, results: Sequence[FoldResult]
+) -> dict[str, Any]:
+    """Return what ``results.json`` says."""
+    unnamed = [] if noise_class else [no_noise_warning(names_by_index(pool.classes))]
+    return {
+        "settings": as_dict(setup.config),
+        "precision": setup.precision.name,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "classes": pool.classes,
+        "noise_class": noise_class,
+        "warnings": [*pool.warnings, *unnamed],
+        "excluded_files": len(pool.excluded),
+        **summarise(results, pool, setup.config.seed),
+    }
 
 
 def _pool(setup: RunSetup) -> ClipPool:

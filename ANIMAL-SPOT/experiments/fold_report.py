@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ def summarise(results: Sequence[FoldResult], pool: ClipPool, seed: int) -> dict[
     names = names_by_index(pool.classes)
     tape_of = {clip.path: clip.tape for clip in pool.clips}
     clips = sorted(
-        (name, result.fold, label, predicted, probabilities)
+        _Judged(name, result.fold, label, predicted, probabilities, tape_of[name])
         for result in results
         for name, label, predicted, probabilities in zip(
             result.names,
@@ -40,8 +40,38 @@ def summarise(results: Sequence[FoldResult], pool: ClipPool, seed: int) -> dict[
             strict=True,
         )
     )
-    labels, predictions = [c[2] for c in clips], [c[3] for c in clips]
-    tapes = [tape_of[c[0]] for c in clips]
+    return {
+        "folds": [_fold_entry(result, tape_of, len(names)) for result in results],
+        "pooled": _pooled(clips, names, seed),
+        "bootstrap": {"over": "tapes", "draws": N_DRAWS, "seed": seed, "interval": "percentile"},
+        "clips": [
+            {
+                "file": clip.name,
+                "tape": clip.tape,
+                "fold": clip.fold + 1,
+                "true": names[clip.label],
+                "predicted": names[clip.predicted],
+                "probabilities": clip.probabilities,
+            }
+            for clip in clips
+        ],
+    }
+
+
+class _Judged(NamedTuple):
+    """A clip, and what the network that never heard its tape said of it."""
+
+    name: str
+    fold: int
+    label: int
+    predicted: int
+    probabilities: list[float]
+    tape: str
+
+
+def _pooled(clips: Sequence[_Judged], names: Sequence[str], seed: int) -> dict[str, Any]:
+    labels, predictions = [c.label for c in clips], [c.predicted for c in clips]
+    tapes = [c.tape for c in clips]
     confusion = ConfusionMatrix(len(names))
     confusion.update(torch.tensor(labels), torch.tensor(predictions))
     counts = confusion.get()
@@ -49,43 +79,26 @@ def summarise(results: Sequence[FoldResult], pool: ClipPool, seed: int) -> dict[
     draws = draw_tapes(labels, predictions, tapes, len(names), seed=seed)
     intervals = class_intervals(draws, labels, tapes)
     return {
-        "folds": [_fold_entry(result, tape_of, len(names)) for result in results],
-        "pooled": {
-            "clips": len(clips),
-            "tapes": len(set(tapes)),
-            "accuracy": float(np.mean(np.equal(labels, predictions))),
-            "accuracy_interval_95": middle(draws.accuracy),
-            "macro_accuracy": macro,
-            "macro_accuracy_interval_95": middle(draws.macro),
-            "classes": [
-                {
-                    "class": name,
-                    "clips": labels.count(i),
-                    "tapes": len({t for t, label in zip(tapes, labels, strict=True) if label == i}),
-                    "correct": int(counts[i, i]),
-                    "accuracy": per_class[i],
-                    "interval_95": intervals[i],
-                }
-                for i, name in enumerate(names)
-            ],
-            "confusion_matrix": counts.tolist(),
-            "most_confused": [
-                {"true": t, "predicted": p, "clips": n} for t, p, n in most_confused(counts, names)
-            ],
-        },
-        "bootstrap": {"over": "tapes", "draws": N_DRAWS, "seed": seed, "interval": "percentile"},
-        "clips": [
+        "clips": len(clips),
+        "tapes": len(set(tapes)),
+        "accuracy": float(np.mean(np.equal(labels, predictions))),
+        "accuracy_interval_95": middle(draws.accuracy),
+        "macro_accuracy": macro,
+        "macro_accuracy_interval_95": middle(draws.macro),
+        "classes": [
             {
-                "file": name,
-                "tape": tape,
-                "fold": fold + 1,
-                "true": names[label],
-                "predicted": names[predicted],
-                "probabilities": probabilities,
+                "class": name,
+                "clips": labels.count(i),
+                "tapes": len({clip.tape for clip in clips if clip.label == i}),
+                "correct": int(counts[i, i]),
+                "accuracy": per_class[i],
+                "interval_95": intervals[i],
             }
-            for (name, fold, label, predicted, probabilities), tape in zip(
-                clips, tapes, strict=True
-            )
+            for i, name in enumerate(names)
+        ],
+        "confusion_matrix": counts.tolist(),
+        "most_confused": [
+            {"true": t, "predicted": p, "clips": n} for t, p, n in most_confused(counts, names)
         ],
     }
 
@@ -106,47 +119,41 @@ def result_lines(content: Mapping[str, Any]) -> list[str]:
     """Return the lines of the table of a cross-validation, from what ``results.json`` holds."""
     pooled = content["pooled"]
     rows = pooled["classes"]
-    width = max(len(name) for name in [*(r["class"] for r in rows), "mean of classes"])
-    lines = [
-        "accuracy per class, each clip judged by a network that never heard its tape",
-        f"{'class':<{width}} {'clips':>6} {'tapes':>6} {'correct':>8} {'accuracy':>9}   "
-        "95 % interval (over tapes)",
-    ]
-    correct = sum(r["correct"] for r in rows)
     total = {
         "class": "all clips",
         "clips": pooled["clips"],
         "tapes": pooled["tapes"],
-        "correct": correct,
+        "correct": sum(row["correct"] for row in rows),
         "accuracy": pooled["accuracy"],
         "interval_95": pooled["accuracy_interval_95"],
     }
-    mean = {
+    mean = dict.fromkeys(("clips", "tapes", "correct"), "") | {
         "class": "mean of classes",
-        "clips": "",
-        "tapes": "",
-        "correct": "",
         "accuracy": pooled["macro_accuracy"],
         "interval_95": pooled["macro_accuracy_interval_95"],
     }
-    for row in [*rows, total, mean]:
-        line = f"{row['class']:<{width}} {row['clips']:>6} {row['tapes']:>6} {row['correct']:>8} "
-        line += f"{'absent':>9}" if row["accuracy"] is None else f"{row['accuracy']:>9.1%}"
-        if row["interval_95"] is not None:
-            low, high = row["interval_95"]
-            line += f"   {low:.1%} to {high:.1%}"
-        elif row["accuracy"] is not None:
-            line += "   unknown: one tape"
-        lines.append(line)
+    width = max(len(row["class"]) for row in [*rows, mean])
+    lines = [
+        "accuracy per class, each clip judged by a network that never heard its tape",
+        f"{'class':<{width}} {'clips':>6} {'tapes':>6} {'correct':>8} {'accuracy':>9}   "
+        "95 % interval (over tapes)",
+        *(_line(row, width) for row in [*rows, total, mean]),
+    ]
     lines += [
         f"fold {f['fold']}: {f['clips']['test']} clips, {f['accuracy']:.1%} right, mean of "
         f"classes {f['macro_accuracy']:.1%}"
         for f in content["folds"]
     ]
-    pairs = pooled["most_confused"]
-    if pairs:
-        lines.append(
-            "most confused: "
-            + ", ".join(f"{p['true']} taken for {p['predicted']} ({p['clips']})" for p in pairs)
-        )
+    if pairs := pooled["most_confused"]:
+        said = (f"{p['true']} taken for {p['predicted']} ({p['clips']})" for p in pairs)
+        lines.append(f"most confused: {', '.join(said)}")
     return lines
+
+
+def _line(row: Mapping[str, Any], width: int) -> str:
+    line = f"{row['class']:<{width}} {row['clips']:>6} {row['tapes']:>6} {row['correct']:>8} "
+    line += f"{'absent':>9}" if row["accuracy"] is None else f"{row['accuracy']:>9.1%}"
+    if row["interval_95"] is not None:
+        low, high = row["interval_95"]
+        return f"{line}   {low:.1%} to {high:.1%}"
+    return line if row["accuracy"] is None else f"{line}   unknown: one tape"

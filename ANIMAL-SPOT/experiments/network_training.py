@@ -214,4 +214,4 @@ def _train_and_save(
         config.signal.normalization,
         precision.name,
     )
-    finish_training(config, corpus, trained, results, scored, trainer.summary, setup.folders.model)
+    finish_training(setup, corpus, trained, results, scored, trainer.summary)

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 from animal_spot.data.corpus import SPLIT_FOLDER, Corpus, load_corpus, report_excluded
-from animal_spot.data.hearing import hearing_warnings
 from animal_spot.data.labels import names_by_index
 from animal_spot.data.noise_class import noise_class_of
 from animal_spot.data.unlabelled import add_unlabelled
@@ -21,7 +20,7 @@ from animal_spot.training.checkpoints import CheckpointFolder
 from animal_spot.training.config import TrainConfig, preset_line
 from animal_spot.training.finished_run import LOCK, is_finished
 from animal_spot.training.run_folders import RunFolders, run_prefix
-from animal_spot.training.run_setup import RunSetup
+from animal_spot.training.run_setup import RunSetup, warn_of_unheard
 from animal_spot.training.seeding import compute_repeatably
 from animal_spot.utils.files import remove_leftovers, sole_process
 from animal_spot.utils.hardware import n_processes
@@ -92,11 +91,7 @@ def _run_alone(config: TrainConfig, folders: RunFolders, log_file: HeldLog) -> N
             folders.model / FILE_NAME,
         )
         return
-    for warning in hearing_warnings(
-        corpus.samples, corpus.classes, setup.pipeline.config, config.sequence_len
-    ):
-        log.warning("%s", warning)
-        corpus.warnings.append(warning)
+    corpus.warnings += warn_of_unheard(setup, corpus.samples, corpus.classes)
 
     def begin() -> None:
         log_file.release()

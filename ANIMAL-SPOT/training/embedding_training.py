@@ -62,7 +62,7 @@ def train_on_embeddings(setup: RunSetup, corpus: Corpus) -> None:
     try:
         results, scored = _judged(model, clips, names, summary)
         trained = _trained(model, head, options, setup.pipeline)
-        finish_training(config, corpus, trained, results, scored, summary, setup.folders.model)
+        finish_training(setup, corpus, trained, results, scored, summary)
     finally:
         summary.close()
 

@@ -25,6 +25,7 @@ from animal_spot.training.config import TrainConfig, as_dict
 from animal_spot.training.finished_run import RESULTS, data_fingerprint
 from animal_spot.training.phase_result import PhaseResult
 from animal_spot.training.recipe import recipe_of
+from animal_spot.training.run_setup import RunSetup
 from animal_spot.training.tensorboard import Summary
 from animal_spot.utils.environment import tensorboard
 from animal_spot.utils.files import digest_of, refuse_links
@@ -59,30 +60,28 @@ class Trained:
 
 
 def finish_training(
-    config: TrainConfig,
+    setup: RunSetup,
     corpus: Corpus,
     trained: Trained,
     results: Mapping[str, PhaseResult],
     scored: Scored,
     summary: Summary,
-    model_dir: Path,
 ) -> None:
     """Say how good a network is, calibrate it if wanted, and write model file and results.
 
     Args:
-        config: Settings.
+        setup: Of the training.
         corpus: What it was trained and judged on.
         trained: The network.
         results: Of ``val`` and, if there are such clips, ``test``.
         scored: Logits ``(clip, class)`` and labels of the same; needed with ``config.calibrate``.
         summary: TensorBoard's folder.
-        model_dir: Where the files go.
 
     Raises:
         OSError: If one cannot be written.
     """
+    config, model_dir = setup.config, setup.folders.model
     names = names_by_index(corpus.classes)
-    noise_class = noise_class_of(config.noise_class, names)
     for result in results.values():
         for line in class_table(result, names):
             log.info("%s", line)
@@ -94,12 +93,30 @@ def finish_training(
     summary.add_hyper_parameters(recipe_of(config), metrics)
     calibration, report = Calibration(), {}
     if config.calibrate:
+        noise_class = noise_class_of(config.noise_class, names)
         calibration, report = fit_calibration(
             scored, names, config.calibration_precision, noise_class
         )
         summary.add_calibration(report["partitions"])
-    path = model_dir / FILE_NAME
-    content = ModelFile(
+    content = _model_file(config, corpus, trained, metrics, calibration)
+    file_bytes = bytes_of(content, torchscript=config.jit_save)
+    said = _results(config, corpus, trained, results, digest_of(file_bytes))
+    if config.calibrate:
+        said["calibration"] = report
+    write_results_and_model(said, file_bytes, model_dir)
+    log.info("model: %s", model_dir / FILE_NAME)
+    log.info("accuracy per class: %s", model_dir / RESULTS)
+    log.info("TensorBoard: %s", tensorboard(summary.folder.parent))
+
+
+def _model_file(
+    config: TrainConfig,
+    corpus: Corpus,
+    trained: Trained,
+    metrics: Mapping[str, float],
+    calibration: Calibration,
+) -> ModelFile:
+    return ModelFile(
         model=trained.model.cpu(),
         encoder_opts=trained.encoder_opts,
         classifier_opts=trained.classifier_opts,
@@ -114,35 +131,38 @@ def finish_training(
             "split": split_fingerprint(corpus.samples),
         },
         calibration=calibration,
-        noise_class=noise_class,
+        noise_class=noise_class_of(config.noise_class, names_by_index(corpus.classes)),
     )
-    file_bytes = bytes_of(content, torchscript=config.jit_save)
-    write_results_and_model(
-        {
-            "model": FILE_NAME,
-            "model_digest": digest_of(file_bytes),
-            "data": data_fingerprint(corpus),
-            "settings": as_dict(config),
-            "precision": trained.precision,
-            **trained.chosen,
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-            "classes": corpus.classes,
-            "noise_class": noise_class,
-            "warnings": [*corpus.warnings, *([] if noise_class else [no_noise_warning(names)])],
-            "clips": {name: len(samples) for name, samples in corpus.samples.items()},
-            "excluded_files": len(corpus.excluded),
-            "partitions": {
-                phase: result_entry(result, names, [s.name for s in corpus.samples[phase]])
-                for phase, result in results.items()
-            },
-            **({"calibration": report} if config.calibrate else {}),
+
+
+def _results(
+    config: TrainConfig,
+    corpus: Corpus,
+    trained: Trained,
+    results: Mapping[str, PhaseResult],
+    model_digest: str,
+) -> dict[str, Any]:
+    """Return what ``results.json`` says, but for the calibration."""
+    names = names_by_index(corpus.classes)
+    noise_class = noise_class_of(config.noise_class, names)
+    return {
+        "model": FILE_NAME,
+        "model_digest": model_digest,
+        "data": data_fingerprint(corpus),
+        "settings": as_dict(config),
+        "precision": trained.precision,
+        **trained.chosen,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "classes": corpus.classes,
+        "noise_class": noise_class,
+        "warnings": [*corpus.warnings, *([] if noise_class else [no_noise_warning(names)])],
+        "clips": {name: len(samples) for name, samples in corpus.samples.items()},
+        "excluded_files": len(corpus.excluded),
+        "partitions": {
+            phase: result_entry(result, names, [s.name for s in corpus.samples[phase]])
+            for phase, result in results.items()
         },
-        file_bytes,
-        model_dir,
-    )
-    log.info("model: %s", path)
-    log.info("accuracy per class: %s", model_dir / RESULTS)
-    log.info("TensorBoard: %s", tensorboard(summary.folder.parent))
+    }
 
 
 def write_results_and_model(content: dict[str, Any], file_bytes: bytes, model_dir: Path) -> None:

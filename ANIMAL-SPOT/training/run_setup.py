@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.data.clip_dataset import Sample
+from animal_spot.data.hearing import hearing_warnings
 from animal_spot.embeddings.embedding_model import open_embedding_model
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
 from animal_spot.model_files.signal_path import Pipeline
 from animal_spot.models.precision import Precision, choose_precision, device_of
 from animal_spot.training.config import TrainConfig
 from animal_spot.training.run_folders import RunFolders
+
+log = logging.getLogger(__name__)
 
 
 def _nothing() -> None:
@@ -47,6 +52,22 @@ class RunSetup:
             ValueError: If the settings allow none, or an embedding model cannot be had.
         """
         return cls(config, folders, pipeline_of_config(config), training_precision(config))
+
+
+def warn_of_unheard(
+    setup: RunSetup, samples: Mapping[str, Sequence[Sample]], classes: Mapping[str, int]
+) -> list[str]:
+    """Log what the network will not hear of its clips; return it for ``results.json``.
+
+    Args:
+        setup: Of the training.
+        samples: Clips of each partition.
+        classes: Class name to index.
+    """
+    warnings = hearing_warnings(samples, classes, setup.pipeline.config, setup.config.sequence_len)
+    for warning in warnings:
+        log.warning("%s", warning)
+    return warnings
 
 
 def pipeline_of_config(config: TrainConfig) -> Pipeline:
