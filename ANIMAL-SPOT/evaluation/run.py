@@ -18,7 +18,7 @@ from animal_spot.evaluation.config import EvaluateConfig
 from animal_spot.evaluation.found_results import find_results, names_of, result_stem
 from animal_spot.evaluation.score_report import remove_scores, table_lines, write_scores
 from animal_spot.evaluation.truth_scores import Evaluated, score_results, shown
-from animal_spot.evaluation.truth_tables import find_tables, is_own_table
+from animal_spot.evaluation.truth_tables import TruthTables, is_own_table
 from animal_spot.utils.files import require_writable_folder, sole_process
 from animal_spot.utils.own_files import JsonLines, OwnFiles
 from animal_spot.utils.status import OK, SOME_FAILED
@@ -100,8 +100,8 @@ def _score(
     """
     truth_dir = Path(config.truth_dir)
     is_own = is_own_table(Path(config.prediction_dir), truth_dir, own, output_dir)
-    tables = find_tables(truth_dir, evaluated, own=is_own)
-    scoring = score_results(evaluated, tables, config, thresholds)
+    truth = TruthTables(truth_dir, evaluated, own=is_own, label_column=config.truth_column)
+    scoring = score_results(evaluated, truth, config, thresholds)
     if scoring.without:
         n = len(scoring.without)
         log.warning("%d recordings have no table in %s: %s", n, truth_dir, shown(scoring.without))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from animal_spot.detections.annotation_tables import read_table
 from animal_spot.detections.decisions import Thresholds
 from animal_spot.detections.result_readers import read_settled
 from animal_spot.evaluation.annotated import detect
@@ -22,6 +21,9 @@ from animal_spot.evaluation.truth_check import (
     fits_nothing,
     swapped_tables,
 )
+
+if TYPE_CHECKING:
+    from animal_spot.evaluation.truth_tables import TruthTables
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ class Scoring:
 
 def score_results(
     evaluated: Mapping[Path, Evaluated],
-    tables: Mapping[Path, Sequence[Path]],
+    truth: TruthTables,
     config: EvaluateConfig,
     thresholds: Thresholds,
 ) -> Scoring:
@@ -76,15 +78,15 @@ def score_results(
 
     Args:
         evaluated: Result files.
-        tables: Tables of each that has any.
+        truth: Tables of the truth, and those of each that has any.
         config: Settings.
         thresholds: Those of the detections.
     """
     truth_dir = Path(config.truth_dir)
+    tables = truth.by_result
     scoring = Scoring(without=[one.name for path, one in evaluated.items() if path not in tables])
     compared: dict[str, Scored] = {}
     table_of: dict[str, Path] = {}
-    n_owners = Counter(table for candidates in tables.values() for table in candidates)
     for path, candidates in tables.items():
         name, table = evaluated[path].name, candidates[0]
         try:
@@ -95,12 +97,9 @@ def score_results(
                     "folders that are called as that of the recording, "
                     f"{evaluated[path].recording}"
                 )
-            if n_owners[table] > 1:
-                names = ", ".join(
-                    f"{other.name} (of {evaluated[other].recording})"
-                    for other in tables
-                    if tables[other] == candidates
-                )
+            owners = truth.owners(table)
+            if len(owners) > 1:
+                names = ", ".join(f"{o.name} (of {evaluated[o].recording})" for o in owners)
                 raise ValueError(
                     f"{table} would be the truth of several results: {names}; put the tables into "
                     "folders that are called as those of the recordings"
@@ -108,7 +107,7 @@ def score_results(
             result = read_settled(path, config.noise_class)
             scoring.classes.update(result.classes)
             found = detect(result, config)
-            rows = events_for_model(read_table(table, config.truth_column, result.file), result)
+            rows = events_for_model(truth.rows(table, result.file), result)
             compared[name], table_of[name] = Scored(rows, found(thresholds)), table
             fitting = fit_to_recording(rows, result.longest_s, result.sequence_len)
             for warning in fitting.warnings:

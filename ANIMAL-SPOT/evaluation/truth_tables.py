@@ -1,60 +1,135 @@
-"""Tables of the truth: which belong to a result, and which a program wrote itself."""
+"""Tables of the truth: which belong to a result, what they say, which a program wrote itself."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from animal_spot.detections.annotation_tables import tables_by_recording
+from animal_spot.detections.annotations import Annotation
+from animal_spot.detections.event_tables import as_annotations
 from animal_spot.detections.journal import FILE_NAME, Journal
 from animal_spot.evaluation.truth_scores import Evaluated
+from animal_spot.tables.columns import Columns
+from animal_spot.tables.event import TableError
+from animal_spot.tables.matching import NamedThings, most_alike, of_another, rows_of
+from animal_spot.tables.reading import is_table_name, read_events
+from animal_spot.tables.rows import shown_rows
 from animal_spot.utils.own_files import OwnFiles
 
 log = logging.getLogger("EVALUATE")
 
 
-def find_tables(
-    truth_dir: Path, evaluated: Mapping[Path, Evaluated], *, own: Callable[[Path], bool]
-) -> dict[Path, list[Path]]:
-    """Find the tables of the truth of each result, by the recording's name or by the result's.
+class TruthTables:
+    """Tables of the truth, and the results that they belong to.
 
-    Of tables of one name in several folders those count whose folder is called as the recording's.
+    A table belongs to the recording that it is called after, or to the result; of tables of one
+    name in several folders to that whose folder is called as the recording's. For results without
+    one, those count whose rows say that they are of the recording.
 
     Args:
         truth_dir: Folder of tables, with the folders in it.
         evaluated: Result files.
         own: Tells of a table that a program wrote it, and that it is no truth.
+        label_column: Column that holds what was heard; None: found by itself.
+
+    Attributes:
+        by_result: Tables of each result that has any.
     """
-    files = [
-        path
-        for path in truth_dir.rglob("*")
-        if path.suffix.lower() == ".txt" and path.is_file() and not own(path)
-    ]
-    names = {
-        path: (PurePosixPath(one.recording.replace("\\", "/")).stem, one.stem)
-        for path, one in evaluated.items()
-    }
-    tables = tables_by_recording(files, [name for both in names.values() for name in both])
-    found = {}
-    for path, both in names.items():
-        name = next((name for name in both if name in tables), None)
-        if name is not None:
-            found[path] = _of_same_folder(tables[name], evaluated[path].recording, truth_dir)
+
+    def __init__(
+        self,
+        truth_dir: Path,
+        evaluated: Mapping[Path, Evaluated],
+        *,
+        own: Callable[[Path], bool],
+        label_column: str | None = None,
+    ) -> None:
+        columns = Columns(label=label_column)
+        read = functools.partial(read_events, columns=columns, label_flag="--truth_column")
+        self._read = functools.lru_cache(maxsize=8)(read)  # one of many recordings is read once
+        files = [
+            path
+            for path in sorted(truth_dir.rglob("*"))
+            if is_table_name(path.name) and path.is_file() and not own(path)
+        ]
+        called = _called_after(files, evaluated)
+        self.by_result = {
+            path: most_alike(called[path], PurePosixPath(_posix(one.recording)).parent)
+            for path, one in evaluated.items()
+            if path in called
+        }
+        self._called = {table for tables in called.values() for table in tables}
+        self._add_those_that_say_so(files, evaluated)
+
+    def _add_those_that_say_so(
+        self, files: Sequence[Path], evaluated: Mapping[Path, Evaluated]
+    ) -> None:
+        without = {path: one for path, one in evaluated.items() if path not in self.by_result}
+        for table in files if without else ():
+            if table in self._called:
+                continue
+            try:
+                events = self._read(table).events
+            except (TableError, OSError) as error:
+                log.debug("no table of the truth: %s", error)
+                continue
+            for path, one in without.items():
+                if rows_of(events, one.recording):
+                    self.by_result.setdefault(path, []).append(table)
+
+    def owners(self, table: Path) -> list[Path]:
+        """Return the results that a table belongs to by its name."""
+        return [
+            path
+            for path, tables in self.by_result.items()
+            if table in tables and table in self._called
+        ]
+
+    def rows(self, table: Path, recording: str) -> list[Annotation]:
+        """Return what a table says of a recording, but for what is marked as a false alarm.
+
+        Raises:
+            TableError: If it cannot be used, or is of another recording.
+            OSError: If it cannot be read.
+        """
+        read = self._read(table)
+        events = read.events
+        named = list(dict.fromkeys(event.recording for event in events if event.recording))
+        if named:
+            events = rows_of(events, recording)
+            if not events:
+                raise TableError(of_another(table, " and ".join(named[:2]), recording))
+        for note in read.notes:
+            log.info("%s: %s", table, note)
+        if read.left_out:
+            n, shown = len(read.left_out), shown_rows(read.left_out)
+            log.warning("%s: left out %d of %d rows: %s", table, n, n + len(read.events), shown)
+        return as_annotations(events)
+
+
+def _called_after(
+    files: Sequence[Path], evaluated: Mapping[Path, Evaluated]
+) -> dict[Path, list[Path]]:
+    """Return the tables that are called after each recording, else after its result."""
+    of_recordings = NamedThings(
+        (PurePosixPath(_posix(one.recording)).stem, path) for path, one in evaluated.items()
+    )
+    of_results = NamedThings((one.stem, path) for path, one in evaluated.items())
+    found: dict[Path, list[Path]] = {}
+    for things in (of_recordings, of_results):
+        before = set(found)
+        for table in files:
+            for path in things.of(table.name):
+                if path not in before:
+                    found.setdefault(path, []).append(table)
     return found
 
 
-def _of_same_folder(tables: Sequence[Path], recording: str, truth_dir: Path) -> list[Path]:
-    """Return the tables in a folder like that of the recording, if there are any, else all."""
-    place = PurePosixPath(recording.replace("\\", "/")).parent.parts
-
-    def folders_in_common(table: Path) -> int:
-        folders = table.parent.relative_to(truth_dir).parts
-        return len(folders) if folders and place[-len(folders) :] == folders else 0
-
-    most = max(map(folders_in_common, tables))
-    return [table for table in tables if folders_in_common(table) == most]
+def _posix(path: str) -> str:
+    return path.replace("\\", "/")
 
 
 def is_own_table(

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from animal_spot.tables.columns import Columns, Header, is_number
-from animal_spot.tables.event import EventTable, LabelledEvent, TableError
+from animal_spot.tables.event import EventTable, LabelledEvent, TableError, WindowTableError
 from animal_spot.tables.numbers import RowError
 from animal_spot.tables.rows import EventRows, add_rows, layout_of, read_cells, unclear_reviews
 from animal_spot.utils.csv_cells import plain_cell
 
+_WINDOW_COLUMNS = frozenset(("start_s", "end_s", "pred", "pred_class", "prob"))
 _KINDS = {
     ",": "CSV",
     ";": "CSV with semicolons",
@@ -31,9 +32,15 @@ def read_delimited(path: Path, text: str, columns: Columns, flag: str) -> EventT
         flag: Option that names the column of labels, for a message.
 
     Raises:
+        WindowTableError: If it is the table of all windows of a prediction.
         TableError: If it has no header with begin and end, or no row can be used.
     """
     header, cells, delimiter = split_table(path, text)
+    if _WINDOW_COLUMNS.issubset(header.names):
+        raise WindowTableError(
+            f"{path} has a row for each window that a network heard, not for each event: give a "
+            "Raven table or Audacity labels of the same prediction"
+        )
     _require_times(header, columns)
     layout, notes = layout_of(header, cells, columns, flag)
     guessed = ", ".join(
@@ -73,10 +80,14 @@ def _require_times(header: Header, columns: Columns) -> None:
             f"{header.path} has no header: add a first line that names its columns, such as "
             "begin,end,label"
         )
+    if len(missing) == 2:
+        raise TableError(
+            f"{header.path} is neither a Raven table (with a column Begin Time (s)) nor Audacity "
+            f"labels, nor a table with columns such as begin,end,label ({header.present})"
+        )
     raise TableError(
-        f"{header.path} has no column that is known to hold the {' or the '.join(missing)} of "
-        f"events: it is neither a Raven table (with a column Begin Time (s)) nor Audacity labels, "
-        f"nor a table with columns such as begin,end,label ({header.present})"
+        f"{header.path} has no column that is known to hold the {missing[0]} of events "
+        f"({header.present})"
     )
 
 

@@ -11,6 +11,10 @@ class TableError(ValueError):
     """A table that cannot be used; one line says which and why."""
 
 
+class WindowTableError(TableError):
+    """A table that ``predict.py`` wrote of all windows, which are no events yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class LabelledEvent:
     """A row of a table: somebody or some program heard something.

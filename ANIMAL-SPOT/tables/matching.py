@@ -159,15 +159,15 @@ class _Matcher:
 
     def _named(self, said: str, table: Path) -> list[Path]:
         """Return the recordings that a table can mean by a path or a name."""
-        place = PurePosixPath(said.replace("\\", "/"))
+        place = _as_path(said)
         found = self._names.called(place.name) or self._names.called(_stem(said))
-        return _nearest(_nearest(found, place.parent), _folder(table))
+        return most_alike(most_alike(found, place.parent), _folder(table))
 
     def add_by_name(self, tables: Sequence[EventTable]) -> None:
         """Give tables to the recordings that they are called after."""
         wanted: dict[Path, list[EventTable]] = {}
         for table in tables:
-            found = _nearest(self._names.of(table.path.name), _folder(table.path))
+            found = most_alike(self._names.of(table.path.name), _folder(table.path))
             if not found:
                 reason = f"{table.path} is called like none of the recordings"
                 self._without.append((table.path, reason))
@@ -176,7 +176,7 @@ class _Matcher:
             else:
                 wanted.setdefault(found[0], []).append(table)
         for recording, candidates in wanted.items():
-            near = _nearest([table.path for table in candidates], _folder(recording))
+            near = most_alike([table.path for table in candidates], _folder(recording))
             for table in candidates:
                 if table.path in near:
                     self._add(recording, table, table.events, "name")
@@ -297,6 +297,24 @@ def of_another(table: Path, said: str, recording: str) -> str:
     )
 
 
+def rows_of(events: Sequence[LabelledEvent], recording: str) -> list[LabelledEvent]:
+    """Return the rows of a table that say that they are of a recording.
+
+    Args:
+        events: Of the table.
+        recording: Path or name; of those that are called like it the one with folders most alike.
+    """
+    place = _as_path(recording).parent
+    said = {event.recording for event in events if event.recording}
+    alike = {
+        name: _n_alike(_as_path(name).parent, place)
+        for name in said
+        if is_same_recording(name, recording)
+    }
+    most = max(alike.values(), default=0)
+    return [event for event in events if alike.get(event.recording) == most]
+
+
 def is_same_recording(one: str | Path, other: str | Path) -> bool:
     """Compare names without folder, ending and case, in one Unicode form."""
     return _folded(_stem(str(one))) == _folded(_stem(str(other)))
@@ -328,11 +346,15 @@ def _stem(recording: str) -> str:
     return re.sub(r"(?<=.)\.[^.]*\Z", "", name)
 
 
+def _as_path(text: str) -> PurePosixPath:
+    return PurePosixPath(text.replace("\\", "/"))
+
+
 def _folder(path: Path) -> Path:
     return Path(os.path.abspath(path)).parent
 
 
-def _nearest(paths: Sequence[Path], folder: PurePath) -> list[Path]:
+def most_alike(paths: Sequence[Path], folder: PurePath) -> list[Path]:
     """Return those of several files whose folders are called most like a folder."""
     alike = [_n_alike(_folder(path), folder) for path in paths]
     return [path for path, n in zip(paths, alike, strict=True) if n == max(alike)]
@@ -385,7 +407,7 @@ def _listed(path: Path, number: int, text: str, files: Sequence[Path]) -> Path:
     places = {os.path.abspath(path.parent / text), os.path.abspath(text)}
     found = [file for file in files if os.path.abspath(file) in places]
     if not found:
-        end = PurePosixPath(text.replace("\\", "/"))
+        end = _as_path(text)
         n = len(end.parts)
         found = [file for file in files if _n_alike(Path(os.path.abspath(file)), end) >= n > 0]
     if len(found) == 1:

@@ -28,6 +28,8 @@ def read_events(
         label_flag: Option that names the column of labels, for a message.
 
     Raises:
+        WindowTableError: If it is a prediction's table of all windows; ``detections.read_any``
+            makes events of it.
         TableError: If it is none of these, or has rows but none that can be used.
         OSError: If it cannot be read.
     """

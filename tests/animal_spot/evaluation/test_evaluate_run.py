@@ -328,7 +328,7 @@ def test_truth_that_cannot_be_used(scored):
     (truth / "sub" / "rec2.txt").write_text("text")
     result = evaluate(scored, "--truth_dir", truth, status=3)
     first, second, third, last = messages(result, "E")
-    assert "line 1: neither the header" in first
+    assert "rec2.txt is neither a Raven table" in first
     assert "several tables of the truth: rec1.Table.1.selections.txt, rec1.txt" in second
     assert "nothing to score" in third
     assert last == "2 failed; see above"

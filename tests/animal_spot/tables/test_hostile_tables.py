@@ -41,7 +41,7 @@ def test_an_empty_file_is_a_table_without_rows(text, tmp_path):
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "bytes that are no text"),
         (bytes(range(256)) * 8, "bytes that are no text"),
         (b"begin,end,label\n1,2,a\0b\n" + b"x" * 5000, "bytes that are no text"),
-        (b"\xff\xfe\x00", "no column that is known"),
+        (b"\xff\xfe\x00", "is neither a Raven table"),
     ],
 )
 def test_what_is_no_text(content, message, tmp_path):
