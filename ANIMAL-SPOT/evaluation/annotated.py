@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from animal_spot.detections.annotation_tables import (
@@ -25,6 +26,21 @@ from animal_spot.utils.own_files import OwnFiles
 
 # Of the original, after the whole name of the result.
 LEGACY_RAVEN_ENDING, LEGACY_AUDACITY_ENDING = ".annotation.result.txt", ".annotation.audacity.txt"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A result whose annotations are written.
+
+    Attributes:
+        name: What its tables and scores are called after.
+        recording: Path of the recording, as it was given to the prediction.
+        stem: Name of the result up to what all results have in common.
+    """
+
+    name: str
+    recording: str
+    stem: str
 
 
 def evaluate_file(

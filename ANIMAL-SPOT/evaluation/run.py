@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from animal_spot.detections.decisions import Thresholds
 from animal_spot.detections.result_writers import RESULT_MARK
-from animal_spot.evaluation.annotated import evaluate_file, write_tables
+from animal_spot.evaluation.annotated import Evaluated, evaluate_file, write_tables
 from animal_spot.evaluation.config import EvaluateConfig
 from animal_spot.evaluation.found_results import find_results, names_of, result_stem
 from animal_spot.evaluation.score_report import remove_scores, table_lines, write_scores
-from animal_spot.evaluation.truth_scores import Evaluated, score_results, shown
+from animal_spot.evaluation.truth_scores import score_results, shown
 from animal_spot.evaluation.truth_tables import TruthTables, is_own_table
 from animal_spot.utils.files import require_writable_folder, sole_process
 from animal_spot.utils.own_files import JsonLines, OwnFiles

@@ -7,11 +7,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from animal_spot.detections.decisions import Thresholds
 from animal_spot.detections.result_readers import read_settled
-from animal_spot.evaluation.annotated import detect
+from animal_spot.evaluation.annotated import Evaluated, detect
 from animal_spot.evaluation.config import EvaluateConfig
 from animal_spot.evaluation.score_report import Scores, events_for_model, score_recording
 from animal_spot.evaluation.truth_check import (
@@ -21,28 +20,11 @@ from animal_spot.evaluation.truth_check import (
     fits_nothing,
     swapped_tables,
 )
-
-if TYPE_CHECKING:
-    from animal_spot.evaluation.truth_tables import TruthTables
+from animal_spot.evaluation.truth_tables import TruthTables
 
 log = logging.getLogger(__name__)
 
 _N_SHOWN = 10  # names in a message
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """A result whose annotations are written.
-
-    Attributes:
-        name: What its tables and scores are called after.
-        recording: Path of the recording, as it was given to the prediction.
-        stem: Name of the result up to what all results have in common.
-    """
-
-    name: str
-    recording: str
-    stem: str
 
 
 @dataclass

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.event_tables import as_annotations
 from animal_spot.detections.journal import FILE_NAME, Journal
-from animal_spot.evaluation.truth_scores import Evaluated
+from animal_spot.evaluation.annotated import Evaluated
 from animal_spot.tables.columns import Columns
 from animal_spot.tables.event import TableError
 from animal_spot.tables.matching import NamedThings, most_alike, of_another, rows_of
