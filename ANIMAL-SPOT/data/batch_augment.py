@@ -21,7 +21,7 @@ _STREAM = 1  # tells this generator from the one that draws the order of an epoc
 
 @dataclass(frozen=True, kw_only=True)
 class BatchAugmentation:
-    """Mixes and masks batches of training clips; the hook ``batch_augmentation`` of ``Trainer``.
+    """Mixes and masks batches of training clips; ``batch_augmentation`` of a ``TrainerRecipe``.
 
     Attributes:
         n_classes: Width of the targets.
