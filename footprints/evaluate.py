@@ -17,7 +17,7 @@ from footprints.scores.calibration import threshold_in_use, weakness
 from footprints.scores.intervals import wilson_interval
 from footprints.system import files
 from footprints.system.errors import UserError, run
-from footprints.system.flags import program, some_path, whole
+from footprints.system.flags import option, program, some_path, whole
 from footprints.system.results import Results, add_replace_flag, is_of_older_release
 from footprints.system.text import csv_of, printable, printable_lines
 
@@ -43,18 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="validation chose the epoch and the temperature; test did not (default: %(default)s)",
     )
     add("--output_dir", type=some_path, required=True, help="scores, predictions, confusion matrix")
-    add(
-        "--batch_size",
-        type=whole(1, 10_000),
-        default=64,
-        help="photos at a time (default: %(default)s)",
-    )
-    add(
-        "--seed",
-        type=whole(0, 2**32 - 1),
-        default=0,
-        help="of the bootstrap intervals (default: %(default)s)",
-    )
+    option(parser, "batch_size", whole(1, 10_000), 64, "photos at a time")
+    option(parser, "seed", whole(0, 2**32 - 1), 0, "of the bootstrap intervals")
     add_replace_flag(parser)
     return parser
 

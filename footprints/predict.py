@@ -32,7 +32,7 @@ from footprints.scores.answers import (
 from footprints.scores.calibration import DEFAULT_THRESHOLD, threshold_in_use, weakness
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.files import output_folder, sha256_of
-from footprints.system.flags import number, program, some_path, some_text, whole
+from footprints.system.flags import number, option, program, some_path, some_text, whole
 from footprints.system.progress import available_cores, progress
 from footprints.system.results import Results, add_replace_flag, is_of_older_release
 from footprints.system.settings import Settings
@@ -62,12 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH|none",
         help="detector: a .pt or .onnx file; none looks at the centre of each photo",
     )
-    parser.add_argument(
-        "--top_k",
-        type=whole(1, 10_000),
-        default=3,
-        help="how many classes to name (default: %(default)s)",
-    )
+    option(parser, "top_k", whole(1, 10_000), 3, "how many classes to name")
     parser.add_argument(
         "--threshold",
         type=number(0, 1),

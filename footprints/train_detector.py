@@ -7,6 +7,7 @@ no larger than the network sees them, in the output folder. Folders of the user 
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 import sys
@@ -59,55 +60,27 @@ def build_parser() -> argparse.ArgumentParser:
         default="yolo11n.yaml",
         help="a .pt file to start from, or a .yaml for random weights (default: %(default)s)",
     )
-    add(
-        "--output_dir",
-        type=flags.some_path,
-        default=Path("outputs/detector"),
-        help="detector, scores, tables (default: %(default)s)",
+    option = functools.partial(flags.option, parser)
+    option("output_dir", flags.some_path, Path("outputs/detector"), "detector, scores, tables")
+    option(
+        "epochs", flags.whole(0, 100_000), 100, "at most; 0 only scores the .pt file of --weights"
     )
-    add(
-        "--epochs",
-        type=flags.whole(0, 100_000),
-        default=100,
-        help="at most; 0 only scores the .pt file of --weights (default: %(default)s)",
-    )
-    add(
-        "--patience",
-        type=flags.whole(1, 100_000),
-        default=30,
-        help="epochs without gain (default: %(default)s)",
-    )
-    add(
-        "--imgsz",
-        type=flags.whole(32, 8192),
-        default=640,
-        help="longer side (default: %(default)s)",
-    )
-    add(
-        "--batch",
-        type=flags.whole(1, 4096),
-        default=16,
-        help="photos a step (default: %(default)s)",
-    )
+    option("patience", flags.whole(1, 100_000), 30, "epochs without gain")
+    option("imgsz", flags.whole(32, 8192), 640, "longer side")
+    option("batch", flags.whole(1, 4096), 16, "photos a step")
     add(
         "--lr",
         type=flags.number(0, 1, low_is_in=False),
         help="learning rate of AdamW, 0.005 for a small network from random weights (default: "
         "chosen by Ultralytics)",
     )
-    add(
-        "--mosaic",
-        type=flags.number(0, 1),
-        default=1.0,
-        help="how often four photos are put together in training, 0 to 1; 0 for some dozens of "
-        "photos (default: %(default)s)",
+    option(
+        "mosaic",
+        flags.number(0, 1),
+        1.0,
+        "how often four photos are put together in training, 0 to 1; 0 for some dozens of photos",
     )
-    add(
-        "--seed",
-        type=flags.whole(0, 2**31 - 1),
-        default=0,
-        help="of weights, order and augmentation (default: %(default)s)",
-    )
+    option("seed", flags.whole(0, 2**31 - 1), 0, "of weights, order and augmentation")
     add(
         "--device",
         default="auto",

@@ -7,12 +7,21 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def program(step: str) -> str:
     """Return what was typed to start a step, for its usage line."""
     is_command = bool(sys.argv) and Path(sys.argv[0]).stem == "footprints"
     return f"footprints {step}" if is_command else f"python -m footprints.{step}"
+
+
+def option(
+    parser: argparse._ActionsContainer, name: str, kind: Callable, default: Any, text: str
+) -> None:
+    """Add a flag with a value, whose default ends its help."""
+    shown = f"{text} (default: %(default)s)".strip()
+    parser.add_argument(f"--{name}", type=kind, default=default, help=shown)
 
 
 def some_path(text: str) -> Path:

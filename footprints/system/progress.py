@@ -39,6 +39,11 @@ def progress(items: Iterable[T], total: int, label: str, unit: str = "photo") ->
             print(f"{label}: {number} of {total} {unit}s", file=sys.stderr, flush=True)
 
 
+def say(text: str) -> None:
+    """Print a line for the user."""
+    print(printable(text), flush=True)
+
+
 def warn(text: str) -> None:
     """Print a warning on standard error."""
     print(f"warning: {printable(text)}", file=sys.stderr, flush=True)

@@ -11,7 +11,6 @@ import h5py
 import pytest
 
 from footprints import train
-from footprints.network import prepared_set
 from footprints.preparation import missing_steps
 from footprints.preparation.missing_steps import MODELS, PHOTOS, PREPARED, Places
 from footprints.prepare import build_parser
@@ -142,11 +141,11 @@ def test_a_begun_stage_real_keeps_its_start(tmp_path, monkeypatch, capsys):
     (tmp_path / MODELS / "mobilenet_real.keras").write_bytes(b"x")
     trained = []
     monkeypatch.setattr(missing_steps, "prepare", lambda *_: 0)
-    monkeypatch.setattr(prepared_set, "open_set", lambda *_: None)
+    monkeypatch.setattr(train, "open_set", lambda *_: None)
     monkeypatch.setattr(train, "train_stage", lambda *given: trained.append(given))
     assert train.main(["--stage", "real"]) == 0
-    ((stage, _, args),) = trained
-    assert (stage, args.weights, capsys.readouterr().out) == ("real", "imagenet", "")
+    ((stage, *_),) = trained
+    assert (stage.name, stage.start, capsys.readouterr().out) == ("real", "imagenet", "")
 
 
 def test_two_explicit_folders_prepare_nothing(tmp_path):

@@ -1,0 +1,271 @@
+"""One stage of training the classifier, from prepared crops to a model with its figures.
+
+Stage oat teaches a new head on the OpenAnimalTracks crops, the backbone stays as it is. Stage real
+starts from that model with a new head for its own classes: first the head alone, then with it the
+last layers of the backbone at a low rate. Validation crops choose the epoch, the temperature and
+the "unknown" threshold, so a figure on them flatters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from footprints.network.build import build_model
+from footprints.network.feature_cache import random_numbers
+from footprints.network.freezing import measure_batch_norm
+from footprints.network.keras_file import read_metadata, save_model
+from footprints.network.loader import CropLoader
+from footprints.network.phase import (
+    Phase,
+    class_weights,
+    predict_batches,
+    run_phase,
+    validation_scores,
+)
+from footprints.network.prepared_set import PreparedSet
+from footprints.network.train_state import StageFolder, fitting
+from footprints.pictures.scales import DEFAULT_SCALES
+from footprints.scores import metrics
+from footprints.scores.calibration import (
+    calibrated,
+    choose_threshold,
+    threshold_in_use,
+    weakness,
+)
+from footprints.scores.intervals import wilson_interval
+from footprints.scores.plots import curves_png
+from footprints.system import files
+from footprints.system.errors import UserError
+from footprints.system.progress import say
+from footprints.system.resuming import compare_settings
+from footprints.system.text import csv_of
+
+if TYPE_CHECKING:
+    import keras
+
+MODEL_FILES = {"oat": "mobilenet_oat.keras", "real": "mobilenet_real.keras"}
+STAGES = tuple(MODEL_FILES)
+_STATISTICS_BATCHES = 8  # of 64 crops, for the BatchNorm statistics of random weights
+_COLUMNS = ("stage", "phase", "epoch", "loss", "accuracy")
+_COLUMNS += ("val_loss", "val_accuracy", "val_macro_f1", "seconds", "is_best")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What to do.
+
+    Attributes:
+        name: Of ``STAGES``.
+        phases: In order.
+        start: Where the backbone's weights come from, see ``build_model``.
+        backbone: Of ``BACKBONES``.
+        output_dir: Where models, histories, curves and logs go.
+        seed: Of weights, order, augmentation and dropout.
+        class_weights: Whether rare classes count as much as frequent ones.
+        views: How many views of each picture the model answers by, see ``pictures.views``.
+    """
+
+    name: str
+    phases: tuple[Phase, ...]
+    start: str
+    backbone: str
+    output_dir: Path
+    seed: int
+    class_weights: bool
+    views: int
+
+    @property
+    def path(self) -> Path:
+        """Of the model; it is there once the stage is finished."""
+        return self.output_dir / MODEL_FILES[self.name]
+
+
+def train_stage(stage: Stage, prepared: PreparedSet, resume: bool) -> None:
+    """Train and save one stage, or go on with it, or see that it is finished.
+
+    Args:
+        stage: What to do.
+        prepared: The crops.
+        resume: Go on with what the output folder holds; else begin afresh.
+
+    Raises:
+        UserError: If it holds something that was made otherwise, or crops or weights do not fit.
+    """
+    name, path = stage.name, stage.path
+    folder = StageFolder(stage.output_dir / "resume" / name)
+    settings = _settings_of(stage, prepared)
+    if not resume:
+        folder.clear()
+    elif path.is_file():
+        before = read_metadata(path).get("training", {})
+        compare_settings(before, settings, f"{path}: was trained")
+        folder.clear()
+        say(f"{name}: finished already, {path}; --no-resume trains it afresh")
+        return
+    if folder.open(settings):
+        say(f"{name}: going on with the training in {folder.folder}")
+    train, val = CropLoader(prepared, "train"), CropLoader(prepared, "val")
+    what = "crops" if len(prepared.scales) == 1 else f"photos ({' and '.join(prepared.scales)})"
+    say(f"{name}: {train.n_photos} {what} to learn from, {val.n_photos} for validation")
+    train.check()
+    val.check()
+    model, first = _model_at(stage, folder, train, prepared)
+    rows = _train_phases(model, first, stage, folder, (train, val), prepared.counts("train"))
+    _finish(model, stage, val, rows, prepared, settings)
+    folder.clear()
+
+
+def _settings_of(stage: Stage, prepared: PreparedSet) -> dict[str, Any]:
+    """Return all that the result depends on."""
+    settings = {
+        "stage": stage.name,
+        "backbone": stage.backbone,
+        "start": _identity(stage.start),
+        "classes": list(prepared.classes),
+        "image_size": prepared.image_size,
+        "photos": prepared.fingerprint(),
+        "seed": stage.seed,
+        "class_weights": stage.class_weights,
+        **{
+            f"{phase.name} {name}": value
+            for phase in stage.phases
+            for name, value in dataclasses.asdict(phase).items()
+        },
+    }
+    if prepared.scales != DEFAULT_SCALES:  # as files of earlier releases have it
+        settings["scales"] = list(prepared.scales)
+    if stage.views != 1:
+        settings["views"] = stage.views
+    return settings
+
+
+def _identity(start: str) -> str:
+    """Return what tells one start from another, wherever its file is."""
+    if start in ("imagenet", "none"):
+        return start
+    path = Path(start)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; --weights is imagenet, none or a file")
+    return f"sha256 {files.sha256_of(path)}"
+
+
+def _model_at(
+    stage: Stage, folder: StageFolder, train: CropLoader, prepared: PreparedSet
+) -> tuple[keras.Model, int]:
+    """Return the whole model as it was before the phase that is to be done next, and its number."""
+    reached = folder.latest_weights()
+    weights = stage.start if reached is None else "none"
+    size, n_classes = prepared.image_size, len(prepared.classes)
+    seed = stage.seed + STAGES.index(stage.name)
+    model = build_model(n_classes, stage.backbone, weights, seed, size)
+    if reached is not None:
+        with fitting(folder):
+            model.set_weights(reached[1])
+        return model, reached[0]
+    if stage.start == "none":
+        order = int(random_numbers(stage.seed, stage.name, "statistics").integers(2**31))
+        batches = train.batches(64, order).take(_STATISTICS_BATCHES)
+        measure_batch_norm(model, (photos for photos, _ in batches))
+    start = f"{stage.backbone} from {stage.start}"
+    say(f"{stage.name}: {start}, {n_classes} classes, crops of {size} pixels")
+    folder.save_weights(0, model.get_weights())
+    return model, 0
+
+
+def _train_phases(
+    model: keras.Model,
+    first: int,
+    stage: Stage,
+    folder: StageFolder,
+    loaders: tuple[CropLoader, CropLoader],
+    counts: np.ndarray,
+) -> list[dict[str, Any]]:
+    """Run what is left of a stage; return the records of all its epochs."""
+    rows: list[dict[str, Any]] = []
+    for number, phase in enumerate(stage.phases):
+        if number < first:
+            rows += folder.rows(number)
+            continue
+        rows += run_phase(
+            model,
+            phase,
+            number=number,
+            stage=stage.name,
+            train=loaders[0],
+            val=loaders[1],
+            seed=stage.seed,
+            weights=class_weights(counts) if stage.class_weights else None,
+            folder=folder,
+            log_dir=stage.output_dir / "logs" / stage.name / phase.name,
+            report=say,
+        )
+        folder.save_weights(number + 1, model.get_weights())
+    return rows
+
+
+def _finish(
+    model: keras.Model,
+    stage: Stage,
+    val: CropLoader,
+    rows: list[dict[str, Any]],
+    prepared: PreparedSet,
+    settings: dict[str, Any],
+) -> None:
+    """Calibrate on validation and write everything; the model comes last, as it says "finished"."""
+    name, path, folder = stage.name, stage.path, stage.output_dir
+    raw, labels = predict_batches(model, val, views=stage.views), val.photo_labels
+    temperature = metrics.fit_temperature(raw, labels)
+    probabilities = calibrated(raw, temperature)
+    threshold = choose_threshold(probabilities, labels)
+    scores = validation_scores(raw, labels)
+    validation = {
+        "photos": len(labels),
+        "loss": scores["val_loss"],
+        "accuracy": scores["val_accuracy"],
+        "macro_f1": scores["val_macro_f1"],
+        "expected_calibration_error": metrics.expected_calibration_error(raw, labels),
+        "expected_calibration_error_calibrated": metrics.expected_calibration_error(
+            probabilities, labels
+        ),
+    }
+    history = {
+        "stage": name,
+        "settings": settings,
+        "validation": validation,
+        "temperature": temperature,
+        "threshold": threshold,
+        "weakness": weakness({"classes": prepared.classes, "validation": validation}),
+        "epochs": rows,
+    }
+    files.write_json(folder / f"history_{name}.json", history)
+    table = [_COLUMNS, *([row.get(column) for column in _COLUMNS] for row in rows)]
+    files.write_text(folder / f"history_{name}.csv", csv_of(table))
+    files.write_bytes(folder / f"curves_{name}.png", curves_png(rows, f"stage {name}, {path.name}"))
+    save_model(
+        model,
+        path,
+        classes=prepared.classes,
+        stage=name,
+        temperature=temperature,
+        threshold=threshold,
+        settings=prepared.settings,
+        scales=prepared.scales,
+        views=stage.views,
+        extra={"training": settings, "validation": validation},
+    )
+    low, high = wilson_interval(scores["val_accuracy"] * len(labels), len(labels))
+    say(
+        f"{name}: {path}, {path.stat().st_size / 1e6:.1f} MB; validation accuracy "
+        f"{scores['val_accuracy']:.3f} ({low:.3f} to {high:.3f}), "
+        f"macro F1 {scores['val_macro_f1']:.3f}, temperature {temperature:.2f}"
+    )
+    facts = {"classes": prepared.classes, "threshold": threshold, "validation": validation}
+    how = "chosen on validation" if threshold is not None else "validation could not choose one"
+    say(f'{name}: answers below {threshold_in_use(facts):.2f} are "unknown" ({how})')
+    if weak := weakness(facts):
+        say(f"{name}: {weak}")
