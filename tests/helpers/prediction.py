@@ -212,6 +212,12 @@ def predict_here(*arguments, plain: bool = True) -> int:
     return predict.main([str(argument) for argument in (*arguments, *options)])
 
 
+def predict_into(model: Path, source: Path, output: Path, *options, plain: bool = True) -> None:
+    """Predict in this process to a good end."""
+    folders = ("--model_path", model, "--input_file", source, "--output_dir", output)
+    assert predict_here(*folders, *options, plain=plain) == 0
+
+
 def messages(text: str, level: str) -> list[str]:
     """Return the messages of a level in what a run wrote to standard error."""
     return re.findall(rf"^\d\d:\d\d:\d\d\|{level}\|(.*)$", text, re.MULTILINE)

@@ -32,6 +32,7 @@ from tests.helpers.prediction import (
     SIGNAL,
     make_content,
     predict_here,
+    predict_into,
     read_log,
     reference,
     sound,
@@ -262,13 +263,11 @@ def test_prediction_has_the_probabilities_of_training_features(tmp_path, engine,
     content.normalization = "pcen"
     save_model(content, tmp_path / FILE_NAME)
     recording = write_sound(tmp_path / "in" / "rec.wav", 2.0, seed=5)
-    status = predict_here(
-        *("--model_path", tmp_path / FILE_NAME, "--input_file", recording),
-        *("--output_dir", tmp_path / "out", "--hop", "0.125"),
-        *("--engine", engine, "--precision", "fp32"),
+    predict_into(
+        *(tmp_path / FILE_NAME, recording, tmp_path / "out", "--hop", "0.125", "--engine"),
+        *(engine, "--precision", "fp32"),
         plain=False,
     )
-    assert status == 0
     found = read_log(tmp_path / "out" / "rec_predict_output.log")
     times, probabilities = reference(recording, content)
     assert found.times == times

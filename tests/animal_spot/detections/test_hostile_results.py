@@ -9,7 +9,7 @@ import pytest
 
 from animal_spot import evaluate
 from animal_spot.model_files.model_file import save_model
-from tests.helpers.prediction import make_content, predict_here, visible, write_sound
+from tests.helpers.prediction import make_content, predict_into, visible, write_sound
 from tests.helpers.results import log_text, write_csv, write_parquet
 
 CLASSES = {"=1+1": 0, "a-b": 1, "noise": 2, "$x_{$": 3}
@@ -33,11 +33,10 @@ def predicted(tmp_path_factory):
     (base / "in").mkdir()
     for number, stem in enumerate(STEMS):
         os.rename(write_sound(base / "plain.wav", 0.8, number), base / "in" / f"{stem}.wav")
-    status = predict_here(
-        *("--model_path", base / "m.pk", "--input_file", base / "in"),
-        *("--output_dir", base / "out", "--format", "log", "csv", "parquet", "raven", "audacity"),
+    predict_into(
+        *(base / "m.pk", base / "in", base / "out", "--format", "log", "csv", "parquet"),
+        *("raven", "audacity"),
     )
-    assert status == 0
     return base
 
 

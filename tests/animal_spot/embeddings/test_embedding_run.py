@@ -33,6 +33,7 @@ from tests.helpers.prediction import (
     messages,
     only_error,
     predict_here,
+    predict_into,
     sound,
     write_sound,
 )
@@ -289,13 +290,7 @@ def test_ensemble_with_a_resnet_is_judged_calibrated_and_used(run, tmp_path, cap
     assert [member.backbone for member in load_ensemble(both)] == ["birdnet", "resnet"]
     assert call(calibrate, both, "--output", hot, *found) == 0
     wav = write_sound(tmp_path / "a.wav", 2)
-    assert (
-        predict_here(
-            *("--model_path", hot, "--input_file", wav, "--output_dir", tmp_path / "out", *found),
-            plain=False,
-        )
-        == 0
-    )
+    predict_into(hot, wav, tmp_path / "out", *found, plain=False)
     assert (tmp_path / "out" / "a_predict_output.log").is_file()
 
 
@@ -366,11 +361,10 @@ def test_script_trains_and_predicts_with_birdnet(birdnet, tmp_path):
     (made,) = (tmp_path / "out").iterdir()
     wav = tmp_path / "long.wav"
     sf.write(wav, sound(7, rate=44_100), 44_100)
-    status = predict_here(
-        *("--model_path", made / "model" / "ANIMAL-SPOT.pk", "--input_file", wav),
-        *("--output_dir", tmp_path / "found", "--format", "csv", "--last_window"),
+    predict_into(
+        *(made / "model" / "ANIMAL-SPOT.pk", wav, tmp_path / "found", "--format", "csv"),
+        "--last_window",
         plain=False,
     )
-    assert status == 0
     with open(tmp_path / "found" / "long_predict_output.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == 4, "hop 1.5 s: at 0, 1.5, 3 and the last one"

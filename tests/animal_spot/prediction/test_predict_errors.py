@@ -25,6 +25,7 @@ from tests.helpers.prediction import (
     messages,
     only_error,
     predict_here,
+    predict_into,
     read_log,
     reference,
     run_predict,
@@ -617,8 +618,5 @@ def test_what_a_kill_may_leave_is_removed(models, tmp_path):
     (output / ".a_predict_output.log.99999999.0123abcd.tmp").write_text("half")
     (output / "mine.tmp").write_text("not ours")
     path = write_sound(tmp_path / "a.wav", 0.3)
-    status = predict_here(
-        *("--model_path", models("binary"), "--input_file", path, "--output_dir", output)
-    )
-    assert status == 0
+    predict_into(models("binary"), path, output)
     assert temporary_files(output) == ["mine.tmp"]

@@ -29,6 +29,7 @@ from tests.helpers.prediction import (
     golden_content,
     messages,
     predict_here,
+    predict_into,
     read_log,
     reference,
     run_predict,
@@ -181,12 +182,10 @@ ALL_FORMATS = ("--format", "log", "csv", "raven", "audacity", "parquet")
 def folder_run(tmp_path_factory, recordings, models):
     """One run over all of them, in all formats."""
     output = tmp_path_factory.mktemp("results")
-    status = predict_here(
-        *("--model_path", models("multi"), "--input_file", recordings, "--output_dir", output),
-        *("--hop", HOP_S, "--threshold", "0.6", *ALL_FORMATS, "-d", "--num_workers", "3"),
-        *("--log_dir", output / "log"),
+    predict_into(
+        *(models("multi"), recordings, output, "--hop", HOP_S, "--threshold", "0.6"),
+        *(*ALL_FORMATS, "-d", "--num_workers", "3", "--log_dir", output / "log"),
     )
-    assert status == 0
     return output
 
 
@@ -390,11 +389,7 @@ def test_a_list_and_several_inputs(recordings, models, tmp_path, monkeypatch):
 
 
 def test_two_classes(recordings, models, tmp_path):
-    status = predict_here(
-        *("--model_path", models("binary"), "--input_file", recordings / "long.wav"),
-        *("--output_dir", tmp_path, *ALL_FORMATS),
-    )
-    assert status == 0
+    predict_into(models("binary"), recordings / "long.wav", tmp_path, *ALL_FORMATS)
     log = log_of(tmp_path, "long")
     assert_is_reference(log, recordings / "long.wav", models.content("binary"))
     assert [w.pred for w in log.windows] == [int(w.prob >= 0.5) for w in log.windows]
@@ -444,11 +439,10 @@ def test_the_threshold_is_inclusive(recordings, models, tmp_path):
 
 
 def test_an_empty_table_is_written_when_nothing_is_found(recordings, models, tmp_path):
-    status = predict_here(
-        *("--model_path", models("binary"), "--input_file", recordings / "short.wav"),
-        *("--output_dir", tmp_path, "--threshold", "1.0", *ALL_FORMATS),
+    predict_into(
+        *(models("binary"), recordings / "short.wav", tmp_path, "--threshold", "1.0"),
+        *ALL_FORMATS,
     )
-    assert status == 0
     assert len(raven(tmp_path / "short.Table.1.selections.txt")) == 0
     assert (tmp_path / "short.audacity.txt").read_text() == ""
     assert len(raven(tmp_path / "all_recordings.Table.1.selections.txt")) == 0
@@ -458,11 +452,7 @@ def test_a_recording_named_like_our_table_keeps_its_own(recordings, models, tmp_
     path = tmp_path / "in" / "all_recordings.wav"
     path.parent.mkdir()
     shutil.copy(recordings / "long.wav", path)
-    status = predict_here(
-        *("--model_path", models("multi"), "--input_file", path.parent, "--output_dir", tmp_path),
-        *("--format", "raven", "--threshold", "0.3"),
-    )
-    assert status == 0
+    predict_into(models("multi"), path.parent, tmp_path, "--format", "raven", "--threshold", "0.3")
     (row,) = table(tmp_path / "summary.csv")
     own = tmp_path / f"{row['results']}.Table.1.selections.txt"
     assert list(raven(own).columns)[:8] == [*RAVEN_COLUMNS, "Annotation"]
@@ -530,10 +520,7 @@ def test_which_setting_wins(
     model, flags, length_s, hop_s, min_max, warning, models, tmp_path, capsys
 ):
     path = write_sound(tmp_path / "a.wav", 3.2, 3)
-    status = predict_here(
-        *("--model_path", models(model), "--input_file", path, "--output_dir", tmp_path, *flags)
-    )
-    assert status == 0
+    predict_into(models(model), path, tmp_path, *flags)
     log = log_of(tmp_path)
     assert log.header[3].startswith(f"prediction length: {length_s}[s], hop length: {hop_s}[s], ")
     content = models.content("min-max" if min_max else "binary")
@@ -614,11 +601,7 @@ def two_files(tmp_path_factory):
 
 
 def test_feature_vectors_are_the_pooled_encoder_output(two_files, models, tmp_path):
-    status = predict_here(
-        *("--model_path", models("multi"), "--input_file", two_files, "--output_dir", tmp_path),
-        *("--latent_extract", "--batch_size", "3"),
-    )
-    assert status == 0
+    predict_into(models("multi"), two_files, tmp_path, "--latent_extract", "--batch_size", "3")
     for stem, n in (("a", 3), ("b", 4)):
         frame = pq.read_table(tmp_path / f"{stem}_latent.parquet").to_pandas()
         log = log_of(tmp_path, stem)
@@ -640,11 +623,10 @@ def test_feature_vectors_as_the_original_s_pickle(form, two_files, models, tmp_p
     if form == "jit":
         model, flags = tmp_path / "multi.pt", ["--jit_load"]
         model.write_bytes(bytes_of(models.content("multi"), torchscript=True))
-    status = predict_here(
-        *("--model_path", model, "--input_file", two_files, "--output_dir", tmp_path, *flags),
-        *("--latent_extract", "--latent_format", "pickle", "--batch_size", "3"),
+    predict_into(
+        *(model, two_files, tmp_path, *flags, "--latent_extract", "--latent_format", "pickle"),
+        *("--batch_size", "3"),
     )
-    assert status == 0
     content = pickle.loads((tmp_path / "animal-spot-classifier.p").read_bytes())
     assert list(content) == ["filenames", "features", "spectra_input"]
     times = [(s, t) for s in "ab" for t in log_of(tmp_path, s).times]

@@ -12,21 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from tests.helpers.clips import make_corpus
 from tests.helpers.prediction import Models, run_predict, write_sound
-from tests.helpers.training import SMALL, TAPES, assert_same, folders, run_main, start, wait_for
+from tests.helpers.training import SMALL, assert_same, folders, run_main, start, wait_for
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here"),
 ]
 SMALL = tuple(word for word in SMALL if word not in ("--precision", "fp32"))
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    base = tmp_path_factory.mktemp("corpus")
-    return make_corpus(base / "data", {"A": TAPES * 2, "B": TAPES * 2, "noise": TAPES})
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,9 @@ import time
 import pytest
 import torch
 
-from tests.helpers.clips import make_corpus
 from tests.helpers.events import read_events
 from tests.helpers.training import (
     SMALL,
-    TAPES,
     assert_same,
     folders,
     outcome,
@@ -28,12 +26,6 @@ TRAINING = (
     *(*SMALL, "--batch_size", "8", "--max_train_epochs", str(EPOCHS)),  # few steps, so quick
     *("--augmentation", "--epochs_per_eval", "1"),
 )
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    base = tmp_path_factory.mktemp("corpus")
-    return make_corpus(base / "data", {"A": TAPES * 2, "B": TAPES * 2, "noise": TAPES})
 
 
 @pytest.fixture(scope="module")

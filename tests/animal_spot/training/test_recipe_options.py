@@ -45,12 +45,6 @@ BALANCED = (
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    base = tmp_path_factory.mktemp("corpus")
-    return make_corpus(base / "data", {"A": TAPES * 2, "B": TAPES * 2, "noise": TAPES})
-
-
-@pytest.fixture(scope="module")
 def finished(corpus, tmp_path_factory):
     run = tmp_path_factory.mktemp("recipe")
     train(corpus, run, *RECIPE)
