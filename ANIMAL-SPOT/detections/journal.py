@@ -137,6 +137,11 @@ class Journal:
         """Stem to absolute path of the recordings that have results here."""
         return dict(self._stems)
 
+    @property
+    def completed(self) -> list[Completed]:
+        """What is known of each recording that is complete."""
+        return list(self._entries.values())
+
     def find(self, path: Path, run: str, names: Collection[str] | None = None) -> Completed | None:
         """Return the entry of a recording if it is complete for its content and this run.
 

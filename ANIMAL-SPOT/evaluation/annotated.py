@@ -22,6 +22,7 @@ from animal_spot.detections.annotations import (
 from animal_spot.detections.decisions import Thresholds
 from animal_spot.detections.result_readers import Result, read_settled
 from animal_spot.evaluation.config import EvaluateConfig
+from animal_spot.evaluation.table_results import TableResult
 from animal_spot.utils.own_files import OwnFiles
 
 # Of the original, after the whole name of the result.
@@ -30,17 +31,19 @@ LEGACY_RAVEN_ENDING, LEGACY_AUDACITY_ENDING = ".annotation.result.txt", ".annota
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A result whose annotations are written.
+    """A result whose annotations are written or were.
 
     Attributes:
         name: What its tables and scores are called after.
         recording: Path of the recording, as it was given to the prediction.
         stem: Name of the result up to what all results have in common.
+        tables: What was found, where there are only tables of it.
     """
 
     name: str
     recording: str
     stem: str
+    tables: TableResult | None = None
 
 
 def evaluate_file(
@@ -61,6 +64,8 @@ def evaluate_file(
 
 def detect(result: Result, config: EvaluateConfig) -> Callable[[Thresholds], Sequence[Annotation]]:
     """Return a function that makes annotations of a result at given thresholds."""
+    if isinstance(result, TableResult):
+        return result.annotations
 
     def annotations(thresholds: Thresholds) -> Sequence[Annotation]:
         decisions = result.rule(thresholds).decide_scores(result.winner, result.score)

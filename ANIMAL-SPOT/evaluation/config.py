@@ -73,10 +73,11 @@ class EvaluateConfig:
         False, "tables named as by the original program: <result file>.annotation.result.txt"
     )
     truth_dir: str | None = option(
-        None, "folder of Raven or Audacity tables of what is there: score against them"
+        None,
+        "folder of tables of what is there, from Raven, Audacity or others: score against them",
     )
     truth_column: str | None = option(
-        None, "column of those Raven tables that holds the class; none: found"
+        None, "column of those tables that holds the class; none: found"
     )
     iou_threshold: float = option(
         0.0, "least overlap (intersection over union) of a hit; 0: any overlap", least=0, most=1

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,6 +17,7 @@ from animal_spot.evaluation.annotated import Evaluated, evaluate_file, write_tab
 from animal_spot.evaluation.config import EvaluateConfig
 from animal_spot.evaluation.found_results import find_results, names_of, result_stem
 from animal_spot.evaluation.score_report import remove_scores, table_lines, write_scores
+from animal_spot.evaluation.table_results import TableResult, find_table_results
 from animal_spot.evaluation.truth_scores import score_results, shown
 from animal_spot.evaluation.truth_tables import TruthTables, is_own_table
 from animal_spot.utils.files import require_writable_folder, sole_process
@@ -40,17 +41,29 @@ def run(config: EvaluateConfig) -> int:
             raise ValueError(f"--{name} {folder} does not exist or is not a folder")
     output_dir = Path(config.output_dir)
     require_writable_folder(output_dir, "the output folder")
-    results = find_results(Path(config.prediction_dir))
-    if not results:
+    prediction_dir = Path(config.prediction_dir)
+    results = find_results(prediction_dir)
+    tables = find_table_results(prediction_dir, results, config.noise_class)
+    if not results and not tables:
         raise ValueError(
             f"no result of a prediction in {config.prediction_dir}: no file has {RESULT_MARK} in "
             "its name"
         )
+    if not results and config.truth_dir is None:
+        raise ValueError(
+            f"only tables of annotations in {config.prediction_dir}: all that can be made of them "
+            "is scores, with --truth_dir"
+        )
     with sole_process(output_dir / LOCK, f"writing into {output_dir}"):
-        return _evaluate(config, results, output_dir)
+        return _evaluate(config, results, tables, output_dir)
 
 
-def _evaluate(config: EvaluateConfig, results: Sequence[Path], output_dir: Path) -> int:
+def _evaluate(
+    config: EvaluateConfig,
+    results: Sequence[Path],
+    tables: Mapping[Path, TableResult],
+    output_dir: Path,
+) -> int:
     thresholds = Thresholds(config.threshold, config.thresholds_by_class)
     evaluated: dict[Path, Evaluated] = {}
     classes: set[str] = set()
@@ -76,6 +89,10 @@ def _evaluate(config: EvaluateConfig, results: Sequence[Path], output_dir: Path)
         if own.left and output_dir.resolve() == Path(config.prediction_dir).resolve():
             log.warning("tables of predict.py stay as they are: give evaluation another folder")
         log.info("%d rows of %d recordings in %s", n_rows, len(evaluated), output_dir)
+        if tables and config.truth_dir is not None:
+            log.info("%d recordings have only tables, whose rows are scored", len(tables))
+        for path, result in tables.items():
+            evaluated[path] = Evaluated(result.stem, result.file, result.stem, result)
         if config.truth_dir is not None:
             n_not_scored, has_scores = _score(evaluated, config, thresholds, own, output_dir)
             n_failed += n_not_scored

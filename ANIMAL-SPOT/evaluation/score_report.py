@@ -133,14 +133,6 @@ def score_recording(
     names = list(dict.fromkeys([*sounds, *sorted({row.name for row in truth})]))
     refuse_look_alikes(names, "give the calls in the table the name that the class has")
     found = detect(thresholds)
-    decided = result.rule(thresholds).decide_scores(result.winner, result.score)
-    index = {name: i for i, name in enumerate(names)}
-    of_class = np.array([index.get(name, len(names)) for name in result.names])
-    windows = confusion_of(
-        window_truth(result.start_s, result.end_s, truth, names),
-        np.where(decided.counts & ~decided.is_noise, of_class[decided.label], len(names)),
-        len(names) + 1,
-    )
     events = event_confusion(truth, found, names, iou_threshold=iou_threshold)
     return Scores(
         tuple(names),
@@ -148,7 +140,7 @@ def score_recording(
         count_events(truth, found, names, iou_threshold=iou_threshold),
         count_detection(truth, found, iou_threshold=iou_threshold),
         _pairs(events, names),
-        _pairs(windows, names),
+        _pairs(_window_confusion(result, truth, thresholds, names), names),
         sweep_thresholds(
             truth,
             lambda threshold: detect(Thresholds(threshold)),
@@ -156,6 +148,22 @@ def score_recording(
             thresholds=sorted({*SWEEP, thresholds.default}),
             iou_threshold=iou_threshold,
         ),
+    )
+
+
+def _window_confusion(
+    result: Result, truth: Sequence[Annotation], thresholds: Thresholds, names: Sequence[str]
+) -> np.ndarray:
+    """Count pairs of true and found class of the windows; none where only tables are left."""
+    if not len(result.start_s):
+        return np.zeros((len(names) + 1, len(names) + 1), np.int64)
+    decided = result.rule(thresholds).decide_scores(result.winner, result.score)
+    index = {name: i for i, name in enumerate(names)}
+    of_class = np.array([index.get(name, len(names)) for name in result.names])
+    return confusion_of(
+        window_truth(result.start_s, result.end_s, truth, names),
+        np.where(decided.counts & ~decided.is_noise, of_class[decided.label], len(names)),
+        len(names) + 1,
     )
 
 

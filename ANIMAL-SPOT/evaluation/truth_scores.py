@@ -86,10 +86,12 @@ def score_results(
                     f"{table} would be the truth of several results: {names}; put the tables into "
                     "folders that are called as those of the recordings"
                 )
-            result = read_settled(path, config.noise_class)
-            scoring.classes.update(result.classes)
+            result = evaluated[path].tables or read_settled(path, config.noise_class)
             found = detect(result, config)
             rows = events_for_model(truth.rows(table, result.file), result)
+            scoring.classes.update(result.classes)
+            if evaluated[path].tables:  # which do not say what else the model knows
+                scoring.classes.update(row.name for row in rows)
             compared[name], table_of[name] = Scored(rows, found(thresholds)), table
             fitting = fit_to_recording(rows, result.longest_s, result.sequence_len)
             for warning in fitting.warnings:
