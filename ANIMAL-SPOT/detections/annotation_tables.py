@@ -11,6 +11,8 @@ from typing import Literal
 
 from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.event_tables import as_annotations, read_any
+from animal_spot.metadata.recording_time import NO_TIME, RecordingTime
+from animal_spot.metadata.time_columns import time_cells, time_columns
 from animal_spot.tables.columns import Columns
 from animal_spot.utils.files import write_text_atomic
 from animal_spot.utils.text import printable
@@ -68,15 +70,22 @@ def raven_lines(
     high_hz: float,
     channel: int = 1,
     *,
+    time: RecordingTime = NO_TIME,
     legacy: bool = False,
 ) -> Iterator[str]:
-    """Write a Raven selection table; see ``raven_cells``, and ``legacy_cells`` for ``legacy``."""
-    yield table_line(LEGACY_HEADER if legacy else RAVEN_HEADER)
+    """Write a Raven selection table; see ``raven_cells``, and ``legacy_cells`` for ``legacy``.
+
+    Columns of when and where come last, where it is known; ``legacy`` has none.
+    """
+    columns = () if legacy else time_columns([time])
+    yield table_line((*(LEGACY_HEADER if legacy else RAVEN_HEADER), *columns))
     for number, row in enumerate(annotations, 1):
         if legacy:
             yield table_line(legacy_cells(number, row, low_hz, high_hz))
         else:
-            yield table_line(raven_cells(number, row, low_hz, high_hz, channel))
+            cells = raven_cells(number, row, low_hz, high_hz, channel)
+            more = time_cells(columns, time, row.begin_s, row.end_s)
+            yield table_line((*cells, *map(one_cell, more)))
 
 
 def audacity_lines(annotations: Iterable[Annotation]) -> Iterator[str]:

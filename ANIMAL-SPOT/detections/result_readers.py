@@ -17,6 +17,10 @@ import numpy as np
 
 from animal_spot.data.noise_class import noise_class_of
 from animal_spot.detections.decisions import DecisionRule, Thresholds, winner_and_score
+from animal_spot.detections.result_times import COLUMNS as TIME_COLUMNS
+from animal_spot.detections.result_times import ResultTimes
+from animal_spot.metadata.moments import MomentError
+from animal_spot.metadata.recording_time import NO_TIME, RecordingTime
 from animal_spot.utils.csv_cells import plain_cell
 from animal_spot.utils.environment import pip_install
 from animal_spot.utils.names import composed, with_composed_names
@@ -59,6 +63,7 @@ class Result:
         hop: Seconds between windows.
         noise_class: Class that is no call, as the result says; None: the one called noise.
         length_s: Length of the recording, where the result says it.
+        time: When and where it was made, where the result says it.
     """
 
     file: str
@@ -74,6 +79,7 @@ class Result:
     hop: float
     noise_class: str | None = None
     length_s: float | None = None
+    time: RecordingTime = NO_TIME
 
     @property
     def names(self) -> list[str]:
@@ -250,8 +256,9 @@ def _read_csv(path: Path) -> Result:
         numbers = _number_columns(path, header)
         recordings: set[str] = set()
         noise: set[str] = set()
+        times = ResultTimes()
         values = itertools.chain.from_iterable(
-            _csv_rows(path, rows, header, numbers, recordings, noise)
+            _csv_rows(path, rows, header, numbers, recordings, noise, times)
         )
         try:
             table = np.fromiter(values, dtype=np.float64)
@@ -259,7 +266,7 @@ def _read_csv(path: Path) -> Result:
             _refuse(path, f"line {rows.line_num} is broken ({error})")
     columns = table.reshape(-1, len(numbers)).T
     found = dict(zip(numbers, columns, strict=True))
-    return _from_columns(path, recordings, found, min(noise, default=None))
+    return _from_columns(path, recordings, found, min(noise, default=None), times)
 
 
 def _csv_rows(
@@ -269,11 +276,14 @@ def _csv_rows(
     numbers: list[str],
     recordings: set[str],
     noise: set[str],
+    times: ResultTimes,
 ) -> Iterator[list[float]]:
-    """Yield the numbers of each row and collect the names of recordings and noise class."""
+    """Yield the numbers of each row; collect names of recordings and noise class, and times."""
     wanted = [header.index(name) for name in numbers]
     file = header.index("file")
     noise_column = header.index(NOISE_COLUMN) if NOISE_COLUMN in header else None
+    of_times = [header.index(name) if name in header else None for name in TIME_COLUMNS]
+    has_times = any(i is not None for i in of_times)
     for row in rows:
         if len(row) != len(header):
             _refuse(path, f"line {rows.line_num} is cut off or has other columns")
@@ -281,9 +291,12 @@ def _csv_rows(
         if noise_column is not None:
             noise.add(plain_cell(row[noise_column]))
         try:
-            yield [float(row[i]) for i in wanted]
+            values = [float(row[i]) for i in wanted]
         except ValueError as error:
             _refuse(path, f"line {rows.line_num}: {error}")
+        if has_times:
+            times.add(*values[:2], ["" if i is None else plain_cell(row[i]) for i in of_times])
+        yield values
 
 
 def _read_parquet(path: Path) -> Result:
@@ -296,13 +309,24 @@ def _read_parquet(path: Path) -> Result:
         # Opened here, since pyarrow takes no name that is not UTF-8.
         with open(path, "rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
             numbers = _number_columns(path, file.schema_arrow.names)
-            table = file.read(columns=["file", *numbers])
+            of_times = [name for name in TIME_COLUMNS if name in file.schema_arrow.names]
+            table = file.read(columns=["file", *numbers, *of_times])
             noise = (file.schema_arrow.metadata or {}).get(NOISE_COLUMN.encode())
         recordings = set(table["file"].unique().to_pylist())
         columns = {name: table[name].to_numpy().astype(np.float64) for name in numbers}
+        times = ResultTimes()
+        if of_times:
+            texts = [
+                table[name].to_pylist() if name in of_times else [""] * len(table)
+                for name in TIME_COLUMNS
+            ]
+            for start, end, *cells in zip(
+                columns["start_s"], columns["end_s"], *texts, strict=True
+            ):
+                times.add(float(start), float(end), [str(cell or "") for cell in cells])
     except pyarrow.lib.ArrowException as error:
         _refuse(path, f"is not a complete parquet file ({str(error).splitlines()[0]})")
-    return _from_columns(path, recordings, columns, noise.decode() if noise else None)
+    return _from_columns(path, recordings, columns, noise.decode() if noise else None, times)
 
 
 def _number_columns(path: Path, header: Sequence[str]) -> list[str]:
@@ -318,9 +342,13 @@ def _number_columns(path: Path, header: Sequence[str]) -> list[str]:
 
 
 def _from_columns(
-    path: Path, recordings: set[str], columns: dict[str, np.ndarray], noise: str | None
+    path: Path,
+    recordings: set[str],
+    columns: dict[str, np.ndarray],
+    noise: str | None,
+    times: ResultTimes,
 ) -> Result:
-    """Make a result of the columns that ``_number_columns`` names."""
+    """Make a result of the columns that ``_number_columns`` names, and of those of times."""
     if len(recordings) != 1:
         _refuse(path, f"holds {len(recordings)} recordings" if recordings else "holds no window")
     for name, values in columns.items():
@@ -330,6 +358,10 @@ def _from_columns(
     names = [name.removeprefix(CLASS_PREFIX) for name in columns if name.startswith(CLASS_PREFIX)]
     probabilities = np.stack(p, axis=1)
     winner, score = winner_and_score(probabilities)
+    try:
+        time = times.finish()
+    except MomentError as error:
+        _refuse(path, f"columns of times: {error}")
     return Result(
         file=recordings.pop(),
         classes={name: i for i, name in enumerate(names)},
@@ -343,6 +375,7 @@ def _from_columns(
         sequence_len=round(float(end[0] - start[0]), 3),
         hop=round(float(start[1] - start[0] if len(start) > 1 else end[0] - start[0]), 3),
         noise_class=noise,
+        time=time,
     )
 
 

@@ -27,6 +27,8 @@ from animal_spot.detections.annotation_tables import (
 )
 from animal_spot.detections.annotations import Annotation, found_windows, merge_windows
 from animal_spot.detections.decisions import DecisionRule, Decisions, Thresholds
+from animal_spot.metadata.recording_time import NO_TIME, RecordingTime
+from animal_spot.metadata.time_columns import time_cells, time_columns
 from animal_spot.utils.csv_cells import safe_cell
 
 if TYPE_CHECKING:
@@ -93,6 +95,7 @@ class Source:
         hop_samples: Between window starts at that rate.
         channel: Number of the channel that was heard; 1 for the mix.
         n_features: Numbers in the feature vector of a window, if there are any.
+        time: When and where it was made.
     """
 
     path: Path
@@ -100,6 +103,7 @@ class Source:
     hop_samples: int
     channel: int = 1
     n_features: int = 0
+    time: RecordingTime = NO_TIME
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ def table_lines(
     if kind == "audacity":
         return audacity_lines(annotations)
     opts = header.data_opts
-    return raven_lines(annotations, opts["fmin"], opts["fmax"], source.channel)
+    return raven_lines(annotations, opts["fmin"], opts["fmax"], source.channel, time=source.time)
 
 
 @contextlib.contextmanager
@@ -211,6 +215,7 @@ def csv_writer(path: Path, header: RunHeader, source: Source) -> Iterator[Add]:
     noise = [safe_cell(header.unusual_noise_class)] if header.unusual_noise_class else []
     file, names = safe_cell(str(source.path)), [safe_cell(name) for name in header.names]
     opts = header.data_opts
+    times = time_columns([source.time])
 
     def rows(batch: WindowBatch) -> Iterator[list[Any]]:
         found, winner, score = (column.tolist() for column in batch.decisions.in_tables)
@@ -219,11 +224,12 @@ def csv_writer(path: Path, header: RunHeader, source: Source) -> Iterator[Add]:
             yield [
                 *(file, start, end, int(found[i]), names[winner[i]], score[i]),
                 *(opts["fmin"], opts["fmax"], *probabilities[i], *noise),
+                *map(safe_cell, time_cells(times, source.time, start, end)),
             ]
 
     with open_text(path) as sink:
         writer = csv.writer(sink, lineterminator="\n")
-        writer.writerow(_columns(header) + ["noise_class"] * len(noise))
+        writer.writerow([*_columns(header), *["noise_class"] * len(noise), *times])
         yield lambda batch: writer.writerows(rows(batch))
 
 
@@ -299,11 +305,17 @@ def _parquet_file(
     source: Source,
     further: Callable[[WindowBatch], Iterable[pa.Array]],
 ) -> Iterator[Add]:
-    """Open a table of windows; ``further`` gives the columns after recording, begin and end."""
+    """Open a table of windows; ``further`` gives the columns after recording, begin and end.
+
+    Those of when and where come last, where it is known.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = pa.array([_plain(source.path)])
+    times = time_columns([source.time])
+    for name in times:
+        schema = schema.append(pa.field(name, pa.string()))
 
     def rows(batch: WindowBatch) -> pa.RecordBatch:
         columns = [
@@ -311,7 +323,10 @@ def _parquet_file(
             pa.array(np.asarray(batch.start_s)),
             pa.array(np.asarray(batch.end_s)),
         ]
-        return pa.record_batch([*columns, *further(batch)], schema=schema)
+        extents = zip(batch.start_s, batch.end_s, strict=True)
+        cells = [time_cells(times, source.time, *extent) for extent in extents] if times else ()
+        last = [pa.array(column, pa.string()) for column in zip(*cells, strict=True)]
+        return pa.record_batch([*columns, *further(batch), *last], schema=schema)
 
     with open(path, "wb") as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         yield lambda batch: writer.write_batch(rows(batch))

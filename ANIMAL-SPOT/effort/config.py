@@ -8,6 +8,7 @@ from typing import Any
 
 from animal_spot.metadata.time_flags import (
     deployments_option,
+    refuse_time_flags,
     time_pattern_option,
     timezone_option,
 )
@@ -60,6 +61,7 @@ class ActivityConfig:
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self)
+        refuse_time_flags(self)
         if self.output_dir is None:
             raise ValueError("--output_dir is needed")
         if self.prediction_dir is None and not (self.recordings and self.tables):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from animal_spot.detections.annotation_tables import (
@@ -23,6 +23,7 @@ from animal_spot.detections.decisions import Thresholds
 from animal_spot.detections.result_readers import Result, read_settled
 from animal_spot.evaluation.config import EvaluateConfig
 from animal_spot.evaluation.table_results import TableResult
+from animal_spot.metadata.recording_time import NO_TIME, RecordingTime, TimeFinder
 from animal_spot.utils.own_files import OwnFiles
 
 # Of the original, after the whole name of the result.
@@ -79,6 +80,19 @@ def detect(result: Result, config: EvaluateConfig) -> Callable[[Thresholds], Seq
     return annotations
 
 
+def time_of(result: Result, finder: TimeFinder) -> RecordingTime:
+    """Return when and where the recording was made.
+
+    As the result says; else, or where flags were given, as the recording and its name do.
+    """
+    if finder == TimeFinder() and result.time != NO_TIME:
+        return result.time
+    found = finder.of(Path(result.file))
+    if found.start is None and result.time.start is not None:
+        found = replace(result.time, site=found.site or result.time.site)
+    return found if found.site else replace(found, site=result.time.site)
+
+
 def write_tables(
     path: Path,
     name: str,
@@ -87,6 +101,7 @@ def write_tables(
     own: OwnFiles,
     config: EvaluateConfig,
     *,
+    time: RecordingTime = NO_TIME,
     before: Callable[[], None],
 ) -> None:
     """Write the annotation tables of a result.
@@ -100,6 +115,7 @@ def write_tables(
         rows: Its annotations.
         own: The output folder.
         config: Settings.
+        time: When and where the recording was made.
         before: Called before a table changes.
 
     Raises:
@@ -109,7 +125,9 @@ def write_tables(
     original = config.legacy_names or config.legacy_header
     if config.format in ("raven", "both"):
         ending = LEGACY_RAVEN_ENDING if original else RAVEN_ENDING
-        lines = raven_lines(rows, result.f_min, result.f_max, legacy=config.legacy_header)
+        band_hz, legacy = (result.f_min, result.f_max), config.legacy_header
+        time = NO_TIME if original else time
+        lines = raven_lines(rows, *band_hz, time=time, legacy=legacy)
         texts[(path.name if original else name) + ending] = "".join(lines)
     if config.format in ("audacity", "both"):
         ending = LEGACY_AUDACITY_ENDING if original else AUDACITY_ENDING

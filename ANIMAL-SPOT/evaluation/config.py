@@ -7,6 +7,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from animal_spot.metadata.time_flags import (
+    deployments_option,
+    refuse_time_flags,
+    time_pattern_option,
+    timezone_option,
+)
 from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
 from animal_spot.utils.names import composed
 
@@ -82,12 +88,16 @@ class EvaluateConfig:
     iou_threshold: float = option(
         0.0, "least overlap (intersection over union) of a hit; 0: any overlap", least=0, most=1
     )
+    timezone: str | None = timezone_option()
+    time_pattern: str | None = time_pattern_option()
+    deployments: str | None = deployments_option()
     replace_edited: bool = _switch_option(
         False, "replace tables and scores that were edited too, and keep each as .bak"
     )
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self)
+        refuse_time_flags(self)
         self.thresholds_by_class  # noqa: B018 - refuses what is no threshold
 
     @property

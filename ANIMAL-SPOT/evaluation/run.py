@@ -8,18 +8,21 @@ import functools
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from animal_spot.detections.decisions import Thresholds
 from animal_spot.detections.result_writers import RESULT_MARK
-from animal_spot.evaluation.annotated import Evaluated, evaluate_file, write_tables
+from animal_spot.evaluation.annotated import Evaluated, evaluate_file, time_of, write_tables
 from animal_spot.evaluation.config import EvaluateConfig
 from animal_spot.evaluation.found_results import find_results, names_of, result_stem
 from animal_spot.evaluation.score_report import remove_scores, table_lines, write_scores
 from animal_spot.evaluation.table_results import TableResult, find_table_results
 from animal_spot.evaluation.truth_scores import score_results, shown
 from animal_spot.evaluation.truth_tables import TruthTables, is_own_table
+from animal_spot.metadata.recording_time import RecordingTime, lines_about
+from animal_spot.metadata.time_flags import TIME_FIELDS, time_finder_of
 from animal_spot.utils.files import require_writable_folder, sole_process
 from animal_spot.utils.own_files import JsonLines, OwnFiles
 from animal_spot.utils.status import OK, SOME_FAILED
@@ -65,6 +68,8 @@ def _evaluate(
     output_dir: Path,
 ) -> int:
     thresholds = Thresholds(config.threshold, config.thresholds_by_class)
+    finder = time_finder_of(config)
+    times: dict[Path, RecordingTime] = {}
     evaluated: dict[Path, Evaluated] = {}
     classes: set[str] = set()
     n_rows = 0
@@ -75,13 +80,19 @@ def _evaluate(
         for path, name in tqdm(names_of(results).items(), unit="file", disable=None):
             try:
                 result, rows = evaluate_file(path, config, thresholds)
-                write_tables(path, name, result, rows, own, config, before=remove_old_scores)
+                time = time_of(result, finder)
+                write_tables(
+                    *(path, name, result, rows, own, config), time=time, before=remove_old_scores
+                )
             except (OSError, ValueError, MemoryError) as error:
                 log.error("%s", _with_name(path, error))
                 continue
+            times[path] = time
             evaluated[path] = Evaluated(name, result.file, result_stem(path))
             classes.update(result.classes)
             n_rows += len(rows)
+        for is_warning, line in lines_about(times.items()):
+            log.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
         n_failed = len(results) - len(evaluated)
         unknown = sorted(set(thresholds.by_class) - classes)
         if unknown and evaluated:
@@ -126,7 +137,7 @@ def _score(
         log.error("nothing to score: no usable table of the truth in %s", truth_dir)
         return max(1, scoring.n_failed), False
     try:
-        whole = write_scores(own, scoring.scores, dataclasses.asdict(config), scoring.without)
+        whole = write_scores(own, scoring.scores, _settings(config), scoring.without)
     except OSError as error:
         log.error("%s", _with_name(output_dir, error))
         return scoring.n_failed + 1, False
@@ -136,6 +147,12 @@ def _score(
     print("\n".join(map(printable, table_lines(whole))))
     log.info("scores: %s", output_dir / "scores.json")
     return scoring.n_failed, True
+
+
+def _settings(config: EvaluateConfig) -> dict[str, Any]:
+    """Return the settings that stand beside scores; those of times only where they were given."""
+    every = dataclasses.asdict(config)
+    return {name: v for name, v in every.items() if v is not None or name not in TIME_FIELDS}
 
 
 def _with_name(path: Path, error: BaseException) -> str:

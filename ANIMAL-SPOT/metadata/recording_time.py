@@ -14,6 +14,7 @@ from animal_spot.metadata.moments import in_zone, iso_text, later, zone_named
 from animal_spot.metadata.wav_metadata import read_metadata
 
 FLAG = "--timezone"
+_N_SHOWN = 10  # recordings with something odd, of a run
 _SAME = timedelta(seconds=2)  # recorders open the file a little before or after they name it
 _QUARTER = timedelta(minutes=15)  # what clocks of different zones differ by, or multiples of it
 
@@ -30,6 +31,8 @@ class RecordingTime:
         latitude: Degrees, north is positive.
         longitude: Degrees, east is positive.
         notes: What is odd, each in one line, such as two sources that disagree.
+        changes: Seconds after the begin from which the clock goes by another zone, and that zone,
+            where ``start`` has an offset alone and tables say so.
     """
 
     start: datetime | None = None
@@ -39,10 +42,18 @@ class RecordingTime:
     latitude: float | None = None
     longitude: float | None = None
     notes: tuple[str, ...] = ()
+    changes: tuple[tuple[float, tzinfo], ...] = ()
 
     def at(self, seconds: float) -> str:
         """Return the time so many seconds after the begin in ISO 8601; empty if it is not known."""
-        return "" if self.start is None else iso_text(later(self.start, seconds))
+        if self.start is None:
+            return ""
+        moment = later(self.start, seconds)
+        zone = next((zone for since, zone in reversed(self.changes) if seconds >= since), None)
+        return iso_text(moment if zone is None else moment.astimezone(zone))
+
+
+NO_TIME = RecordingTime()
 
 
 @dataclass(frozen=True)
@@ -194,6 +205,8 @@ def lines_about(times: Iterable[tuple[Path, RecordingTime]]) -> Iterator[tuple[b
             f"local time, zone unknown, of {len(local)} recordings, such as {local[0].name}; name "
             f"it with {FLAG}, such as {FLAG} Europe/Berlin or {FLAG} UTC",
         )
-    for path, time in found:
-        for note in time.notes:
-            yield True, f"{path}: {note}"
+    notes = [f"{path}: {note}" for path, time in found for note in time.notes]
+    for note in notes[:_N_SHOWN]:
+        yield True, note
+    if notes[_N_SHOWN:]:
+        yield True, f"{len(notes) - _N_SHOWN} more such lines about times are left out"

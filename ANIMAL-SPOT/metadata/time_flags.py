@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from animal_spot.metadata.file_name_time import time_pattern
+from animal_spot.metadata.moments import zone_named
 from animal_spot.settings.flags import option
 
 if TYPE_CHECKING:
     from animal_spot.metadata.recording_time import TimeFinder
+
+
+TIME_FIELDS = ("timezone", "time_pattern", "deployments")
 
 
 def timezone_option() -> Any:
@@ -37,6 +42,18 @@ def deployments_option() -> Any:
         "where known",
         metavar="FILE",
     )
+
+
+def refuse_time_flags(settings: Any) -> None:
+    """Check zone and pattern.
+
+    Raises:
+        ValueError: If one of them cannot be used.
+    """
+    if settings.timezone is not None:
+        zone_named(settings.timezone)
+    if settings.time_pattern is not None:
+        time_pattern(settings.time_pattern)
 
 
 def time_finder_of(settings: Any) -> TimeFinder:

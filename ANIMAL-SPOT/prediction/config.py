@@ -7,6 +7,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from animal_spot.audio import channel_choice
+from animal_spot.metadata.time_flags import (
+    TIME_FIELDS,
+    deployments_option,
+    refuse_time_flags,
+    time_pattern_option,
+    timezone_option,
+)
 from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
 
 FORMATS = ("log", "csv", "raven", "audacity", "parquet")
@@ -149,10 +156,14 @@ class PredictConfig:
     channel: str | None = option(
         None, f"{channel_choice.HELP}; none: as the model was trained", metavar="WHICH"
     )
+    timezone: str | None = timezone_option()
+    time_pattern: str | None = time_pattern_option()
+    deployments: str | None = deployments_option()
     threshold_given: bool = False  # no flag of its own
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self)
+        refuse_time_flags(self)
         if self.channel is not None:
             object.__setattr__(self, "channel", channel_choice.checked(self.channel))
         if self.export is not None:
@@ -164,7 +175,7 @@ class PredictConfig:
         if self.checkpoint_path is not None and len(self.model_path) > 1:
             raise ValueError("--checkpoint_path goes with one --model_path")
         if self.output_dir is None:
-            for name in ("visualize", "latent_extract"):
+            for name in ("visualize", "latent_extract", *TIME_FIELDS):
                 if getattr(self, name):
                     raise ValueError(f"--{name} needs --output_dir")
             if set(self.formats) != {"log"}:

@@ -9,7 +9,7 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from animal_spot.audio.windows import WindowGrid
@@ -27,18 +27,21 @@ from animal_spot.detections.result_writers import (
     open_text,
     table_lines,
 )
+from animal_spot.metadata.recording_time import NO_TIME, RecordingTime
+from animal_spot.metadata.time_columns import time_columns
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.outcome import Outcome
-from animal_spot.utils.files import file_digest
+from animal_spot.utils.files import digest_of, file_digest
 
 TABLES = ("raven", "audacity")  # kinds of results that people make too
+WITH_TIMES = frozenset({"csv", "parquet", "latent", "raven"})  # kinds that say when and where
 _ROWS = 4096  # windows that are written at a time
 
 
-def source_of(outcome: Outcome, grid: WindowGrid) -> Source:
+def source_of(outcome: Outcome, grid: WindowGrid, time: RecordingTime = NO_TIME) -> Source:
     """Return what results say of a recording."""
     n_features = outcome.embeddings.n_columns
-    return Source(outcome.path, outcome.n_samples, grid.hop, outcome.channel, n_features)
+    return Source(outcome.path, outcome.n_samples, grid.hop, outcome.channel, n_features, time)
 
 
 def window_batches(
@@ -78,6 +81,7 @@ class ResultFolder:
         latent: Also write feature vectors.
         run: Hash of model and settings.
         journal: Of the folder.
+        times: When and where recordings were made.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class ResultFolder:
         latent: bool,
         run: str,
         journal: Journal,
+        times: Mapping[Path, RecordingTime],
     ) -> None:
         self._folder = folder
         self._header = header
@@ -97,6 +102,15 @@ class ResultFolder:
         self._formats = [*formats, *(["latent"] if latent else [])]
         self._run = run
         self._journal = journal
+        self._times = times
+
+    def _run_of(self, path: Path) -> str:
+        """Return the hash of all that the results of a recording depend on."""
+        time = self._times.get(path, NO_TIME)
+        if not time_columns([time]) or not WITH_TIMES & set(self._formats):
+            return self._run  # as before there were times: results stay complete
+        said = [self._run, time.at(0), str(time.start and time.start.tzinfo), time.site]
+        return digest_of(json.dumps(said).encode())
 
     def names_of(self, stem: str) -> dict[str, str]:
         """Return the file of each kind of result of a recording."""
@@ -105,7 +119,7 @@ class ResultFolder:
     def complete_before(self, path: Path, stem: str) -> Completed | None:
         """Return what is known of a recording whose results are there; say which were edited."""
         names = self.names_of(stem).values()
-        entry = self._journal.find(path, self._run, names)
+        entry = self._journal.find(path, self._run_of(path), names)
         if entry is not None:
             self._journal.say_edited(names, entry)
         return entry
@@ -136,7 +150,7 @@ class ResultFolder:
         entry = Completed(
             path=os.path.abspath(outcome.path),
             stem=stem,
-            run=self._run,
+            run=self._run_of(outcome.path),
             state=outcome.state,
             digest=outcome.digest,
             duration_s=outcome.duration_s,
@@ -153,7 +167,8 @@ class ResultFolder:
 
     def _write_all(self, paths: dict[str, Path], outcome: Outcome) -> list[Annotation]:
         """Write each kind of result, in one go over the windows; return the annotations."""
-        header, source = self._header, source_of(outcome, self._grid)
+        header = self._header
+        source = source_of(outcome, self._grid, self._times.get(outcome.path, NO_TIME))
         with contextlib.ExitStack() as opened:
             writers = [
                 opened.enter_context(WINDOW_WRITERS[kind](path, header, source))

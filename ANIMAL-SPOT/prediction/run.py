@@ -14,6 +14,8 @@ from animal_spot.audio.sound_kinds import counted, why_not_read
 from animal_spot.data.noise_class import no_noise_warning
 from animal_spot.detections.journal import Journal
 from animal_spot.detections.result_writers import SUFFIXES, log_head, log_lines
+from animal_spot.metadata.recording_time import RecordingTime, TimeFinder, lines_about
+from animal_spot.metadata.time_flags import time_finder_of
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.model_settings import choose_settings, load_models
 from animal_spot.prediction.outcome import Outcome
@@ -57,6 +59,7 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
         raise ValueError("--input_file is needed: a sound file, a folder or a list")
     found = find_sounds(config.input_file)
     output_dir = Path(config.output_dir) if config.output_dir is not None else None
+    finder = time_finder_of(config)
     if output_dir is not None:
         require_writable_folder(output_dir, "the output folder")
     models = load_models(config)
@@ -73,7 +76,7 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
         all_done = _predict_to_screen(run, found.recordings)
     else:
         with sole_process(output_dir / LOCK, f"writing into {output_dir}"):
-            all_done = _predict_to_folder(run, found, output_dir)
+            all_done = _predict_to_folder(run, found, output_dir, finder)
     return OK if all_done and not found.not_read else SOME_FAILED
 
 
@@ -147,7 +150,15 @@ def _to_screen(lines: Iterable[str]) -> None:
     sys.stderr.writelines(map(printable_lines, lines))
 
 
-def _predict_to_folder(run: Run, found: FoundSounds, output_dir: Path) -> bool:
+def _times_of(paths: Sequence[Path], finder: TimeFinder) -> dict[Path, RecordingTime]:
+    """Find when and where recordings were made, and say what is known of it."""
+    times = {path: finder.of(path) for path in paths}
+    for is_warning, line in lines_about(times.items()):
+        log.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
+    return times
+
+
+def _predict_to_folder(run: Run, found: FoundSounds, output_dir: Path, finder: TimeFinder) -> bool:
     """Write the results of recordings into a folder; return whether all could be used."""
     config, header = run.config, run.header
     started = time.perf_counter()
@@ -158,6 +169,7 @@ def _predict_to_folder(run: Run, found: FoundSounds, output_dir: Path) -> bool:
     ) as journal:
         paths = found.recordings
         stems = dict(zip(paths, output_stems(paths, journal.stems), strict=True))
+        times = _times_of(paths, finder)
         extras = None
         if pickled or config.visualize:
             from animal_spot.prediction.window_extras import WindowExtras  # draws with matplotlib
@@ -173,13 +185,14 @@ def _predict_to_folder(run: Run, found: FoundSounds, output_dir: Path) -> bool:
             latent=config.latent_extract and not pickled,
             run=run_key(config, header),
             journal=journal,
+            times=times,
         )
         wanted = paths if config.resume and not pickled else ()
         found_before = {path: results.complete_before(path, stems[path]) for path in wanted}
         entries = {path: entry for path, entry in found_before.items() if entry is not None}
         todo = [path for path in paths if path not in entries]
         not_read = {path: why_not_read(path.name) for path in found.not_read}
-        tally = Tally([*paths, *not_read], not_read, frozenset(entries), entries)
+        tally = Tally([*paths, *not_read], not_read, frozenset(entries), entries, times=times)
         if entries:
             log.info("%d recordings are complete already and left as they are", len(entries))
         progress = SoundProgress()

@@ -19,6 +19,8 @@ from animal_spot.detections.annotation_tables import (
 from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.journal import Completed
 from animal_spot.detections.result_writers import RunHeader
+from animal_spot.metadata.recording_time import NO_TIME, RecordingTime
+from animal_spot.metadata.time_columns import time_cells, time_columns
 from animal_spot.utils.csv_cells import csv_text
 from animal_spot.utils.own_files import OwnFiles
 
@@ -39,6 +41,7 @@ class Tally:
         entries: Of recordings that are complete.
         failed: Recordings that could not be used, and why.
         slow_rates: Sampling rates, Hz, too low for all that the model listens to.
+        times: When and where recordings were made.
     """
 
     paths: Sequence[Path]
@@ -47,6 +50,7 @@ class Tally:
     entries: dict[Path, Completed]
     failed: dict[Path, str] = field(default_factory=dict)
     slow_rates: set[int] = field(default_factory=set)
+    times: Mapping[Path, RecordingTime] = field(default_factory=dict)
 
 
 def write_run_tables(own: OwnFiles, header: RunHeader, tally: Tally) -> None:
@@ -62,7 +66,7 @@ def write_run_tables(own: OwnFiles, header: RunHeader, tally: Tally) -> None:
     texts = {
         SUMMARY: csv_text(_summary(tally, header.names)),
         FAILED: csv_text([["file", "reason"], *([str(p), why] for p, why in failed.items())]),
-        ALL_RECORDINGS: "".join(_combined_lines(done, header)),
+        ALL_RECORDINGS: "".join(_combined_lines(done, header, tally.times)),
         RECORDING_LIST: "".join(f"{one_cell(entry.path)}\n" for _, entry in done),
     }
     for name, text in texts.items():
@@ -72,39 +76,46 @@ def write_run_tables(own: OwnFiles, header: RunHeader, tally: Tally) -> None:
 
 def _summary(tally: Tally, names: Sequence[str]) -> Iterator[list[Any]]:
     """Yield a row for each recording, under the names of the columns."""
+    columns = time_columns(tally.times.values())
     yield [
         *("file", "status", "duration_s", "windows", "detections"),
         *(f"detections_{name}" for name in names),
-        *("seconds", "results", "reason"),
+        *("seconds", "results", "reason", *columns),
     ]
     failed = {**tally.failed, **tally.not_read}
     for path in tally.paths:
-        entry = tally.entries.get(path)
+        entry, time = tally.entries.get(path), tally.times.get(path, NO_TIME)
+        when = time_cells(columns, time, 0.0, None if entry is None else entry.duration_s)
         if entry is None:
             status = "failed" if path in failed else "not reached"
-            yield [str(path), status, *[""] * (5 + len(names)), failed.get(path, "")]
+            yield [str(path), status, *[""] * (5 + len(names)), failed.get(path, ""), *when]
             continue
         counts = [entry.detections.get(name, 0) for name in names]
         status = "complete before" if path in tally.skipped else "complete"
         yield [
             *(str(path), status, round(entry.duration_s, 3), entry.n_windows, sum(counts)),
-            *(*counts, entry.seconds, entry.stem, "; ".join(entry.warnings)),
+            *(*counts, entry.seconds, entry.stem, "; ".join(entry.warnings), *when),
         ]
 
 
-def _combined_lines(done: Sequence[tuple[Path, Completed]], header: RunHeader) -> Iterator[str]:
+def _combined_lines(
+    done: Sequence[tuple[Path, Completed]], header: RunHeader, times: Mapping[Path, RecordingTime]
+) -> Iterator[str]:
     """Return a Raven table with times that run over all recordings in their order."""
     files = ("Begin Path", "File Offset (s)", "Begin File")
-    yield table_line((*RAVEN_HEADER[:-2], *files, *RAVEN_HEADER[-2:]))
+    columns = time_columns(times.get(path, NO_TIME) for path, _ in done)
+    yield table_line((*RAVEN_HEADER[:-2], *files, *RAVEN_HEADER[-2:], *columns))
     band_hz = header.data_opts["fmin"], header.data_opts["fmax"]
     offset, number = 0.0, 0
-    for _, entry in done:
+    for original, entry in done:
+        time = times.get(original, NO_TIME)
         path = one_cell(entry.path), one_cell(os.path.basename(entry.path))
         for begin, end, name, score in entry.annotations:
             number += 1
             row = Annotation(offset + begin, offset + end, name, score)
             cells = raven_cells(number, row, *band_hz, entry.channel)
-            yield table_line((*cells[:-2], path[0], f"{begin:.3f}", path[1], *cells[-2:]))
+            when = map(one_cell, time_cells(columns, time, begin, end))
+            yield table_line((*cells[:-2], path[0], f"{begin:.3f}", path[1], *cells[-2:], *when))
         offset += entry.duration_s
 
 
