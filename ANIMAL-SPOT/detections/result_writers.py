@@ -28,7 +28,7 @@ from animal_spot.detections.annotation_tables import (
 from animal_spot.detections.annotations import Annotation, found_windows, merge_windows
 from animal_spot.detections.decisions import DecisionRule, Decisions, Thresholds
 from animal_spot.metadata.recording_time import NO_TIME, RecordingTime
-from animal_spot.metadata.time_columns import time_cells, time_columns
+from animal_spot.metadata.time_columns import time_columns, time_rows
 from animal_spot.utils.csv_cells import safe_cell
 
 if TYPE_CHECKING:
@@ -220,11 +220,13 @@ def csv_writer(path: Path, header: RunHeader, source: Source) -> Iterator[Add]:
     def rows(batch: WindowBatch) -> Iterator[list[Any]]:
         found, winner, score = (column.tolist() for column in batch.decisions.in_tables)
         probabilities = batch.probabilities.tolist()
-        for i, (start, end) in enumerate(zip(batch.start_s, batch.end_s, strict=True)):
+        when = time_rows(times, source.time, batch.start_s, batch.end_s)
+        extents = zip(batch.start_s, batch.end_s, when, strict=True)
+        for i, (start, end, cells) in enumerate(extents):
             yield [
                 *(file, start, end, int(found[i]), names[winner[i]], score[i]),
                 *(opts["fmin"], opts["fmax"], *probabilities[i], *noise),
-                *map(safe_cell, time_cells(times, source.time, start, end)),
+                *map(safe_cell, cells),
             ]
 
     with open_text(path) as sink:
@@ -323,9 +325,8 @@ def _parquet_file(
             pa.array(np.asarray(batch.start_s)),
             pa.array(np.asarray(batch.end_s)),
         ]
-        extents = zip(batch.start_s, batch.end_s, strict=True)
-        cells = [time_cells(times, source.time, *extent) for extent in extents] if times else ()
-        last = [pa.array(column, pa.string()) for column in zip(*cells, strict=True)]
+        when = time_rows(times, source.time, batch.start_s, batch.end_s) if times else ()
+        last = [pa.array(column, pa.string()) for column in zip(*when, strict=True)]
         return pa.record_batch([*columns, *further(batch), *last], schema=schema)
 
     with open(path, "wb") as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import zoneinfo
 from datetime import datetime, timedelta, timezone, tzinfo
 
 _ISO = re.compile(
@@ -27,6 +26,8 @@ def zone_named(name: str) -> tzinfo:
     Raises:
         MomentError: If there is none of that name.
     """
+    import zoneinfo  # only where a zone is asked for: --help need not wait for it
+
     offset = offset_of(name.strip())
     if offset is not None:
         return offset
@@ -87,7 +88,7 @@ def later(moment: datetime, seconds: float) -> datetime:
 
     Where no zone is known it runs on as if nobody changed it.
     """
-    if moment.tzinfo is None:
+    if moment.tzinfo is None or isinstance(moment.tzinfo, timezone):
         return moment + timedelta(seconds=seconds)
     in_utc = moment.astimezone(timezone.utc) + timedelta(seconds=seconds)
     return in_utc.astimezone(moment.tzinfo)

@@ -46,11 +46,15 @@ class RecordingTime:
 
     def at(self, seconds: float) -> str:
         """Return the time so many seconds after the begin in ISO 8601; empty if it is not known."""
-        if self.start is None:
-            return ""
+        return "" if self.start is None else iso_text(self.clock_at(seconds))
+
+    def clock_at(self, seconds: float) -> datetime:
+        """Return what the clock shows so many seconds after the begin, which is known."""
         moment = later(self.start, seconds)
-        zone = next((zone for since, zone in reversed(self.changes) if seconds >= since), None)
-        return iso_text(moment if zone is None else moment.astimezone(zone))
+        for since, zone in reversed(self.changes):
+            if seconds >= since:
+                return moment.astimezone(zone)
+        return moment
 
 
 NO_TIME = RecordingTime()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from animal_spot.metadata.file_name_time import time_pattern
-from animal_spot.metadata.moments import zone_named
 from animal_spot.settings.flags import option
 
 if TYPE_CHECKING:
@@ -50,6 +48,9 @@ def refuse_time_flags(settings: Any) -> None:
     Raises:
         ValueError: If one of them cannot be used.
     """
+    from animal_spot.metadata.file_name_time import time_pattern
+    from animal_spot.metadata.moments import zone_named
+
     if settings.timezone is not None:
         zone_named(settings.timezone)
     if settings.time_pattern is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -10,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from animal_spot.detections.result_times import ResultTimes
 from animal_spot.metadata.deployments import read_deployments
 from animal_spot.metadata.file_name_time import time_pattern
 from animal_spot.metadata.moments import MomentError, in_zone, iso_text, later, zone_named
 from animal_spot.metadata.recording_time import lines_about, recording_time, time_finder
+from animal_spot.metadata.time_columns import time_cells, time_columns, time_rows
 from tests.helpers import recorders
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -164,3 +167,21 @@ def test_what_passes_between_two_times_is_what_was_added(moment, seconds, name):
 def test_flags_that_cannot_be_used(flags, match):
     with pytest.raises(MomentError, match=match):
         time_finder(*flags)
+
+
+@pytest.mark.parametrize("zone", [None, BERLIN, timezone(timedelta(hours=-3))])
+@pytest.mark.parametrize("name", ["20240331_015930", "20241027_013000", "20240701_235959"])
+def test_rows_of_a_table_are_those_made_one_by_one(zone, name):
+    """Also where clocks are changed within them, and by tables that know the offsets alone."""
+    time = replace(recording_time(Path(f"{name}.wav"), zone=zone), site="a")
+    columns = time_columns([time])
+    begins = [1.25 * i for i in range(5000)]
+    ends = [begin + 2 for begin in begins]
+    wanted = [time_cells(columns, time, *pair) for pair in zip(begins, ends, strict=True)]
+    for n in (5000, 100):
+        assert list(time_rows(columns, time, begins[:n], ends[:n])) == wanted[:n]
+    read = ResultTimes()
+    for begin, end, cells in zip(begins, ends, wanted, strict=True):
+        read.add(begin, end, cells)
+    again = read.finish()
+    assert [time_cells(columns, again, *pair) for pair in zip(begins, ends, strict=True)] == wanted
