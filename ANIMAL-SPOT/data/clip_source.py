@@ -7,15 +7,18 @@ class (``data.class_folders``) or from a table (``data.labels_csv``).
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from animal_spot.data.labels import Clip, ClipNameError, clip_by_name
+from animal_spot.data.tapes import Tapes
 from animal_spot.utils.names import composed
 
 Kind = Literal["names", "folders", "table"]
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,42 @@ class ClipSource:
             ClipNameError: If there is none, or its name says no class.
         """
         if self.kind == "names":
-            return clip_by_name(path)
+            clip = self._by_name.get(composed(path))
+            return clip if clip is not None and clip.path == path else clip_by_name(path)
         for name in (written, path):
             if composed(name) in self._by_name:
                 return self._by_name[composed(name)]
         raise ClipNameError("listed in the stored split, but not labelled any more")
+
+
+def tapes_line(clips: Sequence[Clip], by: str) -> str:
+    """Say how many tapes there are, with examples.
+
+    Args:
+        clips: Each with a tape.
+        by: How they were found.
+    """
+    n_clips = Counter(clip.tape for clip in clips)
+    several = [tape for tape, n in n_clips.most_common() if n > 1]
+    n_own = len(n_clips) - len(several)
+    line = f"{len(clips)} clips from {len(n_clips)} tapes (recordings), {by}"
+    said = []
+    for tape in several[:_EXAMPLES]:
+        example = next(clip.path for clip in clips if clip.tape == tape)
+        said.append(f"{tape} with {n_clips[tape]} clips such as {PurePosixPath(example).name}")
+    if n_own:
+        example = next(clip.path for clip in clips if n_clips[clip.tape] == 1)
+        said.append(f"{n_own} with one clip such as {PurePosixPath(example).name}")
+    return f"{line}: {', '.join(said)}" if said else line
+
+
+def unknown_tapes(tapes: Tapes, n_clips: int, tape_pattern: str | None) -> list[str]:
+    """Say how many clips have names that say no recording."""
+    if not tapes.unknown:
+        return []
+    why = "is not matched by --tape_pattern" if tape_pattern else "says no recording"
+    return [
+        f"the name of {len(tapes.unknown)} of {n_clips} clips {why}, such as {tapes.unknown[0]}: "
+        "each counts as a recording of its own, so accuracy will flatter if several come from one; "
+        "say which with --tape_pattern, or in the column tape of a labels.csv"
+    ]

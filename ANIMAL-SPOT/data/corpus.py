@@ -16,7 +16,7 @@ from animal_spot.audio.sound_kinds import is_not_read, is_read, why_not_read
 from animal_spot.data import sources
 from animal_spot.data.class_names import divided_class_warnings, look_alike_error
 from animal_spot.data.clip_dataset import Sample
-from animal_spot.data.clip_source import ClipSource
+from animal_spot.data.clip_source import ClipSource, Kind
 from animal_spot.data.inspection import ClipInfo, inspect_clips, inspect_labelled
 from animal_spot.data.labels import Clip, class_indices
 from animal_spot.data.splits import (
@@ -25,9 +25,11 @@ from animal_spot.data.splits import (
     distance_warning,
     leaking_tapes,
     load_split,
+    overlaps_across,
     save_split,
     split_by_tape,
     split_exists,
+    split_kind,
     split_table,
 )
 from animal_spot.utils.csv_cells import csv_text
@@ -35,6 +37,12 @@ from animal_spot.utils.files import exclusive, write_text_atomic
 from animal_spot.utils.names import composed
 
 SPLIT_FOLDER = "split"  # beside a model, if the data folder cannot be written
+_STORED_CURE = "delete the files train, val and test in the data folder for a new split"
+_GIVEN_CURE = "change the column split of the table"
+_STRICT_CURES = {
+    _STORED_CURE: "delete its files train, val and test for a new one",
+    _GIVEN_CURE: _GIVEN_CURE,
+}
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, None)  # the last: a link that is refused
 
 log = logging.getLogger(__name__)
@@ -82,6 +90,7 @@ def load_corpus(
     channel: str = MIX,
     labels: Path | None = None,
     tape_pattern: str | None = None,
+    no_split: str | None = None,
 ) -> Corpus:
     """Find the clips below a folder, look into each, and load or make their split.
 
@@ -100,6 +109,7 @@ def load_corpus(
         channel: What is heard of clips with several, see ``audio.channels``.
         labels: Table of the clips, see ``data.sources``.
         tape_pattern: Finds the tape in the path of a clip, see ``data.sources``.
+        no_split: What is wrong where there is no split yet; None: it is made.
 
     Raises:
         CorpusError: If there is nothing to train on, or the classes are not as they should be.
@@ -107,17 +117,24 @@ def load_corpus(
     """
     if not data_dir.is_dir():
         raise CorpusError(f"the data folder {data_dir} does not exist or is not a folder")
-    source = find_source(data_dir, labels=labels, tape_pattern=tape_pattern)
     excluded: dict[str, str] = {}
     places = [split_dir] if split_dir is not None else [data_dir, *fallback_split_dirs]
     place = next((p for p in places if split_exists(p)), None)
-    stored = place is not None
-    if stored:
+    source = find_source(data_dir, labels=labels, tape_pattern=tape_pattern, place=place)
+    given = bool(source.partitions)
+    stored = given or place is not None
+    if not stored and no_split is not None:
+        raise CorpusError(no_split)
+    if given:
+        log.info("split: by the column split of the table")
+        split, unusable_rows = _given_split(source), {}
+    elif stored:
         log.info("split: stored in %s", place)
         try:
             split, unusable_rows = load_split(place, source.clip_of)
         except (OSError, ValueError, csv.Error) as error:
             raise CorpusError(f"the stored split cannot be read: {error}") from error
+    if stored:
         split = _as_on_disk(split, source.names)
         excluded |= unusable_rows
         listed = [clip for name in PARTITIONS for clip in split[name]]
@@ -130,10 +147,12 @@ def load_corpus(
         unlisted = len(clips)
         if unlisted:
             log.warning(
-                "%d clips are in no partition of the stored split, so they are not used; delete "
-                "the files train, val and test in %s for a new split",
+                "%d clips are in no partition of the %s, so they are not used; %s",
                 unlisted,
-                place,
+                "column split" if given else "stored split",
+                "fill it in every row, or in none"
+                if given
+                else f"delete the files train, val and test in {place} for a new split",
             )
     else:
         clips = wanted = list(source.clips)
@@ -157,12 +176,13 @@ def load_corpus(
         split = split_by_tape([clip for clip in clips if clip.path in infos], seed)
     for line in split_table(split, classes):
         log.info("%s", line)
-    far = distance_warning(split, stored=stored)
+    far = None if given else distance_warning(split, stored=stored)
     if far is not None:
         log.warning("%s", far)
-    _check_partitions(split, classes, excluded, stored=stored)
-    _audit(split, infos, strict=stored and strict_split)
-    if not stored and not _store_split(split, places, seed):
+    cure = _GIVEN_CURE if given else _STORED_CURE if stored else None
+    _check_partitions(split, classes, excluded, cure)
+    _audit(split, infos, strict=stored and strict_split, cure=cure)
+    if not stored and not _store_split(split, places, seed, source.kind):
         return load_corpus(  # another run has made the split meanwhile: all runs use the same
             data_dir,
             num_classes=num_classes,
@@ -186,7 +206,7 @@ def load_corpus(
         ]
         for partition in PARTITIONS
     }
-    corpus = Corpus(classes, samples, excluded=excluded)
+    corpus = Corpus(classes, samples, excluded=excluded, warnings=list(source.warnings))
     corpus.noise = noise_samples(
         corpus,
         noise_dir,
@@ -212,14 +232,32 @@ def labelled_sample(folder: Path, clip: Clip, info: ClipInfo, classes: Mapping[s
     )
 
 
-def find_source(data_dir: Path, *, labels: Path | None, tape_pattern: str | None) -> ClipSource:
+def find_source(
+    data_dir: Path,
+    *,
+    labels: Path | None = None,
+    tape_pattern: str | None = None,
+    place: Path | None = None,
+) -> ClipSource:
     """Find the labelled clips of a folder and say how; see ``data.sources``.
+
+    Args:
+        data_dir: The folder.
+        labels: Table of the clips.
+        tape_pattern: Finds the tape in the path of a clip.
+        place: Folder of the stored split, if there is one.
 
     Raises:
         CorpusError: If what says the labels cannot be read.
     """
     try:
-        source = sources.find_source(data_dir, labels=labels, tape_pattern=tape_pattern)
+        stored = split_kind(place) if place is not None else None
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"the stored split cannot be read: {error}") from error
+    try:
+        source = sources.find_source(
+            data_dir, labels=labels, tape_pattern=tape_pattern, stored=stored
+        )
     except sources.SourceError as error:
         raise CorpusError(str(error)) from error
     log.info("%s", source.how)
@@ -283,13 +321,24 @@ def _as_on_disk(split: Split, paths: Sequence[str]) -> Split:
     return Split(**{p: tuple(on_disk(clip) for clip in split[p]) for p in PARTITIONS})
 
 
-def _store_split(split: Split, places: Sequence[Path], seed: int) -> bool:
+def _given_split(source: ClipSource) -> Split:
+    """Return the split that a table gives."""
+    return Split(
+        **{
+            name: tuple(c for c in source.clips if source.partitions.get(c.path) == name)
+            for name in PARTITIONS
+        }
+    )
+
+
+def _store_split(split: Split, places: Sequence[Path], seed: int, kind: Kind) -> bool:
     """Write a new split; return whether it was written: not if there is one by now.
 
     Args:
         split: The split.
         places: Folders to write it into: the first that can be written.
         seed: That it was made with.
+        kind: Where classes and tapes come from.
     """
     for place, following in zip(places, [*places[1:], None], strict=True):
         try:
@@ -297,7 +346,7 @@ def _store_split(split: Split, places: Sequence[Path], seed: int) -> bool:
             with exclusive(place / ".split.lock"):
                 if split_exists(place):
                     return False
-                save_split(split, place)
+                save_split(split, place, kind)
         except ValueError as error:
             raise CorpusError(str(error)) from error
         except OSError as error:
@@ -314,18 +363,14 @@ def _store_split(split: Split, places: Sequence[Path], seed: int) -> bool:
 
 
 def _check_partitions(
-    split: Split, classes: Mapping[str, int], excluded: Mapping[str, str], *, stored: bool
+    split: Split, classes: Mapping[str, int], excluded: Mapping[str, str], cure: str | None
 ) -> None:
     missing = sorted(set(classes) - {clip.class_name for clip in split.train})
     if missing:
         because = f" ({len(excluded)} files were left out, see the list)" if excluded else ""
-        cure = (
-            "delete the files train, val and test in the data folder for a new split, or remove"
-            if stored
-            else "add clips, or remove"
-        )
         raise CorpusError(
-            f"no usable training clip of class {', '.join(missing)}{because}; {cure} the class"
+            f"no usable training clip of class {', '.join(missing)}{because}; "
+            f"{cure or 'add clips'}, or remove the class"
         )
     if not split.val:
         raise CorpusError(
@@ -350,7 +395,7 @@ def _tapes_of_classes(split: Split, most: int = 8) -> str:
     return ", ".join(said[:most]) + (", ..." if len(said) > most else "")
 
 
-def _audit(split: Split, infos: Mapping[str, ClipInfo], *, strict: bool) -> None:
+def _audit(split: Split, infos: Mapping[str, ClipInfo], *, strict: bool, cure: str | None) -> None:
     """Say what lies in two partitions.
 
     Raises:
@@ -362,10 +407,7 @@ def _audit(split: Split, infos: Mapping[str, ClipInfo], *, strict: bool) -> None
         named = "; ".join(f"{tape} ({', '.join(where)})" for tape, where in leaking.items())
         problem = f"the split leaks: {len(leaking)} tapes lie in more than one partition: {named}"
         if strict:
-            raise CorpusError(
-                f"{problem}; delete its files train, val and test for a new one, or leave out "
-                "--strict_split"
-            )
+            raise CorpusError(f"{problem}; {_STRICT_CURES[cure]}, or leave out --strict_split")
         log.warning("%s; %s", problem, flatters)
     copies: dict[str, set[str]] = defaultdict(set)
     for partition in PARTITIONS:
@@ -377,6 +419,11 @@ def _audit(split: Split, infos: Mapping[str, ClipInfo], *, strict: bool) -> None
             "%d clips lie in more than one partition as identical copies; %s",
             n_copies,
             flatters,
+        )
+    n_overlaps = len(overlaps_across(split))
+    if n_overlaps:
+        log.warning(
+            "%d parts of recordings overlap one in another partition; %s", n_overlaps, flatters
         )
     untaped = sum(c.tape is None for p in PARTITIONS for c in split[p])
     if untaped:

@@ -2,7 +2,10 @@
 
 On disk a split is, in the data folder, three list files ``train``, ``val`` and ``test`` that name
 one CSV file a line, and in each folder of clips up to three CSV files with one clip a row. It may
-also lie in a folder of its own, with folders called as those of the clips.
+also lie in a folder of its own, with folders called as those of the clips. Where clips do not
+follow the naming rule, the list files begin with ``# classes by folders`` or ``# classes by
+table``; a part of a recording is then called ``day1.wav#12.5-15``, see
+``data.labels.named_part``.
 """
 
 from __future__ import annotations
@@ -16,9 +19,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import get_args
 
 import numpy as np
 
+from animal_spot.data.clip_source import Kind
 from animal_spot.data.division import divide
 from animal_spot.data.labels import Clip, ClipNameError, clip_by_name
 from animal_spot.utils.files import refuse_links, write_text_atomic
@@ -31,6 +36,8 @@ FRACTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}
 # test comes before val, so that a class with two tapes is measured on a tape that chose nothing.
 _MISSING_COST = np.array([1000.0, 3.0, 3.3])
 _CLIP_NAME = re.compile(r"[^/\\]-[^/\\]*_[^/\\]*\.\w{2,5}$")
+_ANY_CLIP_NAME = re.compile(r"[^/\\]\.\w{2,5}(#[\d.]+-[\d.]+)?$")
+_MARK = "# classes by "  # at the start of list files whose clips do not follow the naming rule
 _MOST_BYTES = 64 * 2**20  # of a list of clips
 _FAR = 0.15 + 1e-9  # share of clips in another partition than wanted
 _WORTH_A_NEW_SPLIT = 0.1  # less of that share in a new split
@@ -89,6 +96,23 @@ def leaking_tapes(split: Split) -> dict[str, list[str]]:
         for tape in sorted({c.tape for c in split[partition] if c.tape is not None}):
             places[tape].append(partition)
     return {tape: where for tape, where in sorted(places.items()) if len(where) > 1}
+
+
+def overlaps_across(split: Split) -> list[Clip]:
+    """Return the parts of recordings that overlap an earlier part in another partition."""
+    by_file: dict[str, list[tuple[float, float, str, Clip]]] = defaultdict(list)
+    for partition in PARTITIONS:
+        for clip in split[partition]:
+            if clip.span_s is not None:
+                by_file[clip.file].append((*clip.span_s, partition, clip))
+    found = []
+    for parts in by_file.values():
+        ends = dict.fromkeys(PARTITIONS, 0.0)
+        for start_s, end_s, partition, clip in sorted(parts, key=lambda part: part[:2]):
+            if any(end > start_s for name, end in ends.items() if name != partition):
+                found.append(clip)
+            ends[partition] = max(ends[partition], end_s)
+    return found
 
 
 def split_table(split: Split, class_names: Iterable[str]) -> list[str]:
@@ -205,12 +229,14 @@ def split_exists(split_dir: Path) -> bool:
     return all((split_dir / partition).is_file() for partition in PARTITIONS)
 
 
-def save_split(split: Split, split_dir: Path) -> None:
+def save_split(split: Split, split_dir: Path, kind: Kind = "names") -> None:
     """Write a split: first every CSV file, then the three list files that make it count.
 
     Args:
         split: The split.
         split_dir: The data folder, or another, which gets folders of the same names.
+        kind: Where classes and tapes of the clips come from. Of a table, whose files may lie
+            anywhere, all clips are in one CSV file for each partition.
 
     Raises:
         ValueError: If a file in the way does not look like a part of a split.
@@ -231,14 +257,15 @@ def save_split(split: Split, split_dir: Path) -> None:
     for partition in PARTITIONS:
         by_folder: dict[str, list[str]] = defaultdict(list)
         for clip in split[partition]:
-            by_folder[PurePosixPath(clip.path).parent.as_posix()].append(clip.path)
+            folder = "." if kind == "table" else PurePosixPath(clip.path).parent.as_posix()
+            by_folder[folder].append(clip.path)
         rows[partition] = {
             (PurePosixPath(folder) / f"{partition}.csv").as_posix(): paths
             for folder, paths in by_folder.items()
         }
     for csv_path in (split_dir / p for files in rows.values() for p in files):
         refuse_links(csv_path.parent, split_dir)
-        if csv_path.exists() and not _looks_like_split_csv(csv_path):
+        if csv_path.exists() and not _looks_like_split_csv(csv_path, kind):
             raise ValueError(
                 f"{csv_path} is in the way: the split wants to write its clips there, but the "
                 "file holds something else; move it to another place"
@@ -251,7 +278,25 @@ def save_split(split: Split, split_dir: Path) -> None:
             write_text_atomic(split_dir / csv_name, buffer.getvalue())
     for partition, files in rows.items():
         listed = (f"./{name}" if name[0] in "# " else name for name in files)
-        write_text_atomic(split_dir / partition, "".join(f"{name}\n" for name in listed))
+        mark = f"{_MARK}{kind}\n" if kind != "names" else ""
+        lines = (f"{name}\n" for name in listed)
+        write_text_atomic(split_dir / partition, mark + "".join(lines))
+
+
+def split_kind(split_dir: Path) -> Kind:
+    """Return where classes and tapes come from in a stored split, as its list files say.
+
+    Raises:
+        ValueError: If they say what is not known.
+        OSError: If they cannot be read.
+    """
+    first = _read_names(split_dir / PARTITIONS[0]).partition("\n")[0].strip()
+    if not first.startswith(_MARK):
+        return "names"
+    kind = first.removeprefix(_MARK)
+    if kind not in get_args(Kind):
+        raise ValueError(f"{split_dir / PARTITIONS[0]} begins with {first!r}, which is not known")
+    return kind
 
 
 def _looks_like_list(path: Path) -> bool:
@@ -261,12 +306,13 @@ def _looks_like_list(path: Path) -> bool:
         return False
 
 
-def _looks_like_split_csv(path: Path) -> bool:
+def _looks_like_split_csv(path: Path, kind: Kind = "names") -> bool:
     try:
         rows = list(csv.reader(io.StringIO(_read_names(path), newline="")))
     except (ValueError, csv.Error):
         return False
-    return all(len(row) <= 1 and (not row or _CLIP_NAME.search(row[0].strip())) for row in rows)
+    name = _CLIP_NAME if kind == "names" else _ANY_CLIP_NAME
+    return all(len(row) <= 1 and (not row or name.search(row[0].strip())) for row in rows)
 
 
 def load_split(

@@ -24,7 +24,7 @@ from animal_spot.data.corpus import (
 )
 from animal_spot.data.inspection import inspect_labelled
 from animal_spot.data.labels import Clip, names_by_index
-from animal_spot.data.splits import PARTITIONS, Split
+from animal_spot.data.splits import PARTITIONS, Split, split_exists
 
 VAL_PARTS = 6  # one part of so many of the training clips chooses the epoch
 _FEWEST_RESTARTS, _MOST_RESTARTS = 3, 20
@@ -81,7 +81,12 @@ def load_pool(
     Raises:
         CorpusError: If there is nothing to train on, or the classes are not as they should be.
     """
-    source = find_source(data_dir, labels=labels, tape_pattern=tape_pattern)
+    source = find_source(
+        data_dir,
+        labels=labels,
+        tape_pattern=tape_pattern,
+        place=data_dir if split_exists(data_dir) else None,
+    )
     excluded = dict(source.excluded)
     infos, reasons = inspect_labelled(
         source.folder,
@@ -105,6 +110,7 @@ def load_pool(
     check_class_names(clips, source)
     classes = number_classes({clip.class_name for clip in clips}, num_classes)
     samples = {c.path: labelled_sample(source.folder, c, infos[c.path], classes) for c in clips}
+    warnings_of_clips = [*source.warnings, *warnings_of_clips]
     return ClipPool(classes, tuple(clips), samples, excluded, warnings_of_clips)
 
 

@@ -113,6 +113,8 @@ def _pool(setup: RunSetup) -> ClipPool:
         exclude_silent=config.filter_broken_audio,
         n_processes=n_processes(config.num_workers),
         channel=config.channel,
+        labels=Path(config.labels).resolve() if config.labels else None,
+        tape_pattern=config.tape_pattern,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from animal_spot.audio import channel_choice
+from animal_spot.data import clip_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,8 @@ class ScoringSettings:
         noise_class: Class that is no call, for files that do not say; None: the one called noise.
         channel: What is heard of clips with several; None: as each model was trained.
         split_dir: Folder of the stored split; None: where training keeps it.
+        labels: Table of the clips; None: as training finds them.
+        tape_pattern: Finds the tape in the path of a clip.
         num_workers: Processes that load clips, at most one a core.
         cuda: Use a GPU if there is one.
         debug: Log more.
@@ -34,6 +37,8 @@ class ScoringSettings:
     noise_class: str | None
     channel: str | None
     split_dir: Path | None
+    labels: Path | None
+    tape_pattern: str | None
     num_workers: int
     cuda: bool
     debug: bool
@@ -45,6 +50,7 @@ class ScoringSettings:
             raise ValueError(f"--num_workers must be at least 0, got {self.num_workers}")
         if self.channel is not None:
             object.__setattr__(self, "channel", channel_choice.checked(self.channel))
+        clip_labels.check_pattern(self.tape_pattern)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +120,8 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
         help="folder of the stored split; none: the data folder, else the folder split beside a "
         "model",
     )
+    parser.add_argument("--labels", type=Path, metavar="FILE", help=clip_labels.LABELS_HELP)
+    parser.add_argument("--tape_pattern", metavar="REGEX", help=clip_labels.TAPE_HELP)
     parser.add_argument(
         "--num_workers", type=int, default=4, help="processes that load clips, at most one a core"
     )

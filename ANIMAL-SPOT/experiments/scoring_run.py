@@ -45,6 +45,8 @@ def scores_of(ensemble: Ensemble, settings: ScoringSettings) -> dict[str, Scores
         settings.split_dir,
         settings.models,
         channel=ensemble[0].signal.channel,
+        labels=settings.labels,
+        tape_pattern=settings.tape_pattern,
     )
     device = device_of(settings.cuda)
     return score_corpus(ensemble, corpus, device, settings.num_workers, settings.embedding_model)

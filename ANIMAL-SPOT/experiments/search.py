@@ -106,6 +106,8 @@ def _pool_without_test(config: TrainConfig, output_dir: Path) -> ClipPool:
         seed=config.seed,
         n_processes=n_processes(config.num_workers),
         channel=config.channel,
+        labels=Path(config.labels).resolve() if config.labels else None,
+        tape_pattern=config.tape_pattern,
     )
     return pool_of(corpus, ("train", "val"))
 

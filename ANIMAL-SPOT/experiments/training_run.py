@@ -127,6 +127,8 @@ def _corpus(config: TrainConfig, folders: RunFolders) -> Corpus:
         seed=config.seed,
         n_processes=n_processes(config.num_workers),
         channel=config.channel,
+        labels=Path(config.labels).resolve() if config.labels else None,
+        tape_pattern=config.tape_pattern,
     )
     if config.unlabelled_dir is not None:
         _find_unlabelled(config, corpus)

@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader
 from animal_spot.audio.channel_choice import MIX
 from animal_spot.data.clip_dataset import Sample, end_workers
 from animal_spot.data.corpus import SPLIT_FOLDER, Corpus, CorpusError, load_corpus
-from animal_spot.data.splits import PARTITIONS, split_exists
+from animal_spot.data.labels import ClipNameError, class_name_of
+from animal_spot.data.splits import PARTITIONS
 from animal_spot.detections.calibration import (
     Calibration,
     before_and_after,
@@ -98,8 +99,18 @@ def fit_calibration(
 
 def split_fingerprint(samples: Mapping[str, Iterable[Sample]]) -> str:
     """Return a hash of the names of the clips of val and test, wherever their folder is."""
-    names = {p: sorted(PurePosixPath(s.name).name for s in samples[p]) for p in EVALUATED}
+    names = {p: sorted(_known_by(s.name) for s in samples[p]) for p in EVALUATED}
     return digest_of(json.dumps(names).encode())
+
+
+def _known_by(name: str) -> str:
+    """Return what a clip is known by: its base name, with its folder if that says no class."""
+    base = PurePosixPath(name)
+    try:
+        class_name_of(name)
+    except ClipNameError:
+        return "/".join(base.parts[-2:])
+    return base.name
 
 
 def stored_corpus(
@@ -109,6 +120,8 @@ def stored_corpus(
     split_dir: Path | None = None,
     models: Sequence[Path] = (),
     channel: str = MIX,
+    labels: Path | None = None,
+    tape_pattern: str | None = None,
 ) -> Corpus:
     """Read the clips of a data set with the split that training stored.
 
@@ -119,6 +132,8 @@ def stored_corpus(
         split_dir: Folder of the split; None: the data folder, else beside a model.
         models: Model files.
         channel: What is heard of clips with several, see ``audio.channels``.
+        labels: Table of the clips, see ``data.sources``.
+        tape_pattern: Finds the tape in the path of a clip, see ``data.sources``.
 
     Raises:
         CorpusError: If there is no such split, or its classes are not those of the model.
@@ -126,19 +141,18 @@ def stored_corpus(
     if not data_dir.is_dir():
         raise CorpusError(f"--data_dir {data_dir} does not exist or is not a folder")
     beside = [model.parent / SPLIT_FOLDER for model in models]
-    places = [split_dir] if split_dir is not None else [data_dir, *beside]
-    if not any(split_exists(place) for place in places):
-        what = f"--data_dir {data_dir}" if split_dir is None else f"--split_dir {split_dir}"
-        raise CorpusError(
-            f"{what} holds no stored split (files {', '.join(PARTITIONS)}): name the folder that "
-            "the model was trained on, and with --split_dir that of the split if it lies elsewhere"
-        )
+    what = f"--data_dir {data_dir}" if split_dir is None else f"--split_dir {split_dir}"
     corpus = load_corpus(
         data_dir,
         split_dir=split_dir,
         fallback_split_dirs=beside,
         n_processes=n_processes(n_workers),
         channel=channel,
+        labels=labels,
+        tape_pattern=tape_pattern,
+        no_split=f"{what} holds no stored split (files {', '.join(PARTITIONS)}): name the folder "
+        "that the model was trained on, and with --split_dir that of the split if it lies "
+        "elsewhere",
     )
     if corpus.classes != classes:
         raise CorpusError(

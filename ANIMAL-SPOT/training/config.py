@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from dataclasses import dataclass, fields
 from typing import Any
 
 from animal_spot.audio import channel_choice
 from animal_spot.audio.signal_config import PITCH_FACTORS, Pcen, SignalConfig
+from animal_spot.data import clip_labels
 from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.class_balance import STRATEGIES, STRATEGY_OF_WEIGHTING
 from animal_spot.models.names import BACKBONES, ON_EMBEDDINGS, TIMM_PREFIX, Backbone, backbone
@@ -436,6 +438,8 @@ class TrainConfig:
     channel: str = option(
         channel_choice.MIX, channel_choice.HELP, metavar="WHICH", marks="meaning any"
     )
+    labels: str | None = option(None, clip_labels.LABELS_HELP, metavar="FILE", marks="free")
+    tape_pattern: str | None = option(None, clip_labels.TAPE_HELP, metavar="REGEX", marks="free")
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self)
@@ -445,6 +449,9 @@ class TrainConfig:
             raise ValueError(f"--{error}") from None
         refuse_without_need(self)
         object.__setattr__(self, "channel", channel_choice.checked(self.channel))
+        if self.labels is not None and self.data_dir is None:
+            object.__setattr__(self, "data_dir", os.path.dirname(self.labels) or ".")
+        clip_labels.check_pattern(self.tape_pattern)
         if self.warmup_epochs and self.warmup_epochs >= self.max_train_epochs:
             raise ValueError(
                 f"--warmup_epochs must be fewer than --max_train_epochs {self.max_train_epochs}, "
