@@ -21,8 +21,6 @@ from animal_spot.utils.files import write_text_atomic
 from animal_spot.utils.names import composed
 from animal_spot.utils.text import printable
 
-# Files of ours that lie among tables and are none.
-_NO_TABLES = {"summary.csv", "failed_files.csv", "all_recordings.list.txt", "deployments.csv"}
 _N_SHOWN = 5
 
 log = logging.getLogger(__name__)
@@ -66,6 +64,8 @@ def read_inputs(config: ClipsConfig) -> Inputs:
         matching = match(found.recordings, found.tables, pairs)
         found.events = matching.events
         found.failed |= dict((*matching.without_recording, *matching.refused))
+        for _, reason in matching.unused:
+            log.warning("%s", reason)
         if matching.without_table and matching.events:
             log.info(
                 "%d recordings have no table, such as %s",
@@ -125,9 +125,7 @@ def _table_paths(config: ClipsConfig) -> list[Path]:
             continue
         inside = (p for p in path.rglob("*") if is_table_name(p.name) and p.is_file())
         paths |= dict.fromkeys(
-            p
-            for p in _outside(sorted(inside), config)
-            if p.name not in _NO_TABLES and p.resolve() not in named
+            p for p in _outside(sorted(inside), config) if p.resolve() not in named
         )
     return list(paths)
 

@@ -149,7 +149,7 @@ def found_in(
 ) -> tuple[dict[Path, tuple[LabelledEvent, ...]], int]:
     """Return what was found in each recording that counts, and how many tables cannot be used."""
     matching = match([one.path for one in heard], tables)
-    for _, reason in matching.without_recording:
+    for _, reason in (*matching.without_recording, *matching.unused):
         log.warning("%s", reason)
     for _, reason in matching.refused:
         log.error("%s", reason)

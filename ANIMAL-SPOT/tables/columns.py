@@ -25,7 +25,7 @@ _UNITS = {
 NAMES: Mapping[str, tuple[str, ...]] = {
     "begin": (
         *("begin time", "start time", "time begin", "time start", "begin", "start", "onset"),
-        *("start offset", "min time", "time min", "from", "tmin", "t0", "xmin", "x1", "time"),
+        *("start offset", "min time", "time min", "from", "tmin", "t0", "xmin", "x1"),
     ),
     "end": (
         *("end time", "stop time", "time end", "time stop", "end", "stop", "offset", "finish"),
@@ -39,25 +39,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         *("event label", "event", "name"),
     ),
     "recording": (
-        *(
-            "begin path",
-            "begin file",
-            "file path",
-            "filepath",
-            "audio path",
-            "path",
-            "notated path",
-        ),
-        *("file name", "filename", "file", "recording", "sound file", "audio file", "source file"),
-        *(
-            "wav file",
-            "in file",
-            "media file name",
-            "audio",
-            "source",
-            "soundfile",
-            "audiofilename",
-        ),
+        *("begin path", "begin file", "file path", "filepath", "audio path", "notated path"),
+        *("path", "file name", "filename", "file", "recording", "sound file", "audio file"),
+        *("source file", "wav file", "in file", "media file name", "soundfile"),
     ),
     "low": (
         *("low freq", "low frequency", "freq low", "frequency low", "lower frequency"),
@@ -72,9 +56,11 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "channel": ("channel", "chan", "ch"),
     "table": ("table", "annotation table", "selection table", "annotations", "selections"),
     "review": (
-        *("review", "reviewed", "review result", "correct", "is correct", "verdict", "valid"),
-        *("is valid", "validated", "validation", "verified", "verification", "true positive"),
+        *("review", "review result", "correct", "is correct", "verdict", "valid", "is valid"),
+        *("true positive",),
     ),
+    # In these, no means that nobody has looked yet.
+    "check": ("reviewed", "validated", "validation", "verified", "verification"),
     "refusal": ("wrong", "is wrong", "false alarm", "false positive", "incorrect"),
 }
 # Columns of words that are no label; with all of Raven's own, which start in one of these ways.

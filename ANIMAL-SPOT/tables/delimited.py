@@ -10,6 +10,7 @@ from pathlib import Path
 from animal_spot.tables.columns import Columns, Header, is_number
 from animal_spot.tables.event import EventTable, LabelledEvent, TableError, WindowTableError
 from animal_spot.tables.numbers import RowError
+from animal_spot.tables.raven import is_raven, read_raven
 from animal_spot.tables.rows import EventRows, add_rows, layout_of, read_cells, unclear_reviews
 from animal_spot.utils.csv_cells import plain_cell
 
@@ -41,6 +42,8 @@ def read_delimited(path: Path, text: str, columns: Columns, flag: str) -> EventT
             f"{path} has a row for each window that a network heard, not for each event: give a "
             "Raven table or Audacity labels of the same prediction"
         )
+    if is_raven(header.names):  # saved by a spreadsheet, or with quotation marks
+        return read_raven(header, cells, columns, flag)
     _require_times(header, columns)
     layout, notes = layout_of(header, cells, columns, flag)
     guessed = ", ".join(

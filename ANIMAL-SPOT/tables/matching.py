@@ -35,6 +35,8 @@ class Matching:
         tables: Of each such recording those that are of it.
         without_table: Recordings that no table is of.
         without_recording: Tables that are of none, or in part, each with a line that says so.
+        unused: Tables that another one of the same recording goes before, each with a line that
+            says so.
         refused: Tables that could be of several recordings, or say that they are of another one
             than that which they are called after, each with a line that says so.
     """
@@ -43,6 +45,7 @@ class Matching:
     tables: dict[Path, tuple[Path, ...]] = field(default_factory=dict)
     without_table: tuple[Path, ...] = ()
     without_recording: tuple[tuple[Path, str], ...] = ()
+    unused: tuple[tuple[Path, str], ...] = ()
     refused: tuple[tuple[Path, str], ...] = ()
 
 
@@ -120,6 +123,7 @@ class _Matcher:
         self._names = NamedThings(names)
         self._found: dict[Path, list[_Rows]] = {}
         self._without: list[tuple[Path, str]] = []
+        self._unused: list[tuple[Path, str]] = []
         self._refused: list[tuple[Path, str]] = []
 
     def _add(
@@ -182,7 +186,7 @@ class _Matcher:
                     self._add(recording, table, table.events, "name")
                     continue
                 reason = f"{table.path} is not used: {near[0]} is nearer to {recording}"
-                self._without.append((table.path, reason))
+                self._unused.append((table.path, reason))
 
     def _refuse(self, table: Path, what: str, found: Sequence[Path]) -> None:
         names = " and ".join(map(str, found[:_N_SHOWN]))
@@ -205,7 +209,7 @@ class _Matcher:
                     sorted(every, key=lambda e: (e.start_s, e.end_s, e.label))
                 )
                 tables[recording] = tuple(dict.fromkeys(rows.table for rows in used))
-                self._without += [
+                self._unused += [
                     (rows.table, f"{rows.table} is not used for {recording}: {reason}")
                     for rows, reason in unused
                 ]
@@ -214,6 +218,7 @@ class _Matcher:
             tables,
             tuple(path for path in self._recordings if path not in events),
             tuple(self._without),
+            tuple(self._unused),
             tuple(self._refused),
         )
 

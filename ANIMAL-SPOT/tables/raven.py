@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from animal_spot.tables.columns import Column, Columns, Header
@@ -28,20 +28,22 @@ _FILE = "begin file"
 _ROUNDING = 9  # decimals of seconds that are kept of a difference
 
 
-def is_raven(first_line: str) -> bool:
-    """Tell by its first line whether a table is one of Raven."""
-    return _BEGIN in (name.strip().lower() for name in first_line.split("\t"))
+def is_raven(names: Iterable[str]) -> bool:
+    """Tell by the names of its columns whether a table is one of Raven."""
+    return {_BEGIN, _END} <= {name.strip().lower() for name in names}
 
 
-def read_raven(path: Path, lines: Sequence[str], columns: Columns, flag: str) -> EventTable:
+def read_raven(
+    header: Header, cells: Sequence[Sequence[str]], columns: Columns, flag: str
+) -> EventTable:
     """Read a selection table.
 
     A selection counts once, however many views show it. Where the table says how far into its
     file a row begins, as for several files opened in one, that counts.
 
     Args:
-        path: The table.
-        lines: Of it.
+        header: Its columns.
+        cells: Its rows.
         columns: Names that a person gave.
         flag: Option that names the column of labels, for a message.
 
@@ -49,13 +51,11 @@ def read_raven(path: Path, lines: Sequence[str], columns: Columns, flag: str) ->
         TableError: If columns are missing, no row can be used, or times run over several
             recordings and nothing says where in them.
     """
-    header = Header(path, lines[0].split("\t"))
-    cells = [[c.strip() for c in line.split("\t")] for line in lines[1:] if line.strip()]
     known = {role: header.named(name) for role, name in (("begin", _BEGIN), ("end", _END))}
     wanted = ("recording", "low", "high", "channel")
     layout, notes = layout_of(header, cells, columns, flag, known=known, wanted=wanted)
-    raven = _Raven(path, header, layout, cells)
-    rows = EventRows(path)
+    raven = _Raven(header, layout, cells)
+    rows = EventRows(header.path)
     add_rows(rows, cells, raven.read, is_better=_shows_frequencies)
     notes += [*unclear_reviews(cells, layout), *raven.notes()]
     return rows.finish(KIND, notes)
@@ -71,16 +71,13 @@ class _Raven:
     """Reads rows of a table.
 
     Args:
-        path: The table.
         header: Its columns.
         layout: What they hold.
         cells: Its rows.
     """
 
-    def __init__(
-        self, path: Path, header: Header, layout: Layout, cells: Sequence[Sequence[str]]
-    ) -> None:
-        self._path = path
+    def __init__(self, header: Header, layout: Layout, cells: Sequence[Sequence[str]]) -> None:
+        self._path = header.path
         self._layout = layout
         self._cells = cells
         names = [name.lower() for name in header.names]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 from animal_spot.tables.audacity import is_audacity, read_audacity
-from animal_spot.tables.columns import Columns
+from animal_spot.tables.columns import Columns, Header
 from animal_spot.tables.delimited import read_delimited
 from animal_spot.tables.event import EventTable
 from animal_spot.tables.other_formats import OTHER_ENDINGS, read_other
@@ -14,6 +15,13 @@ from animal_spot.tables.raven import is_raven, read_raven
 from animal_spot.tables.table_text import lines_of, read_text
 from animal_spot.utils.own_files import is_copy
 
+_WINDOWS = "_predict_output"  # in the names of tables of windows
+_NO_TABLES = frozenset(
+    (
+        *("summary.csv", "failed_files.csv", "all_recordings.list.txt", "scores.csv"),
+        *("deployments.csv", "label_map.csv"),
+    )
+)
 _TEXT_ENDINGS = (".txt", ".csv", ".tsv", ".tab")
 
 
@@ -28,8 +36,8 @@ def read_events(
         label_flag: Option that names the column of labels, for a message.
 
     Raises:
-        WindowTableError: If it is a prediction's table of all windows; ``detections.read_any``
-            makes events of it.
+        WindowTableError: If it is a prediction's table of all windows; ``read_any`` of
+            ``detections.event_tables`` makes events of it.
         TableError: If it is none of these, or has rows but none that can be used.
         OSError: If it cannot be read.
     """
@@ -39,9 +47,11 @@ def read_events(
     text, encoding = read_text(path)
     if not text.strip():
         return EventTable(path, "empty file", ())
-    lines = lines_of(text)
-    if is_raven(lines[0]):
-        table = read_raven(path, lines, columns, label_flag)
+    lines = list(itertools.dropwhile(lambda line: not line.strip(), lines_of(text)))
+    if is_raven(lines[0].split("\t")):
+        header = Header(path, lines[0].split("\t"))
+        cells = [[c.strip() for c in line.split("\t")] for line in lines[1:] if line.strip()]
+        table = read_raven(header, cells, columns, label_flag)
     elif is_audacity(lines):
         table = read_audacity(path, lines)
     else:
@@ -52,6 +62,10 @@ def read_events(
 
 
 def is_table_name(name: str) -> bool:
-    """Tell by its name whether a file can be a table of annotations."""
+    """Tell by its name whether a file can be a table of annotations.
+
+    What programs of ours write besides, such as summaries and tables of windows, is none.
+    """
     is_table = name.lower().endswith((*_TEXT_ENDINGS, *OTHER_ENDINGS))
-    return is_table and not name.startswith(".") and not is_copy(name)
+    is_other = name in _NO_TABLES or _WINDOWS in name
+    return is_table and not is_other and not name.startswith(".") and not is_copy(name)

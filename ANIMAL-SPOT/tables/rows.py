@@ -19,12 +19,13 @@ from animal_spot.utils.names import composed
 WANTED = ("begin", "end", "duration", "recording", "low", "high", "channel")
 _N_SHOWN = 3  # rows that are left out, in a message
 _ROUNDING = 9  # decimals of seconds that are kept of a difference
-_NO = frozenset(
+_WRONG = frozenset(
     (
-        *("wrong", "no", "n", "false", "f", "0", "incorrect", "fp", "false positive"),
-        *("false alarm", "negative", "rejected", "reject", "bad"),
+        *("wrong", "incorrect", "fp", "false positive", "false alarm", "negative", "rejected"),
+        *("reject", "bad"),
     )
 )
+_NO = _WRONG | {"no", "n", "false", "f", "0"}
 _YES = frozenset(
     (
         *("", "right", "yes", "y", "true", "t", "1", "correct", "ok", "tp", "true positive"),
@@ -169,7 +170,7 @@ def layout_of(
         if role not in roles and (found := header.find(role)) is not None:
             roles[role] = found
     if "review" not in roles:
-        for role in ("review", "refusal"):
+        for role in ("review", "check", "refusal"):
             if (found := header.find(role)) is not None:
                 roles[role] = found
     notes = []
@@ -318,13 +319,14 @@ def _channel(text: str) -> int | None:
 def _is_wrong(cells: Sequence[str], roles: Mapping[str, Column]) -> bool:
     review = cell(cells, roles.get("review")).casefold()
     refusal = cell(cells, roles.get("refusal")).casefold()
-    return review in _NO or ("refusal" in roles and refusal in _YES - {"", "unsure", "?"})
+    check = cell(cells, roles.get("check")).casefold()
+    return review in _NO or check in _WRONG or refusal in _YES - {"", "unsure", "?"}
 
 
 def unclear_reviews(cells: Sequence[Sequence[str]], layout: Layout) -> list[str]:
     """Return notes on words of a review that are neither yes nor no."""
     notes = []
-    for role in ("review", "refusal"):
+    for role in ("review", "check", "refusal"):
         column = layout.roles.get(role)
         found = {cell(row, column).casefold() for row in cells} - _YES - _NO
         if column is not None and found:

@@ -9,7 +9,7 @@ from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.decisions import Thresholds
 from animal_spot.detections.event_tables import read_any
 from animal_spot.tables.event import TableError, WindowTableError
-from animal_spot.tables.reading import read_events
+from animal_spot.tables.reading import is_table_name, read_events
 from tests.helpers.prediction import predict_here, write_sound
 from tests.helpers.results import write_csv, write_parquet
 from tests.helpers.tables import brief, raven_text, write
@@ -51,6 +51,8 @@ def test_what_prediction_writes_says_one_thing_in_all_formats(models, tmp_path):
         "rec.audacity.txt",
         "all_recordings.Table.1.selections.txt",
     ]
+    by_name = {path.name for path in out.iterdir() if is_table_name(path.name)}
+    assert by_name == set(tables[3:])
     found = [brief(read_any(out / name)) for name in tables]
     assert found[0]
     for one in found[1:]:

@@ -23,7 +23,6 @@ def read(tmp_path, text, encoding="utf-8", **options):
         "start_s,end_s,species",
         "Start (s),End (s),Common name",
         "onset,offset,Call type",
-        "Begin Time (s),End Time (s),Species",
         "start_time,end_time,annotation",
         "startTime,stopTime,class",
         "start_seconds,stop_seconds,name",
@@ -42,7 +41,7 @@ def test_columns_are_found_by_their_names_and_said(header, tmp_path):
     ("header", "row", "times"),
     [
         ("start,duration,label", "2,0.5,K", (2, 2.5)),
-        ("offset,duration,manual id", "2,0.5,K", (2, 2.5)),  # as Kaleidoscope has it
+        ("IN FILE,OFFSET,DURATION,TIME,MANUAL ID", "r,2,0.5,05:00:00,K", (2, 2.5)),  # Kaleidoscope
         ("start_ms,end_ms,label", "2000,2500.5,K", (2, 2.5005)),
         ("Start [ms],Duration (ms),label", "2000,500,K", (2, 2.5)),
         ("start,end,label", "2000,2500,K", (2000, 2500)),  # nothing says that these are ms

@@ -128,7 +128,7 @@ def test_a_table_of_another_station_is_not_used():
     tables = [table("t/north/1.txt", 1), table("t/south/1.txt", 2)]
     found = match(paths("r/north/1.wav"), tables)
     assert starts(found) == {"r/north/1.wav": [1]}
-    assert found.without_recording == (
+    assert found.unused == (
         (
             Path("t/south/1.txt"),
             "t/south/1.txt is not used: t/north/1.txt is nearer to r/north/1.wav",
@@ -152,7 +152,7 @@ def test_what_predict_writes_in_several_formats_counts_once(tmp_path):
     ]
     found = match(paths("1.wav"), tables)
     assert starts(found) == {"1.wav": [1.001, 2, 2.999]}
-    assert found.without_recording == ()
+    assert (found.without_recording, found.unused) == ((), ())
 
 
 @pytest.mark.parametrize("kept", [(1, 3), (), (1, 2.5, 3), (7,)])
@@ -166,7 +166,7 @@ def test_rows_that_a_person_took_out_do_not_come_back(kept, name, tmp_path):
     ]
     found = match(paths("1.wav"), tables)
     assert starts(found) == {"1.wav": list(kept)}
-    ((path, reason),) = found.without_recording
+    ((path, reason),) = found.unused
     assert path == tmp_path / name
     assert "1.Table.1.selections.txt was changed or reviewed later, and has not" in reason
 
@@ -254,5 +254,5 @@ def test_every_recording_and_every_table_is_used_or_named(of_recordings, of_tabl
     assert {*found.events, *found.without_table} == set(recordings)
     assert not set(found.events) & set(found.without_table)
     used = [event.table for rows in found.events.values() for event in rows]
-    unused = [path for path, _ in (*found.without_recording, *found.refused)]
+    unused = [path for path, _ in (*found.without_recording, *found.unused, *found.refused)]
     assert sorted([*used, *unused]) == sorted(one.path for one in tables), "each exactly once"

@@ -133,6 +133,7 @@ def test_without_crowsetta(tmp_path, monkeypatch):
     [
         *((name, True) for name in ("a.txt", "A.CSV", "a.tsv", "a.TextGrid", "a.not.mat", "a.WRD")),
         *((name, False) for name in ("a.wav", ".a.txt", "a.txt.bak", "a.json", "a.xlsx", "a")),
+        *((name, False) for name in ("summary.csv", "a_predict_output.csv")),
     ],
 )
 def test_tables_are_told_by_their_names(name, is_table):

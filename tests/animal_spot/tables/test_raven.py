@@ -114,6 +114,22 @@ def test_a_begin_path_that_is_a_folder(tmp_path):
     assert table.events[0].recording == "/x/A/a.wav"
 
 
+@pytest.mark.parametrize("form", ["{}", '"{}"', "\n{}"], ids=["plain", "quoted", "blank line"])
+@pytest.mark.parametrize("between", ["\t", ",", ";"])
+def test_a_table_of_raven_that_a_spreadsheet_saved(form, between, tmp_path):
+    """Views and offsets count as in the original."""
+    names = ("Selection", "View", "Begin Time (s)", "End Time (s)", "File Offset (s)", "Call")
+    rows = [
+        names,
+        (1, "Waveform 1", 31, 32, 1, "K"),
+        (1, "Spectrogram 1", 31, 32, 1, "K"),
+    ]
+    text = "\n".join(between.join(form.strip().format(c) for c in row) for row in rows)
+    table = read(tmp_path, "\n" * form.count("\n") + text + "\n")
+    assert brief(table) == [("K", 1, 2)]
+    assert table.format == "Raven selection table"
+
+
 def test_times_that_run_over_several_recordings_need_an_offset(tmp_path):
     text = raven_text(
         (2, 3, "a.wav", "K"), (31, 32, "b.wav", "K"), columns=("Begin File", "Annotation")
@@ -153,6 +169,8 @@ def test_rows_over_the_end_of_a_file_are_named(tmp_path):
         ("False alarm", "yes", True),
         ("False alarm", "", False),
         ("is_wrong", "0", False),
+        ("Verified", "no", False),  # not looked at yet
+        ("Verified", "incorrect", True),
     ],
 )
 def test_rows_that_were_reviewed(column, word, is_wrong, tmp_path):
