@@ -9,29 +9,22 @@ and in a JSON file beside it.
 from __future__ import annotations
 
 import argparse
-import io
-import json
 import shutil
 import sys
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from footprints.network.classifier import (
-    METADATA_KEY,
-    METADATA_NAME,
-    Classifier,
-    read_model_metadata,
-)
+from footprints.network.classifier import Classifier, read_model_metadata
+from footprints.network.conversion import convert, need_onnx_packages
+from footprints.network.keras_file import load_model
 from footprints.pictures import crops
 from footprints.pictures.finding import find_photos
 from footprints.pictures.photos import PhotoError, load_photo
 from footprints.scores.calibration import threshold_in_use
-from footprints.system.environment import pip_install
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.files import MARK, output_folder, sha256_of, write_bytes, write_json
 from footprints.system.flags import program, some_path
@@ -64,7 +57,6 @@ FORMATS = {
     "onnx": Format(".onnx", 1e-4, 1e-3),
 }
 MOST_PHOTOS = 200  # compared; more say nothing new
-_ONNX_OPSET = 17  # ONNX 1.12 (2022) and newer read it
 
 
 @dataclass(frozen=True)
@@ -135,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     pictures, unusable = _pictures(args.photos, classifier.image_size, classifier.scales)
     expected = classifier.predict(*pictures)
     if "onnx" in args.formats:
-        _need_onnx_packages()
+        need_onnx_packages()
     with output_folder(args.output_dir):
         failed = _write_formats(args, classifier, metadata, pictures, expected)
     for path, reason in unusable:
@@ -167,13 +159,13 @@ def _write_formats(
     failed = []
     work = Path(tempfile.mkdtemp(prefix=MARK, dir=args.output_dir))
     try:
-        model = _keras_model(args.model)
+        model = load_model(args.model).model
         for name in dict.fromkeys(args.formats):
             kind = FORMATS[name]
             target = args.output_dir / f"{args.model.stem}{kind.ending}"
             trial = work / target.name
             facts = _facts(metadata, classifier, name, args.model)
-            trial.write_bytes(_convert(model, name, facts, classifier.image_size))
+            trial.write_bytes(convert(model, name, facts, classifier.image_size))
             result = parity(expected, Classifier(trial).predict(*pictures))
             line = (
                 f"{printable(target.name):36} {trial.stat().st_size / 1e6:6.2f} "
@@ -259,107 +251,6 @@ def _pictures(
     if not pictures:
         raise UserError(f"{folder}: holds no photo that can be read; name another --photos folder")
     return [list(column) for column in zip(*pictures, strict=True)], unusable
-
-
-def _keras_model(path: Path) -> Any:
-    from footprints.network.keras_file import load_model
-
-    return load_model(path).model
-
-
-def _convert(model: Any, name: str, facts: dict[str, Any], side: int) -> bytes:
-    """Return the bytes of an exported file with its facts inside."""
-    if name == "onnx":
-        return _onnx_bytes(model, facts, side)
-    content = io.BytesIO(_tflite_bytes(model, name, side))
-    with zipfile.ZipFile(content, "a", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(_entry(METADATA_NAME), json.dumps(facts, ensure_ascii=False, indent=1))
-        archive.writestr(_entry("labels.txt"), "\n".join(facts["classes"]) + "\n")
-    return content.getvalue()
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    """An archive member without a time, so that equal models give equal files."""
-    return zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-
-
-def _tflite_bytes(model: Any, name: str, side: int) -> bytes:
-    import tensorflow as tf
-
-    traced = tf.function(
-        lambda image: model(image, training=False),
-        input_signature=[tf.TensorSpec((1, side, side, 3), tf.float32, name="image")],
-    )
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [traced.get_concrete_function()], model
-    )
-    if name != "tflite":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if name == "tflite_fp16":
-        converter.target_spec.supported_types = [tf.float16]
-    return converter.convert()
-
-
-def _need_onnx_packages() -> None:
-    import importlib.util
-
-    missing = [
-        name
-        for name in ("tf2onnx", "onnx", "onnxruntime")
-        if importlib.util.find_spec(name) is None
-    ]
-    if missing:
-        raise UserError(
-            f"ONNX needs {', '.join(missing)}: {pip_install(*missing)}, or leave onnx out of "
-            "--formats"
-        )
-
-
-def _onnx_bytes(model: Any, facts: dict[str, Any], side: int) -> bytes:
-    import logging
-
-    import onnx
-    import tensorflow as tf
-    import tf2onnx
-
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    signature = [tf.TensorSpec((None, side, side, 3), tf.float32, name="image")]
-    # Not Keras' own export: it would trace augmentation in, which is on unless told otherwise.
-    traced = tf.function(
-        lambda image: {"probabilities": model(image, training=False)}, input_signature=signature
-    )
-    content, _ = tf2onnx.convert.from_function(
-        traced, signature, opset=_ONNX_OPSET, custom_rewriter=[_lengthen_scalars]
-    )
-    onnx.helper.set_model_props(
-        content,
-        {
-            METADATA_KEY: json.dumps(facts, ensure_ascii=False),
-            "names": json.dumps(facts["classes"], ensure_ascii=False),
-        },
-    )
-    onnx.checker.check_model(content)
-    return content.SerializeToString()
-
-
-def _lengthen_scalars(graph: Any, operations: list[Any]) -> list[Any]:
-    """Make scalar constants arrays of one number; tf2onnx 1.17 fails to tidy up around scalars.
-
-    Without it about 100 transpositions stay in the network, which is then half as fast.
-    """
-    import tf2onnx
-
-    for operation in operations:
-        if operation.type not in ("Add", "AddV2", "Mul"):
-            continue
-        for position, node in enumerate(operation.inputs):
-            if node is not None and node.is_const():
-                value = node.get_tensor_value(as_list=False)
-                if value.shape == ():
-                    name = tf2onnx.utils.make_name(node.name)
-                    longer = graph.make_const(name, value.reshape(1))
-                    graph.replace_input(operation, node.output[0], longer.output[0], position)
-    return operations
 
 
 if __name__ == "__main__":

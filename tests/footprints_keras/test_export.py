@@ -8,6 +8,7 @@ import shlex
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -43,9 +44,9 @@ def exported(model_file, photos, tmp_path_factory) -> Path:
 @pytest.fixture
 def no_conversion(exported, monkeypatch):
     """Take the files that were made once; converting takes long."""
-    monkeypatch.setattr(export, "_keras_model", lambda path: None)
+    monkeypatch.setattr(export, "load_model", lambda path: SimpleNamespace(model=None))
     monkeypatch.setattr(
-        export, "_convert", lambda model, name, facts, side: file_of(exported, name).read_bytes()
+        export, "convert", lambda model, name, facts, side: file_of(exported, name).read_bytes()
     )
 
 

@@ -7,6 +7,7 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -229,8 +230,8 @@ def test_export_compares_answers_to_photos(classifier, two_scales, tmp_path, mon
             return super().predict(*pictures)
 
     monkeypatch.setattr(export, "Classifier", Spy)
-    monkeypatch.setattr(export, "_keras_model", lambda path: None)
-    monkeypatch.setattr(export, "_convert", lambda *_: b"converting takes long")
+    monkeypatch.setattr(export, "load_model", lambda path: SimpleNamespace(model=None))
+    monkeypatch.setattr(export, "convert", lambda *_: b"converting takes long")
     wide = np.concatenate(pictures(3, seed=5), axis=1)
     for i in range(6):
         save(tmp_path / "photos" / f"{i}.png", wide // (i + 1))

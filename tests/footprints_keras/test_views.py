@@ -6,6 +6,7 @@ import csv
 import json
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -173,8 +174,8 @@ def test_prediction_takes_all_views(of_views, tmp_path):
 def test_exported_files_say_what_to_average(of_views, tmp_path, monkeypatch):
     classifier = Classifier(of_views)
     monkeypatch.setattr(export, "Classifier", lambda _: classifier)
-    monkeypatch.setattr(export, "_keras_model", lambda _: None)
-    monkeypatch.setattr(export, "_convert", lambda *_: b"converting takes long")
+    monkeypatch.setattr(export, "load_model", lambda _: SimpleNamespace(model=None))
+    monkeypatch.setattr(export, "convert", lambda *_: b"converting takes long")
     given = ("--model", of_views, "--output_dir", tmp_path, "--formats", "onnx")
     assert export.main([str(word) for word in given]) == 0
     facts = json.loads((tmp_path / f"{of_views.stem}.onnx.json").read_text(encoding="utf-8"))
