@@ -6,7 +6,7 @@ import csv
 import errno
 import logging
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,8 @@ from animal_spot.data.splits import (
     PARTITIONS,
     Split,
     distance_warning,
+    extend_split,
+    join_split,
     leaking_tapes,
     load_split,
     overlaps_across,
@@ -83,6 +85,7 @@ def load_corpus(
     noise_from_class: str | None = None,
     exclude_silent: bool = False,
     strict_split: bool = False,
+    join_new: bool = False,
     seed: int = 0,
     n_processes: int = 1,
     split_dir: Path | None = None,
@@ -101,6 +104,7 @@ def load_corpus(
         noise_from_class: Class whose training clips are mixed into training clips.
         exclude_silent: Leave out clips without sound.
         strict_split: Refuse a stored split with a tape in two partitions.
+        join_new: Add clips that a stored split does not list to it, see ``splits.join_split``.
         seed: Of a new split.
         n_processes: For looking into the clips.
         split_dir: Folder of the split; None: the data folder.
@@ -144,16 +148,17 @@ def load_corpus(
         excluded |= {name: why for name, why in source.excluded.items() if name not in of_split}
         class_names = {clip.class_name for clip in listed} | source.shown_classes
         check_class_names([*listed, *clips], source)
-        unlisted = len(clips)
-        if unlisted:
+        joins = join_new and not given
+        if clips and not joins:
             log.warning(
                 "%d clips are in no partition of the %s, so they are not used; %s",
-                unlisted,
+                len(clips),
                 "column split" if given else "stored split",
                 "fill it in every row, or in none"
                 if given
                 else f"delete the files train, val and test in {place} for a new split",
             )
+            clips = []
     else:
         clips = wanted = list(source.clips)
         excluded = dict(source.excluded)
@@ -161,7 +166,7 @@ def load_corpus(
         check_class_names(clips, source)
     infos, reasons = inspect_labelled(
         source.folder,
-        wanted,
+        [*wanted, *clips] if stored else wanted,
         exclude_silent=exclude_silent,
         n_processes=n_processes,
         channel=channel,
@@ -171,6 +176,12 @@ def load_corpus(
         raise nothing_usable(data_dir, source.names, excluded)
     classes = number_classes(class_names, num_classes)
     if stored:
+        extended = split
+        if clips:
+            joined = join_split(split, [clip for clip in clips if clip.path in infos], seed)
+            extended = _extend_stored(split, joined, place, source)
+        is_same = extended is not None
+        split = extended or split
         split = Split(**{p: tuple(c for c in split[p] if c.path in infos) for p in PARTITIONS})
     else:
         split = split_by_tape([clip for clip in clips if clip.path in infos], seed)
@@ -182,14 +193,17 @@ def load_corpus(
     cure = _GIVEN_CURE if given else _STORED_CURE if stored else None
     _check_partitions(split, classes, excluded, cure)
     _audit(split, infos, strict=stored and strict_split, cure=cure)
-    if not stored and not _store_split(split, places, seed, source.kind):
-        return load_corpus(  # another run has made the split meanwhile: all runs use the same
+    if not stored:
+        is_same = _store_split(split, places, seed, source.kind)
+    if not is_same:
+        return load_corpus(  # another run has changed the split meanwhile: all runs use the same
             data_dir,
             num_classes=num_classes,
             noise_dir=noise_dir,
             noise_from_class=noise_from_class,
             exclude_silent=exclude_silent,
             strict_split=strict_split,
+            join_new=join_new,
             seed=seed,
             n_processes=n_processes,
             split_dir=split_dir,
@@ -360,6 +374,50 @@ def _store_split(split: Split, places: Sequence[Path], seed: int, kind: Kind) ->
             log.info("split: made with seed %d and stored in %s", seed, place)
             return True
     raise AssertionError("no place is left")
+
+
+def _extend_stored(stored: Split, joined: Split, place: Path, source: ClipSource) -> Split | None:
+    """Add what joins a stored split to its files; return the whole in the order of the files.
+
+    None: these are not as they were read.
+
+    Args:
+        stored: The split as it was read.
+        joined: What joins it.
+        place: Folder of the split.
+        source: What reads its rows.
+    """
+    n_joined = sum(len(joined[partition]) for partition in PARTITIONS)
+    if not n_joined:
+        return stored
+    whole = Split(**{partition: stored[partition] + joined[partition] for partition in PARTITIONS})
+
+    def read() -> Split:
+        return _as_on_disk(load_split(place, source.clip_of)[0], source.names)
+
+    try:
+        with exclusive(place / ".split.lock"):
+            if read() != stored:
+                return None
+            extend_split(joined, place)
+            whole = read()
+    except ValueError as error:
+        raise CorpusError(str(error)) from error
+    except OSError as error:
+        if error.errno not in _READ_ONLY:
+            raise
+        log.warning(
+            "the split in %s cannot be added to (%s): new clips join it for this run only",
+            place,
+            error.strerror or error,
+        )
+    parts = []
+    for partition in PARTITIONS:
+        counts = Counter(clip.class_name for clip in joined[partition])
+        classes = ", ".join(f"{name} {n}" for name, n in sorted(counts.items()))
+        parts.append(f"{partition} {counts.total()}" + (f" ({classes})" if classes else ""))
+    log.info("%d new clips join the stored split: %s", n_joined, "; ".join(parts))
+    return whole
 
 
 def _check_partitions(

@@ -84,21 +84,56 @@ def divide(
     return best
 
 
+def divide_further(
+    counts: np.ndarray,
+    held: np.ndarray,
+    shares: np.ndarray,
+    missing_cost: np.ndarray,
+    seed: int = 0,
+) -> np.ndarray:
+    """Deal groups that are new to parts that hold something, of which nothing moves.
+
+    What comes nearest to the wanted shares of all is looked for as in ``divide``, without the exact
+    search.
+
+    Args:
+        counts: Clips of each class in each new group, shape ``(groups, classes)``.
+        held: What each part holds already, shape ``(parts, classes)``.
+        shares: As in ``divide``.
+        missing_cost: As in ``divide``.
+        seed: As in ``divide``.
+
+    Returns:
+        Part of each group, shape ``(groups,)``.
+    """
+    problem = _Problem(counts, shares, missing_cost, held)
+    rng = np.random.default_rng(seed)
+    found = [problem.improved(problem.dealt(rng)) for _ in range(_MOST_RESTARTS)]
+    return min(found, key=problem.cost)
+
+
 class _Problem:
     """Counts and wishes, and what is computed from them again and again."""
 
-    def __init__(self, counts: np.ndarray, shares: np.ndarray, missing_cost: np.ndarray) -> None:
+    def __init__(
+        self,
+        counts: np.ndarray,
+        shares: np.ndarray,
+        missing_cost: np.ndarray,
+        held: np.ndarray | float = 0.0,
+    ) -> None:
         self.counts = np.asarray(counts, dtype=np.float64)
         self.shares = np.asarray(shares, dtype=np.float64)
         self.n_parts, self.n_classes = len(self.shares), self.counts.shape[1]
+        self.held = np.zeros((self.n_parts, self.n_classes)) + held
         self.missing = np.asarray(missing_cost) * self.n_classes
-        self.totals = self.counts.sum(0)
+        self.totals = self.counts.sum(0) + self.held.sum(0)
         self.wanted = self.shares[:, None] * self.totals
         self.n_groups = (self.counts > 0).sum(0)
 
     def holdings(self, parts: np.ndarray) -> np.ndarray:
         """Clips of each class in each part, shape ``(parts, classes)``."""
-        holds = np.zeros((self.n_parts, self.n_classes))
+        holds = self.held.copy()
         np.add.at(holds, parts, self.counts)
         return holds
 
@@ -119,7 +154,7 @@ class _Problem:
         """Deal groups one by one, those of the class with the fewest groups first."""
         counts, missing = self.counts, self.missing / self.n_classes
         parts = np.full(len(counts), -1)
-        holds = np.zeros((self.n_parts, self.n_classes))
+        holds = self.held.copy()
         order = rng.permutation(len(counts))
         for c in np.argsort(self.n_groups, kind="stable"):
             for g in order[(counts[order, c] > 0) & (parts[order] < 0)]:

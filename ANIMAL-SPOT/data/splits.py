@@ -24,7 +24,7 @@ from typing import get_args
 import numpy as np
 
 from animal_spot.data.clip_source import Kind
-from animal_spot.data.division import divide
+from animal_spot.data.division import divide, divide_further
 from animal_spot.data.labels import Clip, ClipNameError, clip_by_name
 from animal_spot.utils.files import refuse_links, write_text_atomic
 from animal_spot.utils.names import composed
@@ -86,6 +86,52 @@ def split_by_tape(clips: Sequence[Clip], seed: int = 0) -> Split:
     partition_of = {tape: PARTITIONS[parts[i]] for tape, i in tape_index.items()}
     return Split(
         **{name: tuple(c for c in clips if partition_of[c.tape] == name) for name in PARTITIONS}
+    )
+
+
+def join_split(split: Split, clips: Sequence[Clip], seed: int = 0) -> Split:
+    """Deal clips that are new to a split, of which no clip moves.
+
+    Clips of a tape that it knows go where that tape is, to train if it lies in several partitions.
+    New tapes are dealt as ``split_by_tape`` does, so that the shares of all clips come nearest to
+    the wanted ones.
+
+    Args:
+        split: The split.
+        clips: Others, each with a tape. Their order does not matter.
+        seed: Same seed, split and clips, same result.
+
+    Returns:
+        What joins each partition.
+
+    Raises:
+        ValueError: If a clip has no tape.
+    """
+    if any(clip.tape is None for clip in clips):
+        raise ValueError("a clip without a tape cannot join a split")
+    partition_of: dict[str, str] = {}
+    for partition in reversed(PARTITIONS):  # train comes last, and wins
+        partition_of |= {clip.tape: partition for clip in split[partition] if clip.tape is not None}
+    new = sorted(clip for clip in clips if clip.tape not in partition_of)
+    tapes = {tape: i for i, tape in enumerate(sorted({clip.tape for clip in new}))}
+    if tapes:
+        known = [clip for partition in PARTITIONS for clip in split[partition]]
+        old = [clip for clip in clips if clip.tape in partition_of]
+        names = sorted({clip.class_name for clip in [*known, *clips]})
+        index = {name: i for i, name in enumerate(names)}
+        counts = np.zeros((len(tapes), len(names)))
+        for clip in new:
+            counts[tapes[clip.tape], index[clip.class_name]] += 1
+        held = np.zeros((len(PARTITIONS), len(names)))
+        for part, partition in enumerate(PARTITIONS):
+            for clip in [*split[partition], *(c for c in old if partition_of[c.tape] == partition)]:
+                held[part, index[clip.class_name]] += 1
+        shares = np.array([FRACTIONS[name] for name in PARTITIONS])
+        parts = divide_further(counts, held, shares, _MISSING_COST, seed)
+        partition_of |= {tape: PARTITIONS[parts[i]] for tape, i in tapes.items()}
+    ordered = sorted(clips)
+    return Split(
+        **{name: tuple(c for c in ordered if partition_of[c.tape] == name) for name in PARTITIONS}
     )
 
 
@@ -297,6 +343,48 @@ def split_kind(split_dir: Path) -> Kind:
     if kind not in get_args(Kind):
         raise ValueError(f"{split_dir / PARTITIONS[0]} begins with {first!r}, which is not known")
     return kind
+
+
+def extend_split(joined: Split, split_dir: Path) -> None:
+    """Add clips to a stored split; what stands in its files stays as it is.
+
+    Args:
+        joined: What joins each partition.
+        split_dir: Where the split is kept.
+
+    Raises:
+        ValueError: If a file in the way does not look like a part of a split.
+        OSError: If a file cannot be written.
+    """
+    kind = split_kind(split_dir)
+    for partition in PARTITIONS:
+        by_folder: dict[str, list[str]] = defaultdict(list)
+        for clip in joined[partition]:
+            by_folder[PurePosixPath(clip.path).parent.as_posix()].append(clip.path)
+        named = {os.path.normpath(n) for n in _listed_csv_files(split_dir / partition)}
+        unnamed = []
+        for folder, paths in by_folder.items():
+            name = (PurePosixPath(folder) / f"{partition}.csv").as_posix()
+            path = split_dir / name
+            if path.exists() and not _looks_like_split_csv(path, kind):
+                raise ValueError(f"{path} holds something else than clips of the split; move it")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            refuse_links(path.parent, split_dir)
+            buffer = io.StringIO(newline="")
+            csv.writer(buffer).writerows([clip] for clip in paths)
+            _append_text(path, buffer.getvalue())
+            if os.path.normpath(name) not in named:
+                unnamed.append(f"./{name}" if name[0] in "# " else name)
+        if unnamed:
+            _append_text(split_dir / partition, "".join(f"{name}\n" for name in unnamed))
+
+
+def _append_text(path: Path, text: str) -> None:
+    """Add lines at the end of a file of paths, which is there whole before and after."""
+    before = path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
+    if before and not before.endswith(("\n", "\r")):
+        before += "\n"
+    write_text_atomic(path, before + text)
 
 
 def _looks_like_list(path: Path) -> bool:

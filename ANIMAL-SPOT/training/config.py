@@ -403,6 +403,12 @@ class TrainConfig:
     strict_split: bool = option(
         False, "refuse a stored split with a tape in two partitions", marks="free"
     )
+    freeze_split: bool = option(
+        False,
+        "leave clips out that a stored split does not list; else they join it: those of a tape "
+        "that it knows go where that is, new tapes are dealt",
+        marks="free",
+    )
     split_dir: str | None = option(
         None,
         "folder of the split; none: the data folder, or the folder split in the model folder if "
