@@ -74,8 +74,12 @@ def _read(config: ActivityConfig) -> tuple[list[Recorded], list[str], int]:
     if config.prediction_dir is not None:
         in_summary, classes = sources.read_summary(Path(config.prediction_dir))
         heard = heard if config.recordings else in_summary
+    if not config.tables:
+        sources.say_edited(Path(config.prediction_dir))
     of_prediction = [str(Path(config.prediction_dir or "", sources.ALL_RECORDINGS))]
-    tables, n_bad = sources.read_tables(config.tables or of_prediction, config.label_column)
+    tables, n_bad = sources.read_tables(
+        config.tables or of_prediction, config.label_column, Path(config.output_dir)
+    )
     silent = config.silent_without_table or not config.tables
     found, n_refused = sources.found_in(heard, tables, silent_without_table=silent)
     times = sources.times_of(heard, finder, anew=finder != TimeFinder())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import logging
 import math
@@ -12,6 +13,9 @@ from pathlib import Path
 from animal_spot.audio.recordings import find_recordings
 from animal_spot.audio.sound_file import SoundFile
 from animal_spot.data.noise_class import is_background
+from animal_spot.detections.annotation_tables import AUDACITY_ENDING, RAVEN_ENDING
+from animal_spot.detections.journal import FILE_NAME, Journal
+from animal_spot.detections.result_writers import RESULT_MARK
 from animal_spot.effort.counting import UNKNOWN_SITE, Recorded
 from animal_spot.metadata.moments import MomentError, in_zone, parse_moment
 from animal_spot.metadata.recording_time import RecordingTime, TimeFinder
@@ -22,7 +26,9 @@ from animal_spot.tables.reading import is_table_name, read_events
 from animal_spot.utils.csv_cells import plain_cell
 from animal_spot.utils.names import composed
 
-SUMMARY, ALL_RECORDINGS = "summary.csv", "all_recordings.Table.1.selections.txt"
+SUMMARY, ALL_RECORDINGS = "summary.csv", f"all_recordings{RAVEN_ENDING}"
+# Files of ours that lie among tables and are none.
+_NO_TABLES = {SUMMARY, "failed_files.csv", "all_recordings.list.txt", "deployments.csv"}
 _CLASS_COLUMN = "detections_"
 _COMPLETE = ("complete", "complete before")
 _N_SHOWN = 3  # files in a message
@@ -108,8 +114,15 @@ def read_lengths(inputs: Sequence[str]) -> tuple[list[Heard], int]:
     return heard, n_failed
 
 
-def read_tables(inputs: Sequence[str], label: str | None) -> tuple[list[EventTable], int]:
+def read_tables(
+    inputs: Sequence[str], label: str | None, output_dir: Path
+) -> tuple[list[EventTable], int]:
     """Read tables of files and folders; return also how many cannot be read.
+
+    Args:
+        inputs: Files, and folders of them.
+        label: Column that holds the class; None: found.
+        output_dir: Of this program, whose own tables are none of these.
 
     Raises:
         SourceError: If there are none.
@@ -119,8 +132,7 @@ def read_tables(inputs: Sequence[str], label: str | None) -> tuple[list[EventTab
     for text in inputs:
         path = Path(text)
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and is_table_name(p.name))
-            paths |= dict.fromkeys(inside)
+            paths |= dict.fromkeys(_tables_in(path, output_dir))
         elif path.exists():
             paths[path] = None
         else:
@@ -142,6 +154,57 @@ def read_tables(inputs: Sequence[str], label: str | None) -> tuple[list[EventTab
                 *(table.path, len(table.left_out), row, reason),
             )
     return tables, n_failed
+
+
+def _tables_in(folder: Path, output_dir: Path) -> list[Path]:
+    """Return what can be a table in a folder, of each recording in one form.
+
+    Of a prediction that was reviewed where it lies Raven tables count, and neither Audacity labels
+    nor the table over all recordings: in those is what somebody took out of the first.
+    """
+    inside = {
+        path
+        for path in folder.rglob("*")
+        if is_table_name(path.name)
+        and path.is_file()
+        and path.name not in _NO_TABLES
+        and RESULT_MARK not in path.name
+        and not path.resolve().is_relative_to(output_dir.resolve())
+    }
+    raven = {path for path in inside if path.name.endswith(RAVEN_ENDING)}
+    of_one = {path for path in raven if path.name != ALL_RECORDINGS}
+    with_raven = {path.with_name(path.name.removesuffix(RAVEN_ENDING)) for path in of_one}
+    folders = {path.parent for path in of_one}
+    twins = {
+        path
+        for path in inside
+        if (path.name == ALL_RECORDINGS and path.parent in folders)
+        or path.with_name(path.name.removesuffix(AUDACITY_ENDING)) in with_raven
+    }
+    if twins:
+        log.info(
+            "%d tables do not count, since Raven tables of the same recordings lie beside them: %s",
+            *(len(twins), _shown(sorted(twins))),
+        )
+    return sorted(inside - twins)
+
+
+def say_edited(folder: Path) -> None:
+    """Say which tables of a prediction were edited and do not count, as long as nobody says so."""
+    if not (folder / FILE_NAME).is_file():
+        return
+    with contextlib.closing(Journal(folder)) as journal:
+        edited = [
+            path
+            for path in sorted(folder.glob(f"*{RAVEN_ENDING}"))
+            if path.name != ALL_RECORDINGS and journal.own.is_edited(path.name)
+        ]
+    if edited:
+        log.warning(
+            "%d tables in %s were edited, and the table over all recordings knows nothing of that: "
+            "%s; let them count with --tables %s",
+            *(len(edited), folder, _shown(edited), folder),
+        )
 
 
 def found_in(

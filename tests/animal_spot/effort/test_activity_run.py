@@ -180,3 +180,22 @@ def test_what_cannot_be_used_is_one_line(reviewed, capsys, argv, said):
 def test_command_line_that_cannot_be_used(argv):
     with pytest.raises(SystemExit, match="2"):
         activity.main(argv.split())
+
+
+def test_prediction_that_was_reviewed_where_it_lies(folder, capsys):
+    """What somebody took out of a Raven table does not come back by the others beside it."""
+    predicted = folder / "predicted"
+    stem = "20240331_015930"
+    (predicted / f"{stem}.Table.1.selections.txt").write_text(
+        f"{HEADER}Annotation\n1\tSpectrogram 1\t1\t29.9\t30.5\t0.0\t100.0\towl\n"
+    )
+    (predicted / f"{stem}.audacity.txt").write_text("29.9\t30.5\towl\n30.1\t31.0\towl\n")
+    (predicted / f"{stem}_predict_output.csv").write_text("file,start_s\n")
+    (predicted / "failed_files.csv").write_text("file,reason\n")
+    (predicted / "all_recordings.list.txt").write_text("a.wav\n")
+    argv = "--prediction_dir predicted --tables predicted --output_dir predicted/out"
+    for _ in range(2):  # its own tables are none of what was found
+        assert activity.main(argv.split()) == 0
+        found = rows(predicted / "out" / "activity_by_day.csv")
+        assert found[0].startswith("unknown,2024-03-31,owl,1,")
+    assert "2 tables do not count" in capsys.readouterr().err

@@ -187,6 +187,24 @@ def test_tables_of_the_original_have_no_times(dated, tmp_path, flag):
     assert headers == {"Comments" if flag == "--legacy_header" else "Score"}
 
 
+def test_activity_says_which_tables_were_edited_and_counts_them_if_named(dated, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(dated, out)
+    argv = ["--prediction_dir", str(out), "--output_dir", str(tmp_path / "activity"), *ZONE]
+
+    def counted(*options):
+        assert activity.main([*argv, *options]) == 0
+        found = sum(int(row["detections"]) for row in rows(tmp_path / "activity/activity.csv"))
+        return found, "1 tables in" in capsys.readouterr().err
+
+    n_found, is_said = counted()
+    assert not is_said
+    table = out / f"{SPRING}.Table.1.selections.txt"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
+    assert counted() == (n_found, True)
+    assert counted("--tables", str(out)) == (n_found - 1, False)
+
+
 def test_activity_of_a_prediction(dated, tmp_path):
     argv = ["--prediction_dir", dated, "--output_dir", tmp_path, *ZONE]
     assert activity.main([str(word) for word in argv]) == 0
