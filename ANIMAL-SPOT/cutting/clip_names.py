@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 
 from animal_spot.audio.channel_choice import MIX
-from animal_spot.cutting.plan import ClipPlan
+from animal_spot.cutting.plan import ClipPlan, milliseconds
 from animal_spot.data.labels import FIRST_YEAR, LAST_YEAR
 from animal_spot.metadata.recording_time import RecordingTime
 from animal_spot.utils.names import composed, look_alikes
@@ -62,7 +62,7 @@ def clip_stem(plan: ClipPlan, rate: int, year: int, tape: str) -> str:
     label = "background" if plan.event is None else plan.event.label
     info = label_part(label, plan.class_name)
     number = str(plan.start) if plan.channel == MIX else f"{plan.start}c{plan.channel}"
-    start_ms, end_ms = (round(1000 * sample / rate) for sample in (plan.start, plan.end))
+    start_ms, end_ms = milliseconds(plan.start, rate), milliseconds(plan.end, rate)
     return f"{class_part(plan.class_name)}-{info}_{number}_{year}_{tape}_{start_ms}_{end_ms}"
 
 

@@ -51,7 +51,7 @@ class ClipsConfig:
         None,
         "seconds of each clip, about the middle of its event; longer events become several clips",
         type=float,
-        above=0,
+        least=0.01,
         most=7200,
     )
     margin: float | None = option(

@@ -141,7 +141,7 @@ def plan_events(
             clips = _clips_of(event, class_name, recording, rules)
             if not rules.keep_overlapping:
                 obstacle = _keep_clean(clips, neighbours, recording.rate)
-            obstacle = obstacle or _keep_new(clips, seen)
+            obstacle = obstacle or _keep_new(clips, seen, recording.rate)
             plans += clips
         if obstacle is not None:
             left_out.append(LeftOut(event, recording.path, class_name, *obstacle))
@@ -240,19 +240,27 @@ def _channel(
     return str(event.channel), ""
 
 
-def _keep_new(clips: list[ClipPlan], seen: dict[tuple, LabelledEvent]) -> tuple[str, str] | None:
+def _keep_new(
+    clips: list[ClipPlan], seen: dict[tuple, LabelledEvent], rate: int
+) -> tuple[str, str] | None:
     """Remove clips that another event of the class has given; say so if none is left."""
-    before = [(clip, seen.get(_key(clip))) for clip in clips]
+    before = [(clip, seen.get(_key(clip, rate))) for clip in clips]
     clips[:] = [clip for clip, other in before if other is None]
     for clip in clips:
-        seen[_key(clip)] = clip.event
+        seen[_key(clip, rate)] = clip.event
     if clips:
         return None
     return DOUBLE, f"its clip is that of {named_row(before[0][1])}"
 
 
-def _key(clip: ClipPlan) -> tuple:
-    return clip.class_name, clip.start, clip.end, clip.channel
+def _key(clip: ClipPlan, rate: int) -> tuple:
+    """Return what names of clips differ in: they tell ends to the millisecond."""
+    return clip.class_name, clip.start, milliseconds(clip.end, rate), clip.channel
+
+
+def milliseconds(sample: int, rate: int) -> int:
+    """Return the time of a sample as names of clips have it."""
+    return round(1000 * sample / rate)
 
 
 def _keep_clean(
