@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import soxr
-import torch
-from torch import Tensor
 
 from animal_spot.audio.channel_choice import MIX
 from animal_spot.audio.channels import ChannelError, pick
 from animal_spot.audio.sound_file import SoundError, SoundFile, open_regular
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LONGEST_CLIP_S = 2 * 3600
 RESAMPLER = "soxr-HQ"  # part of the key of cached features: a change makes old ones invalid
@@ -51,6 +52,8 @@ def read_waveform(
         heard = pick(samples, channel)
     except ChannelError as error:
         raise ClipError(str(error)) from error
+    import torch  # half a gigabyte that programs which only cut or count do without
+
     return torch.from_numpy(resample(heard, rate, sample_rate))[None]
 
 
