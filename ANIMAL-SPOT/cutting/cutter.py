@@ -17,7 +17,6 @@ from animal_spot.audio.channels import pick, require
 from animal_spot.audio.recordings import Recording
 from animal_spot.audio.sound_file import SoundError, SoundFile, check_magnitude
 from animal_spot.cutting.plan import ClipPlan
-from animal_spot.utils.errors import one_line
 from animal_spot.utils.files import atomic_path
 
 _BLOCK = 2**19  # samples of all channels together that are read at a time
@@ -80,20 +79,23 @@ class _ClipFile:
                 format=form.kind.upper(),
                 subtype=form.subtype,
             )
-        except BaseException as error:
+        except sf.LibsndfileError as error:
             self._leave(error)
-            raise
+            raise self._unwritten() from error
 
     def write(self, samples: np.ndarray) -> None:
         check_magnitude(samples)
-        self._file.write(self._form.stored(samples))
+        try:
+            self._file.write(self._form.stored(samples))
+        except sf.LibsndfileError as error:
+            raise self._unwritten() from error
         self.n_written += len(samples)
 
     def finish(self) -> None:
         self._file.close()
         least = self.n_written * _BYTES[self._form.subtype] if self._form.kind == "wav" else 1
         if self._temporary.stat().st_size < least:
-            error = OSError(f"{self._path} cannot be written to its end: is the disk full?")
+            error = self._unwritten()
             self._leave(error)
             raise error
         self._stack.close()
@@ -101,6 +103,9 @@ class _ClipFile:
     def drop(self, error: BaseException) -> None:
         self._file.close()
         self._leave(error)
+
+    def _unwritten(self) -> OSError:
+        return OSError(f"{self._path} cannot be written to its end: is the disk full?")
 
     def _leave(self, error: BaseException) -> None:
         self._stack.__exit__(type(error), error, error.__traceback__)
@@ -189,9 +194,6 @@ class _Pass:
                 self._failed[index] = str(error)
             self._drop_open(error)
             return []
-        except sf.LibsndfileError as error:
-            self._drop_open(error)
-            raise OSError(f"a clip cannot be written: {one_line(error)}") from error
         except BaseException as error:
             self._drop_open(error)
             raise

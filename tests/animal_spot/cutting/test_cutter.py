@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +161,21 @@ def test_when_it_is_stopped_nothing_is_half_there(tmp_path, sixteen_bit):
     with pytest.raises(KeyboardInterrupt):
         cut(sixteen_bit, [(plan, tmp_path / "a.wav")], ClipForm("wav", "PCM_16"), stop)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_said_of_the_clip(tmp_path, sixteen_bit):
+    program = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from animal_spot.cutting.cutter import ClipForm, cut\n"
+        "from animal_spot.cutting.plan import ClipPlan\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+        "source, folder = map(Path, sys.argv[1:])\n"
+        "clips = [(ClipPlan('A', source, 0, n), folder / f'{n}.wav') for n in (4000, 9000)]\n"
+        "cut(source, clips, ClipForm('wav', 'PCM_16'))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, sixteen_bit, tmp_path], capture_output=True, text=True
+    )
+    assert ended.stderr.endswith("9000.wav cannot be written to its end: is the disk full?\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["4000.wav"]

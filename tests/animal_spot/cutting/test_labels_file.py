@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from animal_spot.cutting.labels_file import COLUMNS, LabelsFileError, add_labels, read_labels
+from animal_spot.cutting.labels_file import (
+    COLUMNS,
+    LabelsFileError,
+    add_labels,
+    label_row,
+    read_labels,
+)
+from animal_spot.cutting.plan import ClipPlan
+from animal_spot.cutting.report import CorpusClip
+from animal_spot.cutting.tapes import Tape
+from animal_spot.metadata.recording_time import RecordingTime
 
 ROW = {"file": "b.wav", "label": "Käuz;chen", "tape": "1950_R", "row": 7}
 
@@ -49,3 +62,13 @@ def test_what_is_no_such_table_is_left_alone(tmp_path, content):
         with pytest.raises(LabelsFileError, match=r"labels\.csv has no columns file and label"):
             use(path)
     assert path.read_bytes() == content
+
+
+@given(st.integers(100, 10_000_000), st.floats(0, 86_400), st.integers(1, 10**6))
+def test_times_lead_back_to_their_samples(rate, begin_s, n_samples):
+    start = int(begin_s * rate)
+    plan = ClipPlan("A", Path("r.wav"), start, start + n_samples)
+    clip = CorpusClip(plan, "a.wav", rate, is_new=True)
+    row = label_row(clip, Tape("R", 1950, "/r.wav", ""), RecordingTime())
+    assert round(float(row["source_start_s"]) * rate) == start
+    assert round(float(row["source_end_s"]) * rate) == start + n_samples
