@@ -301,7 +301,10 @@ def nothing_usable(
     problem = "no clip is usable" if paths or excluded else "no sound file was found"
     examples = [f"{p} ({why})" for p, why in list(excluded.items())[:3]]
     example = f": {'; '.join(examples)}" if examples else ""
-    return CorpusError(f"{problem} in {data_dir}{example}")
+    cure = ""
+    if any(why.startswith("badly named") for why in excluded.values()):
+        cure = "; or sort the clips into a folder for each class, or list them in a labels.csv"
+    return CorpusError(f"{problem} in {data_dir}{example}{cure}")
 
 
 def number_classes(class_names: Iterable[str], num_classes: int | None) -> dict[str, int]:

@@ -61,12 +61,14 @@ def find_source(
             f"{data_dir}; name the table with --labels"
         )
     named = clips_by_name(data_dir, files, tape_pattern)
-    by_name = 2 * len(named.clips) > len(files.clips) or not any(map(class_folder, files.clips))
+    n_in_folders = sum(class_folder(path) is not None for path in files.clips)
+    n = len(files.clips)
+    by_name = 2 * len(named.clips) > n or 2 * n_in_folders <= n
     if stored == "names" or (stored is None and by_name):
         source = named
     else:
         source = clips_in_folders(data_dir, files, tape_pattern)
         if named.clips:
-            mix = f"{len(named.clips)} of {len(files.clips)} names follow the rule of named clips"
+            mix = f"{len(named.clips)} of {n} names follow the rule of named clips"
             source = dataclasses.replace(source, how=f"{source.how}; {mix}, which does not count")
     return dataclasses.replace(source, warnings=(*no_labels, *source.warnings))

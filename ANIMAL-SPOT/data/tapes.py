@@ -9,7 +9,7 @@ It would rather take two recordings for one than divide one.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -91,12 +91,13 @@ def guessed_tapes(class_of: Mapping[str, str]) -> Tapes:
     of: dict[str, str] = {}
     for paths in by_fields.values():
         of |= _best_level({path: _levels(stems[path]) for path in paths})
-    silent, unknown = [], []
-    for path, tape in of.items():
-        is_number = not re.search(r"[^\W\d_]", tape) and not _DATE_TIME.search(tape)
-        says = not is_number and tape.casefold().strip(" _-.") not in _NO_RECORDING
-        if not says:
-            silent.append(path)
+    n_clips = Counter(of.values())
+    silent = [
+        path
+        for path, tape in of.items()
+        if not _says_recording(tape, is_whole=tape == stems[path], n_clips=n_clips[tape])
+    ]
+    unknown = []
     folders = {path: _folder(path, class_of[path]) for path in silent}
     are_recordings = len(set(folders.values())) > 1
     for path, folder in folders.items():
@@ -104,6 +105,19 @@ def guessed_tapes(class_of: Mapping[str, str]) -> Tapes:
         if of[path] != folder:
             unknown.append(path)
     return Tapes({path: of[path] for path in class_of}, tuple(sorted(unknown)))
+
+
+def _says_recording(tape: str, *, is_whole: bool, n_clips: int) -> bool:
+    """Tell whether a name can be that of a recording.
+
+    Args:
+        tape: What is left of the name of a clip.
+        is_whole: Whether nothing was taken off.
+        n_clips: Clips of which the same is left.
+    """
+    if not re.search(r"[^\W\d_]", tape) and not _DATE_TIME.search(tape):  # a number alone
+        return n_clips > 1 and not is_whole
+    return tape.casefold().strip(" _-.") not in _NO_RECORDING
 
 
 def _folder(path: str, class_name: str) -> str:
@@ -121,7 +135,7 @@ def _stem(path: str, class_name: str) -> str:
     """Return the name without ending, class and scores."""
     stem = _SCORED.sub("", composed(PurePosixPath(path).stem))
     word = re.escape(class_name)
-    without = re.sub(rf"\A{word}(?:{_GAP}|(?=\d))", "", stem, flags=re.IGNORECASE)
+    without = re.sub(rf"\A{word}{_GAP}", "", stem, flags=re.IGNORECASE)
     without = re.sub(rf"{_GAP}{word}\Z", "", without, flags=re.IGNORECASE)
     return without or stem
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import signal
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,14 @@ import soundfile as sf
 
 from animal_spot.audio.clip_files import ClipError, read_waveform
 from animal_spot.data import inspection
-from animal_spot.data.inspection import SILENCE_PEAK, inspect_clip, inspect_clips, map_in_processes
+from animal_spot.data.inspection import (
+    SILENCE_PEAK,
+    inspect_clip,
+    inspect_clips,
+    inspect_labelled,
+    map_in_processes,
+)
+from animal_spot.data.labels import Clip, named_part
 
 
 def wav_bytes(samples: np.ndarray, rate: int = 8000, data_size: int | None = None) -> bytes:
@@ -156,3 +164,83 @@ def test_what_is_heard_is_inspected(tmp_path):
     )
     assert list(usable) == ["stereo.wav"]
     assert reasons == {"mono.wav": "no channel 2: the file has one channel"}
+
+
+# -- parts of recordings ---------------------------------------------------------------------------
+
+
+def part(start_s: float, end_s: float, file: str = "day.flac") -> Clip:
+    return Clip(named_part(file, start_s, end_s), "A", "T", (start_s, end_s))
+
+
+@pytest.fixture
+def day(tmp_path) -> Path:
+    """Ten seconds whose samples count up, once a millisecond."""
+    samples = np.arange(10_000, dtype=np.int16)
+    samples[8000:8100] = 0
+    sf.write(tmp_path / "day.flac", samples, 1000)
+    return tmp_path
+
+
+def inspected(folder: Path, *clips: Clip, **options) -> tuple[dict, dict]:
+    usual = {"exclude_silent": False, "n_processes": 1}
+    return inspect_labelled(folder, clips, **(usual | options))
+
+
+def test_parts_hold_the_samples_of_their_time(day):
+    clips = [part(0, 1), part(1.5, 1.75), part(9.9, 10.05)]
+    usable, reasons = inspected(day, *clips)
+    assert reasons == {}
+    spans = {(0, 1000): 0.0305, (1500, 250): 1749 / 32768, (9900, 100): 9999 / 32768}
+    assert {info.span: info.peak for info in usable.values()} == pytest.approx(spans, abs=1e-4)
+    assert [usable[c.path].duration_s for c in clips] == [1.0, 0.25, 0.1]
+    for clip in clips:
+        info = usable[clip.path]
+        waveform = read_waveform(day / clip.file, 1000, info.span)[0].numpy() * 32768
+        assert waveform.tolist() == list(range(info.span[0], sum(info.span)))
+
+
+@pytest.mark.parametrize(
+    ("clip", "reason"),
+    [
+        pytest.param(part(9, 11), "not within the recording, which lasts 10.000 s", id="end"),
+        pytest.param(part(10, 10.05), "not within the recording", id="after-it"),
+        pytest.param(part(1, 1.0001), "holds no sample", id="shorter-than-a-sample"),
+        pytest.param(part(0, 1, "gone.flac"), "unreadable: No such file", id="gone"),
+        pytest.param(part(8, 8.1), "silent", id="silent"),
+    ],
+)
+def test_part_that_cannot_be_used_is_refused_alone(day, clip, reason):
+    usable, reasons = inspected(day, clip, part(1, 2), exclude_silent=True)
+    assert list(usable) == ["day.flac#1-2"]
+    assert reason in reasons[clip.path]
+
+
+def test_many_parts_in_several_processes_give_the_same(day):
+    clips = [part(i / 50, i / 50 + 0.1) for i in range(300)]
+    assert inspected(day, *clips) == inspected(day, *clips, n_processes=2)
+
+
+def test_same_sound_at_two_places_is_a_copy(day):
+    samples, rate = sf.read(day / "day.flac", dtype="int16")
+    sf.write(day / "other.wav", samples[2000:], rate)
+    usable, _ = inspected(day, part(3, 4), part(1, 2, "other.wav"), part(1, 2))
+    digests = {path: info.digest for path, info in usable.items()}
+    assert digests["day.flac#3-4"] == digests["other.wav#1-2"] != digests["day.flac#1-2"]
+
+
+def test_a_part_of_a_long_recording_is_read_without_the_rest(tmp_path, monkeypatch):
+    sf.write(tmp_path / "day.flac", np.zeros(20_000_000, np.int16), 48_000)
+    read = []
+    monkeypatch.setattr(sf.SoundFile, "read", _counting(sf.SoundFile.read, read))
+    usable, _ = inspected(tmp_path, part(400, 401), part(5, 6))
+    assert len(usable) == 2
+    assert sum(read) == 2 * 48_000
+
+
+def _counting(read, numbers: list[int]):
+    def counting(self, frames=-1, **options):
+        numbers.append(frames)
+        return read(self, frames, **options)
+
+    return counting
