@@ -402,7 +402,7 @@ def _extend_stored(stored: Split, joined: Split, place: Path, source: ClipSource
         with exclusive(place / ".split.lock"):
             if read() != stored:
                 return None
-            extend_split(joined, place)
+            extend_split(joined, place, source.kind)
             whole = read()
     except ValueError as error:
         raise CorpusError(str(error)) from error

@@ -301,10 +301,7 @@ def save_split(split: Split, split_dir: Path, kind: Kind = "names") -> None:
             )
     rows: dict[str, dict[str, list[str]]] = {}
     for partition in PARTITIONS:
-        by_folder: dict[str, list[str]] = defaultdict(list)
-        for clip in split[partition]:
-            folder = "." if kind == "table" else PurePosixPath(clip.path).parent.as_posix()
-            by_folder[folder].append(clip.path)
+        by_folder = _by_folder(split[partition], kind)
         rows[partition] = {
             (PurePosixPath(folder) / f"{partition}.csv").as_posix(): paths
             for folder, paths in by_folder.items()
@@ -329,6 +326,15 @@ def save_split(split: Split, split_dir: Path, kind: Kind = "names") -> None:
         write_text_atomic(split_dir / partition, mark + "".join(lines))
 
 
+def _by_folder(clips: Iterable[Clip], kind: Kind) -> dict[str, list[str]]:
+    """Return the names of clips by the folder of the list that they stand in."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for clip in clips:
+        folder = "." if kind == "table" else PurePosixPath(clip.path).parent.as_posix()
+        found[folder].append(clip.path)
+    return found
+
+
 def split_kind(split_dir: Path) -> Kind:
     """Return where classes and tapes come from in a stored split, as its list files say.
 
@@ -345,22 +351,20 @@ def split_kind(split_dir: Path) -> Kind:
     return kind
 
 
-def extend_split(joined: Split, split_dir: Path) -> None:
+def extend_split(joined: Split, split_dir: Path, kind: Kind = "names") -> None:
     """Add clips to a stored split; what stands in its files stays as it is.
 
     Args:
         joined: What joins each partition.
         split_dir: Where the split is kept.
+        kind: As in ``save_split``.
 
     Raises:
         ValueError: If a file in the way does not look like a part of a split.
         OSError: If a file cannot be written.
     """
-    kind = split_kind(split_dir)
     for partition in PARTITIONS:
-        by_folder: dict[str, list[str]] = defaultdict(list)
-        for clip in joined[partition]:
-            by_folder[PurePosixPath(clip.path).parent.as_posix()].append(clip.path)
+        by_folder = _by_folder(joined[partition], kind)
         named = {os.path.normpath(n) for n in _listed_csv_files(split_dir / partition)}
         unnamed = []
         for folder, paths in by_folder.items():

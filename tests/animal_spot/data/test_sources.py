@@ -82,6 +82,41 @@ def test_folds_take_all_clips(kept, request):
     assert {clip.tape[-2:] for clip in pool.clips} == set(TAPES)
 
 
+@pytest.mark.parametrize("absolute", [False, True], ids=["beside", "absolute"])
+def test_new_rows_join_the_split_of_a_table(recording, tmp_path, absolute):
+    table = recording / "labels.csv"
+    place = tmp_path / "data"
+    place.mkdir()
+    name = str(recording / "day1.wav") if absolute else "day1.wav"
+    head, *rows = table.read_text().replace("day1.wav", name).splitlines(keepends=True)
+    new = [row for i, row in enumerate(rows) if i % 5 == 0 or "2020_T3" in row]
+    old = [row for row in rows if row not in new]
+    beside = recording / "some.csv"
+    beside.write_text(head + "".join(old))
+    before = load_corpus(place, labels=beside)
+    beside.write_text(head + "".join(rows))
+    corpus = load_corpus(place, labels=beside, join_new=True)
+    assert sum(map(len, corpus.samples.values())) == len(rows)
+    places = [{s.tape for s in corpus.samples[p]} for p in PARTITIONS]
+    assert sum(map(len, places)) == len(set.union(*places)) == len(set(TAPES))
+    for partition in PARTITIONS:
+        assert set(before.samples[partition]) <= set(corpus.samples[partition])
+    assert load_corpus(place, labels=beside) == corpus
+    lists = {f"{partition}{end}" for partition in PARTITIONS for end in ("", ".csv")}
+    assert {p.name for p in place.iterdir() if p.name[0] != "."} == lists
+    assert {p.name for p in recording.iterdir()} == {"day1.wav", "labels.csv", "some.csv"}
+
+
+def test_new_clips_join_the_split_of_folders(folders):
+    path = next((folders / "A").glob("*.wav"))
+    moved = path.rename(folders / "moved")
+    load_corpus(folders)
+    moved.rename(path)
+    corpus = load_corpus(folders, join_new=True)
+    assert sum(map(len, corpus.samples.values())) == 3 * len(TAPES)
+    assert load_corpus(folders) == corpus
+
+
 def test_new_split_may_be_made_when_lists_are_deleted(folders, recording):
     for folder in (folders, recording):
         load_corpus(folder)
