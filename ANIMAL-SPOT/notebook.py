@@ -21,10 +21,9 @@ from animal_spot.audio.recordings import RecordingError
 from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.result_writers import WindowBatch, annotations_of
 from animal_spot.prediction.config import PredictConfig
-from animal_spot.prediction.model_settings import load_models
 from animal_spot.prediction.predictor import Predictor
 from animal_spot.prediction.result_folder import window_batches
-from animal_spot.prediction.settled import Run, settled
+from animal_spot.prediction.settled import Run, load_models, settled
 
 log = logging.getLogger(__name__)
 

@@ -40,15 +40,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 def raven_cells(
     number: int, row: Annotation, low_hz: float, high_hz: float, channel: int = 1
 ) -> tuple[str, ...]:
-    """Return the cells of a selection, under ``RAVEN_HEADER``; a score that is none is empty.
-
-    Args:
-        number: Of the selection, from 1.
-        row: When and what.
-        low_hz: Lower end of its box.
-        high_hz: Upper end of its box.
-        channel: Number of the channel of its box.
-    """
+    """Return the cells of a selection, under ``RAVEN_HEADER``; a score that is none is empty."""
     score = f"{row.score:.4f}" if math.isfinite(row.score) else ""
     return (
         *(str(number), "Spectrogram 1", str(channel), f"{row.begin_s:.3f}", f"{row.end_s:.3f}"),
@@ -99,6 +91,25 @@ def table_line(cells: Iterable[str]) -> str:
     return "\t".join(cells) + "\n"
 
 
+def annotation_lines(
+    annotations: Iterable[Annotation],
+    kind: str,
+    band_hz: tuple[float, float],
+    channel: int = 1,
+    time: RecordingTime = NO_TIME,
+) -> Iterator[str]:
+    """Return the lines of a ``raven`` or ``audacity`` table; the latter has no boxes, no time.
+
+    Raises:
+        ValueError: If the kind is another.
+    """
+    if kind == "raven":
+        return raven_lines(annotations, *band_hz, channel, time=time)
+    if kind == "audacity":
+        return audacity_lines(annotations)
+    raise ValueError(f"kind must be raven or audacity, got {kind!r}")
+
+
 def write_table(
     annotations: Iterable[Annotation],
     path: str | os.PathLike[str],
@@ -117,12 +128,7 @@ def write_table(
         ValueError: If the kind is unknown.
         OSError: If the file cannot be written.
     """
-    if kind not in ("raven", "audacity"):
-        raise ValueError(f"kind must be raven or audacity, got {kind!r}")
-    lines = (
-        audacity_lines(annotations) if kind == "audacity" else raven_lines(annotations, *band_hz)
-    )
-    write_text_atomic(Path(path), "".join(lines))
+    write_text_atomic(Path(path), "".join(annotation_lines(annotations, kind, band_hz)))
 
 
 def one_cell(text: str) -> str:

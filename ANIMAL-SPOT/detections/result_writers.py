@@ -18,13 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from animal_spot.data.noise_class import noise_name
-from animal_spot.detections.annotation_tables import (
-    AUDACITY_ENDING,
-    RAVEN_ENDING,
-    audacity_lines,
-    one_cell,
-    raven_lines,
-)
+from animal_spot.detections.annotation_tables import AUDACITY_ENDING, RAVEN_ENDING, one_cell
 from animal_spot.detections.annotations import Annotation, found_windows, merge_windows
 from animal_spot.detections.decisions import DecisionRule, Decisions, Thresholds
 from animal_spot.metadata.recording_time import NO_TIME, RecordingTime
@@ -139,16 +133,6 @@ def annotations_of(batches: Iterable[WindowBatch], header: RunHeader) -> Iterato
         for batch in batches
         for window in found_windows(batch.start_s, batch.end_s, batch.decisions, header.names)
     )
-
-
-def table_lines(
-    kind: str, annotations: Iterable[Annotation], header: RunHeader, source: Source
-) -> Iterator[str]:
-    """Return the lines of a ``raven`` or ``audacity`` file."""
-    if kind == "audacity":
-        return audacity_lines(annotations)
-    opts = header.data_opts
-    return raven_lines(annotations, opts["fmin"], opts["fmax"], source.channel, time=source.time)
 
 
 @contextlib.contextmanager

@@ -64,7 +64,6 @@ def score_results(
         config: Settings.
         thresholds: Those of the detections.
     """
-    truth_dir = Path(config.truth_dir)
     tables = truth.by_result
     scoring = Scoring(without=[one.name for path, one in evaluated.items() if path not in tables])
     compared: dict[str, Scored] = {}
@@ -72,20 +71,7 @@ def score_results(
     for path, candidates in tables.items():
         name, table = evaluated[path].name, candidates[0]
         try:
-            if len(candidates) > 1:
-                names = ", ".join(_below(truth_dir, candidate) for candidate in candidates)
-                raise ValueError(
-                    f"{path}: several tables of the truth: {names}; leave one, or put them into "
-                    "folders that are called as that of the recording, "
-                    f"{evaluated[path].recording}"
-                )
-            owners = truth.owners(table)
-            if len(owners) > 1:
-                names = ", ".join(f"{o.name} (of {evaluated[o].recording})" for o in owners)
-                raise ValueError(
-                    f"{table} would be the truth of several results: {names}; put the tables into "
-                    "folders that are called as those of the recordings"
-                )
+            _refuse_doubtful(path, truth, evaluated, Path(config.truth_dir))
             result = evaluated[path].tables or read_settled(path, config.noise_class)
             found = detect(result, config)
             rows = events_for_model(truth.rows(table, result.file), result)
@@ -101,16 +87,35 @@ def score_results(
             )
         except TruthError as error:
             log.error("%s: %s; %s is not scored", table, error, name)
-            scoring.n_failed += 1
         except OSError as error:
             log.error("%s: %s", error.filename or table, error.strerror or error)
-            scoring.n_failed += 1
         except ValueError as error:
-            named = str(error) if str(path) in str(error) or str(table) in str(error) else None
-            log.error("%s", named or f"{table}: {error}")
-            scoring.n_failed += 1
+            is_named = str(path) in str(error) or str(table) in str(error)
+            log.error("%s", error if is_named else f"{table}: {error}")
+    scoring.n_failed = len(tables) - len(scoring.scores)
     _warn_of_other_tables(scoring, compared, table_of)
     return scoring
+
+
+def _refuse_doubtful(
+    path: Path, truth: TruthTables, evaluated: Mapping[Path, Evaluated], truth_dir: Path
+) -> None:
+    """Refuse a result with several tables, or one whose table another result has too."""
+    table, *others = truth.by_result[path]
+    if others:
+        tables = (table.relative_to(truth_dir).as_posix() for table in (table, *others))
+        raise ValueError(
+            f"{path}: several tables of the truth: {', '.join(tables)}; leave one, or put them "
+            "into folders that are called as that of the recording, "
+            f"{evaluated[path].recording}"
+        )
+    owners = truth.owners(table)
+    if len(owners) > 1:
+        names = ", ".join(f"{o.name} (of {evaluated[o].recording})" for o in owners)
+        raise ValueError(
+            f"{table} would be the truth of several results: {names}; put the tables into "
+            "folders that are called as those of the recordings"
+        )
 
 
 def _warn_of_other_tables(
@@ -131,10 +136,6 @@ def _warn_of_other_tables(
                 "table of another recording?",
                 *(table_of[name], n_events, n_found, name),
             )
-
-
-def _below(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix()
 
 
 def shown(names: Sequence[str]) -> str:

@@ -10,10 +10,12 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from animal_spot.audio.windows import WindowGrid
 from animal_spot.data.noise_class import noise_name
+from animal_spot.detections.annotation_tables import annotation_lines
 from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.journal import Completed, Journal
 from animal_spot.detections.result_writers import (
@@ -25,7 +27,6 @@ from animal_spot.detections.result_writers import (
     WindowBatch,
     annotations_of,
     open_text,
-    table_lines,
 )
 from animal_spot.metadata.recording_time import NO_TIME, RecordingTime
 from animal_spot.metadata.time_columns import time_columns
@@ -70,59 +71,48 @@ def window_batches(
         )
 
 
+@dataclass(frozen=True)
 class ResultFolder:
     """Writes results, each whole or not at all.
 
-    Args:
-        folder: The output folder, which no other process writes to.
+    Attributes:
+        journal: Of the folder, which no other process writes to.
         header: What the results have in common.
         grid: Windows at the rate of the first network.
-        formats: What to write for each recording.
-        latent: Also write feature vectors.
+        kinds: What to write for each recording, of ``SUFFIXES``.
         run: Hash of model and settings.
-        journal: Of the folder.
         times: When and where recordings were made.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        header: RunHeader,
-        grid: WindowGrid,
-        formats: Sequence[str],
-        *,
-        latent: bool,
-        run: str,
-        journal: Journal,
-        times: Mapping[Path, RecordingTime],
-    ) -> None:
-        self._folder = folder
-        self._header = header
-        self._grid = grid
-        self._formats = [*formats, *(["latent"] if latent else [])]
-        self._run = run
-        self._journal = journal
-        self._times = times
+    journal: Journal
+    header: RunHeader
+    grid: WindowGrid
+    kinds: Sequence[str]
+    run: str
+    times: Mapping[Path, RecordingTime]
 
     def _run_of(self, path: Path) -> str:
         """Return the hash of all that the results of a recording depend on."""
-        time = self._times.get(path, NO_TIME)
-        if not time_columns([time]) or not WITH_TIMES & set(self._formats):
-            return self._run  # as before there were times: results stay complete
-        said = [self._run, time.at(0), str(time.start and time.start.tzinfo), time.site]
+        time = self.times.get(path, NO_TIME)
+        if not time_columns([time]) or not WITH_TIMES & set(self.kinds):
+            return self.run  # as before there were times: results stay complete
+        said = [self.run, time.at(0), str(time.start and time.start.tzinfo), time.site]
         return digest_of(json.dumps(said).encode())
 
     def names_of(self, stem: str) -> dict[str, str]:
         """Return the file of each kind of result of a recording."""
-        return {kind: stem + SUFFIXES[kind] for kind in self._formats}
+        return {kind: stem + SUFFIXES[kind] for kind in self.kinds}
 
-    def complete_before(self, path: Path, stem: str) -> Completed | None:
-        """Return what is known of a recording whose results are there; say which were edited."""
-        names = self.names_of(stem).values()
-        entry = self._journal.find(path, self._run_of(path), names)
-        if entry is not None:
-            self._journal.say_edited(names, entry)
-        return entry
+    def complete(self, stem_of: Mapping[Path, str]) -> dict[Path, Completed]:
+        """Return the recordings whose results are all there; say which of these were edited."""
+        found = {}
+        for path, stem in stem_of.items():
+            names = self.names_of(stem).values()
+            entry = self.journal.find(path, self._run_of(path), names)
+            if entry is not None:
+                self.journal.say_edited(names, entry)
+                found[path] = entry
+        return found
 
     def write(self, outcome: Outcome, stem: str) -> Completed:
         """Write the results of a recording, and only then note that it is complete.
@@ -136,12 +126,12 @@ class ResultFolder:
         wanted = {
             kind: name
             for kind, name in names.items()
-            if self._journal.may_write(outcome.path, name, ours_by_name=kind not in TABLES)
+            if self.journal.may_write(outcome.path, name, ours_by_name=kind not in TABLES)
         }
-        self._journal.begin(outcome.path, stem, names.values())
+        self.journal.begin(outcome.path, stem, names.values())
         with contextlib.ExitStack() as files:
             temporary = {
-                kind: files.enter_context(self._journal.own.writing(name, of=stem))
+                kind: files.enter_context(self.journal.own.writing(name, of=stem))
                 for kind, name in reversed(wanted.items())  # so that they appear in their order
             }
             rows = self._write_all(temporary, outcome)
@@ -155,31 +145,32 @@ class ResultFolder:
             digest=outcome.digest,
             duration_s=outcome.duration_s,
             n_windows=outcome.n_windows,
-            detections={name: counts[name] for name in self._header.names if counts[name]},
+            detections={name: counts[name] for name in self.header.names if counts[name]},
             seconds=round(outcome.seconds, 3),
             files=sizes,
             annotations=[list(row) for row in rows],
             channel=outcome.channel,
             warnings=list(outcome.warnings),
         )
-        self._journal.add(entry)
+        self.journal.add(entry)
         return entry
 
     def _write_all(self, paths: dict[str, Path], outcome: Outcome) -> list[Annotation]:
         """Write each kind of result, in one go over the windows; return the annotations."""
-        header = self._header
-        source = source_of(outcome, self._grid, self._times.get(outcome.path, NO_TIME))
+        header = self.header
+        source = source_of(outcome, self.grid, self.times.get(outcome.path, NO_TIME))
         with contextlib.ExitStack() as opened:
             writers = [
                 opened.enter_context(WINDOW_WRITERS[kind](path, header, source))
                 for kind, path in paths.items()
                 if kind in WINDOW_WRITERS
             ]
-            batches = window_batches(outcome, self._grid, header, latent="latent" in paths)
+            batches = window_batches(outcome, self.grid, header, latent="latent" in paths)
             rows = list(annotations_of(_handed_to(writers, batches), header))
+        band_hz = header.data_opts["fmin"], header.data_opts["fmax"]
         for kind in [kind for kind in TABLES if kind in paths]:
             with open_text(paths[kind]) as file:
-                file.writelines(table_lines(kind, rows, header, source))
+                file.writelines(annotation_lines(rows, kind, band_hz, source.channel, source.time))
         return rows
 
 

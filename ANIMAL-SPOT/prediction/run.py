@@ -6,7 +6,7 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from animal_spot.audio.recordings import FoundSounds, find_sounds, output_stems
@@ -17,11 +17,10 @@ from animal_spot.detections.result_writers import SUFFIXES, log_head, log_lines
 from animal_spot.metadata.recording_time import RecordingTime, TimeFinder, lines_about
 from animal_spot.metadata.time_flags import time_finder_of
 from animal_spot.prediction.config import PredictConfig
-from animal_spot.prediction.model_settings import choose_settings, load_models
 from animal_spot.prediction.outcome import Outcome
 from animal_spot.prediction.result_folder import ResultFolder, run_key, source_of, window_batches
 from animal_spot.prediction.run_tables import FAILED, Tally, say_what_was_done, write_run_tables
-from animal_spot.prediction.settled import Run, settled
+from animal_spot.prediction.settled import Run, choose_settings, load_models, settled
 from animal_spot.prediction.sound_progress import SoundProgress
 from animal_spot.utils.files import refuse_links, require_writable_folder, sole_process
 from animal_spot.utils.interrupt import StopRequest
@@ -160,68 +159,68 @@ def _times_of(paths: Sequence[Path], finder: TimeFinder) -> dict[Path, Recording
 
 def _predict_to_folder(run: Run, found: FoundSounds, output_dir: Path, finder: TimeFinder) -> bool:
     """Write the results of recordings into a folder; return whether all could be used."""
-    config, header = run.config, run.header
     started = time.perf_counter()
-    grid = run.grid_of(run.models[0])
-    pickled = config.latent_extract and config.latent_format == "pickle"
     with contextlib.closing(
-        Journal(output_dir, SUFFIXES.values(), replace_edited=config.replace_edited)
+        Journal(output_dir, SUFFIXES.values(), replace_edited=run.config.replace_edited)
     ) as journal:
-        paths = found.recordings
-        stems = dict(zip(paths, output_stems(paths, journal.stems), strict=True))
-        times = _times_of(paths, finder)
-        extras = None
-        if pickled or config.visualize:
-            from animal_spot.prediction.window_extras import WindowExtras  # draws with matplotlib
-
-            extras = WindowExtras(
-                output_dir, header, grid, stems, visualize=config.visualize, collect=pickled
-            )
-        results = ResultFolder(
-            output_dir,
-            header,
-            grid,
-            config.formats,
-            latent=config.latent_extract and not pickled,
-            run=run_key(config, header),
-            journal=journal,
-            times=times,
-        )
-        wanted = paths if config.resume and not pickled else ()
-        found_before = {path: results.complete_before(path, stems[path]) for path in wanted}
-        entries = {path: entry for path, entry in found_before.items() if entry is not None}
-        todo = [path for path in paths if path not in entries]
-        not_read = {path: why_not_read(path.name) for path in found.not_read}
-        tally = Tally([*paths, *not_read], not_read, frozenset(entries), entries, times=times)
-        if entries:
-            log.info("%d recordings are complete already and left as they are", len(entries))
-        progress = SoundProgress()
-        outcomes: Iterable[Outcome] = ()
-        if todo:
-            predictor = run.predictor(
-                todo,
-                temporary_folder=output_dir,
-                keep_embeddings=config.latent_extract,
-                on_windows=extras.add if extras else None,
-                on_progress=progress.add,
-            )
-            progress.start(todo)
-            outcomes = predictor.run(todo)
-        try:
-            for outcome in outcomes:
-                if _is_usable(outcome):
-                    entries[outcome.path] = results.write(outcome, stems[outcome.path])
-                else:
-                    tally.failed[outcome.path] = outcome.reason
-                if outcome.rate and outcome.rate < 2 * header.data_opts["fmax"]:
-                    tally.slow_rates.add(outcome.rate)
-                if extras is not None:
-                    extras.end(outcome)
-                outcome.close()
-        finally:
-            progress.close()
-            write_run_tables(journal.own, header, tally)
-        if extras is not None:
-            extras.write()
-    say_what_was_done(tally, header, output_dir, time.perf_counter() - started)
+        times = _times_of(found.recordings, finder)
+        tally = _write_results(run, found, output_dir, journal, times)
+    say_what_was_done(tally, run.header, output_dir, time.perf_counter() - started)
     return not tally.failed
+
+
+def _write_results(
+    run: Run,
+    found: FoundSounds,
+    output_dir: Path,
+    journal: Journal,
+    times: Mapping[Path, RecordingTime],
+) -> Tally:
+    config, header, grid = run.config, run.header, run.grid_of(run.models[0])
+    pickled = config.latent_extract and config.latent_format == "pickle"
+    kinds = [*config.formats, *(["latent"] if config.latent_extract and not pickled else [])]
+    stems = output_stems(found.recordings, journal.stems)
+    stem_of = dict(zip(found.recordings, stems, strict=True))
+    extras = None
+    if pickled or config.visualize:
+        from animal_spot.prediction.window_extras import WindowExtras  # draws with matplotlib
+
+        extras = WindowExtras(
+            output_dir, header, grid, stem_of, visualize=config.visualize, collect=pickled
+        )
+    results = ResultFolder(journal, header, grid, kinds, run_key(config, header), times)
+    before = results.complete(stem_of) if config.resume and not pickled else {}
+    if before:
+        log.info("%d recordings are complete already and left as they are", len(before))
+    todo = [path for path in found.recordings if path not in before]
+    not_read = {path: why_not_read(path.name) for path in found.not_read}
+    tally = Tally([*found.recordings, *not_read], not_read, frozenset(before), before, times=times)
+    progress = SoundProgress()
+    outcomes: Iterable[Outcome] = ()
+    if todo:
+        predictor = run.predictor(
+            todo,
+            temporary_folder=output_dir,
+            keep_embeddings=config.latent_extract,
+            on_windows=extras.add if extras else None,
+            on_progress=progress.add,
+        )
+        progress.start(todo)
+        outcomes = predictor.run(todo)
+    try:
+        for outcome in outcomes:
+            if _is_usable(outcome):
+                tally.entries[outcome.path] = results.write(outcome, stem_of[outcome.path])
+            else:
+                tally.failed[outcome.path] = outcome.reason
+            if outcome.rate and outcome.rate < 2 * header.data_opts["fmax"]:
+                tally.slow_rates.add(outcome.rate)
+            if extras is not None:
+                extras.end(outcome)
+            outcome.close()
+    finally:
+        progress.close()
+        write_run_tables(journal.own, header, tally)
+    if extras is not None:
+        extras.write()
+    return tally

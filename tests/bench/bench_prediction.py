@@ -44,9 +44,8 @@ from animal_spot.model_files.model_file import ModelFile, load_model, save_model
 from animal_spot.models.classifier import Classifier
 from animal_spot.models.factory import build_encoder, build_model
 from animal_spot.prediction.config import parse_config
-from animal_spot.prediction.model_settings import load_models
 from animal_spot.prediction.predictor import Predictor
-from animal_spot.prediction.settled import Run, settled
+from animal_spot.prediction.settled import Run, load_models, settled
 from tests.helpers.places import ROOT
 
 WINDOW_S, HOP_S = 0.5, 0.25
