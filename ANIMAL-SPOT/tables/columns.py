@@ -12,6 +12,8 @@ from pathlib import Path
 from animal_spot.tables.event import TableError
 from animal_spot.utils.text import printable
 
+_LONGEST = 60  # characters of a name that are kept
+_N_SHOWN = 30  # names in a message
 SECONDS, SAMPLES = "s", "samples"
 _UNITS = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), (SECONDS, 1.0)),
@@ -140,7 +142,7 @@ class Header:
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         self.path = path
-        self.names = [printable(name.strip()) for name in names]
+        self.names = [printable(name.strip()[:_LONGEST]) for name in names]
         self._split = [split_unit(name) for name in self.names]
 
     @functools.cached_property
@@ -193,7 +195,8 @@ class Header:
     @property
     def present(self) -> str:
         """What there is, for a message."""
-        return f"columns: {', '.join(self.names) or 'none'}"
+        more = ", ..." if len(self.names) > _N_SHOWN else ""
+        return f"columns: {', '.join(self.names[:_N_SHOWN]) or 'none'}{more}"
 
     def _column(self, index: int) -> Column:
         _, unit, scale = self._split[index]

@@ -13,6 +13,7 @@ from animal_spot.tables.delimited import split_table
 from animal_spot.tables.event import EventTable, LabelledEvent, TableError
 from animal_spot.tables.table_text import read_text
 from animal_spot.utils.names import composed
+from animal_spot.utils.text import printable
 
 Thing = TypeVar("Thing", bound=Hashable)
 _N_SHOWN = 3  # names in a message
@@ -154,11 +155,11 @@ class _Matcher:
             if len(found) == 1:
                 self._add(found[0], table, events, "says so")
             elif found:
-                self._refuse(table.path, f"{said} in {table.path}", found)
+                self._refuse(table.path, f"{printable(said)} in {table.path}", found)
             elif len(groups) == 1 and (others := self._names.of(table.path.name)):
                 self._refused.append((table.path, of_another(table.path, said, str(others[0]))))
             else:
-                reason = f"{table.path} is of {said}, which is not among the recordings"
+                reason = f"{table.path} is of {printable(said)}, which is not among the recordings"
                 self._without.append((table.path, reason))
 
     def _named(self, said: str, table: Path) -> list[Path]:
@@ -297,8 +298,8 @@ class _Known:
 def of_another(table: Path, said: str, recording: str) -> str:
     """Return the line for a table that says that it is of another recording."""
     return (
-        f"{table} says that it is of {said}, not of {recording}: are two tables swapped? If the "
-        "recording was renamed, take out the columns Begin File and Begin Path"
+        f"{table} says that it is of {printable(said)}, not of {recording}: are two tables "
+        "swapped? If the recording was renamed, take out the columns Begin File and Begin Path"
     )
 
 

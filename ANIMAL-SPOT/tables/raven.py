@@ -21,6 +21,7 @@ from animal_spot.tables.rows import (
     read_cells,
     unclear_reviews,
 )
+from animal_spot.tables.table_text import shortened
 
 KIND = "Raven selection table"
 _BEGIN, _END, _OFFSET = "begin time (s)", "end time (s)", "file offset (s)"
@@ -109,7 +110,7 @@ class _Raven:
         """Make sure that it can be known where in its recording a row begins."""
         if self._offset is not None or len(self._recordings) < 2 or self._times_start_again():
             return
-        first, second = list(self._recordings)[:2]
+        first, second = map(shortened, list(self._recordings)[:2])
         raise TableError(
             f"{self._path} holds rows of {len(self._recordings)} recordings, such as {first} and "
             f"{second}, whose times run on: add the measurement File Offset (s) in Raven and save "

@@ -9,6 +9,7 @@ from pathlib import Path
 from animal_spot.audio.sound_file import SoundError, SoundFile
 from animal_spot.audio.sound_kinds import READ
 from animal_spot.tables.numbers import RowError
+from animal_spot.tables.table_text import shortened
 
 _FOLDERS = ("", "Wave", "wav")  # beside a table, where recordings of such tables are
 
@@ -35,14 +36,16 @@ def rate_of(recording: str, table: Path) -> int:
             for ending in (small, small.upper())
         ]
     for place in places:
-        if place.is_file():
-            try:
-                file = SoundFile(place)
-            except (SoundError, OSError):
+        try:
+            if not place.is_file():
                 continue
-            file.close()
-            return file.rate
+            file = SoundFile(place)
+        except (SoundError, OSError):  # also a name that is too long
+            continue
+        file.close()
+        return file.rate
+    name = shortened(recording or table.name.partition(".")[0])
     raise RowError(
-        f"its times count samples, and the recording {recording or table.name.partition('.')[0]}, "
-        "which has so many a second, is not beside the table"
+        f"its times count samples, and the recording {name}, which has so many a second, is not "
+        "beside the table"
     )

@@ -185,7 +185,7 @@ def test_formats_of_crowsetta_that_are_csv(tmp_path):
 
 def test_times_in_samples_need_the_recording(tmp_path, write_wav):
     text = "onset_sample,offset_sample,label,file\n100,300,K,r.wav\n"
-    with pytest.raises(TableError, match=r"count samples, and the recording r\.wav"):
+    with pytest.raises(TableError, match=r"count samples, and the recording 'r\.wav'"):
         read(tmp_path, text)
     write_wav(tmp_path / "Wave" / "r.wav", [0.0] * 400, 200)
     assert brief(read(tmp_path, text)) == [("K", 0.5, 1.5)]

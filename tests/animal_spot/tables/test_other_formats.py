@@ -48,7 +48,7 @@ def test_a_tier_can_be_chosen(tmp_path):
 
 def test_timit_needs_its_recording(tmp_path, write_wav):
     path = copied("sa1.phn", tmp_path / "sa1.PHN")
-    with pytest.raises(TableError, match="count samples, and the recording sa1, which"):
+    with pytest.raises(TableError, match="count samples, and the recording 'sa1', which"):
         read_events(path)
     write_wav(tmp_path / "sa1.WAV", np.zeros(100), 16000)
     wanted = by_crowsetta("timit", EXAMPLES / "sa1.phn", round_times=False, samplerate=16000)

@@ -134,7 +134,7 @@ def test_times_that_run_over_several_recordings_need_an_offset(tmp_path):
     text = raven_text(
         (2, 3, "a.wav", "K"), (31, 32, "b.wav", "K"), columns=("Begin File", "Annotation")
     )
-    with pytest.raises(TableError, match=r"a\.wav and b\.wav.*File Offset \(s\)"):
+    with pytest.raises(TableError, match=r"'a\.wav' and 'b\.wav'.*File Offset \(s\)"):
         read(tmp_path, text)
 
 
