@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from animal_spot.effort.config import ActivityConfig
+from animal_spot.utils.status import OK, SOME_FAILED
 
 if TYPE_CHECKING:
     from animal_spot.effort.counting import Activity, Recorded
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("ACTIVITY")
 
 RECORD, LOCK = ".activity.jsonl", ".activity.lock"
-OK, SOME_FAILED = 0, 3
 _OF = "activity"  # what the files of this program are about, in its record
 
 

@@ -64,14 +64,14 @@ class _Pending:
 
     def take(self, n: int) -> list[_Part]:
         """Remove the first ``n`` windows, or all if there are fewer."""
-        taken, wanted = [], min(n, self.n)
-        while wanted:
+        taken = []
+        while n and self.parts:
             part = self.parts.popleft()
-            if len(part) > wanted:
-                part, rest = part.split(wanted)
+            if len(part) > n:
+                part, rest = part.split(n)
                 self.parts.appendleft(rest)
             taken.append(part)
-            wanted -= len(part)
+            n -= len(part)
             self.n -= len(part)
         return taken
 

@@ -15,7 +15,6 @@ from animal_spot.detections.decisions import DecisionRule
 from animal_spot.prediction import detectors as making
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.detectors import Detector, build_detectors
-from animal_spot.prediction.outcome import ArraySpool
 from animal_spot.prediction.predictor import Predictor
 from tests.helpers.prediction import HOP_S, LENGTH_S, SIGNAL, make_content, write_sound
 
@@ -284,24 +283,6 @@ def test_without_an_exact_engine_nothing_is_computed_again(files):
     engine = FixedEngine(0.5)
     found = run(files[1:2], [detector(engine)], rule=DecisionRule(("A", "B")))["1.wav"]
     assert engine.n_windows == len(found)
-
-
-# -- results that wait ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("n", [0, 1, 7, 3_000_000], ids=["none", "one", "few", "on-disk"])
-def test_spooled_rows_come_back(tmp_path, n):
-    spool = ArraySpool(tmp_path)
-    rows = np.arange(2 * n, dtype=np.float32).reshape(n, 2)
-    for part in np.array_split(rows, 3):
-        spool.append(part)
-    for _ in range(2):  # they can be read again
-        found = list(spool.batches(4096))
-        assert sum(map(len, found)) == n
-        if n:
-            np.testing.assert_array_equal(np.concatenate(found), rows)
-    spool.close()
-    assert list(tmp_path.iterdir()) == []
 
 
 # -- numbers that are none ------------------------------------------------------------------------
