@@ -13,8 +13,13 @@ _LEAST_LETTERS = 3  # of what is taken for the second word of a class
 _LEAST_CLIPS = 2  # of such a word
 
 
-def look_alike_error(clips: Iterable[Clip]) -> str | None:
-    """Say which classes differ only in case or blanks, and where their clips are; None if none."""
+def look_alike_error(clips: Iterable[Clip], what: str = "clips") -> str | None:
+    """Say which classes differ only in case or blanks, and where their clips are; None if none.
+
+    Args:
+        clips: All clips.
+        what: Is to be renamed.
+    """
     paths: dict[str, list[str]] = defaultdict(list)
     for clip in clips:
         paths[clip.class_name].append(clip.path)
@@ -23,8 +28,8 @@ def look_alike_error(clips: Iterable[Clip]) -> str | None:
         return None
     said = [" and ".join(f"{name!r} ({_where(paths[name])})" for name in group) for group in groups]
     return (
-        f"classes whose names differ only in case or blanks: {'; '.join(said)}; rename the clips "
-        "of one to the name of the other"
+        f"classes whose names differ only in case or blanks: {'; '.join(said)}; rename the "
+        f"{what} of one to the name of the other"
     )
 
 

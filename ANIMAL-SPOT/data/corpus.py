@@ -45,6 +45,7 @@ _STRICT_CURES = {
     _STORED_CURE: "delete its files train, val and test for a new one",
     _GIVEN_CURE: _GIVEN_CURE,
 }
+_NAMED_BY: dict[Kind, str] = {"names": "clips", "folders": "folder", "table": "labels"}
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, None)  # the last: a link that is refused
 
 log = logging.getLogger(__name__)
@@ -286,7 +287,7 @@ def check_class_names(clips: Sequence[Clip], source: ClipSource) -> None:
     Raises:
         CorpusError: If two classes differ only in case or blanks.
     """
-    error = look_alike_error(clips)
+    error = look_alike_error(clips, _NAMED_BY[source.kind])
     if error is not None:
         raise CorpusError(error)
     if source.kind == "names":

@@ -251,7 +251,8 @@ def class_indices(class_names: Iterable[str]) -> dict[str, int]:
     if TARGET_CLASS not in names:
         raise ValueError(
             f"a task of two classes needs one that is named '{TARGET_CLASS}' (it is the positive "
-            f"one), found {names[0]!r} and {names[1]!r}; rename the clips of one of them"
+            f"one), found {names[0]!r} and {names[1]!r}; rename the clips (or the folder, or the "
+            "labels) of one of them"
         )
     return {name: int(name == TARGET_CLASS) for name in names}
 

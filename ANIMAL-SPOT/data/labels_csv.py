@@ -2,13 +2,14 @@
 
 Columns are ``file`` and ``label``, and if wanted ``start_s`` and ``end_s`` (seconds in the file),
 ``tape``, ``site`` and ``split`` (train, val or test); others do not count. Files are relative to
-the folder of the table, or else to the data folder.
+the folder of the table, or else to the data folder, where a name without folders is enough if only
+one file has it.
 """
 
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -83,7 +84,7 @@ def clips_of_table(
         {name: row[i].strip() if i < len(row) else "" for name, i in columns.items()}
         for row in cells
     ]
-    finder = _Finder(table.parent, data_dir, [row["file"] for row in texts])
+    finder = _Finder(table.parent, data_dir, files, [row["file"] for row in texts])
     rows = _read_rows(table.name, texts, finder)
     clips, tapes = _with_tapes(list(rows.clips.values()), tape_pattern)
     classes = frozenset(rows.labels)
@@ -161,7 +162,7 @@ def _clip_of(row: Mapping[str, str], finder: _Finder, *, comma: bool) -> Clip:
         raise RowError("holds bytes that are no letters")
     file = finder.find(row["file"])
     if file is None:
-        raise RowError(f"there is no such file in {finder.folder}")
+        raise RowError(f"there is no such file in {finder.folder}, or several")
     if not is_read(file) and not is_not_read(file):
         raise RowError("is no sound file")
     tape = composed(row.get("tape", "")) or None
@@ -211,7 +212,7 @@ def _with_tapes(clips: Sequence[Clip], tape_pattern: str | None) -> tuple[list[C
 
 def _unlisted(rows: _Rows, files: FoundFiles, finder: _Finder) -> list[str]:
     """Say how many files of the data folder no row names."""
-    named = {os.path.realpath(finder.folder / file) for file in finder.found if file is not None}
+    named = {os.path.realpath(finder.folder / file) for file in finder.found}
     left = [p for p in files.clips if os.path.realpath(finder.data_dir / p) not in named]
     if not left:
         return []
@@ -227,34 +228,41 @@ class _Finder:
     Args:
         beside: Folder of the table.
         data_dir: The data folder.
-        names: All names; files are looked for in that folder in which more of them are.
+        files: What is in it.
+        names: All names; they are looked for in that folder in which more of them are.
 
     Attributes:
         folder: What files are relative to.
     """
 
-    def __init__(self, beside: Path, data_dir: Path, names: Sequence[str]) -> None:
+    def __init__(
+        self, beside: Path, data_dir: Path, files: FoundFiles, names: Sequence[str]
+    ) -> None:
         self.data_dir = data_dir
-        self.folder = beside
-        self._known: dict[str, str | None] = {}
+        by_base: dict[str, list[str]] = defaultdict(list)
+        for path in [*files.clips, *files.not_read]:
+            by_base[composed(PurePosixPath(path).name)].append(path)
+        self._by_base = {base: paths[0] for base, paths in by_base.items() if len(paths) == 1}
         each = list(dict.fromkeys(filter(None, names)))
-        if beside.resolve() != data_dir.resolve():
-            n_found = Counter(
-                place for place in (beside, data_dir) for name in each if _file(place, name)
-            )
-            if n_found[data_dir] > n_found[beside]:
-                self.folder = data_dir
+        found = {place: self._known_in(place, each) for place in dict.fromkeys((beside, data_dir))}
+        self.folder = max(
+            found, key=lambda place: sum(f is not None for f in found[place].values())
+        )
+        self._known = found[self.folder]
+
+    def _known_in(self, folder: Path, names: Sequence[str]) -> dict[str, str | None]:
+        is_data = folder.resolve() == self.data_dir.resolve()
+        by_base = self._by_base if is_data else {}
+        return {name: _file(folder, name) or by_base.get(composed(name)) for name in names}
 
     @property
-    def found(self) -> list[str | None]:
+    def found(self) -> list[str]:
         """Files that were found."""
-        return list(self._known.values())
+        return [file for file in self._known.values() if file is not None]
 
     def find(self, name: str) -> str | None:
         """Return the path of a file as it is on disk, with ``/`` between folders."""
-        if name not in self._known:
-            self._known[name] = _file(self.folder, name)
-        return self._known[name]
+        return self._known.get(name)
 
 
 def _file(folder: Path, name: str) -> str | None:

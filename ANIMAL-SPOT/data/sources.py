@@ -48,7 +48,10 @@ def find_source(
     no_labels = ()
     if labels is not None or table.is_file():
         try:
-            return clips_of_table(table, data_dir, files, tape_pattern)
+            source = clips_of_table(table, data_dir, files, tape_pattern)
+            if labels is not None or stored == "table" or source.clips or not files.clips:
+                return source
+            no_labels = (f"no row of {table} names a clip that is there: it is not read",)
         except NoLabelsError as error:
             if labels is not None:
                 raise SourceError(f"--labels: {error}") from error

@@ -125,6 +125,30 @@ def test_table_may_lie_elsewhere(folder, tmp_path_factory):
     assert source.folder == folder
 
 
+def test_a_name_without_folders_is_enough_where_one_file_has_it(folder):
+    table(folder, ("b.wav", "A"), ("a.wav", "B"))
+    assert {c.file for c in find_source(folder).clips} == {"a.wav", "sub/b.wav"}
+    (folder / "more").mkdir()
+    (folder / "more" / "b.wav").touch()
+    source = find_source(folder)
+    assert [clip.file for clip in source.clips] == ["a.wav"]
+    assert "or several" in source.excluded["b.wav (labels.csv, row 1)"]
+
+
+def test_table_of_other_files_does_not_hide_named_clips(folder):
+    path = table(folder, ("gone.wav", "A"), ("gone2.wav", "B"))
+    source = find_source(folder)
+    assert source.kind == "names"
+    assert "no row of" in source.warnings[0]
+    assert find_source(folder, labels=path).clips == ()
+
+
+def test_classes_that_look_alike_are_refused_with_what_to_rename(folder):
+    table(folder, ("a.wav", "Fox"), ("c.flac", "fox"))
+    with pytest.raises(CorpusError, match="rename the labels of one"):
+        load_corpus(folder)
+
+
 def test_table_of_something_else_is_no_table_of_labels(folder):
     path = write_table(folder / "labels.csv", [("x", 1)], ("species", "count"))
     source = find_source(folder)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from animal_spot.data.corpus import CorpusError, load_corpus
 from animal_spot.data.sources import SourceError, find_source
 from animal_spot.data.splits import PARTITIONS
-from animal_spot.data.tape_folds import load_pool
+from animal_spot.data.tape_folds import load_pool, pool_of
 from tests.helpers.clips import clip_name, make_corpus
 from tests.helpers.corpora import as_class_folders, as_one_recording, write_table
 
@@ -123,6 +123,14 @@ def test_new_split_may_be_made_when_lists_are_deleted(folders, recording):
         for partition in PARTITIONS:
             (folder / partition).unlink()
         load_corpus(folder, seed=1)
+
+
+@pytest.mark.parametrize("kept", ["folders", "recording"])
+def test_searches_get_the_clips_of_train_and_val(kept, request):
+    corpus = load_corpus(request.getfixturevalue(kept))
+    pool = pool_of(corpus, ("train", "val"))
+    known = {s.name: s.tape for p in ("train", "val") for s in corpus.samples[p]}
+    assert {clip.path: clip.tape for clip in pool.clips} == known
 
 
 # -- how it is decided -----------------------------------------------------------------------------
