@@ -16,7 +16,8 @@ from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
 
 _TABLES = "tables"
 _MARGIN = 0.25
-_LISTS = ("recordings", "tables")
+_BACKGROUND = "background"
+_LISTS = ("recordings", "tables", "background_dir", "negatives")
 
 
 def _column(what: str) -> Any:
@@ -89,6 +90,46 @@ class ClipsConfig:
     list_labels: str | None = option(
         None, "write such a label map to edit, with the number of events, and end", metavar="FILE"
     )
+    contact_sheets: int = option(
+        48,
+        "clips that are drawn of each class, into contact_sheets/; 0: none",
+        least=0,
+        most=400,
+        metavar="N",
+    )
+    background: int | None = option(
+        None,
+        "clips of the background class from where nothing is annotated; none: as many as the "
+        "largest class has; 0: no more",
+        type=int,
+        least=0,
+        most=1_000_000,
+        metavar="N",
+        group=_BACKGROUND,
+    )
+    background_class: str = option(NOISE_CLASS, "its name", metavar="NAME", group=_BACKGROUND)
+    background_margin: float = option(
+        1.0, "seconds between it and every event", least=0, most=3600, group=_BACKGROUND
+    )
+    background_dir: tuple[str, ...] = option(
+        (),
+        "also take it from recordings in which no call is known to be, or folders of them",
+        nargs="+",
+        action="extend",
+        default=None,
+        metavar="PATH",
+        group=_BACKGROUND,
+    )
+    negatives: tuple[str, ...] = option(
+        (),
+        "reviewed tables: rows marked as wrong become clips of the background class",
+        nargs="+",
+        action="extend",
+        default=None,
+        metavar="TABLE",
+        group=_BACKGROUND,
+    )
+    seed: int = option(0, "another number, other background", least=0, group=_BACKGROUND)
     pairs: str | None = option(
         None,
         "CSV with a recording and its table in each row, where their names do not say it",

@@ -16,6 +16,7 @@ from animal_spot.utils.own_files import JsonLines, LineError, OwnFiles, file_nam
 
 LOCK = ".clips.lock"
 JOURNAL = ".clips.jsonl"
+_N_PARTS = 4  # of a name, from the right: what comes before, tape, begin, end
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class CorpusFolder:
         self._listed: set[str] = set()  # stems of clips that were complete once, and have a row
         self._settings: dict[str, Any] | None = None
         self._lines.read(self._use)
+        self._by_tape: dict[str, list[str]] | None = None
         names = (name for name in os.listdir(folder) if is_read(name))
         self._there = {_stem(name): name for name in names}
         try:
@@ -93,6 +95,20 @@ class CorpusFolder:
         """Tell whether a clip was there, and a person took it away."""
         return stem.casefold() in self._listed and self.file_of(stem) is None
 
+    def stems_of(self, tape: str) -> list[str]:
+        """Return the names of the clips of a tape, in small letters, also of such as were removed.
+
+        Args:
+            tape: As names of clips have it.
+        """
+        if self._by_tape is None:
+            self._by_tape = {}
+            for stem in self._there.keys() | self._listed:
+                parts = stem.rsplit("_", 3)
+                if len(parts) == _N_PARTS:
+                    self._by_tape.setdefault(parts[1], []).append(stem)
+        return self._by_tape.get(tape.casefold(), [])
+
     def is_listed(self, stem: str) -> bool:
         """Tell whether a clip was given its row once."""
         return stem.casefold() in self._listed
@@ -115,6 +131,7 @@ class CorpusFolder:
         if missing:
             add_labels(self._labels, missing)
         self._rows += missing
+        self._by_tape = None
         for row in added:
             self._lines.append({"listed": row["file"]})
             self._there[_stem(row["file"])] = row["file"]

@@ -36,6 +36,8 @@ class Inputs:
         events: Of each recording that a table is of.
         failed: Recordings and tables that cannot be used, and why.
         ignored: Rows of tables that cannot be used: table, row, why.
+        negatives: False alarms, of each recording that has some.
+        n_without_table: Recordings that no table is of.
     """
 
     recordings: list[Path] = field(default_factory=list)
@@ -43,6 +45,8 @@ class Inputs:
     events: dict[Path, tuple[LabelledEvent, ...]] = field(default_factory=dict)
     failed: dict[Path, str] = field(default_factory=dict)
     ignored: list[tuple[Path, int, str]] = field(default_factory=list)
+    negatives: dict[Path, tuple[LabelledEvent, ...]] = field(default_factory=dict)
+    n_without_table: int = 0
 
 
 def read_inputs(config: ClipsConfig) -> Inputs:

@@ -1,4 +1,4 @@
-"""From events of a recording to the clips that are cut out of it.."""
+"""From events of a recording to the clips that are cut out of it."""
 
 from __future__ import annotations
 
@@ -85,6 +85,7 @@ class PlanRules:
         shortest: Seconds; shorter events are left out.
         keep_overlapping: Also cut clips in which events of other classes are heard.
         channel: What is heard of several channels; None: that which the table names, else the mix.
+        background_class: Class of what holds no call: it spoils no example.
     """
 
     class_of: Callable[[str], str | None]
@@ -93,6 +94,7 @@ class PlanRules:
     shortest: float = 0.0
     keep_overlapping: bool = False
     channel: str | None = None
+    background_class: str = NOISE_CLASS
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def plan_events(
         Plans in the order of time, and what is left out and why.
     """
     events = sorted(recording.events, key=lambda e: (e.start_s, e.end_s, e.label, e.row))
-    neighbours = _Neighbours(events, rules.class_of)
+    neighbours = _Neighbours(events, rules)
     plans: list[ClipPlan] = []
     left_out: list[LeftOut] = []
     seen: dict[tuple, LabelledEvent] = {}
@@ -283,17 +285,15 @@ class _Neighbours:
 
     Args:
         events: In the order of their begin.
-        class_of: Class of a label; what has none, and background, does no harm to an example.
+        rules: Labels without class, and background, do no harm to an example.
     """
 
-    def __init__(
-        self, events: Sequence[LabelledEvent], class_of: Callable[[str], str | None]
-    ) -> None:
+    def __init__(self, events: Sequence[LabelledEvent], rules: PlanRules) -> None:
         self._starts: dict[str, list[float]] = {}
         self._latest: dict[str, list[LabelledEvent]] = {}  # that which ends last, up to each
         for event in events:
-            name = class_of(event.label)
-            if name is None or name == NOISE_CLASS or event.is_wrong:
+            name = rules.class_of(event.label)
+            if name in (None, rules.background_class) or event.is_wrong:
                 continue
             latest = self._latest.setdefault(name, [])
             latest.append(max([*latest[-1:], event], key=lambda e: e.end_s))
