@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from animal_spot.audio import channel_choice
+from animal_spot.cutting.plan import NOISE_CLASS
 from animal_spot.metadata.time_flags import (
     deployments_option,
     time_pattern_option,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from animal_spot.audio.recordings import LIST_SUFFIXES, find_sounds
@@ -14,7 +15,7 @@ from animal_spot.cutting.config import ClipsConfig
 from animal_spot.tables.columns import Columns
 from animal_spot.tables.event import EventTable, LabelledEvent, TableError
 from animal_spot.tables.label_map import LabelMap, alike, draft_text, read_label_map
-from animal_spot.tables.matching import match
+from animal_spot.tables.matching import Matching, match
 from animal_spot.tables.reading import is_table_name, read_events
 from animal_spot.utils.errors import one_line
 from animal_spot.utils.files import write_text_atomic
@@ -58,7 +59,7 @@ def read_inputs(config: ClipsConfig) -> Inputs:
     """
     found = Inputs()
     if config.recordings:
-        sounds = find_sounds(config.recordings)
+        sounds = find_sounds([*config.recordings, *config.background_dir])
         found.recordings = _outside(sounds.recordings, config)
         not_read = _outside(sounds.not_read, config)
         found.failed |= {path: why_not_read(path.name) for path in not_read}
@@ -70,12 +71,51 @@ def read_inputs(config: ClipsConfig) -> Inputs:
         found.failed |= dict((*matching.without_recording, *matching.refused))
         for _, reason in matching.unused:
             log.warning("%s", reason)
-        if matching.without_table and matching.events:
+        without_table = _without_calls(config, matching, found)
+        found.n_without_table = len(without_table)
+        if without_table and matching.events:
             log.info(
-                "%d recordings have no table, such as %s",
-                *(len(matching.without_table), matching.without_table[0]),
+                "%d recordings have no table, such as %s", len(without_table), without_table[0]
             )
+        _read_negatives(config, found)
     return found
+
+
+def _without_calls(config: ClipsConfig, matching: Matching, found: Inputs) -> list[Path]:
+    """Note that no call is in recordings without table that are said to hold none.
+
+    Returns:
+        The other recordings without table.
+    """
+    if not (config.background_dir and matching.events):
+        return list(matching.without_table)
+    silent = {os.path.abspath(path) for path in find_sounds(config.background_dir).recordings}
+    others = [path for path in matching.without_table if os.path.abspath(path) not in silent]
+    found.events |= dict.fromkeys(set(matching.without_table) - set(others), ())
+    found.events = {path: found.events[path] for path in found.recordings if path in found.events}
+    return others
+
+
+def _read_negatives(config: ClipsConfig, found: Inputs) -> None:
+    """Read rows that are marked as wrong in reviewed tables."""
+    tables = []
+    for path in map(Path, config.negatives):
+        try:
+            table = read_events(path, columns=_columns(config))
+        except (TableError, OSError) as error:
+            found.failed[path] = one_line(error)
+            continue
+        wrong = tuple(event for event in table.events if event.is_wrong)
+        if wrong:
+            tables.append(replace(table, events=wrong))
+        else:
+            found.failed[path] = (
+                f"{path}: none of its {len(table.events)} rows is marked as wrong, by fp, wrong or "
+                "false positive in a column such as Review or Verdict"
+            )
+    matching = match(found.recordings, tables)
+    found.negatives = {path: events for path, events in matching.events.items() if events}
+    found.failed |= dict((*matching.without_recording, *matching.refused))
 
 
 def _outside(paths: Iterable[Path], config: ClipsConfig) -> list[Path]:
@@ -87,10 +127,7 @@ def _outside(paths: Iterable[Path], config: ClipsConfig) -> list[Path]:
 
 
 def _read_tables(config: ClipsConfig, found: Inputs) -> None:
-    columns = Columns(
-        *(config.label_column, config.begin_column, config.end_column, config.duration_column),
-        *(config.recording_column, config.low_column, config.high_column, config.channel_column),
-    )
+    columns = _columns(config)
     notes: Counter[str] = Counter()
     for path in _table_paths(config):
         try:
@@ -112,6 +149,13 @@ def _read_tables(config: ClipsConfig, found: Inputs) -> None:
     log.info("%d events in %d tables: %s", n_events, len(found.tables), counted)
     for note, n in notes.most_common():
         log.info("%s%s", note, f" (in {n} tables)" if n > 1 else "")
+
+
+def _columns(config: ClipsConfig) -> Columns:
+    return Columns(
+        *(config.label_column, config.begin_column, config.end_column, config.duration_column),
+        *(config.recording_column, config.low_column, config.high_column, config.channel_column),
+    )
 
 
 def _table_paths(config: ClipsConfig) -> list[Path]:

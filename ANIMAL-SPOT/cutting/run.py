@@ -6,12 +6,12 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from animal_spot.audio.sound_file import SoundError, SoundFile
-from animal_spot.cutting.clip_names import clip_stem, refuse_confusable
+from animal_spot.cutting.clip_names import refuse_confusable
 from animal_spot.cutting.config import ClipsConfig
+from animal_spot.cutting.corpus_background import add_background, plan_negatives
 from animal_spot.cutting.corpus_folder import LOCK, CorpusFolder
 from animal_spot.cutting.cutter import ClipForm, cut
 from animal_spot.cutting.inputs import Inputs, class_of_labels, read_inputs, write_label_list
@@ -28,9 +28,9 @@ from animal_spot.cutting.plan import (
 )
 from animal_spot.cutting.report import CorpusClip, CutReport
 from animal_spot.cutting.screen import say_what_was_done
+from animal_spot.cutting.source import Source
 from animal_spot.cutting.stale_clips import stale_clips
-from animal_spot.cutting.tapes import Tape
-from animal_spot.metadata.recording_time import RecordingTime, TimeFinder, lines_about
+from animal_spot.metadata.recording_time import TimeFinder, lines_about
 from animal_spot.metadata.time_flags import time_finder_of
 from animal_spot.utils.errors import one_line
 from animal_spot.utils.files import require_writable_folder, sole_process
@@ -41,29 +41,6 @@ LEFT_OUT = "left_out.csv"
 _NOTED_EVERY_S = 60.0
 
 log = logging.getLogger("CLIPS")
-
-
-@dataclass
-class Source:
-    """A recording that can be read.
-
-    Attributes:
-        recording: What is annotated in it.
-        form: Kind of file of its clips.
-        tape: Its tape.
-        time: When and where it was made.
-        plans: Clips that are wanted of it.
-    """
-
-    recording: AnnotatedRecording
-    form: ClipForm
-    tape: Tape
-    time: RecordingTime
-    plans: list[ClipPlan] = field(default_factory=list)
-
-    def stem(self, plan: ClipPlan) -> str:
-        """Return the name of a clip without its ending."""
-        return clip_stem(plan, self.recording.rate, self.tape.year, self.tape.name)
 
 
 def run(config: ClipsConfig) -> int:
@@ -85,7 +62,8 @@ def run(config: ClipsConfig) -> int:
             raise ValueError(f"no table is of one of the recordings: {reasons or 'see --pairs'}")
         events = [event for own in inputs.events.values() for event in own]
         class_of = class_of_labels(config, events)
-        refuse_confusable(filter(None, map(class_of, {event.label for event in events})))
+        classes = set(map(class_of, {event.label for event in events})) | {config.background_class}
+        refuse_confusable(filter(None, classes))
         folder = Path(config.output_dir)
         require_writable_folder(folder, "the output folder")
         with (
@@ -104,6 +82,7 @@ def run(config: ClipsConfig) -> int:
                 config.shortest_event,
                 config.keep_overlapping,
                 config.channel,
+                config.background_class,
             )
             report = _Cutting(config, rules, corpus, inputs, stop.check).run()
     return SOME_FAILED if report.failed else OK
@@ -128,8 +107,10 @@ class _Cutting:
         report = self._report
         sources = self._open_all()
         for source in sources:
-            source.plans, left_out = plan_events(source.recording, self._rules)
-            report.left_out += left_out
+            self._plan(source)
+        touched = add_background(
+            sources, self._corpus, self._config, self._inputs.n_without_table, self._check
+        )
         pending: list[dict[str, object]] = []
         noted_at = time.monotonic()
         try:
@@ -142,6 +123,7 @@ class _Cutting:
         finally:
             self._corpus.add(pending)
         report.stale = stale_clips(self._corpus.rows(), report.clips, [s.tape for s in sources])
+        report.stale |= touched
         own, text = self._corpus.own, left_out_text(report, self._inputs.ignored)
         if own.has_text(LEFT_OUT, text) or own.may_write(LEFT_OUT, ours_by_name=True):
             own.write_text(LEFT_OUT, text)
@@ -152,7 +134,10 @@ class _Cutting:
         """Open each recording that a table is of; what cannot be read is noted."""
         finder = time_finder_of(self._config)
         sources = []
-        for path, events in self._inputs.events.items():
+        every = self._inputs.events | {
+            path: () for path in self._inputs.negatives if path not in self._inputs.events
+        }
+        for path, events in every.items():
             self._check()
             try:
                 sources.append(self._open(path, events, finder))
@@ -163,6 +148,16 @@ class _Cutting:
         for is_warning, line in lines_about(times):
             log.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
         return sources
+
+    def _plan(self, source: Source) -> None:
+        """Plan the clips of events and of false alarms."""
+        source.plans, left_out = plan_events(source.recording, self._rules)
+        negatives = self._inputs.negatives.get(source.recording.path, ())
+        rows = {(event.table, event.row) for event in negatives}
+        self._report.left_out += [
+            one for one in left_out if (one.event.table, one.event.row) not in rows
+        ]
+        self._report.left_out += plan_negatives(source, negatives, self._rules)
 
     def _open(self, path: Path, events: Sequence, finder: TimeFinder) -> Source:
         with contextlib.closing(SoundFile(path)) as sound:
@@ -182,7 +177,7 @@ class _Cutting:
                 "calls of one lie in training and test",
                 *(path, twin.recording),
             )
-        return Source(recording, form, tape, made)
+        return Source(recording, form, tape, made, path in self._inputs.events)
 
     def _fail(self, path: Path, reason: str, events: Sequence) -> None:
         self._report.failed[path] = reason
@@ -196,7 +191,7 @@ class _Cutting:
         corpus, report = self._corpus, self._report
         lost: list[tuple[ClipPlan, str, str]] = []  # with kind and reason
         wanted: list[tuple[ClipPlan, str]] = []
-        done: list[CorpusClip] = []
+        done = list(source.kept)
         rate = source.recording.rate
         for plan in source.plans:
             stem = source.stem(plan)
