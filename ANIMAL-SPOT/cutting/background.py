@@ -12,12 +12,14 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from animal_spot.audio.channel_choice import MIX
 from animal_spot.cutting.plan import NOISE_CLASS, AnnotatedRecording, ClipPlan
 
+Thing = TypeVar("Thing")
 BLOCK_S = 3600.0
 _MOST_PLACES = 512  # in a recording, or more where many clips are wanted of it
 _PLACES_PER_CLIP = 4  # that are measured, so that there is a choice of levels
@@ -204,8 +206,8 @@ class _Queue:
                 blocks.setdefault(int(time_s // block_s), []).append((float(level), place))
         rng = _generator(self._rules.seed, f"order of {self._quiet.key}")
         queues = [
-            _spread(sorted(blocks[block], key=lambda entry: entry[0]), rng.random())
-            for block in _spread(sorted(blocks), rng.random())
+            spread_evenly(sorted(blocks[block], key=lambda entry: entry[0]), rng.random())
+            for block in spread_evenly(sorted(blocks), rng.random())
         ]
         rounds = itertools.zip_longest(*queues)  # one of each block, then another of each
         ordered = [entry[1] for one_of_each in rounds for entry in one_of_each if entry]
@@ -274,7 +276,7 @@ def _apart(places: Sequence[Place], earlier: Iterable[Place]) -> list[Place]:
     return apart
 
 
-def _spread(items: Sequence, shift: float) -> list:
+def spread_evenly(items: Sequence[Thing], shift: float = 0.0) -> list[Thing]:
     """Return items in an order of which every beginning is spread evenly over all of them.
 
     The places are those of van der Corput's sequence, moved by ``shift``, 0 to 1.

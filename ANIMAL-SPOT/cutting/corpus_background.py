@@ -229,8 +229,8 @@ def _list_text(clips: Sequence[CorpusClip], folder: Path) -> str:
             str(clip.plan.source),
             f"{clip.plan.start / clip.rate:.3f}",
             f"{clip.plan.end / clip.rate:.3f}",
-            f"{levels[clip.file]:.1f}",
-            f"{above(clip):.1f}",
+            round(levels[clip.file], 1),
+            round(above(clip), 1),
         )
         for clip in loudest
     ]

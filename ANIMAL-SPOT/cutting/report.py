@@ -36,7 +36,7 @@ class ClassCounts:
     """What there is of a class.
 
     Attributes:
-        class_name: The class.
+        class_name: The class; empty: of labels that have none.
         events: Of which there are clips.
         clips: Of them, or of background.
         new: Clips that this run cut.
@@ -80,7 +80,7 @@ class CutReport:
         clips: dict[str, list[CorpusClip]] = {}
         for clip in self.clips:
             clips.setdefault(clip.plan.class_name, []).append(clip)
-        left_out = Counter(one.class_name for one in self.left_out if one.class_name is not None)
+        left_out = Counter(one.class_name or "" for one in self.left_out)
         return [
             ClassCounts(
                 name,

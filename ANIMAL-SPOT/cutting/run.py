@@ -9,9 +9,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from animal_spot.audio.sound_file import SoundError, SoundFile
+from animal_spot.cutting import summary
 from animal_spot.cutting.clip_names import refuse_confusable
 from animal_spot.cutting.config import ClipsConfig
-from animal_spot.cutting.corpus_background import add_background, plan_negatives
+from animal_spot.cutting.contact_sheets import draw_contact_sheets
+from animal_spot.cutting.corpus_background import (
+    add_background,
+    plan_negatives,
+    write_list_to_check,
+)
 from animal_spot.cutting.corpus_folder import LOCK, CorpusFolder
 from animal_spot.cutting.cutter import ClipForm, cut
 from animal_spot.cutting.inputs import Inputs, class_of_labels, read_inputs, write_label_list
@@ -125,8 +131,11 @@ class _Cutting:
         report.stale = stale_clips(self._corpus.rows(), report.clips, [s.tape for s in sources])
         report.stale |= touched
         own, text = self._corpus.own, left_out_text(report, self._inputs.ignored)
-        if own.has_text(LEFT_OUT, text) or own.may_write(LEFT_OUT, ours_by_name=True):
-            own.write_text(LEFT_OUT, text)
+        for name, content in ((LEFT_OUT, text), (summary.NAME, summary.summary_text(report))):
+            if own.has_text(name, content) or own.may_write(name, ours_by_name=True):
+                own.write_text(name, content)
+        write_list_to_check(report, self._config.background_class, self._corpus)
+        draw_contact_sheets(report, self._config.contact_sheets, self._check)
         say_what_was_done(report, len(self._inputs.ignored), LEFT_OUT)
         return report
 

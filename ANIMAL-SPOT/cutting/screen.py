@@ -13,7 +13,9 @@ from animal_spot.cutting.plan import (
     TOO_SHORT,
     named_row,
 )
-from animal_spot.cutting.report import ClassCounts, CutReport
+from animal_spot.cutting.report import CutReport
+from animal_spot.cutting.summary import summary_lines
+from animal_spot.utils.text import printable
 
 _N_SHOWN = 10  # files that cannot be used
 _CURES = {
@@ -23,7 +25,6 @@ _CURES = {
     DOUBLE: "",
     REMOVED: "--restore_removed cuts them again",
 }
-_HEAD = ("class", "events", "clips", "new", "recordings", "seconds", "left out")
 
 log = logging.getLogger(__name__)
 
@@ -54,26 +55,8 @@ def say_what_was_done(report: CutReport, n_ignored: int, left_out_name: str) -> 
     if report.left_out or report.failed or report.stale or n_ignored:
         log.info("each of them is listed in %s", report.output_dir / left_out_name)
     counts = report.counts()
-    print("\n".join(table_lines(counts)))
+    print("\n".join(map(printable, summary_lines(report))))
     log.info(
         "%d clips, %d of them new, in %s",
         *(sum(c.clips for c in counts), sum(c.new for c in counts), report.output_dir),
     )
-
-
-def table_lines(counts: list[ClassCounts]) -> list[str]:
-    """Return a table of classes in columns."""
-    rows = [_HEAD]
-    for c in counts:
-        numbers = (c.events, c.clips, c.new, c.recordings, f"{c.seconds:.1f}", c.left_out)
-        rows.append((c.class_name, *map(str, numbers)))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
-    return [
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(t.rjust(w) for t, w in zip(row[1:], widths[1:], strict=True)),
-            ]
-        )
-        for row in rows
-    ]
