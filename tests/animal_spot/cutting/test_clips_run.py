@@ -8,40 +8,26 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile as sf
 
 from animal_spot.cutting.corpus_folder import LOCK
 from animal_spot.data.labels import find_clip_paths, parse_clip
 from animal_spot.utils.files import locked
+from tests.helpers.annotated import (
+    RATE,
+    assert_is_of_its_source,
+    make_recording,
+    rows_of,
+    state_of,
+    write_table,
+)
 from tests.helpers.places import SOUND
 from tests.helpers.programs import run_here, run_program
 
-RATE = 8000
-RAVEN = (
-    "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tLabel"
-)
-
-
-def write_table(path: Path, events) -> None:
-    """Write events ``(label, start_s, end_s)`` as Raven does."""
-    rows = [
-        f"{n}\tSpectrogram 1\t1\t{start:.6f}\t{end:.6f}\t500.0\t3000.0\t{label}"
-        for n, (label, start, end) in enumerate(events, 1)
-    ]
-    path.write_text("\n".join([RAVEN, *rows]) + "\n")
-
-
-def make_recording(folder: Path, stem: str, events, seconds: float = 20.0, seed: int = 0) -> Path:
-    """Write noise and its table."""
-    folder.mkdir(exist_ok=True)
-    samples = np.random.default_rng(seed).integers(-9000, 9000, round(seconds * RATE), np.int16)
-    sf.write(folder / f"{stem}.wav", samples, RATE, subtype="PCM_16")
-    write_table(folder / f"{stem}.Table.1.selections.txt", events)
-    return folder / f"{stem}.wav"
+ONLY_EVENTS = ("--background", "0", "--contact_sheets", "0")
 
 
 @pytest.fixture
@@ -55,30 +41,9 @@ def field(tmp_path) -> Path:
 
 
 def clips(field: Path, *more: object):
-    return run_here("clips", "--recordings", field, "--output_dir", field.parent / "corpus", *more)
-
-
-def rows_of(folder: Path, name: str = "labels.csv") -> list[dict[str, str]]:
-    with open(folder / name, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def state_of(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Content and time of each file that a person sees."""
-    return {
-        path.name: (path.read_bytes(), path.stat().st_mtime_ns)
-        for path in folder.iterdir()
-        if path.name[0] != "."
-    }
-
-
-def assert_is_of_its_source(corpus: Path, row: dict[str, str]) -> None:
-    """Hold a clip against the recording, as ``labels.csv`` says where it is."""
-    whole, rate = sf.read(row["source"], dtype="int16")
-    start, end = (float(row[name]) * rate for name in ("source_start_s", "source_end_s"))
-    assert abs(start - round(start)) < 0.01
-    found, _ = sf.read(corpus / row["file"], dtype="int16")
-    assert np.array_equal(found, whole[round(start) : round(end)])
+    """Cut events only: background and pictures are tested elsewhere."""
+    corpus = field.parent / "corpus"
+    return run_here("clips", "--recordings", field, "--output_dir", corpus, *ONLY_EVENTS, *more)
 
 
 def test_the_made_up_recording_becomes_a_corpus_that_the_reader_of_names_understands(tmp_path):
@@ -86,7 +51,7 @@ def test_the_made_up_recording_becomes_a_corpus_that_the_reader_of_names_underst
     corpus = tmp_path / "corpus"
     ended = run_program(
         "clips", "--recordings", tmp_path / "in", "--output_dir", corpus, "--margin", 0.1,
-        "--keep_overlapping",
+        "--keep_overlapping", *ONLY_EVENTS,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     (table,) = (tmp_path / "in").glob("*.txt")
@@ -246,7 +211,7 @@ def test_labels_are_listed_merged_and_left_out(field):
 
 
 def test_a_corpus_inside_the_folder_of_recordings_is_not_cut_again(field):
-    arguments = ("--recordings", field, "--output_dir", field / "corpus")
+    arguments = ("--recordings", field, "--output_dir", field / "corpus", *ONLY_EVENTS)
     for _ in range(2):
         assert run_here("clips", *arguments).returncode == 0
     assert len(rows_of(field / "corpus")) == 3
@@ -263,10 +228,11 @@ def test_two_runs_at_once_are_refused(field):
 
 
 def test_killed_in_the_middle_and_started_again_it_is_as_if_it_had_not_been(tmp_path):
-    events = [("owl", 0.3 * n, 0.3 * n + 0.2) for n in range(400)]
-    make_recording(tmp_path / "in", "rec", events, seconds=130)
+    events = [("owl", 15 + 0.3 * n, 15.2 + 0.3 * n) for n in range(400)]
+    make_recording(tmp_path / "in", "rec", events, seconds=145)
     corpus = tmp_path / "corpus"
-    command = ("clips", "--recordings", tmp_path / "in", "--margin", "0.2", "--output_dir")
+    rules = ("--margin", "0.2", "--contact_sheets", "0")
+    command = ("clips", "--recordings", tmp_path / "in", *rules, "--output_dir")
     process = subprocess.Popen(
         [sys.executable, str(SOUND / "clips.py"), *map(str, command[1:]), str(corpus)],
         stdout=subprocess.DEVNULL,
@@ -286,7 +252,9 @@ def test_killed_in_the_middle_and_started_again_it_is_as_if_it_had_not_been(tmp_
     assert {name: content for name, (content, _) in after.items()} == {
         name: content for name, (content, _) in whole.items()
     }
-    assert len(rows_of(corpus)) == 400
+    labels = Counter(row["label"] for row in rows_of(corpus))
+    assert labels["owl"] == 400
+    assert labels["noise"] > 20  # before, after and between what was cut when it was killed
     assert not list(corpus.glob(".*.tmp"))
 
 
@@ -306,11 +274,12 @@ def test_a_long_recording_with_many_rows_takes_little_memory(tmp_path):
         "import resource, sys; from animal_spot.clips import main; status = main(sys.argv[1:]); "
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)"
     )
+    corpus = tmp_path / "corpus"
     ended = subprocess.run(
-        [sys.executable, "-c", program, "--recordings", path, "--output_dir", tmp_path / "corpus"],
+        [sys.executable, "-c", program, "--recordings", path, "--output_dir", corpus, *ONLY_EVENTS],
         capture_output=True,
         text=True,
     )
     assert ended.returncode == 0, ended.stderr
-    assert len(rows_of(tmp_path / "corpus")) == 2000
+    assert len(rows_of(corpus)) == 2000
     assert int(ended.stdout.split()[-1]) < 120_000  # kB; the sound itself has 115 MB
