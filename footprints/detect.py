@@ -8,19 +8,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from typing import TYPE_CHECKING
 
+from footprints.cropping.crop_pool import CropPool, Job, Result
+from footprints.detector.detect_report import CROPS, TABLES, DetectReport
 from footprints.pictures.crops import Crop
+from footprints.pictures.finding import photos_at
 from footprints.system.errors import STATUS_SOME_FAILED, run
 from footprints.system.files import output_folder
 from footprints.system.flags import program, some_path
+from footprints.system.progress import progress, warn
 from footprints.system.results import Results, add_replace_flag
 from footprints.system.settings import add_flags, settings_from
 from footprints.system.text import printable
-
-if TYPE_CHECKING:
-    from footprints.cropping.crop_worker import Result
-    from footprints.detector.detect_report import DetectReport
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -55,11 +54,6 @@ def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     settings = settings_from(args, parser)
-    from footprints.cropping.crop_pool import CropPool, Job
-    from footprints.detector.detect_report import CROPS, TABLES, DetectReport
-    from footprints.pictures.finding import photos_at
-    from footprints.system.progress import progress
-
     root, photos, unused = photos_at(args.source, args.output_dir, (CROPS, *TABLES))
     with contextlib.ExitStack() as held:
         results = None
@@ -80,8 +74,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def _note(result: Result, report: DetectReport, with_crops: bool) -> None:
     """Note what became of a photo: its prints, their crops if there is a folder, or the reason."""
-    from footprints.system.progress import warn
-
     path = result.job.source
     if result.reason is not None:
         report.failed(path, result.reason)

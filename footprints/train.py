@@ -29,6 +29,7 @@ from footprints.system import files
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.flags import number, option, program, some_path, some_text, whole
 from footprints.system.progress import say
+from footprints.system.resuming import add_resume_flag
 
 DEFAULT_BACKBONE, DEFAULT_WEIGHTS = "MobileNetV3Small", "imagenet"
 
@@ -122,12 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="the finished model answers by the mean over so many views of each picture: 2: also "
         "mirrored; 8: also turned and nearer; often better, and as many times slower (default: 1)",
     )
-    add(
-        "--resume",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="go on with what the output folder holds; --no-resume replaces it (default: --resume)",
-    )
+    add_resume_flag(parser)
     return parser
 
 

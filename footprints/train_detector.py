@@ -37,6 +37,7 @@ from footprints.system.files import (
     write_text,
 )
 from footprints.system.progress import available_cores, warn
+from footprints.system.resuming import add_resume_flag
 from footprints.system.text import csv_of, printable
 
 _BLIND = 0.05  # mAP50 below which a detector is of no use
@@ -121,12 +122,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="photos to keep out of the training: a manifest.csv of footprints.prepare (all that "
         "is not in its training part), or a list with one file name a line; may be repeated",
     )
-    add(
-        "--resume",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="go on with what the output folder holds; --no-resume replaces it (default: --resume)",
-    )
+    add_resume_flag(parser)
     add("--verbose", action="store_true", help="show all that Ultralytics says")
     return parser
 

@@ -13,6 +13,7 @@ from footprints.pictures.finding import counted, sort_out, walk
 from footprints.pictures.folders import SPLITS
 from footprints.system.errors import UserError
 from footprints.system.files import path_inside, read_table, read_text
+from footprints.system.text import reason_of
 
 _MOST_CLASSES = 10_000
 _MOST_YAML = 2**20  # characters; a list of classes and three folders
@@ -65,7 +66,7 @@ def _mapping(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError) as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())[:150]}") from None
+        raise UserError(f"{path}: not YAML: {reason_of(error, 150)}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: must name the folders of photos: train, val and perhaps test")
     return content

@@ -104,7 +104,7 @@ def _random_network(name: str, ultralytics: Any) -> Any:
     except FileNotFoundError:
         raise UserError(problem) from None
     except Exception as error:  # what a foreign description raises when it is put into practice
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        reason = reason_of(error, with_kind=True)
         raise UserError(f"--weights {name}: not a description of a network: {reason}") from None
     if model.task != "detect":
         raise UserError(f"--weights {name}: made for the task {model.task!r}")

@@ -23,6 +23,7 @@ from footprints.pictures.crops import crop_of
 from footprints.system.environment import pip_install
 from footprints.system.errors import UserError
 from footprints.system.settings import Settings
+from footprints.system.text import reason_of
 
 _INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 _private_folder: Path | None = None
@@ -162,7 +163,7 @@ class _UltralyticsDetector:
         except MemoryError:
             raise
         except Exception as error:  # of a network whose parts do not fit together
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            reason = reason_of(error, with_kind=True)
             raise UserError(f"{self._path}: not a usable detector: {reason}") from None
         is_box = np.isfinite(boxes.xyxy).all(axis=1) & np.isfinite(boxes.conf)
         names = [name for name, good in zip(names, is_box, strict=True) if good]

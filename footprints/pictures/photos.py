@@ -66,7 +66,6 @@ class PhotoFacts:
         mode: Pillow's name of the pixel type as stored.
         width: Of the upright photo, in pixels; None if unknown, like ``height``.
         height: See ``width``.
-        orientation: EXIF orientation, 1 to 8; 1 where there is none.
         traits: What is unusual, in words: see ``TRAITS``.
         problem: Why the photo cannot be used, or None.
         sha256: Of the file's bytes; None where it could not be read.
@@ -76,7 +75,6 @@ class PhotoFacts:
     mode: str | None = None
     width: int | None = None
     height: int | None = None
-    orientation: int = 1
     traits: tuple[str, ...] = ()
     problem: str | None = None
     sha256: str | None = None
@@ -139,7 +137,7 @@ def inspect_photo(path: Path) -> tuple[PhotoFacts, np.ndarray | None]:
         traits = _traits(image, path.suffix.lower(), is_deep)
         traits += ("rotated",) * (orientation != 1) + ("damaged EXIF",) * exif_is_damaged
         width, height = image.size  # as stored, until the photo is upright
-        known.update(width=width, height=height, orientation=orientation, traits=traits)
+        known.update(width=width, height=height, traits=traits)
         rgb = _decode(image, data)
         if is_followed_by_another(data, str(image.format)):
             known["traits"] += ("joined",)

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ def recall(dataset: DataSet, journal: Journal, store: CropStore) -> None:
         try:
             status = os.stat(photo.path)
         except OSError:
-            item.reason = _reason_not_to_read(photo.path) or "vanished meanwhile"
+            item.reason = _reason_against(read_file, photo.path) or "vanished meanwhile"
             continue
         item.size, item.mtime_ns = status.st_size, status.st_mtime_ns
         for scale, recipe in dataset.recipes.items():
@@ -134,7 +134,7 @@ def recall(dataset: DataSet, journal: Journal, store: CropStore) -> None:
             if record is None:
                 continue
             if record.reason:  # it may have been a matter of permissions or a bad cable
-                item.reason = _reason_not_to_load(photo.path)
+                item.reason = _reason_against(load_photo, photo.path)
                 break
             if store.has(record.key, record.crop_bytes):
                 item.records[scale] = record
@@ -162,17 +162,10 @@ def _known(
     return record
 
 
-def _reason_not_to_read(path: Path) -> str | None:
+def _reason_against(use: Callable[[Path], object], path: Path) -> str | None:
+    """Return why a photo cannot be read, or decoded, whichever ``use`` does; None if it can."""
     try:
-        read_file(path)
-    except PhotoError as error:
-        return error.reason
-    return None
-
-
-def _reason_not_to_load(path: Path) -> str | None:
-    try:
-        load_photo(path)
+        use(path)
     except PhotoError as error:
         return error.reason
     except MemoryError:

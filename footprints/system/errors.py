@@ -23,7 +23,7 @@ import traceback
 from collections.abc import Callable
 from types import FrameType
 
-from footprints.system.text import printable
+from footprints.system.text import printable, reason_of
 
 STATUS_SOME_FAILED = 3  # the step went through, some photos could not be used
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last is not on Windows
@@ -91,7 +91,7 @@ def one_line(error: Exception) -> str:
         elif error.errno in _NO_RIGHT:
             advice = "; see to the permission or choose another folder"
         return f"{where}{error.strerror}{advice}"
-    what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    what = reason_of(error, 300, with_kind=True)
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return "the system gives no more threads; close other programs or give fewer --processes"
     return f"{what} (not foreseen; {_note_down(error)})"

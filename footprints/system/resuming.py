@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from typing import Any
 
 from footprints.system.errors import UserError
+
+
+def add_resume_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that begins afresh."""
+    parser.add_argument(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="go on with what the output folder holds; --no-resume replaces it (default: --resume)",
+    )
 
 
 def compare_settings(before: dict[str, Any], now: dict[str, Any], what: str) -> None:

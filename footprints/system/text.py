@@ -29,9 +29,10 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
-def reason_of(error: BaseException, longest: int = 200) -> str:
-    """Return what an error says, on one line and cut to a length."""
-    return " ".join(str(error).split())[:longest]
+def reason_of(error: BaseException, longest: int = 200, *, with_kind: bool = False) -> str:
+    """Return what an error says, on one line and cut to a length; its kind before it if wanted."""
+    text = f"{type(error).__name__}: {error}" if with_kind else str(error)
+    return " ".join(text.split())[:longest]
 
 
 def first_line(error: BaseException) -> str:

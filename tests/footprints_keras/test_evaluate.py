@@ -12,6 +12,7 @@ from PIL import Image
 
 from footprints import evaluate
 from footprints.network.prepared_set import open_set
+from footprints.scores import report
 from footprints.system.errors import UserError
 from tests.helpers.keras_steps import even, list_in_manifest, make_prepared
 from tests.helpers.programs import run_step
@@ -133,7 +134,7 @@ def test_the_test_part_can_be_asked_for_and_is_repeatable(model_file, data, tmp_
 def test_perfect_answers():
     labels = np.array([0, 1, 1, 2])
     raw = np.eye(3)[labels] * 0.97 + 0.01
-    scores = evaluate.score(raw, labels, ("a", "b", "c"), 1.0)
+    scores = report.score(raw, labels, ("a", "b", "c"), 1.0)
     assert scores["accuracy"] == scores["macro_f1"] == scores["top3_accuracy"] == 1
     assert scores["most_confused"] == []
     assert scores["expected_calibration_error"] == pytest.approx(0.02)
