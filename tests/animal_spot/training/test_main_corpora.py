@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from animal_spot.audio.signal_config import SignalConfig
 from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.clip_dataset import ClipDataset
 from animal_spot.data.corpus import load_corpus
+from animal_spot.data.hearing import hearing_warnings
 from animal_spot.data.splits import PARTITIONS
 from animal_spot.data.unlabelled import add_unlabelled
 from tests.helpers.clips import make_corpus
@@ -139,3 +142,26 @@ def test_recordings_of_clips_are_not_unlabelled_sound(kept):
     (kept["recording"].parent / "sound" / "other.wav").write_bytes(other.read_bytes())
     assert add_unlabelled(corpus, kept["recording"].parent / "sound", 0.5) == 2
     assert [sample.name for sample in corpus.unlabelled] == ["other.wav"]
+
+
+def test_parts_are_distorted_and_mixed_in_as_files_are(kept):
+    """The same chance, digest and sound, be it a file or a part of one."""
+    corpora = [load_corpus(data) for data in kept.values()]
+    signal = SignalConfig(sr=16000, n_fft=256, hop_length=160)
+    heard, warned = [], []
+    for corpus in corpora:
+        samples = sorted(
+            (s for found in corpus.samples.values() for s in found), key=lambda s: s.tape[-2:]
+        )
+        call = next(replace(s, name="call") for s in samples if s.label == 0)
+        noise = [replace(s, digest=f"{i}") for i, s in enumerate(samples) if s.label == 2][:1]
+        dataset = ClipDataset(
+            *([call], SpectrogramPipeline(signal), 32), augmentation=Augmentation(), noise=noise
+        )
+        heard.append(dataset[(1, 0)][0])
+        assert not hearing_warnings(corpus.samples, corpus.classes, signal, 320)
+        deaf = replace(signal, fmin=100, fmax=500)
+        warned.append(hearing_warnings(corpus.samples, corpus.classes, deaf, 320))
+    assert heard[0].equal(heard[1])
+    assert warned[0] == warned[1]
+    assert len(warned[0]) == 3
