@@ -20,7 +20,7 @@ from animal_spot.training.checkpoints import CheckpointFolder
 from animal_spot.training.config import TrainConfig, preset_line
 from animal_spot.training.finished_run import LOCK, is_finished
 from animal_spot.training.run_folders import RunFolders, run_prefix
-from animal_spot.training.run_setup import RunSetup, warn_of_unheard
+from animal_spot.training.run_setup import RunSetup, warn_of_clips
 from animal_spot.training.seeding import compute_repeatably
 from animal_spot.utils.files import remove_leftovers, sole_process
 from animal_spot.utils.hardware import n_processes
@@ -91,7 +91,7 @@ def _run_alone(config: TrainConfig, folders: RunFolders, log_file: HeldLog) -> N
             folders.model / FILE_NAME,
         )
         return
-    corpus.warnings += warn_of_unheard(setup, corpus.samples, corpus.classes)
+    corpus.warnings += warn_of_clips(setup, corpus.samples, corpus.classes)
 
     def begin() -> None:
         log_file.release()

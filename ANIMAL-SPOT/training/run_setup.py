@@ -10,8 +10,11 @@ from pathlib import Path
 import torch
 
 from animal_spot.audio.spectrograms import SpectrogramPipeline
+from animal_spot.data.class_contrasts import contrast_warnings
 from animal_spot.data.clip_dataset import Sample
 from animal_spot.data.hearing import hearing_warnings
+from animal_spot.data.labels import names_by_index
+from animal_spot.data.noise_class import noise_class_of
 from animal_spot.embeddings.embedding_model import open_embedding_model
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
 from animal_spot.model_files.signal_path import Pipeline
@@ -54,17 +57,24 @@ class RunSetup:
         return cls(config, folders, pipeline_of_config(config), training_precision(config))
 
 
-def warn_of_unheard(
+def warn_of_clips(
     setup: RunSetup, samples: Mapping[str, Sequence[Sample]], classes: Mapping[str, int]
 ) -> list[str]:
-    """Log what the network will not hear of its clips; return it for ``results.json``.
+    """Log what is wrong with the clips for this network; return it for ``results.json``.
+
+    That is what it will not hear of them, and what it may learn of classes besides their calls.
 
     Args:
         setup: Of the training.
         samples: Clips of each partition.
         classes: Class name to index.
     """
-    warnings = hearing_warnings(samples, classes, setup.pipeline.config, setup.config.sequence_len)
+    signal = setup.pipeline.config
+    noise_class = noise_class_of(setup.config.noise_class, names_by_index(dict(classes)))
+    warnings = [
+        *hearing_warnings(samples, classes, signal, setup.config.sequence_len),
+        *contrast_warnings(samples, classes, signal, noise_class),
+    ]
     for warning in warnings:
         log.warning("%s", warning)
     return warnings
