@@ -28,6 +28,7 @@ from animal_spot.data.splits import (
     leaking_tapes,
     load_split,
     overlaps_across,
+    removed_by_hand,
     save_split,
     split_by_tape,
     split_exists,
@@ -46,6 +47,7 @@ _STRICT_CURES = {
     _GIVEN_CURE: _GIVEN_CURE,
 }
 _NAMED_BY: dict[Kind, str] = {"names": "clips", "folders": "folder", "table": "labels"}
+_TAKEN_OUT = "taken out of the stored split by hand"
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, None)  # the last: a link that is refused
 
 log = logging.getLogger(__name__)
@@ -160,6 +162,13 @@ def load_corpus(
                 else f"delete the files train, val and test in {place} for a new split",
             )
             clips = []
+        elif clips:
+            removed = removed_by_hand(split, place)
+            out = {clip.path: _TAKEN_OUT for clip in clips if clip.path in removed}
+            clips = [clip for clip in clips if clip.path not in removed]
+            excluded |= out
+            if out:
+                log.warning("%d clips were taken out of the stored split and stay out", len(out))
     else:
         clips = wanted = list(source.clips)
         excluded = dict(source.excluded)

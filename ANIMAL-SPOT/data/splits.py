@@ -38,6 +38,7 @@ _MISSING_COST = np.array([1000.0, 3.0, 3.3])
 _CLIP_NAME = re.compile(r"[^/\\]-[^/\\]*_[^/\\]*\.\w{2,5}$")
 _ANY_CLIP_NAME = re.compile(r"[^/\\]\.\w{2,5}(#[\d.]+-[\d.]+)?$")
 _MARK = "# classes by "  # at the start of list files whose clips do not follow the naming rule
+_KNOWN = ".split.known"  # beside the list files: every clip that was ever listed by this program
 _MOST_BYTES = 64 * 2**20  # of a list of clips
 _FAR = 0.15 + 1e-9  # share of clips in another partition than wanted
 _WORTH_A_NEW_SPLIT = 0.1  # less of that share in a new split
@@ -324,6 +325,8 @@ def save_split(split: Split, split_dir: Path, kind: Kind = "names") -> None:
         mark = f"{_MARK}{kind}\n" if kind != "names" else ""
         lines = (f"{name}\n" for name in listed)
         write_text_atomic(split_dir / partition, mark + "".join(lines))
+    (split_dir / _KNOWN).unlink(missing_ok=True)
+    _note_known(split, split_dir)
 
 
 def _by_folder(clips: Iterable[Clip], kind: Kind) -> dict[str, list[str]]:
@@ -333,6 +336,24 @@ def _by_folder(clips: Iterable[Clip], kind: Kind) -> dict[str, list[str]]:
         folder = "." if kind == "table" else PurePosixPath(clip.path).parent.as_posix()
         found[folder].append(clip.path)
     return found
+
+
+def removed_by_hand(split: Split, split_dir: Path) -> set[str]:
+    """Return the clips that this program has listed in a stored split and that somebody took out.
+
+    Args:
+        split: What it lists now.
+        split_dir: Where it is kept. Of a split by another program nothing is known.
+    """
+    path = split_dir / _KNOWN
+    known = set(_read_names(path).splitlines()) if path.is_file() else set()
+    return known - {clip.path for partition in PARTITIONS for clip in split[partition]}
+
+
+def _note_known(split: Split, split_dir: Path) -> None:
+    """Note which clips are listed, to know later which were taken out."""
+    listed = sorted({clip.path for partition in PARTITIONS for clip in split[partition]})
+    _append_text(split_dir / _KNOWN, "".join(f"{path}\n" for path in listed))
 
 
 def split_kind(split_dir: Path) -> Kind:
@@ -381,6 +402,7 @@ def extend_split(joined: Split, split_dir: Path, kind: Kind = "names") -> None:
                 unnamed.append(f"./{name}" if name[0] in "# " else name)
         if unnamed:
             _append_text(split_dir / partition, "".join(f"{name}\n" for name in unnamed))
+    _note_known(joined, split_dir)
 
 
 def _append_text(path: Path, text: str) -> None:

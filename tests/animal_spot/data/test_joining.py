@@ -138,3 +138,16 @@ def test_a_new_class_joins_too(folder):
     of_class = {p: sum(s.label == 3 for s in corpus.samples[p]) for p in PARTITIONS}
     assert min(of_class.values()) >= 1
     assert sum(of_class.values()) == 10
+
+
+def test_a_clip_that_was_taken_out_by_hand_stays_out(folder, caplog):
+    load_corpus(folder)
+    path = folder / "A" / "train.csv"
+    first, *others = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(others))
+    corpus = load_corpus(folder, join_new=True)
+    assert "1 clips were taken out of the stored split and stay out" in caplog.text
+    (reason,) = corpus.excluded.values()
+    assert reason == "taken out of the stored split by hand"
+    assert sum(len(samples) for samples in corpus.samples.values()) == 23
+    assert first not in path.read_text()

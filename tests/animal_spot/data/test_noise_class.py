@@ -171,7 +171,7 @@ def test_training_warns_stores_and_says_it(tmp_path):
     assert "--noise_class 'bruit'" in ran.stderr
     results = json.loads((tmp_path / "none" / "results.json").read_text(encoding="utf-8"))
     assert results["noise_class"] is None
-    assert "NO BACKGROUND CLASS" in results["warnings"][0]
+    assert any("NO BACKGROUND CLASS" in line for line in results["warnings"])
 
     ran = main_here(*common, "--model_dir", str(tmp_path / "said"), "--noise_class", "bruit")
     assert ran.returncode == 0, ran.stderr

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from animal_spot.training import checkpoints
 from animal_spot.training.checkpoints import KEPT, CheckpointFolder
 from animal_spot.utils.tensor_files import UnreadableFileError, load_tensors, save_tensors
 
@@ -168,7 +167,7 @@ def test_failing_write_leaves_the_old_file(folder, monkeypatch, error):
         Path(path).write_bytes(b"half a file")
         raise error
 
-    monkeypatch.setattr(checkpoints.torch, "save", fail_half_way)
+    monkeypatch.setattr("torch.save", fail_half_way)
     with pytest.raises(OSError, match=r"cannot write .*epoch_00001"):
         folder.save(content(1), 1)
     assert folder.path_of(1).read_bytes() == before
