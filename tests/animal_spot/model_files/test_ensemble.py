@@ -309,7 +309,7 @@ def test_names_of_files_that_training_calls_alike():
 # -- export ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["torchscript", "onnx"])
+@pytest.mark.parametrize("kind", ["torchscript", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_ensemble_is_exported_whole(kind, made, tmp_path):
     members = [load_model(made.resnet), make_content(CLASSES, seed=7, fmax=6000, stored_ms=500)]
     members[1].calibration = Calibration(1.7)

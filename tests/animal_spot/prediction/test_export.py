@@ -169,11 +169,17 @@ def test_windows_do_not_affect_each_other():
         pytest.param(
             small_network, SHORT | {"freq_compression": "mfcc", "n_freq_bins": 64}, id="mfcc"
         ),
-        pytest.param(resnet, {"n_fft": 1024, "hop_length": 344}, id="resnet18-range-bins-repeated"),
+        pytest.param(
+            resnet,
+            {"n_fft": 1024, "hop_length": 344},
+            id="resnet18-range-bins-repeated",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             convnext,
             {"n_fft": 1024, "hop_length": 344, "n_freq_bins": 64, "min_max_norm": True},
             id="convnext-min-max-bins-left-out",
+            marks=pytest.mark.slow,
         ),
     ],
 )
