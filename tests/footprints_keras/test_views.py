@@ -108,6 +108,7 @@ def trained(data, tmp_path_factory) -> Path:
     return output
 
 
+@pytest.mark.slow
 def test_training_calibrates_what_users_get(trained, data):
     path = trained / "mobilenet_real.keras"
     facts = read_model_metadata(path)
@@ -123,12 +124,14 @@ def test_training_calibrates_what_users_get(trained, data):
     assert best == facts["temperature"] or facts["temperature"] in (0.2, 10.0)  # its bounds
 
 
+@pytest.mark.slow
 def test_other_views_are_another_training(trained, data):
     flags = ("--stage", "real", "--data_dir", data, "--output_dir", trained, *FAST)
     with pytest.raises(UserError, match=r"mobilenet_real\.keras: was trained .*views"):
         train.main([str(flag) for flag in flags])
 
 
+@pytest.mark.slow
 def test_evaluation_takes_all_views(trained, data, tmp_path):
     path = trained / "mobilenet_real.keras"
     flags = ["--model", path, "--data_dir", data / "real", "--output_dir", tmp_path]
