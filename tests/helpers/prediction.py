@@ -81,6 +81,10 @@ def make_content(
             "max_pool": 1,
             "resnet_size": 18,
         }
+    elif backbone.startswith("timm:"):
+        from animal_spot.models.timm_encoder import encoder_options  # slow to import
+
+        options = encoder_options(backbone, pretrained=False, input_size=(32, 32))
     else:
         options = {"input_channels": 1, "pretrained": False}
     encoder = build_encoder(backbone, options)

@@ -8,6 +8,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 from tests.helpers.places import SOUND
 
@@ -18,12 +19,16 @@ def run_here(program: str, *arguments: object) -> subprocess.CompletedProcess:
     Returns:
         Status and what it wrote, as if it had been a process.
     """
-    module = importlib.import_module(f"animal_spot.{program}")
+    return call(importlib.import_module(f"animal_spot.{program}").main, *arguments)
+
+
+def call(main: Callable[[list[str]], int], *arguments: object) -> subprocess.CompletedProcess:
+    """Call the main function of a program; see ``run_here``."""
     argv = [str(argument) for argument in arguments]
     shown, said = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(said):
         try:
-            status = module.main(argv)
+            status = main(argv)
         except SystemExit as end:
             status = end.code
     return subprocess.CompletedProcess(argv, status, shown.getvalue(), said.getvalue())

@@ -47,6 +47,7 @@ from tests.helpers.programs import run_here
 from tests.helpers.training import TAPES
 
 TOLERANCE = 2e-4  # float32 sums in another order, through 20 layers and a softmax
+SMALL = "timm:test_resnet"
 CLASSES = {"A": 0, "B": 1, "noise": 2}
 HOP_S = 0.25
 WINDOWS = ("--hop", HOP_S)  # of 0.5 s, as the clips of the first model
@@ -63,7 +64,7 @@ class Made:
     base: Path
     data: Path
     resnet: Path
-    convnext: Path
+    small: Path
     other_rate: Path
     result: subprocess.CompletedProcess
 
@@ -74,19 +75,21 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A ResNet, a calibrated ConvNeXt of another clip length and band, and their ensemble."""
+    """A ResNet, a calibrated network of another kind, clip length and band, and their ensemble."""
     base = tmp_path_factory.mktemp("made")
     data = make_corpus(base / "data", {name: TAPES for name in CLASSES}, rate=16_000)
     corpus = load_corpus(data)
     split = {"split": split_fingerprint(corpus.samples)}
     contents = {
         "resnet.pk": make_content(CLASSES, seed=1, stored_ms=500),
-        "convnext.pk": make_content(CLASSES, seed=2, backbone="convnext", stored_ms=400, fmax=6000),
+        "small.pk": make_content(
+            CLASSES, seed=2, backbone="timm:test_resnet", stored_ms=400, fmax=6000
+        ),
         "other_rate.pk": make_content(CLASSES, seed=3, stored_ms=500, sr=24_000),
     }
     contents["resnet.pk"].extra = split
-    contents["convnext.pk"].extra = split
-    contents["convnext.pk"].calibration = Calibration(1.7)
+    contents["small.pk"].extra = split
+    contents["small.pk"].calibration = Calibration(1.7)
     for name, content in contents.items():
         save_model(content, base / name)
     paths = [base / name for name in contents]
@@ -128,10 +131,10 @@ def clip_probabilities(path: Path, made: Made, partition: str) -> tuple[np.ndarr
 
 def test_table_holds_the_figures_of_scikit_learn(made):
     rows = table(made.result.stdout)
-    wanted = {name: [] for name in ("resnet.pk", "convnext.pk", "average")}
+    wanted = {name: [] for name in ("resnet.pk", "small.pk", "average")}
     for partition in ("val", "test"):
         one, labels = clip_probabilities(made.resnet, made, partition)
-        other, _ = clip_probabilities(made.convnext, made, partition)
+        other, _ = clip_probabilities(made.small, made, partition)
         for name, p in zip(wanted, (one, other, (one + other) / 2), strict=True):
             right = float(np.mean(p.argmax(1) == labels))
             macro = balanced_accuracy_score(labels, p.argmax(1))
@@ -139,7 +142,7 @@ def test_table_holds_the_figures_of_scikit_learn(made):
     assert set(wanted) <= set(rows)
     for name, values in wanted.items():
         assert rows[name] == pytest.approx(values, abs=1.1e-3), name  # printed to three decimals
-    assert rows["resnet.pk"] != rows["convnext.pk"]
+    assert rows["resnet.pk"] != rows["small.pk"]
     assert not messages(made.result.stderr, "W")
 
 
@@ -157,7 +160,7 @@ def test_model_of_another_split_is_named(made, tmp_path):
 
 
 def test_embedding_model_without_use_is_mentioned(made, tmp_path):
-    models = (made.resnet, made.convnext, "--embedding_model", tmp_path / "some.tflite")
+    models = (made.resnet, made.small, "--embedding_model", tmp_path / "some.tflite")
     result = run_ensemble(*models, "--data_dir", made.data, "--output", tmp_path / "e.pk")
     assert result.returncode == 0, result.stderr
     (warning,) = messages(result.stderr, "W")
@@ -180,7 +183,7 @@ def test_fingerprint_is_of_names_alone(tmp_path):
 def test_prediction_is_that_of_the_members(made, tmp_path):
     """The file alone, its members deleted, says what several --model_path say: their mean."""
     wav = write_sound(tmp_path / "a.wav", 2)
-    models = (made.resnet, made.convnext)
+    models = (made.resnet, made.small)
     several = run_predict(
         *("--model_path", *models, "--input_file", wav, "--output_dir", tmp_path / "several"),
         *(*PLAIN, *WINDOWS),
@@ -212,12 +215,12 @@ def test_prediction_is_that_of_the_members(made, tmp_path):
 
 def test_file_holds_plain_containers_and_tensors(made):
     content = torch.load(made.ensemble, weights_only=True)
-    assert content["names"] == ["resnet.pk", "convnext.pk"]
+    assert content["names"] == ["resnet.pk", "small.pk"]
     assert content["classes"] == CLASSES
-    assert [part["backbone"] for part in content["members"]] == ["resnet", "convnext"]
+    assert [part["backbone"] for part in content["members"]] == ["resnet", "timm:test_resnet"]
     assert content["members"][1]["temperature"] == 1.7
     loaded = load_ensemble(made.ensemble)
-    for part, path in zip(loaded, (made.resnet, made.convnext), strict=True):
+    for part, path in zip(loaded, (made.resnet, made.small), strict=True):
         original = load_model(path)
         assert part.signal == original.signal
         assert part.sequence_len_ms == original.sequence_len_ms
@@ -232,15 +235,15 @@ def test_an_ensemble_of_ensembles_is_flat(made, tmp_path):
     result = run_ensemble(*models, "--data_dir", made.data, "--output", output)
     assert result.returncode == 0, result.stderr
     loaded = load_ensemble(output)
-    wanted = ["ensemble.pk: resnet.pk", "ensemble.pk: convnext.pk", "other_rate.pk"]
+    wanted = ["ensemble.pk: resnet.pk", "ensemble.pk: small.pk", "other_rate.pk"]
     assert loaded.names == wanted
-    direct = load_members([made.resnet, made.convnext, made.other_rate])
+    direct = load_members([made.resnet, made.small, made.other_rate])
     for one, other in zip(loaded, direct, strict=True):
         for key, value in other.model.state_dict().items():
             assert torch.equal(one.model.state_dict()[key], value), key
 
     rows, of_two = table(result.stdout), table(made.result.stdout)
-    assert rows[wanted[1]] == pytest.approx(of_two["convnext.pk"], abs=1.1e-3)
+    assert rows[wanted[1]] == pytest.approx(of_two["small.pk"], abs=1.1e-3)
     assert rows["without other_rate.pk"] == pytest.approx(of_two["average"][:3], abs=1.1e-3)
     without = rows[f"without {wanted[0]}"]
     assert len(without) == 3, "test figures would tempt to choose by them"
@@ -262,7 +265,7 @@ def test_ensemble_is_calibrated_as_a_whole(made, tmp_path):
     t = loaded.calibration.temperature
     assert t != 1
     one, labels = clip_probabilities(made.resnet, made, "val")
-    other, _ = clip_probabilities(made.convnext, made, "val")
+    other, _ = clip_probabilities(made.small, made, "val")
     mean = np.log((one + other) / 2)
     losses = [log_loss(labels, softmax(mean / x, axis=1)) for x in (0.97 * t, t, 1.03 * t)]
     assert losses[1] == min(losses), "a temperature beside it would be better"
@@ -374,7 +377,7 @@ def wrong(made, tmp_path_factory):
         pytest.param("cut.pk", "cut.pk cannot be read", id="cut"),
         pytest.param("cut_ensemble.pk", "cut_ensemble.pk cannot be read", id="cut-ensemble"),
         pytest.param("gone.pk", "gone.pk", id="gone"),
-        pytest.param("part.pk", "member convnext.pk of", id="member-without-weights"),
+        pytest.param("part.pk", "member small.pk of", id="member-without-weights"),
         pytest.param("names.pk", "2 members and 1 names", id="names"),
         pytest.param("none.pk", "0 members and 2 names", id="empty"),
         pytest.param("number.pk", "number.pk do not fit together", id="no-list"),
@@ -402,7 +405,7 @@ def test_predict_names_a_broken_ensemble(made, wrong, capsys):
 def test_no_file_is_overwritten(made):
     for target in (made.resnet, made.ensemble):
         before = target.read_bytes()
-        models = (made.resnet, made.convnext)
+        models = (made.resnet, made.small)
         result = run_ensemble(*models, "--data_dir", made.data, "--output", target)
         assert result.returncode == 1, result.stderr
         assert f"{target} is there already" in only_error(result.stderr)
@@ -422,7 +425,7 @@ def test_data_of_other_classes(made, tmp_path):
     data = make_corpus(tmp_path / "data", {"X": TAPES, "Y": TAPES, "noise": TAPES})
     load_corpus(data)
     options = ("--data_dir", data, "--output", tmp_path / "e.pk")
-    result = run_ensemble(made.resnet, made.convnext, *options)
+    result = run_ensemble(made.resnet, made.small, *options)
     assert result.returncode == 1, result.stderr
     assert "are not those of the model" in only_error(result.stderr)
 
@@ -436,7 +439,7 @@ def test_checkpoint_goes_with_one_network(made, tmp_path, capsys):
 
 
 def test_single_file_is_an_ensemble_of_one(made):
-    loaded = load_ensemble(made.convnext)
+    loaded = load_ensemble(made.small)
     assert len(loaded) == 1
     assert loaded.calibration.temperature is None, "it would be applied twice"
     assert isinstance(loaded, Ensemble)

@@ -1,6 +1,6 @@
-"""TRAINING/show_augmentation.py as a process."""
+"""TRAINING/show_augmentation.py: what it draws and what it refuses."""
 
-import subprocess
+import runpy
 
 import numpy as np
 import pytest
@@ -8,24 +8,28 @@ from PIL import Image
 
 from tests.helpers.clips import make_corpus
 from tests.helpers.places import ROOT
-from tests.helpers.programs import run_python
+from tests.helpers.programs import call, run_python
 
 SCRIPT = ROOT / "TRAINING" / "show_augmentation.py"
 
 
-def run_script(*arguments, cwd) -> subprocess.CompletedProcess:
-    return run_python(SCRIPT, *arguments, cwd=cwd)
+@pytest.fixture(scope="module")
+def draw():
+    """Return a function that runs the script in this process."""
+    main = runpy.run_path(str(SCRIPT))["main"]
+    return lambda *arguments: call(main, *arguments)
 
 
 @pytest.mark.parametrize("source", ["synthetic", "folder", "clip"])
-def test_it_draws_twelve_pictures_into_one(tmp_path, source):
+def test_it_draws_twelve_pictures_into_one(draw, tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
     clips = make_corpus(tmp_path / "clips", {"A": ["T1"], "noise": ["T2"]}, seconds=1.0)
     arguments = {
         "synthetic": (),
         "folder": ("--data_dir", clips),
         "clip": ("--clip", next((clips / "A").glob("*.wav"))),
     }[source]
-    result = run_script("--output", "picture.png", *arguments, cwd=tmp_path)
+    result = draw("--output", "picture.png", *arguments)
     assert result.returncode == 0, result.stderr
     with Image.open(tmp_path / "picture.png") as image:
         picture = np.asarray(image.convert("RGB"))
@@ -49,10 +53,11 @@ def test_it_draws_twelve_pictures_into_one(tmp_path, source):
         pytest.param(("--clip", "none.wav"), "none.wav", id="no-such-clip"),
     ],
 )
-def test_what_cannot_be_drawn_is_said_in_one_line(tmp_path, arguments, message):
+def test_what_cannot_be_drawn_is_said_in_one_line(draw, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "other.wav").write_bytes(b"")
-    result = run_script("--output", "picture.png", *arguments, cwd=tmp_path)
+    result = draw("--output", "picture.png", *arguments)
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert message in line
@@ -61,7 +66,7 @@ def test_what_cannot_be_drawn_is_said_in_one_line(tmp_path, arguments, message):
 
 def test_a_file_that_is_no_picture_is_not_replaced(tmp_path):
     (tmp_path / "mine.png").write_text("my table")
-    result = run_script("--output", "mine.png", cwd=tmp_path)
+    result = run_python(SCRIPT, "--output", "mine.png", cwd=tmp_path)
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert "mine.png is there already and is no PNG picture" in line

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.helpers.clips import make_corpus
-from tests.helpers.programs import run_program, run_python
+from tests.helpers.programs import run_python
 from tests.helpers.training import MAIN, RESNET, SMALL, TAPES, folders, main_here, run_main, train
 
 
@@ -152,18 +152,13 @@ def test_pretrained_weights_that_are_missing(corpus, tmp_path):
 
 
 @pytest.mark.parametrize("backbone", ["convnext", "resnet"])
-def test_failed_download_says_what_to_fetch(corpus, tmp_path, backbone):
-    environment = os.environ | {
-        "TORCH_HOME": str(tmp_path / "hub"),
-        "https_proxy": "http://127.0.0.1:9",
-        "HTTPS_PROXY": "http://127.0.0.1:9",
-        "no_proxy": "",
-    }
-    result = run_program(
-        *("main", "--data_dir", corpus, *folders(tmp_path), *SMALL),
-        *("--backbone", backbone, "--pretrained"),
-        env=environment,
-    )
+def test_failed_download_says_what_to_fetch(corpus, tmp_path, backbone, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    flags = (*folders(tmp_path), *SMALL, "--backbone", backbone, "--pretrained")
+    result = main_here("--data_dir", str(corpus), *flags)
     line = one_error(result)
     assert "https://download.pytorch.org/models/" in line
     assert "--pretrained_weights" in line

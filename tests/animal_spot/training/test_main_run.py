@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix
 
 from tests.helpers.clips import make_corpus
 from tests.helpers.events import read_events
-from tests.helpers.training import RESNET, SMALL, TAPES, folders, run_main, train
+from tests.helpers.training import RESNET, SMALL, TAPES, folders, main_here, run_main, train
 
 
 @pytest.fixture(scope="module")
@@ -153,13 +153,12 @@ def test_run_folder_and_checkpoints_are_named_as_before(finished):
     assert names == [f"multi_class_3_classifier_epoch_{e:05d}.checkpoint" for e in (0, 2)]
 
 
-def test_two_classes_relative_paths_and_torchscript(tmp_path):
+def test_two_classes_relative_paths_and_torchscript(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     make_corpus(tmp_path / "clips", {"target": TAPES, "noise": TAPES})
     arguments = (*SMALL, *RESNET, "--max_train_epochs", "1", "--jit_save", "--min_max_norm")
-    result = run_main(
-        *("--data_dir", "clips", "--model_dir", "out/model", "--summary_dir", "out/tb"),
-        *arguments,
-        cwd=tmp_path,
+    result = main_here(
+        *("--data_dir", "clips", "--model_dir", "out/model", "--summary_dir", "out/tb"), *arguments
     )
     assert result.returncode == 0, result.stderr
     extra = {"classes": ""}
