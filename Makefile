@@ -4,7 +4,7 @@
 # make demo       install, make a small corpus, train on it, find calls in a recording;
 #                 the same with drawn footprints
 # make test       install, run the tests; those of one folder: make test AREA=animal_spot/audio
-# make test-quick the same without whole runs, in a few minutes
+# make test-quick the same without whole runs, kills and fuzz: under three minutes
 # make demo-data  only make the corpus
 # make lint       check style, and that imports run one way (pyproject.toml)
 # make docs       write the pages of options, docs/options, anew

@@ -181,6 +181,7 @@ def test_the_last_layers_learn_and_never_a_batchnorm(keras, small, n_last):
     assert (n_last <= 1) == (len(small.trainable_variables) == 4)  # the last one is an activation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("through_rest", [False, True], ids=["end-to-end", "behind-the-cut"])
 def test_training_moves_the_last_layers_but_no_statistics(keras, through_rest):
     """Defect 8."""

@@ -94,6 +94,7 @@ sys.exit(status)
 """
 
 
+@pytest.mark.slow
 def test_as_a_process(photos, model_file, detector, tmp_path):
     before = listing_of(photos)
     out = tmp_path / "out"

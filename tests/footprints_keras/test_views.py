@@ -151,6 +151,7 @@ def of_views(tmp_path_factory) -> Path:
     return write_model(folder / "eight.keras", views=8)
 
 
+@pytest.mark.slow
 def test_prediction_takes_all_views(of_views, tmp_path):
     from footprints.network.keras_file import load_model
 

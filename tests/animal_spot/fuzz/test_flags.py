@@ -43,7 +43,10 @@ PARSERS = {
 # not be; with --debug a traceback is shown, which is meant.
 NOT_DRAWN = re.compile(r".*_dir|output|export|input_file|debug")
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="time limits by signals of Unix")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="time limits by signals of Unix"),
+]
 
 
 def parser_of(program: str) -> argparse.ArgumentParser:

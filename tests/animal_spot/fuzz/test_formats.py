@@ -37,7 +37,10 @@ RAVEN = (
 )
 AUDACITY = "0.5\t1.25\tA\n\\\t500\t9000\n2.0\t2.5\tB\n"
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="time limits by signals of Unix")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="time limits by signals of Unix"),
+]
 
 
 def recording(suffix: str, subtype: str) -> bytes:

@@ -567,6 +567,7 @@ def finish_and_compare(arguments, output, whole, kept):
     assert {row["status"].split()[0] for row in table(output / "summary.csv")} == {"complete"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are a Unix thing")
 @pytest.mark.parametrize(
     ("number", "status"),

@@ -117,7 +117,11 @@ def assert_is_golden(kind, form, output, golden):
         pytest.param("binary", "jit", "torch", 1, 0, id="binary-jit-torch-1-0"),
         pytest.param("binary", "dictionary", "openvino", 5, 1, id="binary-openvino-5-1"),
         pytest.param("binary", "jit", "openvino", 64, 4, id="binary-jit-openvino-64-4"),
-        pytest.param("binary", "dictionary", "onnxruntime", None, 0, id="binary-onnx-chosen-0"),
+        pytest.param(
+            *("binary", "dictionary", "onnxruntime", None, 0),
+            id="binary-onnx-chosen-0",
+            marks=pytest.mark.slow,
+        ),
         pytest.param("binary", "dictionary", "torch", 64, 1, id="binary-torch-64-1"),
         pytest.param("multi", "dictionary", "torch", None, 4, id="multi-torch-chosen-4"),
     ],
@@ -138,6 +142,7 @@ def test_golden_logs(
     assert_is_golden(kind, form, tmp_path, golden)
 
 
+@pytest.mark.slow
 def test_golden_log_by_a_process(golden_folder, golden, tmp_path):
     result = run_predict(
         *golden_arguments("multi", "dictionary", tmp_path),
@@ -572,7 +577,7 @@ def probabilities_with(paths, recording, output, *options):
     [
         pytest.param("multi", "multi-2", id="other-normalisation"),
         pytest.param("multi", "multi-24k", id="other-rate"),
-        pytest.param("resnet-500", "convnext", id="resnet-and-convnext"),
+        pytest.param("resnet-500", "convnext", id="resnet-and-convnext", marks=pytest.mark.slow),
     ],
 )
 def test_an_ensemble_is_the_mean_in_any_order(first, second, models, tmp_path):

@@ -237,6 +237,7 @@ def test_teacher_is_asked_in_its_own_way(corpus, teacher):
     np.testing.assert_allclose(said[4], expected[0], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_student_learns_from_labels_and_recordings(corpus, teacher, unlabelled, tmp_path):
     options = ("--distill", str(teacher), "--unlabelled_dir", str(unlabelled))
     options += ("--mixup_alpha", "0.2", "--augmentation", "--epochs_per_eval", "1")

@@ -203,6 +203,7 @@ def test_learning_rate_is_multiplied_by_the_batch_size(finished):
     assert read_events(base / "run" / "summary").Scalars("lr")[0].value == pytest.approx(4e-4)
 
 
+@pytest.mark.slow
 def test_convnext_run(tmp_path):
     data = make_corpus(tmp_path / "data", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
     said = train(data, tmp_path, *SMALL, "--max_train_epochs", "1", "--backbone", "convnext")

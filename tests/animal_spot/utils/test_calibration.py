@@ -415,7 +415,9 @@ def test_a_threshold_that_is_given_wins(predicted, capsys):
     assert "--threshold 0.5 is used, not the thresholds" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize(
+    "engine", ["openvino", pytest.param("onnxruntime", marks=pytest.mark.slow)]
+)
 def test_other_engines_follow_the_temperature(engine, predicted, content):
     pytest.importorskip(engine)
     base, wav, _ = predicted

@@ -248,6 +248,7 @@ def dying(monkeypatch):
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="no such signals")
 
 
+@pytest.mark.slow
 @needs_signals
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize(
@@ -414,6 +415,7 @@ with CropPool(Path(sys.argv[1]), Settings(), 2) as pool:
 """
 
 
+@pytest.mark.slow
 @needs_signals
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_processes_end_with_their_parent(red, photos, tmp_path, how) -> None:

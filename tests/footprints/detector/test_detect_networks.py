@@ -305,6 +305,7 @@ def test_any_file_name_will_do(networks, tmp_path, name) -> None:
 # --- the process around it -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_detection_asks_no_network_and_leaves_nothing_in_the_home(networks, tmp_path) -> None:
     watched = Watched(tmp_path / "watched")
     photo = tmp_path / "a.png"
@@ -348,6 +349,7 @@ print(sorted(heavy & set(sys.modules)))
     assert run_code(code).strip() == "[]"
 
 
+@pytest.mark.slow
 def test_a_pool_of_processes_finds_the_same(networks, tmp_path) -> None:
     from footprints.cropping.crop_pool import CropPool, Job
     from footprints.system.settings import Settings

@@ -568,6 +568,7 @@ def test_a_training_that_was_killed_goes_on(tmp_path) -> None:
     assert listing_of(tmp_path / "data") == before
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_before_its_scores_is_only_scored(
     tmp_path, monkeypatch, capsys
 ) -> None:

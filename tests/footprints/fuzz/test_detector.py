@@ -25,6 +25,8 @@ from footprints.system.errors import UserError
 from tests.helpers.detector import fixed_detector, photo_with_square, write_detector_data
 from tests.helpers.step_fuzz import NASTY, VALUES, ends_well
 
+pytestmark = pytest.mark.slow
+
 FEW = settings(max_examples=25)
 
 

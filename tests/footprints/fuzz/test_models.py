@@ -17,6 +17,8 @@ from footprints.system.errors import UserError
 from tests.helpers.photo_sets import make_real
 from tests.helpers.step_fuzz import NASTY, VALUES, ends_well, flags_of
 
+pytestmark = pytest.mark.slow
+
 FACTS = {
     "format": 1,
     "classes": ["fox", "hare"],

@@ -19,6 +19,8 @@ from tests.helpers.photo_sets import make_real, state_of
 from tests.helpers.photos import encoded, marker
 from tests.helpers.step_fuzz import NASTY, VALUES, ends_well, flags_of
 
+pytestmark = pytest.mark.slow
+
 FEW = settings(max_examples=25)
 
 

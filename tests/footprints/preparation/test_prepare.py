@@ -148,6 +148,7 @@ def test_second_run_makes_nothing(tmp_path: Path, real: Path, monkeypatch) -> No
     assert state_of(tmp_path / "out") == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no such signals")
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_photo_that_kills_its_process_is_left_out_for_this_run_only(
@@ -409,6 +410,7 @@ class Killed(BaseException):
     """Stands for a kill at a certain call."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", ["replace", "link", "unlink", "mkdir"])
 def test_kill_at_any_write_leaves_nothing_half(function: str, tmp_path: Path, monkeypatch) -> None:
     """Stop before and after each change of a name; the next run mends all."""

@@ -143,6 +143,7 @@ class Killed(BaseException):
     """Stands for a kill at a certain call."""
 
 
+@pytest.mark.slow
 def test_a_kill_between_the_two_pictures_is_mended(tmp_path: Path, monkeypatch) -> None:
     real = make_real(tmp_path / "real", {"chat": 2, "loup": 2})
     prepare(tmp_path / "wanted", real, *BOTH)
