@@ -20,13 +20,11 @@ from footprints.preparation.journal import Journal
 from footprints.preparation.sets import (
     SET_NAMES,
     DataSet,
-    Item,
     job_of,
     list_set,
     note_result,
     pending_scales,
     recall,
-    recipe_of,
 )
 from footprints.preparation.tables import (
     TABLES,
@@ -143,32 +141,27 @@ def main(argv: list[str] | None = None) -> int:
     _check_folders(args.output_dir, list(folders.values()))
     detector_hash = sha256_of(detector) if detector else None
     division = Division(args.val_fraction, args.test_fraction, args.seed, args.max_distance)
-    listings = {name: list_set(name, folder) for name, folder in folders.items()}
-
+    mode = "detect" if detector else "centre"
+    modes = {"oat": mode if args.detect_oat else "whole", "real": mode}
+    sets = [
+        list_set(name, folder, modes[name], args.scales, settings, detector_hash)
+        for name, folder in folders.items()
+    ]
     with (
         output_folder(args.output_dir, "crops", *SET_NAMES),
         Journal(args.output_dir / "crops" / "journal.jsonl") as journal,
     ):
         store = CropStore(args.output_dir / "crops")
-        sets = []
         results = {
             name: Results(args.output_dir / name, TABLES, args.replace_edited, trusted=True)
-            for name in listings
+            for name in folders
         }
         if not args.replace_edited:
             for one in results.values():
                 if "manifest.csv" not in one.left:
                     refuse_moved_crops(one.folder)
-        for name, listing in listings.items():
-            mode = "whole"
-            if name == "real" or args.detect_oat:
-                mode = "detect" if detector else "centre"
-            recipes = {"crop": recipe_of(mode, settings, detector_hash)}
-            if "photo" in args.scales and mode != "whole":  # else it would be the crop once more
-                recipes["photo"] = recipe_of("whole", settings, None)
-            items = [Item(photo) for photo in listing.photos]
-            sets.append(DataSet(name, folders[name], listing, mode, recipes, items))
-            recall(sets[-1], journal, store)
+        for dataset in sets:
+            recall(dataset, journal, store)
         _make_crops(sets, detector, settings, args.processes, store, journal)
         _note_settings(args.output_dir / "settings.json", settings)
         for dataset in sets:

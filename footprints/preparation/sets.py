@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class Item:
 class DataSet:
     """One of the two data sets: its photos, and how they are cut.
 
-    ``recipes`` are those of ``recipe_of`` for each scale, the crop first.
+    ``recipes`` are digests of that for each scale, the crop first.
     """
 
     name: str
@@ -69,8 +69,23 @@ class DataSet:
         return [item for item in self.items if item.reason is None]
 
 
-def list_set(name: str, folder: Path) -> Listing:
-    """List a data set's photos and check that they lie as they should.
+def list_set(
+    name: str,
+    folder: Path,
+    mode: str,
+    scales: Sequence[str],
+    settings: Settings,
+    detector_hash: str | None,
+) -> DataSet:
+    """List a data set's photos, check that they lie as they should, and settle how they are cut.
+
+    Args:
+        name: Of ``SET_NAMES``.
+        folder: Of the photos.
+        mode: Of ``crop_pool.Job``.
+        scales: That each photo is to have a picture of.
+        settings: How crops are cut.
+        detector_hash: Of the detector's file, if there is one.
 
     Raises:
         UserError: If they do not, or there are none.
@@ -100,10 +115,13 @@ def list_set(name: str, folder: Path) -> Listing:
             raise UserError(
                 f"{printable(folder / label)}: rename this class folder; its name is not UTF-8"
             ) from None
-    return listing
+    recipes = {"crop": _recipe_of(mode, settings, detector_hash)}
+    if "photo" in scales and mode != "whole":  # else it would be the crop once more
+        recipes["photo"] = _recipe_of("whole", settings, None)
+    return DataSet(name, folder, listing, mode, recipes, [Item(one) for one in listing.photos])
 
 
-def recipe_of(mode: str, settings: Settings, detector_hash: str | None) -> str:
+def _recipe_of(mode: str, settings: Settings, detector_hash: str | None) -> str:
     """Return a digest of everything that a crop depends on beside the photo."""
     parts: dict[str, Any] = {"rules": _CROP_RULES, "mode": mode, "size": settings.image_size}
     if mode != "whole":
