@@ -37,6 +37,8 @@ class ClipSource:
         shown_classes: Classes that a stored split has to hold a training clip of.
         partitions: Partition of each clip by ``Clip.path``, where people give their own.
         warnings: What is probably not as it was meant.
+        sources: Recording that a clip was cut from and its start there, in seconds, by
+            ``Clip.path``, where a table says them.
     """
 
     kind: Kind
@@ -50,6 +52,7 @@ class ClipSource:
     shown_classes: frozenset[str] = frozenset()
     partitions: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    sources: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     @functools.cached_property
     def _by_name(self) -> dict[str, Clip]:

@@ -24,6 +24,7 @@ from animal_spot.data.splits import (
     Split,
     distance_warning,
     extend_split,
+    is_by_time,
     join_split,
     leaking_tapes,
     load_split,
@@ -34,6 +35,15 @@ from animal_spot.data.splits import (
     split_exists,
     split_kind,
     split_table,
+)
+from animal_spot.data.time_blocks import (
+    IN_A_GAP,
+    KNOWN_RECORDING,
+    TimeSplit,
+    flatters_warning,
+    of_new_recordings,
+    place_of,
+    split_by_time,
 )
 from animal_spot.utils.csv_cells import csv_text
 from animal_spot.utils.files import exclusive, write_text_atomic
@@ -88,6 +98,7 @@ def load_corpus(
     noise_from_class: str | None = None,
     exclude_silent: bool = False,
     strict_split: bool = False,
+    by_time: bool | None = None,
     join_new: bool = False,
     seed: int = 0,
     n_processes: int = 1,
@@ -107,6 +118,8 @@ def load_corpus(
         noise_from_class: Class whose training clips are mixed into training clips.
         exclude_silent: Leave out clips without sound.
         strict_split: Refuse a stored split with a tape in two partitions.
+        by_time: Divide recordings where there are too few for a new split, see
+            ``data.time_blocks``; None: there is no flag for it that could be named.
         join_new: Add clips that a stored split does not list to it, see ``splits.join_split``.
         seed: Of a new split.
         n_processes: For looking into the clips.
@@ -132,16 +145,20 @@ def load_corpus(
     stored = given or place is not None
     if not stored and no_split is not None:
         raise CorpusError(no_split)
+    timed, left_out, divides = None, (), False  # the last: whether recordings are divided
     if given:
         log.info("split: by the column split of the table")
         split, unusable_rows = _given_split(source), {}
     elif stored:
         log.info("split: stored in %s", place)
         try:
+            divides = is_by_time(place)
             split, unusable_rows = load_split(place, source.clip_of)
         except (OSError, ValueError, csv.Error) as error:
             raise CorpusError(f"the stored split cannot be read: {error}") from error
     if stored:
+        if by_time and not divides:
+            log.warning("--split_by_time changes nothing: there is a split already")
         split = _as_on_disk(split, source.names)
         excluded |= unusable_rows
         listed = [clip for name in PARTITIONS for clip in split[name]]
@@ -151,6 +168,8 @@ def load_corpus(
         excluded |= {name: why for name, why in source.excluded.items() if name not in of_split}
         class_names = {clip.class_name for clip in listed} | source.shown_classes
         check_class_names([*listed, *clips], source)
+        if divides:
+            clips = _new_recordings(split, clips, excluded)
         joins = join_new and not given
         if clips and not joins:
             log.warning(
@@ -194,17 +213,27 @@ def load_corpus(
         split = extended or split
         split = Split(**{p: tuple(c for c in split[p] if c.path in infos) for p in PARTITIONS})
     else:
-        split = split_by_tape([clip for clip in clips if clip.path in infos], seed)
+        usable = [clip for clip in clips if clip.path in infos]
+        timed = _split_by_time(usable, source, infos, seed) if by_time else None
+        split = split_by_tape(usable, seed) if timed is None else timed.split
+        left_out = () if timed is None else timed.left_out
+        excluded |= dict.fromkeys((clip.path for clip in left_out), IN_A_GAP)
+        divides = timed is not None and timed.divides
     for line in split_table(split, classes):
         log.info("%s", line)
-    far = None if given else distance_warning(split, stored=stored)
+    far = None if given or divides else distance_warning(split, stored=stored)
     if far is not None:
         log.warning("%s", far)
     cure = _GIVEN_CURE if given else _STORED_CURE if stored else None
-    _check_partitions(split, classes, excluded, cure)
-    _audit(split, infos, strict=stored and strict_split, cure=cure)
+    way_out = "" if stored or by_time is None else _way_out(timed)
+    _check_partitions(split, classes, excluded, cure, way_out)
+    warnings = list(source.warnings)
+    if divides:
+        warnings.append(flatters_warning(split, len(left_out)))
+        log.warning("%s", warnings[-1])
+    _audit(split, infos, strict=stored and strict_split, cure=cure, by_time=divides)
     if not stored:
-        is_same = _store_split(split, places, seed, source.kind)
+        is_same = _store_split(split, places, seed, source.kind, by_time=divides)
     if not is_same:
         return load_corpus(  # another run has changed the split meanwhile: all runs use the same
             data_dir,
@@ -213,6 +242,7 @@ def load_corpus(
             noise_from_class=noise_from_class,
             exclude_silent=exclude_silent,
             strict_split=strict_split,
+            by_time=by_time,
             join_new=join_new,
             seed=seed,
             n_processes=n_processes,
@@ -230,7 +260,7 @@ def load_corpus(
         ]
         for partition in PARTITIONS
     }
-    corpus = Corpus(classes, samples, excluded=excluded, warnings=list(source.warnings))
+    corpus = Corpus(classes, samples, excluded=excluded, warnings=warnings)
     corpus.noise = noise_samples(
         corpus,
         noise_dir,
@@ -358,7 +388,52 @@ def _given_split(source: ClipSource) -> Split:
     )
 
 
-def _store_split(split: Split, places: Sequence[Path], seed: int, kind: Kind) -> bool:
+def _split_by_time(
+    clips: Sequence[Clip], source: ClipSource, infos: Mapping[str, ClipInfo], seed: int
+) -> TimeSplit:
+    """Split by time where there are too few tapes, and say so where there are enough."""
+    found = split_by_time(
+        clips,
+        {
+            clip.path: place_of(clip, source.sources.get(clip.path), infos[clip.path].duration_s)
+            for clip in clips
+        },
+        seed,
+    )
+    if not found.divides and not found.undivided:
+        log.info("--split_by_time is not needed: whole tapes bring every class into each part")
+    if found.divides and found.undivided:
+        log.warning("%s", _undivided(found))
+    return found
+
+
+def _undivided(timed: TimeSplit) -> str:
+    """Say which tapes --split_by_time could not divide."""
+    named = ", ".join(timed.undivided[:3]) + (", ..." if len(timed.undivided) > 3 else "")
+    return (
+        f"--split_by_time cannot divide {len(timed.undivided)} tapes ({named}): not all of their "
+        "clips say where in the recording they begin (STARTMS in the name, or start_s in a "
+        "labels.csv)"
+    )
+
+
+def _new_recordings(split: Split, clips: list[Clip], excluded: dict[str, str]) -> list[Clip]:
+    """Return the clips that may join a split by time; the others are left out, with a line."""
+    new = of_new_recordings(split, clips)
+    left = {clip.path for clip in clips} - {clip.path for clip in new}
+    if left:
+        excluded |= dict.fromkeys(left, KNOWN_RECORDING)
+        log.warning(
+            "%d clips are not in the stored split, which is by time, and their recordings are: "
+            "they are left out, only new recordings join",
+            len(left),
+        )
+    return new
+
+
+def _store_split(
+    split: Split, places: Sequence[Path], seed: int, kind: Kind, *, by_time: bool = False
+) -> bool:
     """Write a new split; return whether it was written: not if there is one by now.
 
     Args:
@@ -366,6 +441,7 @@ def _store_split(split: Split, places: Sequence[Path], seed: int, kind: Kind) ->
         places: Folders to write it into: the first that can be written.
         seed: That it was made with.
         kind: Where classes and tapes come from.
+        by_time: Whether recordings are divided.
     """
     for place, following in zip(places, [*places[1:], None], strict=True):
         try:
@@ -373,7 +449,7 @@ def _store_split(split: Split, places: Sequence[Path], seed: int, kind: Kind) ->
             with exclusive(place / ".split.lock"):
                 if split_exists(place):
                     return False
-                save_split(split, place, kind)
+                save_split(split, place, kind, by_time=by_time)
         except ValueError as error:
             raise CorpusError(str(error)) from error
         except OSError as error:
@@ -434,7 +510,11 @@ def _extend_stored(stored: Split, joined: Split, place: Path, source: ClipSource
 
 
 def _check_partitions(
-    split: Split, classes: Mapping[str, int], excluded: Mapping[str, str], cure: str | None
+    split: Split,
+    classes: Mapping[str, int],
+    excluded: Mapping[str, str],
+    cure: str | None,
+    way_out: str,
 ) -> None:
     missing = sorted(set(classes) - {clip.class_name for clip in split.train})
     if missing:
@@ -447,27 +527,51 @@ def _check_partitions(
         raise CorpusError(
             "no clip is left for validation: a tape is never divided, and training needs one of "
             f"each class; {_tapes_of_classes(split)}; cut clips of each class from at least 3 "
-            "tapes (recordings)"
+            f"tapes (recordings){way_out}"
         )
     if not split.test:
         log.warning("no clip is left for the test: the result will be validated, not tested")
 
 
+def _way_out(timed: TimeSplit | None) -> str:
+    """Say what --split_by_time would do, or why it does not help."""
+    if timed is None:
+        return ", or divide recordings by time with --split_by_time, whose figures flatter"
+    if timed.undivided:
+        return f", since {_undivided(timed)}"
+    return ", since --split_by_time finds too few clips that lie far enough from each other"
+
+
 def _tapes_of_classes(split: Split, most: int = 8) -> str:
-    """Say how many tapes each class has, those with the fewest first."""
+    """Say how many tapes each class has and lacks, those with the fewest first."""
     tapes: dict[str, set[str | None]] = defaultdict(set)
     for partition in PARTITIONS:
         for clip in split[partition]:
             tapes[clip.class_name].add(clip.tape)
-    said = [
-        f"{name} comes from {len(found)} tape{'s' * (len(found) != 1)}"
-        for name, found in sorted(tapes.items(), key=lambda item: (len(item[1]), item[0]))
-    ]
-    return ", ".join(said[:most]) + (", ..." if len(said) > most else "")
+    said = []
+    lacking: dict[int, list[str]] = defaultdict(list)
+    for name, found in sorted(tapes.items(), key=lambda item: (len(item[1]), item[0])):
+        said.append(f"{name} comes from {len(found)} tape{'s' * (len(found) != 1)}")
+        if len(found) < len(PARTITIONS):
+            lacking[len(PARTITIONS) - len(found)].append(name)
+    counts = ", ".join(said[:most]) + (", ..." if len(said) > most else "")
+    lacks = " and ".join(
+        f"{n} more tape{'s' * (n != 1)} of {', '.join(names[:most])}"
+        + (", ..." if len(names) > most else "")
+        for n, names in lacking.items()
+    )
+    return f"{counts}; missing: {lacks}" if lacks else counts
 
 
-def _audit(split: Split, infos: Mapping[str, ClipInfo], *, strict: bool, cure: str | None) -> None:
-    """Say what lies in two partitions.
+def _audit(
+    split: Split,
+    infos: Mapping[str, ClipInfo],
+    *,
+    strict: bool,
+    cure: str | None,
+    by_time: bool,
+) -> None:
+    """Say what lies in two partitions; of a split by time tapes do, which is said elsewhere.
 
     Raises:
         CorpusError: If a tape does and ``strict`` is set.
@@ -476,10 +580,12 @@ def _audit(split: Split, infos: Mapping[str, ClipInfo], *, strict: bool, cure: s
     leaking = leaking_tapes(split)
     if leaking:
         named = "; ".join(f"{tape} ({', '.join(where)})" for tape, where in leaking.items())
-        problem = f"the split leaks: {len(leaking)} tapes lie in more than one partition: {named}"
+        kind = "the split is by time within recordings" if by_time else "the split leaks"
+        problem = f"{kind}: {len(leaking)} tapes lie in more than one partition: {named}"
         if strict:
             raise CorpusError(f"{problem}; {_STRICT_CURES[cure]}, or leave out --strict_split")
-        log.warning("%s; %s", problem, flatters)
+        if not by_time:
+            log.warning("%s; %s", problem, flatters)
     copies: dict[str, set[str]] = defaultdict(set)
     for partition in PARTITIONS:
         for clip in split[partition]:

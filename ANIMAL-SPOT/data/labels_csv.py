@@ -1,13 +1,14 @@
 """Clips as a table: ``labels.csv`` with a row for each clip, which may be a part of a recording.
 
 Columns are ``file`` and ``label``, and if wanted ``start_s`` and ``end_s`` (seconds in the file),
-``tape``, ``site`` and ``split`` (train, val or test); others do not count. Files are relative to
-the folder of the table, or else to the data folder, where a name without folders is enough if only
-one file has it.
+``tape``, ``site`` and ``split`` (train, val or test); ``source`` and ``source_start_s`` say where a
+clip was cut; others do not count. Files are relative to the folder of the table, or else to the
+data folder, where a name without folders is enough if only one file has it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,8 @@ from animal_spot.tables.table_text import read_text, shortened
 from animal_spot.utils.names import composed
 
 LABELS_FILE = "labels.csv"
-_COLUMNS = ("file", "label", "start_s", "end_s", "tape", "site", "split")
+_SOURCE = ("source", "source_start_s")  # of our own tables
+_COLUMNS = ("file", "label", "start_s", "end_s", "tape", "site", "split", *_SOURCE)
 _PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
@@ -46,6 +48,7 @@ class _Rows:
         partitions: Partition of each clip that has one.
         excluded: Name of each row that cannot be used, and why.
         labels: All labels of rows that name a file, by name.
+        sources: See ``ClipSource``.
     """
 
     clips: dict[str, Clip] = field(default_factory=dict)
@@ -53,6 +56,7 @@ class _Rows:
     excluded: dict[str, str] = field(default_factory=dict)
     not_read: dict[str, str] = field(default_factory=dict)
     labels: set[str] = field(default_factory=set)
+    sources: dict[str, tuple[str, float]] = field(default_factory=dict)
     n_again: int = 0
 
 
@@ -106,6 +110,7 @@ def clips_of_table(
         classes,
         rows.partitions,
         tuple(warnings),
+        rows.sources,
     )
 
 
@@ -133,6 +138,10 @@ def _read_rows(table: str, texts: Sequence[Mapping[str, str]], finder: _Finder) 
             rows.excluded[f"{row['file']} ({where})".lstrip()] = str(error)
             continue
         rows.labels.add(clip.class_name)
+        with contextlib.suppress(RowError):
+            if row.get("source") and row.get("source_start_s"):
+                start_s = to_seconds(row["source_start_s"], comma="," in row["source_start_s"])
+                rows.sources.setdefault(clip.path, (composed(row["source"]), start_s))
         before = rows.clips.setdefault(clip.path, clip)
         if before.class_name != clip.class_name:
             several.setdefault(clip.path, {before.class_name}).add(clip.class_name)

@@ -5,7 +5,7 @@ one CSV file a line, and in each folder of clips up to three CSV files with one 
 also lie in a folder of its own, with folders called as those of the clips. Where clips do not
 follow the naming rule, the list files begin with ``# classes by folders`` or ``# classes by
 table``; a part of a recording is then called ``day1.wav#12.5-15``, see
-``data.labels.named_part``.
+``data.labels.named_part``. A split by time within recordings (``data.time_blocks``) says so there.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import ntpath
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -34,10 +34,11 @@ FRACTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 # What a class costs that is missing from a partition, see ``divide``. Training needs every class;
 # test comes before val, so that a class with two tapes is measured on a tape that chose nothing.
-_MISSING_COST = np.array([1000.0, 3.0, 3.3])
+MISSING_COST = np.array([1000.0, 3.0, 3.3])
 _CLIP_NAME = re.compile(r"[^/\\]-[^/\\]*_[^/\\]*\.\w{2,5}$")
 _ANY_CLIP_NAME = re.compile(r"[^/\\]\.\w{2,5}(#[\d.]+-[\d.]+)?$")
 _MARK = "# classes by "  # at the start of list files whose clips do not follow the naming rule
+_BY_TIME = "# split by time within recordings"  # then, in those of such a split
 _KNOWN = ".split.known"  # beside the list files: every clip that was ever listed by this program
 _MOST_BYTES = 64 * 2**20  # of a list of clips
 _FAR = 0.15 + 1e-9  # share of clips in another partition than wanted
@@ -69,24 +70,35 @@ def split_by_tape(clips: Sequence[Clip], seed: int = 0) -> Split:
     Raises:
         ValueError: If a clip has no tape.
     """
-    shares = np.array([FRACTIONS[name] for name in PARTITIONS])
     if any(clip.tape is None for clip in clips):
         raise ValueError("a clip without a tape cannot be split by tape")
-    clips = sorted(clips)
-    tapes = sorted({clip.tape for clip in clips})
-    class_names = sorted({clip.class_name for clip in clips})
-    if not tapes:
-        return Split((), (), ())
-    tape_index = {tape: i for i, tape in enumerate(tapes)}
-    class_index = {name: i for i, name in enumerate(class_names)}
-    counts = np.zeros((len(tapes), len(class_names)))
-    for clip in clips:
-        counts[tape_index[clip.tape], class_index[clip.class_name]] += 1
+    return split_in_groups(clips, {clip.path: clip.tape for clip in clips}, seed)
 
-    parts = divide(counts, shares, _MISSING_COST, seed)
-    partition_of = {tape: PARTITIONS[parts[i]] for tape, i in tape_index.items()}
+
+def split_in_groups(clips: Sequence[Clip], groups: Mapping[str, Any], seed: int = 0) -> Split:
+    """Assign whole groups of clips to partitions, see ``split_by_tape``.
+
+    Args:
+        clips: The clips. Their order does not matter.
+        groups: What is not divided, of each clip by its path; they have an order.
+        seed: As in ``split_by_tape``.
+    """
+    shares = np.array([FRACTIONS[name] for name in PARTITIONS])
+    clips = sorted(clips)
+    names = sorted({groups[clip.path] for clip in clips})
+    class_names = sorted({clip.class_name for clip in clips})
+    if not names:
+        return Split((), (), ())
+    group_index = {group: i for i, group in enumerate(names)}
+    class_index = {name: i for i, name in enumerate(class_names)}
+    counts = np.zeros((len(names), len(class_names)))
+    for clip in clips:
+        counts[group_index[groups[clip.path]], class_index[clip.class_name]] += 1
+
+    parts = divide(counts, shares, MISSING_COST, seed)
+    partition_of = {group: PARTITIONS[parts[i]] for group, i in group_index.items()}
     return Split(
-        **{name: tuple(c for c in clips if partition_of[c.tape] == name) for name in PARTITIONS}
+        **{p: tuple(c for c in clips if partition_of[groups[c.path]] == p) for p in PARTITIONS}
     )
 
 
@@ -128,7 +140,7 @@ def join_split(split: Split, clips: Sequence[Clip], seed: int = 0) -> Split:
             for clip in [*split[partition], *(c for c in old if partition_of[c.tape] == partition)]:
                 held[part, index[clip.class_name]] += 1
         shares = np.array([FRACTIONS[name] for name in PARTITIONS])
-        parts = divide_further(counts, held, shares, _MISSING_COST, seed)
+        parts = divide_further(counts, held, shares, MISSING_COST, seed)
         partition_of |= {tape: PARTITIONS[parts[i]] for tape, i in tapes.items()}
     ordered = sorted(clips)
     return Split(
@@ -207,7 +219,7 @@ def distance_warning(split: Split, *, stored: bool = False) -> str | None:
     clips = [clip for name in PARTITIONS for clip in split[name]]
     far = _far_classes(split)
     total = _percentages(split, None)
-    if not clips or (not far and _misplaced(split, None) <= _FAR):
+    if not clips or (not far and misplaced(split, None) <= _FAR):
         return None
     wanted = "/".join(f"{100 * FRACTIONS[p]:.0f}" for p in PARTITIONS)
     text = f"the split is far from {wanted} % (train/val/test): "
@@ -215,7 +227,7 @@ def distance_warning(split: Split, *, stored: bool = False) -> str | None:
         if any(clip.tape is None for clip in clips):
             return None
         new = split_by_tape(sorted(set(clips)))
-        gain = {name: _misplaced(split, name) - _misplaced(new, name) for name in [*far, None]}
+        gain = {name: misplaced(split, name) - misplaced(new, name) for name in [*far, None]}
         if max(gain.values()) < _WORTH_A_NEW_SPLIT:
             return None
         better = [f"{n} {_percentages(split, n)} (new {_percentages(new, n)})" for n in far]
@@ -244,7 +256,7 @@ def _far_classes(split: Split) -> list[str]:
         for clip in split[partition]:
             tapes[clip.class_name].add(clip.tape)
     names = [name for name in sorted(tapes) if len(tapes[name]) >= len(PARTITIONS)]
-    far = {name: _misplaced(split, name) for name in names}
+    far = {name: misplaced(split, name) for name in names}
     return sorted((name for name in names if far[name] > _FAR), key=lambda name: -far[name])
 
 
@@ -254,7 +266,7 @@ def _shares(split: Split, class_name: str | None) -> list[float]:
     return [count / max(1, sum(n)) for count in n]
 
 
-def _misplaced(split: Split, class_name: str | None) -> float:
+def misplaced(split: Split, class_name: str | None) -> float:
     """Return which share of a class's clips, or of all, is in another partition than wanted."""
     wanted = (FRACTIONS[p] for p in PARTITIONS)
     return sum(abs(a - b) for a, b in zip(_shares(split, class_name), wanted, strict=True)) / 2
@@ -276,7 +288,9 @@ def split_exists(split_dir: Path) -> bool:
     return all((split_dir / partition).is_file() for partition in PARTITIONS)
 
 
-def save_split(split: Split, split_dir: Path, kind: Kind = "names") -> None:
+def save_split(
+    split: Split, split_dir: Path, kind: Kind = "names", *, by_time: bool = False
+) -> None:
     """Write a split: first every CSV file, then the three list files that make it count.
 
     Args:
@@ -284,6 +298,7 @@ def save_split(split: Split, split_dir: Path, kind: Kind = "names") -> None:
         split_dir: The data folder, or another, which gets folders of the same names.
         kind: Where classes and tapes of the clips come from. Of a table, whose files may lie
             anywhere, all clips are in one CSV file for each partition.
+        by_time: Whether recordings are divided, see ``data.time_blocks``.
 
     Raises:
         ValueError: If a file in the way does not look like a part of a split.
@@ -323,6 +338,7 @@ def save_split(split: Split, split_dir: Path, kind: Kind = "names") -> None:
     for partition, files in rows.items():
         listed = (f"./{name}" if name[0] in "# " else name for name in files)
         mark = f"{_MARK}{kind}\n" if kind != "names" else ""
+        mark += f"{_BY_TIME}\n" if by_time else ""
         lines = (f"{name}\n" for name in listed)
         write_text_atomic(split_dir / partition, mark + "".join(lines))
     (split_dir / _KNOWN).unlink(missing_ok=True)
@@ -370,6 +386,20 @@ def split_kind(split_dir: Path) -> Kind:
     if kind not in get_args(Kind):
         raise ValueError(f"{split_dir / PARTITIONS[0]} begins with {first!r}, which is not known")
     return kind
+
+
+def is_by_time(split_dir: Path) -> bool:
+    """Tell whether recordings are divided in a stored split, as its list files say.
+
+    Raises:
+        ValueError: If they are no lists.
+        OSError: If they cannot be read.
+    """
+    return any(
+        line.rstrip() == _BY_TIME
+        for partition in PARTITIONS
+        for line in _read_names(split_dir / partition).split("\n")
+    )
 
 
 def extend_split(joined: Split, split_dir: Path, kind: Kind = "names") -> None:

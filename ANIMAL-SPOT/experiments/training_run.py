@@ -122,6 +122,7 @@ def _corpus(config: TrainConfig, folders: RunFolders) -> Corpus:
         noise_from_class=config.noise_from_class,
         exclude_silent=config.filter_broken_audio,
         strict_split=config.strict_split,
+        by_time=config.split_by_time,
         join_new=not config.freeze_split,
         split_dir=Path(config.split_dir).resolve() if config.split_dir else None,
         fallback_split_dirs=[folders.model / SPLIT_FOLDER],

@@ -446,6 +446,12 @@ class TrainConfig:
     )
     labels: str | None = option(None, clip_labels.LABELS_HELP, metavar="FILE", marks="free")
     tape_pattern: str | None = option(None, clip_labels.TAPE_HELP, metavar="REGEX", marks="free")
+    split_by_time: bool = option(
+        False,
+        "where a class has too few tapes for a new split, divide recordings into blocks of time: "
+        "figures flatter",
+        marks="free",
+    )
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self)
@@ -479,6 +485,12 @@ class TrainConfig:
             raise ValueError(
                 "--distill cannot be combined with --folds: the teacher has heard tapes that the "
                 "folds judge the student on"
+            )
+        if self.split_by_time and self.folds is not None:
+            raise ValueError("--split_by_time is of no use with --folds, which keep tapes whole")
+        if self.split_by_time and self.strict_split:
+            raise ValueError(
+                "--strict_split refuses what --split_by_time makes; leave one of them out"
             )
         if self.folds is not None and self.jit_save:
             raise ValueError("--folds saves dictionary files; leave --jit_save out")
