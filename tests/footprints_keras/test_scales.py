@@ -129,6 +129,7 @@ def test_a_photo_without_its_other_picture_is_named(data, tmp_path):
 # --- training and evaluation -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_training_goes_by_photos(trained, data):
     """Epoch, temperature and figures come from the mean of the two pictures of each photo."""
     path = trained / "mobilenet_real.keras"
@@ -149,6 +150,7 @@ def test_training_goes_by_photos(trained, data):
     assert best == facts["temperature"] or facts["temperature"] in (0.2, 10.0)  # its bounds
 
 
+@pytest.mark.slow
 def test_evaluation_has_one_answer_a_photo(trained, data, tmp_path):
     path = trained / "mobilenet_real.keras"
     flags = ["--model", path, "--data_dir", data / "real", "--output_dir", tmp_path]
@@ -165,6 +167,7 @@ def test_evaluation_has_one_answer_a_photo(trained, data, tmp_path):
     assert np.sum(scores["confusion"]) == 8
 
 
+@pytest.mark.slow
 def test_models_look_at_their_own_scales(trained, data, prepared, two_scales, tmp_path):
     path = trained / "mobilenet_real.keras"
     flags = ["--model", path, "--data_dir", prepared / "real", "--output_dir", tmp_path]

@@ -251,6 +251,7 @@ def test_an_ensemble_of_ensembles_is_flat(made, tmp_path):
     assert "other_rate.pk does not say which split" in warning
 
 
+@pytest.mark.slow
 def test_ensemble_is_calibrated_as_a_whole(made, tmp_path):
     from animal_spot import calibrate
 

@@ -21,6 +21,8 @@ from tests.helpers.training import (
     wait_for,
 )
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 4
 TRAINING = (
     *(*SMALL, "--batch_size", "8", "--max_train_epochs", str(EPOCHS)),  # few steps, so quick
@@ -35,7 +37,6 @@ def unbroken(corpus, tmp_path_factory):
     return run
 
 
-@pytest.mark.slow
 def test_same_seed_same_bits_whatever_the_workers(corpus, unbroken, tmp_path):
     arguments = (*folders(tmp_path), *TRAINING, "--num_workers", "2")
     result = run_main("--data_dir", str(corpus), *arguments)
@@ -50,7 +51,6 @@ def test_another_seed_gives_another_network(corpus, unbroken, tmp_path):
     assert not torch.equal(content["classifierState"][weight], expected["classifierState"][weight])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment",
     [
@@ -65,7 +65,6 @@ def test_killed_run_ends_with_the_same_bits(corpus, unbroken, tmp_path, moment):
     assert_same(tmp_path, unbroken)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status"),
     [

@@ -23,6 +23,8 @@ from tests.helpers.training import (
     train_until_killed,
 )
 
+pytestmark = pytest.mark.slow
+
 RECIPE = (
     *(*SMALL, "--max_train_epochs", "3", "--epochs_per_eval", "1", "--augmentation"),
     *("--scheduler", "onecycle", "--optimizer", "adamw", "--weight_decay", "0.05"),
@@ -88,7 +90,6 @@ def test_norms_and_biases_do_not_decay(finished):
     assert len(groups[0]["params"]) == n_matrices
 
 
-@pytest.mark.slow
 def test_killed_one_cycle_run_ends_with_the_same_bits(corpus, finished, tmp_path):
     train_until_killed("|I|val|1|loss", corpus, tmp_path, *RECIPE)
     assert "resumed from" in train(corpus, tmp_path, *RECIPE)
@@ -114,7 +115,6 @@ def equal(a, b):
     return a.keys() == b.keys() and all(torch.equal(value, b[name]) for name, value in a.items())
 
 
-@pytest.mark.slow
 def test_killed_run_with_every_option_ends_with_the_same_bits(corpus, balanced, tmp_path):
     train_until_killed("|I|train|2|loss", corpus, tmp_path, *BALANCED)
     assert "resumed from" in train(corpus, tmp_path, *BALANCED)
