@@ -219,7 +219,7 @@ def load_corpus(
         left_out = () if timed is None else timed.left_out
         excluded |= dict.fromkeys((clip.path for clip in left_out), IN_A_GAP)
         divides = timed is not None and timed.divides
-    for line in split_table(split, classes):
+    for line in split_table(split, classes, by_time=divides):
         log.info("%s", line)
     far = None if given or divides else distance_warning(split, stored=stored)
     if far is not None:

@@ -174,10 +174,15 @@ def overlaps_across(split: Split) -> list[Clip]:
     return found
 
 
-def split_table(split: Split, class_names: Iterable[str]) -> list[str]:
+def split_table(split: Split, class_names: Iterable[str], *, by_time: bool = False) -> list[str]:
     """Return the lines of a table of clips (tapes) per class and partition.
 
     A class that is missing from a partition is marked, with the reason.
+
+    Args:
+        split: The split.
+        class_names: All classes.
+        by_time: Whether recordings are divided.
     """
     names = sorted(set(class_names))
     width = max(len(n) for n in [*names, "class"])
@@ -198,6 +203,8 @@ def split_table(split: Split, class_names: Iterable[str]) -> list[str]:
                 if n_tapes < len(PARTITIONS)
                 else "its tapes lie elsewhere"
             )
+            if by_time:
+                why = "too few of its clips lie far enough from each other"
             note = f"   none in {' and '.join(missing)}: {why}"
         lines.append(f"{name or 'all':<{width}} " + "".join(f"{cell:>22}" for cell in cells) + note)
     return lines

@@ -206,6 +206,16 @@ def test_a_stored_split_by_time_says_so_again_and_only_new_recordings_join(tmp_p
     assert FLATTERS in caplog.text
 
 
+def test_a_class_of_two_clips_is_said_to_be_missing_for_lack_of_distance(tmp_path, caplog):
+    folder = named_corpus(tmp_path / "data", n=48)
+    for path in sorted(folder.glob("owl*_T2_*"))[2:] + list(folder.glob("owl*_T1_*")):
+        path.unlink()
+    with caplog.at_level("INFO"):
+        load_corpus(folder, by_time=True)
+    (line,) = (r.getMessage() for r in caplog.records if r.getMessage().startswith("owl "))
+    assert "too few of its clips lie far enough from each other" in line
+
+
 def test_clips_that_say_no_time_are_named(tmp_path):
     for name in ("owl", "frog", "noise"):
         for i in range(6):
