@@ -59,6 +59,7 @@ def read_inputs(config: ClipsConfig) -> Inputs:
     """
     found = Inputs()
     if config.recordings:
+        _require_another_folder(config)
         sounds = find_sounds([*config.recordings, *config.background_dir])
         found.recordings = _outside(sounds.recordings, config)
         not_read = _outside(sounds.not_read, config)
@@ -116,6 +117,21 @@ def _read_negatives(config: ClipsConfig, found: Inputs) -> None:
     matching = match(found.recordings, tables)
     found.negatives = {path: events for path, events in matching.events.items() if events}
     found.failed |= dict((*matching.without_recording, *matching.refused))
+
+
+def _require_another_folder(config: ClipsConfig) -> None:
+    """Make sure that no recordings are named in the corpus, where all sounds count as clips."""
+    if config.output_dir is None:
+        return
+    corpus = Path(config.output_dir).resolve()
+    for text in (*config.recordings, *config.background_dir):
+        path = Path(text)
+        if path.suffix.lower() not in LIST_SUFFIXES and path.resolve().is_relative_to(corpus):
+            where = "is" if path.resolve() == corpus else "lies in"
+            raise ValueError(
+                f"{text} {where} the output folder, whose sounds count as clips, not as "
+                "recordings: name another --output_dir"
+            )
 
 
 def _outside(paths: Iterable[Path], config: ClipsConfig) -> list[Path]:

@@ -64,8 +64,11 @@ def run(config: ClipsConfig) -> int:
                 log.error("%s", _said(path, reason))
             return SOME_FAILED if inputs.failed else OK
         if not inputs.events:
-            reasons = "; ".join(list(inputs.failed.values())[:3])
-            raise ValueError(f"no table is of one of the recordings: {reasons or 'see --pairs'}")
+            reasons = "".join(f"{reason}; " for reason in list(inputs.failed.values())[:3])
+            raise ValueError(
+                f"no table is of one of the recordings: {reasons}name tables like their "
+                "recordings, or list both with --pairs"
+            )
         events = [event for own in inputs.events.values() for event in own]
         class_of = class_of_labels(config, events)
         classes = set(map(class_of, {event.label for event in events})) | {config.background_class}
@@ -91,6 +94,9 @@ def run(config: ClipsConfig) -> int:
                 config.background_class,
             )
             report = _Cutting(config, rules, corpus, inputs, stop.check).run()
+    if not (report.clips or report.failed):
+        why = f"see {folder / LEFT_OUT}" if report.left_out else "the tables hold no event"
+        raise ValueError(f"there is no clip in {folder}: {why}")
     return SOME_FAILED if report.failed else OK
 
 

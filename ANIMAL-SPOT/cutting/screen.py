@@ -11,6 +11,7 @@ from animal_spot.cutting.plan import (
     OVERLAPPING,
     REMOVED,
     TOO_SHORT,
+    WRONG,
     named_row,
 )
 from animal_spot.cutting.report import CutReport
@@ -20,9 +21,10 @@ from animal_spot.utils.text import printable
 _N_SHOWN = 10  # files that cannot be used
 _CURES = {
     NOT_MAPPED: "give them one in --label_map",
-    OVERLAPPING: "--keep_overlapping takes them, shorter clips may spare some",
+    OVERLAPPING: "--keep_overlapping takes them, a smaller --margin or --clip_length spares some",
     TOO_SHORT: "see --shortest_event",
     DOUBLE: "",
+    WRONG: "--negatives with that table makes background of them",
     REMOVED: "--restore_removed cuts them again",
 }
 
