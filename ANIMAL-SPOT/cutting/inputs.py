@@ -69,7 +69,11 @@ def read_inputs(config: ClipsConfig) -> Inputs:
         pairs = None if config.pairs is None else Path(config.pairs)
         matching = match(found.recordings, found.tables, pairs)
         found.events = matching.events
-        found.failed |= dict((*matching.without_recording, *matching.refused))
+        of_none = dict(matching.without_recording)
+        if of_none and not config.tables and not any(map(os.path.isdir, config.recordings)):
+            log.info("%d tables beside the recordings are of none of them", len(of_none))
+            of_none = {}  # they were never named
+        found.failed |= of_none | dict(matching.refused)
         for _, reason in matching.unused:
             log.warning("%s", reason)
         without_table = _without_calls(config, matching, found)

@@ -227,6 +227,16 @@ def test_recordings_in_the_folder_of_clips_are_refused(field, inside):
     assert not list(field.glob("labels.csv"))
 
 
+def test_tables_of_others_beside_a_recording_that_was_named_are_no_failure(field):
+    corpus = field.parent / "corpus"
+    arguments = ("--recordings", field / "rec_1.wav", "--output_dir", corpus, *ONLY_EVENTS)
+    assert run_here("clips", *arguments).returncode == 0
+    assert len(rows_of(corpus)) == 3
+    with_tables = run_here("clips", *arguments, "--tables", field)
+    assert with_tables.returncode == 3
+    assert "rec_2.Table.1.selections.txt is called like none" in with_tables.stderr
+
+
 def test_a_run_without_any_clip_fails_and_says_where_to_look(field):
     (field / "map.csv").write_text("label,class\nOwl,bird\n")
     ended = clips(field, "--label_map", field / "map.csv")
