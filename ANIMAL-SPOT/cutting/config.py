@@ -79,6 +79,11 @@ class ClipsConfig:
         choices=("wav", "flac"),
     )
     restore_removed: bool = option(False, "cut again what was cut before and removed by hand since")
+    remove_stale: bool = option(
+        False,
+        "move clips of earlier runs whose event is gone, moved or of another class by now out of "
+        "the corpus, into its hidden folder .stale",
+    )
     replace_edited: bool = option(
         False, "replace lists of what was left out that were edited too, and keep each as .bak"
     )

@@ -66,6 +66,7 @@ class CutReport:
         failed: Recordings and tables that cannot be used, and why.
         stale: Clips of earlier runs, from recordings of this run, whose event is in no table now
             or is of another class now, and why; files in the corpus.
+        is_stale_removed: They were moved out of the corpus.
     """
 
     output_dir: Path
@@ -74,6 +75,7 @@ class CutReport:
     left_out: list[LeftOut] = field(default_factory=list)
     failed: dict[Path, str] = field(default_factory=dict)
     stale: dict[str, str] = field(default_factory=dict)
+    is_stale_removed: bool = False
 
     def counts(self) -> list[ClassCounts]:
         """Return what there is of each class, in the order of their names."""

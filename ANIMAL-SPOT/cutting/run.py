@@ -35,7 +35,7 @@ from animal_spot.cutting.plan import (
 from animal_spot.cutting.report import CorpusClip, CutReport
 from animal_spot.cutting.screen import say_what_was_done
 from animal_spot.cutting.source import Source
-from animal_spot.cutting.stale_clips import stale_clips
+from animal_spot.cutting.stale_clips import set_aside, stale_clips
 from animal_spot.metadata.recording_time import TimeFinder, lines_about
 from animal_spot.metadata.time_flags import time_finder_of
 from animal_spot.utils.errors import one_line
@@ -136,13 +136,17 @@ class _Cutting:
             self._corpus.add(pending)
         report.stale = stale_clips(self._corpus.rows(), report.clips, [s.tape for s in sources])
         report.stale |= touched
+        # An event that is in a table which cannot be read today is not gone.
+        if self._config.remove_stale and not report.failed:
+            set_aside(self._corpus.folder, report.stale)
+            report.is_stale_removed = True
         own, text = self._corpus.own, left_out_text(report, self._inputs.ignored)
         for name, content in ((LEFT_OUT, text), (summary.NAME, summary.summary_text(report))):
             if own.has_text(name, content) or own.may_write(name, ours_by_name=True):
                 own.write_text(name, content)
         write_list_to_check(report, self._config.background_class, self._corpus)
         draw_contact_sheets(report, self._config.contact_sheets, self._check)
-        say_what_was_done(report, len(self._inputs.ignored), LEFT_OUT)
+        say_what_was_done(report, self._inputs.ignored, LEFT_OUT)
         return report
 
     def _open_all(self) -> list[Source]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from animal_spot.cutting.report import CorpusClip
 from animal_spot.cutting.tapes import Tape
+
+FOLDER = ".stale"
 
 
 def stale_clips(
@@ -35,6 +38,18 @@ def stale_clips(
             f"its event is of the class {now!r} now" if is_other else "no event gives it now"
         )
     return stale
+
+
+def set_aside(folder: Path, files: Iterable[str]) -> None:
+    """Move clips into a hidden folder of their corpus, which no program reads.
+
+    Raises:
+        OSError: If one cannot be moved.
+    """
+    for file in files:
+        target = folder / FOLDER / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(folder / file, target)
 
 
 def _place(clip: CorpusClip) -> tuple[str, ...]:

@@ -175,6 +175,33 @@ def test_a_clip_whose_event_is_of_another_class_now_is_named(field):
     assert reasons == ["its event is of the class 'hen' now", "no event gives it now"]
 
 
+def test_clips_without_event_are_moved_out_on_demand_and_only_if_all_could_be_read(field):
+    clips(field)
+    corpus = field.parent / "corpus"
+    before = {path.name: path.read_bytes() for path in corpus.glob("*.wav")}
+    write_table(field / "rec_1.Table.1.selections.txt", [("hen", 1, 2), ("owl", 9, 9.5)])
+    (field / "rec_2.Table.1.selections.txt").write_text("Begin Time (s)\tEnd Time (s)\n1\t2\n")
+    assert clips(field, "--remove_stale").returncode == 3
+    assert {path.name for path in corpus.glob("*.wav")} > before.keys()
+
+    write_table(field / "rec_2.Table.1.selections.txt", [])
+    assert clips(field, "--remove_stale").returncode == 0
+    there = {path.name for path in corpus.glob("*.wav")}
+    assert sorted(name.split("-")[0] for name in there) == ["hen", "owl"]
+    gone = {path.name: path.read_bytes() for path in (corpus / ".stale").iterdir()}
+    assert gone == {name: before[name] for name in before.keys() - there}
+    again = clips(field, "--remove_stale")
+    assert again.returncode == 0
+    assert "no event now" not in again.stderr
+
+
+def test_the_first_row_that_cannot_be_used_is_named(field):
+    with open(field / "rec_2.Table.1.selections.txt", "a") as table:
+        table.write("3\tSpectrogram 1\t1\t8\t7\t500\t3000\towl\n")
+    ended = clips(field)
+    assert "1 rows of tables cannot be used, such as row 3 of" in ended.stderr
+
+
 @pytest.mark.parametrize(("flag", "value"), [("--clip_length", 1), ("--margin", 0.5)])
 def test_a_corpus_is_cut_in_one_way(field, flag, value):
     clips(field)
