@@ -36,6 +36,7 @@ from animal_spot.cutting.report import CorpusClip, CutReport
 from animal_spot.cutting.screen import say_what_was_done
 from animal_spot.cutting.source import Source
 from animal_spot.cutting.stale_clips import set_aside, stale_clips
+from animal_spot.cutting.tapes import sound_print
 from animal_spot.metadata.recording_time import TimeFinder, lines_about
 from animal_spot.metadata.time_flags import time_finder_of
 from animal_spot.utils.errors import one_line
@@ -185,10 +186,11 @@ class _Cutting:
             )
             form = ClipForm.of(sound, self._config.format)
             notes = sound.notes
+            heard = sound_print(sound)
         for note in notes:
             log.warning("%s: %s", path, note)
         made = finder.of(path)
-        tape = self._corpus.tapes.tape_of(path, made)
+        tape = self._corpus.tapes.tape_of(path, made, heard)
         twin = self._corpus.tapes.twin_of(tape)
         if twin is not None:
             log.warning(

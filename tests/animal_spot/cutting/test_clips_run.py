@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import soundfile as sf
 
 from animal_spot.cutting.corpus_folder import LOCK
 from animal_spot.data.labels import find_clip_paths, parse_clip
@@ -193,6 +194,22 @@ def test_clips_without_event_are_moved_out_on_demand_and_only_if_all_could_be_re
     again = clips(field, "--remove_stale")
     assert again.returncode == 0
     assert "no event now" not in again.stderr
+
+
+def test_a_recording_that_was_converted_is_the_same_tape(field):
+    clips(field)
+    before = rows_of(field.parent / "corpus")
+    for path in field.glob("*.wav"):
+        samples, rate = sf.read(path, dtype="int16")
+        sf.write(path.with_suffix(".flac"), samples, rate)
+        path.unlink()
+    ended = clips(field)
+    assert "0 of them new" in ended.stderr
+    assert rows_of(field.parent / "corpus") == before
+
+    (field / "rec_1.flac").rename(field / "other.flac")
+    (field / "rec_1.Table.1.selections.txt").rename(field / "other.Table.1.selections.txt")
+    assert "other.flac seems to be the same sound as" in clips(field).stderr
 
 
 def test_the_first_row_that_cannot_be_used_is_named(field):
