@@ -1,11 +1,11 @@
 # make                     install everything into .venv
 # make install-sound       only what ANIMAL-SPOT needs
 # make install-footprints  only what footprints needs
-# make demo       install, make a small corpus, train on it, find calls in a recording;
-#                 the same with drawn footprints
+# make demo       install, make recordings and their Raven tables, cut these into clips, train on
+#                 them, find calls in another recording; the same with drawn footprints
 # make test       install, run the tests; those of one folder: make test AREA=animal_spot/audio
 # make test-quick the same without whole runs, kills and fuzz: under three minutes
-# make demo-data  only make the corpus
+# make demo-data  only make the recordings and cut the clips
 # make lint       check style, and that imports run one way (pyproject.toml)
 # make docs       write the pages of options, docs/options, anew
 # make clean      remove what the above made, .venv included
@@ -13,7 +13,8 @@
 # PIP_FLAGS are handed on to pip, such as PIP_FLAGS="--extra-index-url URL"; see docs/install.md.
 PYTHON ?= $(eval PYTHON := $(firstword $(foreach p,python3 python3.12 python3.13 python3.11 python3.10,\
 	$(shell $(p) -c 'import sys; print("$(p)" if (3, 10) <= sys.version_info[:2] <= (3, 13) else "")' 2>/dev/null))))$(PYTHON)
-DEMO_DATA := demo/data
+DEMO_TAPES := demo/tapes
+DEMO_DATA := demo/clips
 PY := .venv/bin/python
 # Files in the order of their names: the longest ones are not the last.
 TEST_FLAGS := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
@@ -56,8 +57,12 @@ lint: .venv/.installed
 docs: .venv/.installed
 	$(PY) docs/make_options.py
 
-$(DEMO_DATA)/.complete: $(SOUND) ANIMAL-SPOT/synthesise_corpus.py
-	$(PY) ANIMAL-SPOT/synthesise_corpus.py --output_dir $(DEMO_DATA)
+$(DEMO_TAPES)/.complete: $(SOUND) ANIMAL-SPOT/synthesise_recording.py
+	$(PY) ANIMAL-SPOT/synthesise_recording.py --output_dir $(DEMO_TAPES) --recordings 12 --minutes 2 --seed 1
+	touch $@
+
+$(DEMO_DATA)/.complete: $(DEMO_TAPES)/.complete
+	$(PY) ANIMAL-SPOT/clips.py --recordings $(DEMO_TAPES) --output_dir $(DEMO_DATA) --clip_length 1.2
 	touch $@
 
 .venv/.installed: requirements.txt $(wildcard requirements/*.txt) pyproject.toml

@@ -1,7 +1,7 @@
-"""Make a recording with calls at known times, and the Raven table that names them.
+"""Make recordings with calls at known times, and the Raven tables that name them.
 
-The calls are those of ``synthesise_corpus.py``, in other renditions and on a tape of their own, so
-that a model trained on that corpus can be tried on sound that it has not heard.
+The calls are those of ``synthesise_corpus.py``, in other renditions, and each recording is a tape
+of its own, so that a model can be tried on sound that it has not heard.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from animal_spot.utils.text import printable
 
 log = logging.getLogger("RECORDING")
 
-LONGEST_MIN = 30  # the whole recording is made in memory
+LONGEST_MIN = 30  # a whole recording is made in memory
+MOST = 1000  # recordings
 
 
 def build_parser(prog: str = "synthesise_recording.py") -> argparse.ArgumentParser:
     """Build the command line."""
     parser = Parser(prog=prog, description=__doc__.split("\n")[0])
-    parser.add_argument("--output_dir", type=Path, required=True, help="folder for the two files")
-    parser.add_argument("--minutes", type=float, default=3.0, help="length of the recording")
+    parser.add_argument("--output_dir", type=Path, required=True, help="folder for the files")
+    parser.add_argument("--minutes", type=float, default=3.0, help="length of a recording")
+    parser.add_argument("--recordings", type=int, default=1, help="number of recordings")
     parser.add_argument(
         "--calls_per_minute", type=float, default=10.0, help="each type comes at least once"
     )
@@ -46,6 +48,8 @@ def main(argv: list[str] | None = None, prog: str = "synthesise_recording.py") -
         parser.error(f"--minutes must be above 0 and at most {LONGEST_MIN}, got {args.minutes:g}")
     if not 0 <= args.calls_per_minute <= 60:
         parser.error(f"--calls_per_minute must be 0 to 60, got {args.calls_per_minute:g}")
+    if not 1 <= args.recordings <= MOST:
+        parser.error(f"--recordings must be 1 to {MOST}, got {args.recordings}")
     if args.seed < 0:
         parser.error(f"--seed must be at least 0, got {args.seed}")
     from animal_spot.utils.errors import run_to_status
@@ -59,15 +63,17 @@ def _run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     from animal_spot.demo.recording import STEM, synthesise
     from animal_spot.utils.errors import one_line
 
-    try:
-        n_calls = synthesise(args.output_dir, args.minutes, args.calls_per_minute, args.seed)
-    except ValueError as error:
-        parser.error(str(error))
-    except (OSError, sf.LibsndfileError) as error:
-        raise OSError(f"cannot write {args.output_dir}: {one_line(error)}") from error
-    print(
-        f"{printable(str(args.output_dir / STEM))}.wav: {args.minutes:g} minutes, {n_calls} calls"
-    )
+    for number in range(1, args.recordings + 1):
+        try:
+            n_calls = synthesise(
+                args.output_dir, args.minutes, args.calls_per_minute, args.seed, number
+            )
+        except ValueError as error:
+            parser.error(str(error))
+        except (OSError, sf.LibsndfileError) as error:
+            raise OSError(f"cannot write {args.output_dir}: {one_line(error)}") from error
+        path = printable(str(args.output_dir / f"{STEM}{number}"))
+        print(f"{path}.wav: {args.minutes:g} minutes, {n_calls} calls")
 
 
 if __name__ == "__main__":

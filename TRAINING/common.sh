@@ -72,7 +72,7 @@ set_weights_flags() {
 require_data() {
     if [[ -z "${DATA_DIR:-}" ]]; then
         fail "DATA_DIR is not set; type DATA_DIR=/path/to/clips $(quoted "$0"), or to try it with made-up \
-calls: make -C $(quoted "$ROOT") demo-data && DATA_DIR=$(quoted "$ROOT/demo/data") $(quoted "$0")"
+calls: make -C $(quoted "$ROOT") demo-data && DATA_DIR=$(quoted "$ROOT/demo/clips") $(quoted "$0")"
     fi
     if [[ ! -d "$DATA_DIR" ]]; then
         fail "DATA_DIR $DATA_DIR does not exist or is not a folder"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A few minutes on a laptop: ResNet-18 on the synthetic corpus of `make demo-data`: TRAINING/presets/demo.
+# A few minutes on a laptop: ResNet-18 on the clips of `make demo-data`: TRAINING/presets/demo.
 set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 

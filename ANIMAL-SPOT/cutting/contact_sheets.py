@@ -23,6 +23,7 @@ _LEAST_BINS = 64  # frequencies of a picture
 _FRAMES = 200  # times of a picture
 _OVERLAP = 3  # of the pieces that a spectrum is of
 _EVENED = 0.5  # share of steady noise that is taken away
+_COLOURS = 128  # of a stored page
 _MOST_SAMPLES = 2**22  # of a clip that are drawn
 _RANGE_DB = (15.0, 50.0)  # least and most between the darkest and the lightest
 _ABOVE_BOXES = 1.25  # the highest frequency that is drawn, times the top of nearly all boxes
@@ -133,13 +134,15 @@ def _draw(
 ) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from PIL import Image
 
     from animal_spot.utils.plots import plot_label
 
     n_rows = math.ceil(len(clips) / _COLUMNS)
     height = 1.55 * n_rows + 0.9  # inches
     figure = Figure(figsize=(2.2 * _COLUMNS + 0.8, height))
-    FigureCanvasAgg(figure)
+    figure.set_dpi(100)
+    canvas = FigureCanvasAgg(figure)
     figure.suptitle(f"{plot_label(class_name)}: {title}", y=1 - 0.25 / height)
     grid = figure.subplots(n_rows, _COLUMNS, squeeze=False)
     figure.subplots_adjust(
@@ -182,7 +185,9 @@ def _draw(
     has_events = any(clip.plan.event is not None for clip in clips)
     note = "seconds of the clip; the event is marked" if has_events else "seconds of the clip"
     figure.text(0.5, 0.1 / height, note, ha="center", fontsize=8)
-    figure.savefig(path, format="png", dpi=100)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    picture.quantize(_COLOURS, dither=Image.Dither.NONE).save(path, format="PNG")
 
 
 def _mark_event(axes, clip: CorpusClip, top_hz: float, scale: float) -> None:

@@ -1,7 +1,7 @@
-"""Make a recording with calls at known times, and the Raven table that names them.
+"""Make recordings with calls at known times, and the Raven tables that name them.
 
-The calls are those of ``demo.corpus``, in other renditions and on a tape of their own, so
-that a model trained on that corpus can be tried on sound that it has not heard.
+The calls are those of ``demo.corpus``, in other renditions, and each recording is a tape of
+its own, so that a model can be tried on sound that it has not heard.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from animal_spot.detections.annotation_tables import (
 from animal_spot.detections.annotations import Annotation
 from animal_spot.utils.files import atomic_path, write_text_atomic
 
-STEM = "recording1"
+STEM = "recording"  # and a number
 FIRST_TAPE = 1_000_000  # far from the tapes of any corpus
 LEVELS_DB = (-12, 3)  # of a call against the noise, as in the corpus
 NOISE_DB = -27  # re full scale
@@ -102,21 +102,31 @@ def selection_table(calls: list[PlacedCall]) -> str:
     return "".join(table_line(row[:-1]) for row in rows)  # nobody gave a score
 
 
-def synthesise(output_dir: Path, minutes: float, calls_per_minute: float, seed: int) -> int:
-    """Write the recording and its table; return the number of calls.
+def synthesise(
+    output_dir: Path, minutes: float, calls_per_minute: float, seed: int, number: int = 1
+) -> int:
+    """Write a recording and its table; return the number of calls.
+
+    Args:
+        output_dir: Where to.
+        minutes: Length.
+        calls_per_minute: Each type comes at least once.
+        seed: Other numbers, other recordings.
+        number: Of the recording, from 1: it has another sea and other calls.
 
     Raises:
         ValueError: If the recording is too short for the calls.
         OSError: If a file cannot be written.
     """
-    rng = np.random.default_rng([seed, *STEM.encode()])
+    stem = f"{STEM}{number}"
+    rng = np.random.default_rng([seed, *stem.encode()])
     n_samples = int(minutes * 60 * RATE)
     calls = place_calls(n_samples, round(minutes * calls_per_minute), rng)
-    sound = 10 ** (NOISE_DB / 20) * sea_noise(n_samples, FIRST_TAPE + seed, rng)
+    sound = 10 ** (NOISE_DB / 20) * sea_noise(n_samples, number * FIRST_TAPE + seed, rng)
     for call in calls:
         sound[call.start : call.end] += call.waveform
     output_dir.mkdir(parents=True, exist_ok=True)
-    with atomic_path(output_dir / f"{STEM}.wav") as temporary:
+    with atomic_path(output_dir / f"{stem}.wav") as temporary:
         sf.write(temporary, np.clip(sound, -1, 1), RATE, subtype="PCM_16", format="WAV")
-    write_text_atomic(output_dir / f"{STEM}{RAVEN_ENDING}", selection_table(calls))
+    write_text_atomic(output_dir / f"{stem}{RAVEN_ENDING}", selection_table(calls))
     return len(calls)

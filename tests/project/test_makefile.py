@@ -28,7 +28,7 @@ def test_make_installs_what_is_asked_for(target, installed, stamp, tmp_path):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
     (tmp_path / "ANIMAL-SPOT").mkdir()
-    (tmp_path / "ANIMAL-SPOT" / "synthesise_corpus.py").touch()
+    (tmp_path / "ANIMAL-SPOT" / "synthesise_recording.py").touch()
     make = ["make", "-n", "PYTHON=python3"]
     said = run_process(*make, target, cwd=tmp_path, check=True).stdout
     assert re.findall(r"pip install .* (-[re] \S+)", said.replace("'", "")) == [installed]

@@ -122,6 +122,16 @@ def test_same_seed_gives_same_bytes_and_another_does_not(folder, tmp_path):
         assert (tmp_path / "other" / file).read_bytes() != first
 
 
+def test_several_recordings_are_others_each(folder, tmp_path):
+    flags = ("--output_dir", str(tmp_path), "--minutes", "1", "--seed", "3", "--recordings", "3")
+    assert main([*flags]) == 0
+    sounds = [(tmp_path / f"recording{n}.wav").read_bytes() for n in (1, 2, 3)]
+    assert sounds[0] == (folder / WAV).read_bytes()
+    assert len(set(sounds)) == 3
+    tables = {path.read_text() for path in tmp_path.glob("*.selections.txt")}
+    assert len(tables) == 3
+
+
 def test_each_type_comes_and_common_ones_more_often():
     names = choose_types(42, np.random.default_rng(0))
     counts = {name: names.count(name) for name in CALL_TYPES}
