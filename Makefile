@@ -58,7 +58,8 @@ docs: .venv/.installed
 	$(PY) docs/make_options.py
 
 $(DEMO_TAPES)/.complete: $(SOUND) ANIMAL-SPOT/synthesise_recording.py
-	$(PY) ANIMAL-SPOT/synthesise_recording.py --output_dir $(DEMO_TAPES) --recordings 12 --minutes 2 --seed 1
+	$(PY) ANIMAL-SPOT/synthesise_recording.py --output_dir $(DEMO_TAPES) --recordings 12 --minutes 2 \
+		--name tape --seed 1
 	touch $@
 
 $(DEMO_DATA)/.complete: $(DEMO_TAPES)/.complete

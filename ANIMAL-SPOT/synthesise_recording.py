@@ -15,6 +15,7 @@ except ModuleNotFoundError:  # this Python does not have the project itself
     runpy.run_path(str(Path(__file__).with_name("utils") / "environment.py"))
 import argparse
 import logging
+import re
 import sys
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def build_parser(prog: str = "synthesise_recording.py") -> argparse.ArgumentPars
     parser.add_argument(
         "--calls_per_minute", type=float, default=10.0, help="each type comes at least once"
     )
+    parser.add_argument("--name", default="recording", help="their name, before its number")
     parser.add_argument("--seed", type=int, default=0, help="other numbers, other recordings")
     return parser
 
@@ -50,6 +52,8 @@ def main(argv: list[str] | None = None, prog: str = "synthesise_recording.py") -
         parser.error(f"--calls_per_minute must be 0 to 60, got {args.calls_per_minute:g}")
     if not 1 <= args.recordings <= MOST:
         parser.error(f"--recordings must be 1 to {MOST}, got {args.recordings}")
+    if not re.fullmatch(r"\w[\w-]{0,63}", args.name):
+        parser.error(f"--name must be letters, digits, _ and -, at most 64, got {args.name!r}")
     if args.seed < 0:
         parser.error(f"--seed must be at least 0, got {args.seed}")
     from animal_spot.utils.errors import run_to_status
@@ -60,19 +64,20 @@ def main(argv: list[str] | None = None, prog: str = "synthesise_recording.py") -
 def _run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     import soundfile as sf
 
-    from animal_spot.demo.recording import STEM, synthesise
+    from animal_spot.demo.recording import synthesise
     from animal_spot.utils.errors import one_line
 
     for number in range(1, args.recordings + 1):
         try:
             n_calls = synthesise(
-                args.output_dir, args.minutes, args.calls_per_minute, args.seed, number
+                *(args.output_dir, args.minutes, args.calls_per_minute, args.seed),
+                *(number, args.name),
             )
         except ValueError as error:
             parser.error(str(error))
         except (OSError, sf.LibsndfileError) as error:
             raise OSError(f"cannot write {args.output_dir}: {one_line(error)}") from error
-        path = printable(str(args.output_dir / f"{STEM}{number}"))
+        path = printable(str(args.output_dir / f"{args.name}{number}"))
         print(f"{path}.wav: {args.minutes:g} minutes, {n_calls} calls")
 
 

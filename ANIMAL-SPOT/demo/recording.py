@@ -103,7 +103,12 @@ def selection_table(calls: list[PlacedCall]) -> str:
 
 
 def synthesise(
-    output_dir: Path, minutes: float, calls_per_minute: float, seed: int, number: int = 1
+    output_dir: Path,
+    minutes: float,
+    calls_per_minute: float,
+    seed: int,
+    number: int = 1,
+    name: str = STEM,
 ) -> int:
     """Write a recording and its table; return the number of calls.
 
@@ -113,13 +118,14 @@ def synthesise(
         calls_per_minute: Each type comes at least once.
         seed: Other numbers, other recordings.
         number: Of the recording, from 1: it has another sea and other calls.
+        name: Of the file, before its number.
 
     Raises:
         ValueError: If the recording is too short for the calls.
         OSError: If a file cannot be written.
     """
-    stem = f"{STEM}{number}"
-    rng = np.random.default_rng([seed, *stem.encode()])
+    stem = f"{name}{number}"
+    rng = np.random.default_rng([seed, *f"{STEM}{number}".encode()])
     n_samples = int(minutes * 60 * RATE)
     calls = place_calls(n_samples, round(minutes * calls_per_minute), rng)
     sound = 10 ** (NOISE_DB / 20) * sea_noise(n_samples, number * FIRST_TAPE + seed, rng)

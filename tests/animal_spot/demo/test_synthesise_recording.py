@@ -124,8 +124,8 @@ def test_same_seed_gives_same_bytes_and_another_does_not(folder, tmp_path):
 
 def test_several_recordings_are_others_each(folder, tmp_path):
     flags = ("--output_dir", str(tmp_path), "--minutes", "1", "--seed", "3", "--recordings", "3")
-    assert main([*flags]) == 0
-    sounds = [(tmp_path / f"recording{n}.wav").read_bytes() for n in (1, 2, 3)]
+    assert main([*flags, "--name", "tape"]) == 0
+    sounds = [(tmp_path / f"tape{n}.wav").read_bytes() for n in (1, 2, 3)]
     assert sounds[0] == (folder / WAV).read_bytes()
     assert len(set(sounds)) == 3
     tables = {path.read_text() for path in tmp_path.glob("*.selections.txt")}
@@ -157,6 +157,8 @@ def test_band_of_two_tones_reaches_from_one_to_the_other():
         pytest.param(
             ["--minutes", "1", "--calls_per_minute", "60"], "do not fit into 60 s", id="too-many"
         ),
+        pytest.param(["--recordings", "0"], "--recordings must be 1 to", id="none"),
+        pytest.param(["--name", "a/b"], "--name must be letters", id="name"),
         pytest.param(["--seed", "-1"], "--seed must be at least 0", id="seed"),
     ],
 )
