@@ -153,16 +153,24 @@ class _Cutting:
     def _open_all(self) -> list[Source]:
         """Open each recording that a table is of; what cannot be read is noted."""
         finder = time_finder_of(self._config)
-        sources = []
+        sources: list[Source] = []
+        by_tape: dict[str, Path] = {}
         every = self._inputs.events | {
             path: () for path in self._inputs.negatives if path not in self._inputs.events
         }
         for path, events in every.items():
             self._check()
             try:
-                sources.append(self._open(path, events, finder))
+                source = self._open(path, events, finder)
             except (SoundError, OSError) as error:
                 self._fail(path, one_line(error), events)
+                continue
+            first = by_tape.setdefault(source.tape.key, path)
+            if first == path:
+                sources.append(source)
+            else:
+                reason = f"it is a copy of {first}: keep one of them, with the tables of both"
+                self._fail(path, reason, events)
         self._report.recordings = [source.recording for source in sources]
         times = [(source.recording.path, source.time) for source in sources]
         for is_warning, line in lines_about(times):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -194,6 +195,17 @@ def test_clips_without_event_are_moved_out_on_demand_and_only_if_all_could_be_re
     again = clips(field, "--remove_stale")
     assert again.returncode == 0
     assert "no event now" not in again.stderr
+
+
+def test_a_copy_of_a_recording_is_not_cut_a_second_time(field):
+    for name in ("rec_1.wav", "rec_1.Table.1.selections.txt"):
+        (field / "copy").mkdir(exist_ok=True)
+        shutil.copy(field / name, field / "copy" / name)
+    ended = clips(field)
+    assert ended.returncode == 3
+    assert f"it is a copy of {field / 'copy' / 'rec_1.wav'}: keep one" in ended.stderr
+    files = [row["file"] for row in rows_of(field.parent / "corpus")]
+    assert len(files) == len(set(files)) == 3
 
 
 def test_a_recording_that_was_converted_is_the_same_tape(field):
