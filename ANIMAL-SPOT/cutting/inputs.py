@@ -16,7 +16,7 @@ from animal_spot.tables.columns import Columns
 from animal_spot.tables.event import EventTable, LabelledEvent, TableError
 from animal_spot.tables.label_map import LabelMap, alike, draft_text, read_label_map
 from animal_spot.tables.matching import Matching, match
-from animal_spot.tables.reading import is_table_name, read_events
+from animal_spot.tables.reading import is_table, read_events
 from animal_spot.utils.errors import one_line
 from animal_spot.utils.files import write_text_atomic
 from animal_spot.utils.names import composed
@@ -191,7 +191,7 @@ def _table_paths(config: ClipsConfig) -> list[Path]:
             path.stat()
             paths[path] = None
             continue
-        inside = (p for p in path.rglob("*") if is_table_name(p.name) and p.is_file())
+        inside = (p for p in path.rglob("*") if is_table(p))
         paths |= dict.fromkeys(
             p for p in _outside(sorted(inside), config) if p.resolve() not in named
         )

@@ -22,7 +22,7 @@ from animal_spot.metadata.recording_time import RecordingTime, TimeFinder
 from animal_spot.tables.columns import Columns
 from animal_spot.tables.event import EventTable, LabelledEvent
 from animal_spot.tables.matching import match
-from animal_spot.tables.reading import is_table_name, read_events
+from animal_spot.tables.reading import is_table, read_events
 from animal_spot.utils.csv_cells import plain_cell
 from animal_spot.utils.names import composed
 
@@ -165,8 +165,7 @@ def _tables_in(folder: Path, output_dir: Path) -> list[Path]:
     inside = {
         path
         for path in folder.rglob("*")
-        if is_table_name(path.name)
-        and path.is_file()
+        if is_table(path)
         and path.name not in _NO_TABLES
         and RESULT_MARK not in path.name
         and not path.resolve().is_relative_to(output_dir.resolve())

@@ -15,7 +15,7 @@ from animal_spot.evaluation.annotated import Evaluated
 from animal_spot.tables.columns import Columns
 from animal_spot.tables.event import TableError
 from animal_spot.tables.matching import NamedThings, most_alike, of_another, rows_of
-from animal_spot.tables.reading import is_table_name, read_events
+from animal_spot.tables.reading import is_table, read_events
 from animal_spot.tables.rows import shown_rows
 from animal_spot.utils.own_files import OwnFiles
 
@@ -50,11 +50,7 @@ class TruthTables:
         columns = Columns(label=label_column)
         read = functools.partial(read_events, columns=columns, label_flag="--truth_column")
         self._read = functools.lru_cache(maxsize=8)(read)  # one of many recordings is read once
-        files = [
-            path
-            for path in sorted(truth_dir.rglob("*"))
-            if is_table_name(path.name) and path.is_file() and not own(path)
-        ]
+        files = [path for path in sorted(truth_dir.rglob("*")) if is_table(path) and not own(path)]
         called = _called_after(files, evaluated)
         self.by_result = {
             path: most_alike(called[path], PurePosixPath(_posix(one.recording)).parent)

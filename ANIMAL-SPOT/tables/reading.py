@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from pathlib import Path
@@ -22,6 +23,7 @@ _NO_TABLES = frozenset(
         *("deployments.csv", "label_map.csv"),
     )
 )
+_SPLIT_LISTS = ("train.csv", "val.csv", "test.csv")
 _TEXT_ENDINGS = (".txt", ".csv", ".tsv", ".tab")
 
 
@@ -59,6 +61,20 @@ def read_events(
     if encoding == "Windows-1252":
         return dataclasses.replace(table, notes=(*table.notes, f"read as {encoding}"))
     return table
+
+
+def is_table(path: Path) -> bool:
+    """Tell whether a file can be a table of annotations, by its name and its first lines."""
+    return is_table_name(path.name) and path.is_file() and not _is_split_list(path)
+
+
+def _is_split_list(path: Path) -> bool:
+    """Tell whether a file is a list of the clips of a partition, as training leaves it."""
+    if path.name not in _SPLIT_LISTS:
+        return False
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return not set(file.read(4096)) & set(b",;\t")
+    return False
 
 
 def is_table_name(name: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from animal_spot.tables.columns import Columns
 from animal_spot.tables.event import TableError
-from animal_spot.tables.reading import is_table_name, read_events
+from animal_spot.tables.reading import is_table, is_table_name, read_events
 from tests.helpers.tables import brief, write
 
 EXAMPLES = Path(crowsetta.__file__).parent / "examples"
@@ -138,3 +138,12 @@ def test_without_crowsetta(tmp_path, monkeypatch):
 )
 def test_tables_are_told_by_their_names(name, is_table):
     assert is_table_name(name) == is_table
+
+
+def test_lists_of_a_split_are_no_tables(tmp_path):
+    split, table = tmp_path / "train.csv", tmp_path / "test.csv"
+    split.write_text("rec1.wav#0.5-1\r\nrec1.wav#2-3\r\n")
+    table.write_text("begin,end,label\n0,1,K1\n")
+    assert not is_table(split)
+    assert is_table(table), "a name alone says nothing"
+    assert not is_table(tmp_path / "absent.csv")
