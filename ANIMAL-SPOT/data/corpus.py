@@ -178,8 +178,8 @@ def load_corpus(
                 "column split" if given else "stored split",
                 "fill it in every row, or in none"
                 if given
-                else "train without --freeze_split and they join it, or delete the files train, val "
-                f"and test in {place} for a new split",
+                else "train without --freeze_split and they join it, or delete the files train, "
+                f"val and test in {place} for a new split",
             )
             clips = []
         elif clips:
