@@ -130,9 +130,11 @@ def free_stretches(
 
 
 def events_at(recording: AnnotatedRecording, place: Place) -> list:
-    """Return the events that are heard at a place."""
+    """Return the events that are heard at a place; what was marked as wrong is none."""
     start_s, end_s = place.start / recording.rate, place.end / recording.rate
-    return [e for e in recording.events if e.start_s < end_s and e.end_s > start_s]
+    return [
+        e for e in recording.events if e.start_s < end_s and e.end_s > start_s and not e.is_wrong
+    ]
 
 
 def _untouched(quiet: QuietRecording, rules: BackgroundRules) -> list[Place]:

@@ -78,7 +78,7 @@ def _call_at(source: Source, place: Place, rules: PlanRules) -> LabelledEvent | 
     calls = (
         event
         for event in events_at(source.recording, place)
-        if not event.is_wrong and rules.class_of(event.label) not in no_calls
+        if rules.class_of(event.label) not in no_calls
     )
     return next(calls, None)
 
@@ -133,7 +133,7 @@ def add_background(
     by_path = {source.recording.path: source for source in sources}
     for plan in plans:
         by_path[plan.source].plans.append(plan)
-    n_there = len(plans) + sum(len(one.earlier) for one in quiet)
+    n_there = len(plans) + sum(len(one.earlier) for one in quiet) - len(touched)
     if n_there < n_wanted:
         log.warning(
             "%d clips of the class %s were wanted, and there is room for %d: take recordings "

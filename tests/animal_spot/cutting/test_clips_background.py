@@ -68,7 +68,8 @@ def test_amount_class_margin_and_seed_are_chosen(field):
     assert len(rows) == 30
     other = field.parent / "other"
     for seed, folder in enumerate((other / "0", other / "1")):
-        run_here("clips", "--recordings", field, "--output_dir", folder, "--seed", seed)
+        flags = ("--output_dir", folder, "--seed", seed, "--contact_sheets", 0)
+        assert run_here("clips", "--recordings", field, *flags).returncode == 0
     files = [{row["file"] for row in rows_of(folder)} for folder in other.iterdir()]
     assert files[0] != files[1]
 
@@ -154,6 +155,19 @@ def test_false_alarms_become_background(field):
     ended = clips(field, "--negatives", review)
     assert ended.returncode == 3
     assert "none of its 1 rows is marked as wrong" in ended.stderr
+
+
+def test_a_false_alarm_that_was_cut_stays_background_when_its_table_is_read_as_others_are(field):
+    review = field / "rec_1.reviewed.csv"
+    (field / "rec_1.Table.1.selections.txt").unlink()
+    review.write_text("label,start_s,end_s,review\nowl,30,31,wrong\nowl,6,7,\nfox,10,11,\n")
+    assert clips(field, "--negatives", review).returncode == 0
+    files = [row["file"] for row in noise_of(field)]
+    assert any(name.startswith("noise-owl_") for name in files)
+    ended = clips(field)
+    assert "0 of them new" in ended.stderr
+    assert "belong to no event" not in ended.stderr
+    assert files == [row["file"] for row in noise_of(field)]
 
 
 def test_the_summary_counts_each_event_once(field):
