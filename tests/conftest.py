@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Callable
@@ -43,16 +44,15 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
-@pytest.fixture(autouse=True)
-def log_levels():
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
     """Let each test begin with the log levels of a started program, whatever ran before it."""
-    import logging
-
-    from animal_spot.utils.logging import PACKAGE
-
     for handler in logging.root.handlers:  # of pytest, which Ultralytics takes for its own
         handler.setLevel(logging.NOTSET)
-    logging.getLogger(PACKAGE).setLevel(logging.INFO)
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("animal_spot"):
+            level = logging.INFO if name == "animal_spot" else logging.NOTSET
+            logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture(scope="session")

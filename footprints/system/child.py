@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 
 from footprints.system.errors import Stopped, UserError, run
@@ -77,6 +78,8 @@ def _end_with_parent() -> None:
         import _thread
 
         _thread.interrupt_main()
+    time.sleep(_SECONDS_TO_END)
+    os._exit(128 + signal.SIGINT)  # Python drops an exception that comes in a destructor
 
 
 if __name__ == "__main__":
