@@ -108,6 +108,7 @@ def add_background(
     }
     touched: dict[str, str] = {}
     quiet = []
+    heard_channels = {plan.channel for source in sources for plan in source.plans}
     counts = Counter(plan.class_name for source in sources for plan in source.plans)
     for source in sources:
         own = earlier[source.tape.name.casefold()]
@@ -119,7 +120,7 @@ def add_background(
                 plan = ClipPlan(name, source.recording.path, place.start, place.end)
                 source.kept.append(CorpusClip(plan, file, source.recording.rate, is_new=False))
         if source.is_annotated:
-            quiet.append(_quiet(source, tuple(place for place, _ in own)))
+            quiet.append(_quiet(source, tuple(place for place, _ in own), heard_channels))
     n_wanted = config.background
     if n_wanted is None:
         others = (n for class_name, n in counts.items() if class_name != name)
@@ -173,8 +174,19 @@ def _earlier_clips(
     return sorted(clips, key=lambda clip: (clip[0].start, clip[0].end))
 
 
-def _quiet(source: Source, earlier: tuple[Place, ...]) -> QuietRecording:
-    channels = sorted({plan.channel for plan in source.plans}) or [MIX]
+def _quiet(source: Source, earlier: tuple[Place, ...], heard: set[str]) -> QuietRecording:
+    """Return a recording as background is planned in it.
+
+    Args:
+        source: The recording.
+        earlier: Places of background of earlier runs.
+        heard: Channels of all clips, for recordings of which there is no other clip.
+    """
+    n_channels = source.recording.n_channels
+    channels = sorted({plan.channel for plan in source.plans})
+    if not channels and n_channels > 1:
+        channels = sorted(c for c in heard if not c.isdecimal() or int(c) <= n_channels)
+    channels = channels or [MIX]
     start = source.time.start
     clock_s = 0.0 if start is None else 3600 * start.hour + 60 * start.minute + start.second
     return QuietRecording(source.recording, source.tape.name, earlier, tuple(channels), clock_s)

@@ -29,12 +29,12 @@ def levels_at(
 
     Returns:
         Of each place, full scale 1, shape ``(places,)``; NaN from where the sound is broken on.
-
-    Raises:
-        OSError: If it cannot be opened.
     """
     levels = np.full(len(places), np.nan)
-    with contextlib.suppress(SoundError), contextlib.closing(SoundFile(recording.path)) as sound:
+    with (
+        contextlib.suppress(SoundError, OSError),
+        contextlib.closing(SoundFile(recording.path)) as sound,
+    ):
         n_block = max(1, _BLOCK // sound.n_channels)
         position = 0
         for i, place in enumerate(places):

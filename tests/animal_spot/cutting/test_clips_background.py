@@ -115,6 +115,23 @@ def test_recordings_without_calls_and_without_table(field):
     assert "may hide in the class noise: 1 of 4 recordings have no table" in ended.stderr
 
 
+def test_background_is_heard_in_the_channel_of_the_calls(field):
+    silent = field.parent / "silent"
+    silent.mkdir()
+    for path in (field / "rec_1.wav", field / "rec_2.wav", silent / "quiet.wav"):
+        samples = np.random.default_rng(3).integers(-900, 900, (60 * RATE, 2), np.int16)
+        samples[:, 1] *= 9
+        sf.write(path, samples, RATE, subtype="PCM_16")
+    assert clips(field, "--background_dir", silent, "--channel", 2).returncode == 0
+    rows = noise_of(field)
+    assert {row["tape"] for row in rows} >= {"1950_QUIET"}
+    for row in rows:
+        whole, rate = sf.read(row["source"], dtype="int16")
+        first = round(float(row["source_start_s"]) * rate)
+        heard, _ = sf.read(field.parent / "corpus" / row["file"], dtype="int16")
+        assert np.array_equal(heard, whole[first : first + len(heard), 1])
+
+
 def test_the_loudest_background_is_listed(field):
     path = field / "rec_2.wav"
     samples, _ = sf.read(path, dtype="int16")
