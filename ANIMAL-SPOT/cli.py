@@ -1,20 +1,22 @@
-"""The command ``animal-spot``: one name for all programs of this package."""
+"""The command ``animal-spot``: one name for all programs of this package.
+
+Its own help wants none of the packages that the programs need; each of these says what is missing.
+"""
 
 from __future__ import annotations
 
-try:
-    import animal_spot.utils.environment  # noqa: F401 - says in one line what is missing
-except ModuleNotFoundError:  # this Python does not have the project itself
-    import runpy
-    from pathlib import Path
-
-    runpy.run_path(str(Path(__file__).with_name("utils") / "environment.py"))
 import argparse
 import importlib
 import sys
 from typing import NamedTuple
 
-from animal_spot.settings.flags import Parser
+try:
+    from animal_spot.settings.flags import Parser
+except ModuleNotFoundError:  # this Python does not have the project itself
+    import runpy
+    from pathlib import Path
+
+    runpy.run_path(str(Path(__file__).with_name("utils") / "environment.py"))
 from animal_spot.utils.status import OK, WRONG_USE
 
 COMMAND = "animal-spot"

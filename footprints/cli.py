@@ -3,6 +3,8 @@
 ``footprints STEP ...`` is ``python -m footprints.STEP ...``.
 """
 
+import sys  # loaded by the interpreter itself: no file of the current folder is run
+
 from footprints.system.guard import guard_program
 
 STEPS = (  # in the order in which people come to them
@@ -21,9 +23,9 @@ STEPS = (  # in the order in which people come to them
 def main(argv: list[str] | None = None) -> int:
     """Run the step that the first argument names with the others; returns its exit status."""
     if argv is None:
-        guard_program()  # before anything else is imported
+        # Before anything else is imported; help wants none of the packages of the steps.
+        guard_program(needs_packages=sys.argv[1:2] != [] and sys.argv[1] in STEPS)
     import importlib
-    import sys
 
     from footprints.system.errors import run
 
@@ -60,12 +62,14 @@ def _step_and_arguments(argv: list[str]) -> list[str]:
 
 def _first_lines() -> str:
     """Return a line for each step: its name and the first line of what it says of itself."""
-    import importlib
+    import ast
+    from pathlib import Path
 
     width = max(map(len, STEPS))
     lines = []
     for step in STEPS:
-        text = importlib.import_module(f"footprints.{step}").__doc__ or ""
+        source = Path(__file__).with_name(f"{step}.py").read_text(encoding="utf-8")
+        text = ast.get_docstring(ast.parse(source)) or ""
         lines.append(f"  {step:{width}}  {text.partition('.')[0]}")
     return "\n".join(lines)
 
@@ -80,6 +84,4 @@ def _version() -> str:
 
 
 if __name__ == "__main__":
-    import sys
-
     sys.exit(main())

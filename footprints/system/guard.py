@@ -17,11 +17,11 @@ def guard_start() -> None:
         guard_program()
 
 
-def guard_program() -> None:
+def guard_program(*, needs_packages: bool = True) -> None:
     """Keep Python from running files of the current folder, and let Ctrl-C end the first seconds.
 
     ``python -m`` looks for modules in the current folder first: a ``numpy.py`` among somebody's
-    photos would be run. Where packages are missing, see ``environment``.
+    photos would be run. Where packages that it needs are missing, see ``environment``.
     """
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _leave)  # until errors.run has its own
@@ -29,9 +29,10 @@ def guard_program() -> None:
     if safe != sys.path:
         sys.path[:] = safe
         os.environ["PYTHONSAFEPATH"] = "1"  # for the processes that libraries start
-    from footprints.system.environment import use_environment
+    if needs_packages:
+        from footprints.system.environment import use_environment
 
-    use_environment()
+        use_environment()
 
 
 def environment_for_children() -> dict[str, str]:

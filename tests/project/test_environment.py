@@ -63,9 +63,11 @@ def test_without_packages_one_line_says_what_to_type(program, copy, bare_python)
 def test_without_packages_the_command_says_the_same(copy, bare_python, tmp_path):
     command = tmp_path / "animal-spot"  # as pip writes it
     command.write_text("import sys\nfrom animal_spot.cli import main\nsys.exit(main())\n")
-    result = run_process(
-        bare_python, command, "--help", env=os.environ | {"PYTHONPATH": as_installed(copy)}
-    )
+    environ = os.environ | {"PYTHONPATH": as_installed(copy)}
+    result = run_process(bare_python, command, "--help", env=environ)
+    assert (result.returncode, result.stderr) == (0, ""), "its own help needs none of them"
+    assert "train a network" in result.stdout
+    result = run_process(bare_python, command, "train", "--help", env=environ)
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"{bare_python} has no numpy, torch, torchvision and ")
