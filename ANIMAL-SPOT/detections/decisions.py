@@ -109,7 +109,7 @@ class DecisionRule:
         )
 
     def undecided(self, probabilities: np.ndarray, margin: float) -> np.ndarray:
-        """Tell which windows an error could decide otherwise in tables of windows.
+        """Tell which windows an error could decide otherwise, in tables or in annotations.
 
         Args:
             probabilities: Shape ``(window, class)``.
@@ -119,7 +119,8 @@ class DecisionRule:
             Shape ``(window,)``, bool.
         """
         if len(self.names) == 2:
-            return np.abs(probabilities[:, 1] - self._limits[1]) <= margin
+            distances = np.abs(probabilities[:, 1:] - self._turns_of_two)
+            return (distances <= margin).any(axis=1)
         second, first = np.partition(probabilities, -2, axis=1)[:, -2:].T
         rivals = (first - second <= 2 * margin) & (first >= self._limits.min() - margin)
         return rivals | (np.abs(first - self._limits[probabilities.argmax(1)]) <= margin)
@@ -131,6 +132,14 @@ class DecisionRule:
     @functools.cached_property
     def _is_noise(self) -> np.ndarray:
         return np.array([name == self.noise for name in self.names])
+
+    @functools.cached_property
+    def _turns_of_two(self) -> np.ndarray:
+        """Scores at which the decision on two classes can change, shape ``(turns,)``."""
+        turns = [self._limits[1], self._limits_of_two[1], 1 - self._limits_of_two[0]]
+        if self._is_noise[1]:
+            turns.append(1 - self._limits[0])
+        return np.array([turn for turn in turns if 0 < turn < 1] or [self._limits[1]])
 
     @functools.cached_property
     def _limits_of_two(self) -> np.ndarray:

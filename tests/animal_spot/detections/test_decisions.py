@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -208,3 +208,27 @@ def test_decided_windows_stay_so_under_any_rounding():
         same = np.where(found, winner, -1) == np.where(again, winner_again, -1)
         assert same[~open_ones].all()
         assert not same.all(), "no window was near a threshold"
+
+
+@pytest.mark.parametrize("names", [("call", "noise"), ("noise", "target"), ("A", "B")])
+@given(
+    score=st.floats(0, 1, width=32),
+    error=st.floats(-WITHIN, WITHIN),
+    limits=st.tuples(st.floats(0.05, 0.95), st.floats(0.05, 0.95)),
+    own=st.booleans(),
+)
+@example(score=0.195, error=0.01, limits=(0.8, 0.8), own=False)
+@example(score=0.395, error=0.01, limits=(0.6, 0.9), own=True)
+@example(score=0.695, error=0.01, limits=(0.5, 0.7), own=True)
+def test_of_two_classes_what_an_error_could_annotate_otherwise_is_undecided(
+    names, score, error, limits, own
+):
+    """Also where noise is class 1, and where class 0 has a threshold of its own."""
+    by_class = dict(zip(names, limits, strict=True)) if own else {}
+    thresholds = Thresholds(limits[0], by_class)
+    other = float(np.clip(score + error, 0, 1))
+    pair = np.array([[1 - score, score], [1 - other, other]])
+    rule, said = decided(pair, names, thresholds)
+    same = labels(rule, said)
+    if same[0] != same[1] or said.is_detection[0] != said.is_detection[1]:
+        assert rule.undecided(pair[:1], MARGIN)[0]
