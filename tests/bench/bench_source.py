@@ -55,14 +55,14 @@ def deal(clips: list[Clip], spreads: dict[str, float], limit: float, noise_class
     return Split(train, (*rest.val, *noise.val), (*test, *noise.test))
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Write the data set."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data_dir", type=Path, required=True, help="folder of the clips")
     parser.add_argument("--output", type=Path, required=True, help="new folder of links to them")
     parser.add_argument("--limit", type=float, default=16.0, help="spread in dB")
     parser.add_argument("--noise_class", default="noise")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     clips = [parse_clip(path) for path in find_clip_paths(args.data_dir)]
     if not clips:
         parser.error(f"there is no wav clip in {args.data_dir}")

@@ -1,6 +1,5 @@
 """tests/bench/bench_source.py: what it measures and how it deals the clips."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +7,8 @@ import soundfile as sf
 import torch
 
 from animal_spot.data.splits import leaking_tapes, load_split
-from tests.bench.bench_source import spread_db
-from tests.helpers.places import TESTS
-from tests.helpers.programs import run_process
-
-BENCH = TESTS / "bench" / "bench_source.py"
+from tests.bench import bench_source
+from tests.helpers.programs import call
 
 
 def write_clip(folder: Path, class_name: str, number: int, tape: str, waveform: np.ndarray):
@@ -21,7 +17,8 @@ def write_clip(folder: Path, class_name: str, number: int, tape: str, waveform: 
     sf.write(path, waveform, 32000, subtype="FLOAT")
 
 
-def test_clips_with_holes_are_trained_on_and_plain_noise_is_judged(tmp_path):
+def test_clips_with_holes_are_trained_on_and_plain_noise_is_judged(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     for i in range(12):
         plain = 0.1 * rng.standard_normal(96000)
@@ -34,8 +31,7 @@ def test_clips_with_holes_are_trained_on_and_plain_noise_is_judged(tmp_path):
     write_clip(tmp_path / "clips", "call", 30, "r0", plain * gate)
 
     def run():
-        command = [sys.executable, BENCH, "--data_dir", "clips", "--output", "source"]
-        return run_process(*command, cwd=tmp_path)
+        return call(bench_source.main, "--data_dir", "clips", "--output", "source")
 
     done = run()
     assert done.returncode == 0, done.stderr
@@ -59,4 +55,4 @@ def test_clips_with_holes_are_trained_on_and_plain_noise_is_judged(tmp_path):
 def test_spread_of_noise_is_that_of_the_exponential_distribution():
     noise = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 32000 * 60)))
     expected = 10 * np.log10(np.log(0.6) / np.log(0.95))
-    assert abs(spread_db(noise.float()) - expected) < 0.2
+    assert abs(bench_source.spread_db(noise.float()) - expected) < 0.2

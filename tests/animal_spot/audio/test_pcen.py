@@ -256,7 +256,10 @@ def test_a_window_does_not_depend_on_its_place():
     assert (found[1] - found[0]).abs().max() > 0.1
 
 
-@pytest.mark.parametrize(("engine", "compression"), [("torch", "linear"), ("onnxruntime", "mel")])
+@pytest.mark.parametrize(
+    ("engine", "compression"),
+    [("torch", "linear"), pytest.param("onnxruntime", "mel", marks=pytest.mark.slow)],
+)
 def test_prediction_has_the_probabilities_of_training_features(tmp_path, engine, compression):
     content = make_content(pcen=Pcen(), freq_compression=compression)
     content.normalization = "pcen"
@@ -328,7 +331,11 @@ def test_file_without_the_numbers_is_refused(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
 @pytest.mark.parametrize(
-    ("kind", "compression", "bins"), [("torchscript", "linear", 256), ("onnx", "mel", 24)]
+    ("kind", "compression", "bins"),
+    [
+        ("torchscript", "linear", 256),
+        pytest.param("onnx", "mel", 24, marks=pytest.mark.slow),
+    ],
 )
 def test_exported_model_has_it_inside(tmp_path, kind, compression, bins):
     content = make_content(pcen=Pcen(), freq_compression=compression, n_freq_bins=bins)

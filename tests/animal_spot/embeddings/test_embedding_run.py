@@ -38,7 +38,7 @@ from tests.helpers.prediction import (
     write_sound,
 )
 from tests.helpers.programs import run_process
-from tests.helpers.training import TAPES, folders, main_here, run_main
+from tests.helpers.training import TAPES, folders, main_here
 
 CLASSES = ("A", "B", "noise")
 TOLERANCE = 1e-4  # of a probability; float32 sums in another order
@@ -62,14 +62,14 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A whole run as a process, on clips shorter than a window of the embedding model."""
+    """A whole run on clips shorter than a window of the embedding model."""
     base = tmp_path_factory.mktemp("embedding")
     data = make_corpus(base / "data", {name: TAPES for name in CLASSES}, rate=RATE)
     (data / "A" / "A-empty_1_2020_X2_0_1.wav").write_bytes(b"")
     embeddings = write_model(base / "tiny.onnx")
-    result = run_main(
+    result = main_here(
         *("--backbone", "birdnet", "--embedding_model", str(embeddings), "--calibrate"),
-        *("--data_dir", str(data), *folders(base / "run"), "--num_workers", "1"),
+        *("--data_dir", str(data), *folders(base / "run")),
         *("--sequence_len", "500", "--lr", "1e-3", "--augmentation"),
     )
     assert result.returncode == 0, result.stderr
@@ -254,6 +254,7 @@ def test_what_embeddings_have_not_is_refused(
 # -- the other programs ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_folds_judge_every_clip(run, tmp_path):
     result = main_here(
         *("--backbone", "birdnet", "--embedding_model", str(run.embeddings), "--folds", "3"),
@@ -346,6 +347,7 @@ def test_missing_embedding_model_ends_in_one_line(tmp_path):
 # -- BirdNET itself --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_script_trains_and_predicts_with_birdnet(birdnet, tmp_path):
     make_corpus(tmp_path / "clips", {name: TAPES[:3] for name in CLASSES}, rate=RATE)
     command = ["bash", str(ROOT / "TRAINING" / "train_few_clips.sh"), "--embedding_head", "linear"]

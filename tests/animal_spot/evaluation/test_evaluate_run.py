@@ -1,4 +1,4 @@
-"""evaluate.py as a process: tables of the original's results, bad files, scores."""
+"""evaluate.py: tables of the original's results, bad files, scores."""
 
 import csv
 import json
@@ -14,16 +14,15 @@ from PIL import Image
 from animal_spot.evaluation.found_results import find_results
 from tests.helpers.places import ROOT
 from tests.helpers.prediction import visible
-from tests.helpers.programs import run_python
+from tests.helpers.programs import run_here, run_python
 from tests.helpers.results import log_text, write_csv, write_parquet
 
-EVALUATE = ROOT / "ANIMAL-SPOT" / "evaluate.py"
 NAMES = ["A", "B", "noise"]
 A, B, NOISE = [0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.05, 0.05, 0.9]
 
 
 def run(*arguments) -> subprocess.CompletedProcess:
-    result = run_python(EVALUATE, *arguments)
+    result = run_here("evaluate", *arguments)
     assert "Traceback" not in result.stderr
     return result
 

@@ -31,15 +31,14 @@ from animal_spot.utils.tensor_files import save_tensors
 from tests.helpers.clips import make_corpus
 from tests.helpers.prediction import (
     MULTI,
-    PLAIN,
     body,
     make_content,
     messages,
     only_error,
     predict_here,
+    predict_into,
     read_log,
     reference,
-    run_predict,
     save_original,
     write_sound,
 )
@@ -184,23 +183,16 @@ def test_prediction_is_that_of_the_members(made, tmp_path):
     """The file alone, its members deleted, says what several --model_path say: their mean."""
     wav = write_sound(tmp_path / "a.wav", 2)
     models = (made.resnet, made.small)
-    several = run_predict(
-        *("--model_path", *models, "--input_file", wav, "--output_dir", tmp_path / "several"),
-        *(*PLAIN, *WINDOWS),
-    )
-    assert several.returncode == 0, several.stderr
+    several = ("--input_file", wav, "--output_dir", tmp_path / "several", *WINDOWS)
+    assert predict_here("--model_path", *models, *several) == 0
     alone = tmp_path / "alone.pk"
     alone.write_bytes(made.ensemble.read_bytes())
     hidden = [path.rename(path.with_suffix(".hidden")) for path in models]
     try:
-        one = run_predict(
-            *("--model_path", alone, "--input_file", wav, "--output_dir", tmp_path / "one"),
-            *(*PLAIN, *WINDOWS),
-        )
+        predict_into(alone, wav, tmp_path / "one", *WINDOWS)
     finally:
         for path in hidden:
             path.rename(path.with_suffix(".pk"))
-    assert one.returncode == 0, one.stderr
     logs = [tmp_path / name / "a_predict_output.log" for name in ("several", "one")]
     told = [body(log).split(b"\n")[2:] for log in logs]  # but for the recording and the model
     assert told[0] == told[1]
