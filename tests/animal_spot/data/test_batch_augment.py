@@ -204,6 +204,7 @@ def finished(corpus, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_each_option_reaches_the_training(corpus, tmp_path):
     weights = []
     for name, options in (
@@ -223,6 +224,7 @@ def test_silence_of_cepstra_is_80_percent_of_their_range():
     assert SpectrogramPipeline(config.signal).silence == pytest.approx(0.8)
 
 
+@pytest.mark.slow
 def test_validation_is_neither_mixed_nor_masked(corpus, finished):
     """The loss of the saved network on the clips as they are, computed as any program may."""
     content = load_model(finished / "model" / "ANIMAL-SPOT.pk")

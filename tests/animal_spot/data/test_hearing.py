@@ -87,6 +87,7 @@ def bats(tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_main_says_that_it_cannot_hear_bats(bats, tmp_path):
     model = tmp_path / "model"
     options = ("--max_train_epochs", "1", "--n_fft", "256", "--hop_length", "200", "--no_cuda")

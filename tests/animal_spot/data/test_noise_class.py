@@ -158,6 +158,7 @@ def test_prediction_and_evaluation_use_it(content, tmp_path, capfd):
     assert evaluated("none", "--noise_class", "Rauschen") == {"K1", "K2"}
 
 
+@pytest.mark.slow
 def test_training_warns_stores_and_says_it(tmp_path):
     make_corpus(tmp_path / "data", {"target": list("abcdef"), "bruit": list("ghijkl")}, rate=16000)
     common = (

@@ -98,6 +98,7 @@ def clip_probabilities(model: Path, paths: list[Path]) -> np.ndarray:
 # -- what training leaves -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_results_are_those_of_the_saved_network(run):
     names = (run.data / "test").read_text().split()
     clips = [line for name in names for line in (run.data / name).read_text().split()]
@@ -113,6 +114,7 @@ def test_results_are_those_of_the_saved_network(run):
     assert set(run.results["calibration"]["partitions"]) == {"val", "test"}
 
 
+@pytest.mark.slow
 def test_model_file_says_which_embeddings_it_needs(run):
     content = torch.load(run.model, weights_only=True)
     info = EmbeddingModel(run.embeddings).info
@@ -136,6 +138,7 @@ def scalar_tags(path: Path) -> set[str]:
     return tags
 
 
+@pytest.mark.slow
 def test_log_and_tensorboard_are_as_with_other_networks(run):
     log = (run.base / "run" / "log" / "TRAIN.log").read_text()
     assert re.search(r"\|I\|val\|0\|loss:\d\.\d{3}\|accuracy:", log)
@@ -152,6 +155,7 @@ def test_log_and_tensorboard_are_as_with_other_networks(run):
     assert "final/test_macro_accuracy" in scalars
 
 
+@pytest.mark.slow
 def test_the_same_again_gives_the_same_and_computes_no_embedding(run, tmp_path, monkeypatch):
     def refuse(*_):
         raise AssertionError("an embedding was computed again")
@@ -172,6 +176,7 @@ def test_the_same_again_gives_the_same_and_computes_no_embedding(run, tmp_path, 
         assert all(torch.equal(one[part][key], other[part][key]) for key in one[part])
 
 
+@pytest.mark.slow
 def test_views_with_noise_train_another_network(run, tmp_path):
     result = main_here(
         *("--backbone", "birdnet", "--embedding_model", str(run.embeddings)),
@@ -205,6 +210,7 @@ def predict_csv(run, folder: Path, *arguments) -> np.ndarray:
     return np.array([[float(row[f"p_{name}"]) for name in CLASSES] for row in rows])
 
 
+@pytest.mark.slow
 def test_prediction_is_that_of_each_window_alone(run, tmp_path):
     wav = write_sound(tmp_path / "a.wav", 3, rate=RATE)
     found = predict_csv(run, tmp_path / "out", "--input_file", wav, "--hop", "0.2")
@@ -219,6 +225,7 @@ def test_prediction_is_that_of_each_window_alone(run, tmp_path):
     np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_another_embedding_model_is_refused(run, tmp_path, capsys):
     wrong = write_model(tmp_path / "wrong.onnx", factor=2.0)
     wav = write_sound(tmp_path / "a.wav", 1)
@@ -231,6 +238,7 @@ def test_another_embedding_model_is_refused(run, tmp_path, capsys):
     assert predict_here(*arguments, run.embeddings, plain=False) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -267,6 +275,7 @@ def test_folds_judge_every_clip(run, tmp_path):
     assert pooled["pooled"]["macro_accuracy"] > 0.8
 
 
+@pytest.mark.slow
 def test_ensemble_with_a_resnet_is_judged_calibrated_and_used(run, tmp_path, capsys):
     from animal_spot import calibrate, ensemble
 

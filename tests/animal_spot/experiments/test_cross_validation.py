@@ -59,6 +59,7 @@ def assert_same(run, reference) -> None:
         assert all(torch.equal(state[key], wanted[key]) for key in wanted)
 
 
+@pytest.mark.slow
 def test_each_clip_is_judged_once_by_a_network_that_never_heard_its_tape(finished, corpus):
     run, _ = finished
     results = results_of(run)
@@ -77,6 +78,7 @@ def test_each_clip_is_judged_once_by_a_network_that_never_heard_its_tape(finishe
         assert wrong == {c["file"] for c in judged if c["true"] != c["predicted"]}
 
 
+@pytest.mark.slow
 def test_pooled_figures_are_those_of_the_clips(finished):
     run, said = finished
     results = results_of(run)
@@ -105,6 +107,7 @@ def test_pooled_figures_are_those_of_the_clips(finished):
     ]
 
 
+@pytest.mark.slow
 def test_rare_class_is_warned_of(finished):
     _, said = finished
     assert "class noise" not in said, "4 tapes are enough for 3 folds"
@@ -127,6 +130,7 @@ def test_killed_run_ends_with_the_same_results(corpus, finished, tmp_path, momen
     assert_same(tmp_path, finished[0])
 
 
+@pytest.mark.slow
 def test_complete_run_is_not_trained_again(corpus, finished, tmp_path):
     run = shutil.copytree(finished[0], tmp_path / "run")
     (run / "model" / "results.json").unlink()
@@ -134,6 +138,7 @@ def test_complete_run_is_not_trained_again(corpus, finished, tmp_path):
     assert_same(run, finished[0])
 
 
+@pytest.mark.slow
 def test_another_seed_or_clip_is_refused_in_the_same_folder(corpus, finished, tmp_path, capsys):
     run = shutil.copytree(finished[0], tmp_path / "run")
     flags = [*folders(run), *FLAGS]
@@ -215,6 +220,7 @@ def test_a_fold_counts_as_complete_only_with_what_fits(change, taken, tmp_path):
         assert found.predictions == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_said_to_be_so_and_links_are_refused(corpus, finished, tmp_path, capsys):
     run = shutil.copytree(finished[0], tmp_path / "run")
     flags = ["--data_dir", str(corpus), *folders(run), *FLAGS]

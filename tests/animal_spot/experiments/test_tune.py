@@ -77,6 +77,7 @@ def finished(corpus, tmp_path_factory):
     return output, result
 
 
+@pytest.mark.slow
 def test_two_trials_leave_a_table_and_a_preset(finished):
     output, result = finished
     rows = trials(output)
@@ -92,11 +93,13 @@ def test_two_trials_leave_a_table_and_a_preset(finished):
     assert f"best: trial {best['trial']}" in result.stderr
 
 
+@pytest.mark.slow
 def test_test_clips_are_not_used(finished):
     _, result = finished
     assert "27 clips" in result.stderr, "9 of the 12 clips of each of 3 classes"
 
 
+@pytest.mark.slow
 def test_planted_trials_write_nothing_of_their_own(corpus, finished, tmp_path):
     output = shutil.copytree(finished[0], tmp_path / "search")
     (output / "study.journal.lock").unlink()  # Optuna would wait for it
@@ -145,6 +148,7 @@ def test_killed_search_goes_on_and_tries_the_lost_trial_again(corpus, finished, 
     assert [rows[i]["macro_accuracy"] for i in (0, 2)] == [r["macro_accuracy"] for r in expected]
 
 
+@pytest.mark.slow
 def test_half_a_line_of_a_killed_process_is_dropped(corpus, finished, tmp_path):
     output = shutil.copytree(finished[0], tmp_path / "search")
     with open(output / "study.journal", "ab") as journal:
@@ -216,6 +220,7 @@ def test_data_that_cannot_be_used_is_said_in_a_line(corpus, tmp_path, capsys, fl
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_search_with_other_settings_is_not_gone_on_with(corpus, finished, tmp_path, capsys):
     output = shutil.copytree(finished[0], tmp_path / "search")
     flags = ("--trials", "3", "--beta1", "0.8")

@@ -195,6 +195,7 @@ def test_line_of_the_log_names_what_flags_changed():
     assert preset_line(TrainConfig()) is None
 
 
+@pytest.mark.slow
 def test_run_says_its_preset_and_keeps_the_settings(tmp_path, preset):
     data = make_corpus(tmp_path / "data", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
     file = preset("label_smoothing=0.1\nmax_train_epochs=7\nlr=1e-2\n")

@@ -75,6 +75,7 @@ def test_each_epoch_of_a_training_has_its_line(caplog):
     assert f"training loss {loss}," in lines[1]
 
 
+@pytest.mark.slow
 def test_the_network_is_written_out_in_the_log_file_alone(tmp_path):
     data = make_corpus(tmp_path / "data", {"A": TAPES, "B": TAPES, "C": TAPES})
     said = train(data, tmp_path, *SMALL, *RESNET, "--max_train_epochs", "1", "--debug")

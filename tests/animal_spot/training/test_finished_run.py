@@ -53,6 +53,7 @@ def state(base: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "folders",
     [
@@ -68,6 +69,7 @@ def test_a_finished_run_that_is_repeated_says_so_and_changes_nothing(finished, f
     assert state(finished) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -84,6 +86,7 @@ def test_another_recipe_never_replaces_a_model(finished, changed, said):
     refused(finished, ("model", "summary", "log"), changed, said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -105,6 +108,7 @@ def refused(finished, folders, changed, said):
     assert state(finished) == before
 
 
+@pytest.mark.slow
 def test_folds_that_are_repeated_or_refused_change_nothing(finished, tmp_path):
     shutil.copytree(finished / "data", tmp_path / "data")
     command = (*flags(tmp_path), *RECIPE, "--folds", "2", "--max_train_epochs", "0")
@@ -122,6 +126,7 @@ def test_folds_that_are_repeated_or_refused_change_nothing(finished, tmp_path):
     assert state(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_run_that_was_ended_between_checkpoint_and_model_finishes(run):
     model, results = run / "model" / "ANIMAL-SPOT.pk", run / "model" / "results.json"
     expected = model.read_bytes()
@@ -139,6 +144,7 @@ def test_a_run_that_was_ended_between_checkpoint_and_model_finishes(run):
     assert json.loads(results.read_text(encoding="utf-8"))["model_digest"] != "0" * 32
 
 
+@pytest.mark.slow
 def test_other_clips_and_unknown_models_are_refused(run):
     clip = next((run / "data" / "A").glob("*.wav"))
     samples, rate = sf.read(clip)
@@ -156,6 +162,7 @@ def test_other_clips_and_unknown_models_are_refused(run):
     assert (run / "model" / "ANIMAL-SPOT.pk").read_bytes() == kept
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_folder(run):
     for name in ("model", "checkpoint"):
         with sole_process(run / name / LOCK, "in the test"):
@@ -164,6 +171,7 @@ def test_two_runs_in_one_folder(run):
         assert f"another process is training in {run / name}; wait" in ran.stderr
 
 
+@pytest.mark.slow
 def test_leftovers_of_killed_runs_are_removed(run):
     left = [
         run / "model" / ".ANIMAL-SPOT.pk.999999999.0123abcd.tmp",
@@ -179,6 +187,7 @@ def test_leftovers_of_killed_runs_are_removed(run):
     assert [path for path in left if path.exists()] == []
 
 
+@pytest.mark.slow
 def test_a_link_in_place_of_a_file_is_refused(run, tmp_path):
     target = tmp_path / "elsewhere"
     target.write_text("kept")

@@ -51,6 +51,7 @@ def model_of(data: Path) -> Path:
     return data.parent / f"run_{data.name}" / "model" / "ANIMAL-SPOT.pk"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["folders", "recording"])
 def test_results_name_the_clips_of_the_split(kept, kind):
     data, results = kept[kind], results_of(kept[kind])
@@ -63,6 +64,7 @@ def test_results_name_the_clips_of_the_split(kept, kind):
     assert sum(results["clips"].values()) == 36
 
 
+@pytest.mark.slow
 def test_part_after_the_end_is_left_out_by_its_name(kept):
     log = kept["recording"].parent / "run_recording" / "log" / "excluded_files.csv"
     (row,) = csv.DictReader(log.open())
@@ -70,6 +72,7 @@ def test_part_after_the_end_is_left_out_by_its_name(kept):
     assert "not within the recording" in row["reason"]
 
 
+@pytest.mark.slow
 def test_parts_are_heard_as_the_clips_that_they_are(kept):
     """Parts of a FLAC file and the WAV files they were made of give the same network inputs."""
     pipeline = SpectrogramPipeline(SignalConfig(sr=16000, n_fft=256, hop_length=160))
@@ -84,6 +87,7 @@ def test_parts_are_heard_as_the_clips_that_they_are(kept):
     assert inputs[0] == inputs[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["folders", "recording"])
 def test_calibration_finds_the_clips_again(kept, kind, tmp_path):
     output = tmp_path / "calibrated.pk"
@@ -96,6 +100,7 @@ def test_calibration_finds_the_clips_again(kept, kind, tmp_path):
     assert output.is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["folders", "recording"])
 def test_a_finished_run_is_known_again(kept, kind):
     data = kept[kind]
@@ -103,6 +108,7 @@ def test_a_finished_run_is_known_again(kept, kind):
     assert "finished already" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["folders", "recording"])
 def test_folds_judge_each_clip_without_its_tape(kept, kind, tmp_path):
     train(kept[kind], tmp_path, *SHORT, "--max_train_epochs", "1", "--folds", "2")
@@ -116,6 +122,7 @@ def test_folds_judge_each_clip_without_its_tape(kept, kind, tmp_path):
     assert clips.keys() == {clip["file"] for clip in results["clips"]}
 
 
+@pytest.mark.slow
 def test_table_elsewhere_needs_no_data_folder(kept, tmp_path):
     table = kept["recording"] / "labels.csv"
     result = main_here(
@@ -125,6 +132,7 @@ def test_table_elsewhere_needs_no_data_folder(kept, tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_pattern_that_is_none_is_refused(kept, tmp_path):
     data = ("--data_dir", str(kept["folders"]), "--model_dir", str(tmp_path))
     result = main_here(*data, "--tape_pattern", "rec(")
@@ -132,6 +140,7 @@ def test_pattern_that_is_none_is_refused(kept, tmp_path):
     assert "--tape_pattern rec( is no regular expression" in result.stderr
 
 
+@pytest.mark.slow
 def test_recordings_of_clips_are_not_unlabelled_sound(kept):
     corpus = load_corpus(kept["recording"])
     (kept["recording"].parent / "sound").mkdir()
@@ -144,6 +153,7 @@ def test_recordings_of_clips_are_not_unlabelled_sound(kept):
     assert [sample.name for sample in corpus.unlabelled] == ["other.wav"]
 
 
+@pytest.mark.slow
 def test_parts_are_distorted_and_mixed_in_as_files_are(kept):
     """The same chance, digest and sound, be it a file or a part of one."""
     corpora = [load_corpus(data) for data in kept.values()]

@@ -479,6 +479,7 @@ def trained(tmp_path_factory):
     return base, train(data, base / "run", *options, *wanted)
 
 
+@pytest.mark.slow
 def test_training_calibrates_and_changes_nothing_else(trained):
     base, said = trained
     plain, found = (
@@ -506,6 +507,7 @@ def test_training_calibrates_and_changes_nothing_else(trained):
     assert any(line.startswith("temperature ") for line in messages(said, "I"))
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_the_calibration(trained):
     base, _ = trained
     events = read_events(base / "run" / "summary")
@@ -518,6 +520,7 @@ def test_tensorboard_shows_the_calibration(trained):
             assert event.value == pytest.approx(entry[when]["expected_calibration_error"], 1e-5)
 
 
+@pytest.mark.slow
 def test_calibrating_later_gives_what_training_gives(trained):
     base, _ = trained
     model = base / "plain" / "model" / "ANIMAL-SPOT.pk"
@@ -541,6 +544,7 @@ def test_calibrating_later_gives_what_training_gives(trained):
     assert "ANIMAL-SPOT_calibrated.pk is there already" in only_error(again.stderr)
 
 
+@pytest.mark.slow
 def test_calibrating_never_overwrites_its_input(trained):
     base, _ = trained
     model = base / "plain" / "model" / "ANIMAL-SPOT.pk"
@@ -551,6 +555,7 @@ def test_calibrating_never_overwrites_its_input(trained):
     assert model.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_calibrate_says_what_is_wrong(trained, content, tmp_path):
     base, _ = trained
     model = base / "plain" / "model" / "ANIMAL-SPOT.pk"
@@ -585,6 +590,7 @@ def test_precision_outside_its_range_is_refused(tmp_path):
         assert "--calibration_precision must be above 0" in result.stderr
 
 
+@pytest.mark.slow
 def test_thresholds_are_written_as_plain_numbers(trained):
     """Other programs read a dictionary of numbers, no arrays."""
     base, _ = trained
