@@ -121,6 +121,7 @@ def test_the_table_names_every_figure(evaluated):
         assert word in screen
 
 
+@pytest.mark.slow
 def test_the_test_part_can_be_asked_for_and_is_repeatable(model_file, data, tmp_path, capsys):
     """Defect 9: there was no test set."""
     for name in ("one", "two"):

@@ -242,6 +242,7 @@ def test_a_loaded_model_answers_as_the_saved_one(small, small_file):
     assert saved.predict(photos()[:0]).shape == (0, 3)
 
 
+@pytest.mark.slow
 def test_keras_alone_loads_the_file_and_facts_need_no_keras(small, small_file):
     np.save(small_file.with_name("photos.npy"), photos())
     np.save(small_file.with_name("wanted.npy"), answer(small, photos()))
@@ -356,6 +357,7 @@ def test_a_model_of_ours_gives_its_backbone(small, small_file):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_efficientnet_is_corrected_for_its_imagenet_normalization(keras, tmp_path):
     path, size = tmp_path / "e.weights.h5", (32, 32, 3)
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

@@ -311,6 +311,7 @@ def test_two_runs_at_once_are_refused(field):
     assert not list(corpus.glob("*.wav"))
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_started_again_it_is_as_if_it_had_not_been(tmp_path):
     events = [("owl", 15 + 0.3 * n, 15.2 + 0.3 * n) for n in range(400)]
     make_recording(tmp_path / "in", "rec", events, seconds=145)

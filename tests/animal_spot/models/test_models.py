@@ -47,7 +47,13 @@ def build_case(case: dict) -> torch.nn.Sequential:
 # -- residual encoder: numbers measured on the original -----------------------------------------
 
 
-@pytest.mark.parametrize("case", CASES, ids=case_id)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(c, id=case_id(c), marks=pytest.mark.slow if c["resnet_size"] > 50 else ())
+        for c in CASES
+    ],
+)
 def test_logits_names_and_shapes_are_those_of_the_original(case):
     model = build_case(case).eval()
     state = model.state_dict()

@@ -116,7 +116,11 @@ def assert_is_golden(kind, form, output, golden):
     [
         pytest.param("binary", "jit", "torch", 1, 0, id="binary-jit-torch-1-0"),
         pytest.param("binary", "dictionary", "openvino", 5, 1, id="binary-openvino-5-1"),
-        pytest.param("binary", "jit", "openvino", 64, 4, id="binary-jit-openvino-64-4"),
+        pytest.param(
+            *("binary", "jit", "openvino", 64, 4),
+            id="binary-jit-openvino-64-4",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             *("binary", "dictionary", "onnxruntime", None, 0),
             id="binary-onnx-chosen-0",

@@ -239,6 +239,7 @@ def test_training_refuses_an_unknown_network(ultralytics, tmp_path) -> None:
         train_detector.main(list(map(str, given)))
 
 
+@pytest.mark.slow
 def test_a_package_loaded_carelessly_before_is_held_to_safe_loading(evil, tmp_path) -> None:
     paths, marker = evil
     code = """
