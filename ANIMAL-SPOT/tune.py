@@ -43,6 +43,11 @@ def build_parser(prog: str = "tune.py") -> argparse.ArgumentParser:
     )
     parser.add_argument("--timeout", type=float, help="begin no trial after so many seconds")
     parser.add_argument(
+        "--replace_edited",
+        action="store_true",
+        help="replace a best_preset or trials.csv that you edited, and keep a copy, .bak",
+    )
+    parser.add_argument(
         "--folds", type=int, default=3, help="of the cross-validation (default: %(default)s)"
     )
     return parser
@@ -77,7 +82,13 @@ def main(argv: list[str] | None = None, prog: str = "tune.py") -> int:
     def run() -> None:
         from animal_spot.experiments.search import search_quietly  # PyTorch and Optuna
 
-        search_quietly(config, args.output_dir.resolve(), args.trials, args.timeout)
+        search_quietly(
+            config,
+            args.output_dir.resolve(),
+            args.trials,
+            args.timeout,
+            replace_edited=args.replace_edited,
+        )
 
     return run_to_status(
         log,

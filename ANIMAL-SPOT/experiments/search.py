@@ -40,15 +40,22 @@ _QUIET = (
 )
 
 
-def search_quietly(config: TrainConfig, *search_arguments: Any) -> None:
+def search_quietly(config: TrainConfig, *search_arguments: Any, **options: Any) -> None:
     """Search as ``search`` does, with what trainings say left out."""
     if not config.debug:
         for name in ("TRAIN", *(f"animal_spot.{part}" for part in _QUIET)):
             logging.getLogger(name).setLevel(logging.WARNING)
-    search(config, *search_arguments)
+    search(config, *search_arguments, **options)
 
 
-def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float | None) -> None:
+def search(
+    config: TrainConfig,
+    output_dir: Path,
+    n_trials: int,
+    timeout: float | None,
+    *,
+    replace_edited: bool = False,
+) -> None:
     """Try settings until there are enough trials or the time is over.
 
     Args:
@@ -56,6 +63,7 @@ def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float 
         output_dir: Folder of the search.
         n_trials: Trials in all, those of other processes and earlier runs counted.
         timeout: Seconds after which no trial is begun; None: no limit.
+        replace_edited: Replace what was edited of its results, and keep a copy.
 
     Raises:
         RunError: If no trial was completed.
@@ -71,7 +79,9 @@ def search(config: TrainConfig, output_dir: Path, n_trials: int, timeout: float 
     started = time.monotonic()
     preset = functools.partial(preset_of, base=config)
     counts = functools.partial(is_of_search, base=config)
-    with TuneStudy(output_dir, _in_common(config, pool), config.seed) as study:
+    with TuneStudy(
+        output_dir, _in_common(config, pool), config.seed, replace_edited=replace_edited
+    ) as study:
         log.info("%d clips, %d folds, up to %d trials", len(pool.clips), config.folds, n_trials)
         while timeout is None or time.monotonic() - started < timeout:
             trial = study.next_trial(n_trials)

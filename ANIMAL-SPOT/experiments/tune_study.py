@@ -26,11 +26,12 @@ from animal_spot.utils.files import (
     path_inside,
     refuse_links,
     remove_leftovers,
-    write_text_atomic,
 )
+from animal_spot.utils.own_files import JsonLines, OwnFiles
 
 _WAIT_S = 0.05  # between two looks at a lock
 _OWN_FILES = ("running", "workers", "cache", "study.journal", "trials.csv", "best_preset")
+_WRITTEN = ".tuning.jsonl"  # what was written, to know what was edited since
 N_STARTUP_TRIALS = 5  # drawn at random, and never pruned, before the sampler learns from them
 
 log = logging.getLogger(__name__)
@@ -86,15 +87,25 @@ class TuneStudy:
         folder: Of the search; it exists.
         settings: What all trials have in common, and what they are judged on; kept with the study.
         seed: Of the sampler.
+        replace_edited: Replace results that were edited, and keep a copy.
 
     Raises:
         ValueError: If the study there was begun with other settings.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any], seed: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, Any],
+        seed: int,
+        *,
+        replace_edited: bool = False,
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.folder = folder
         self.seed = seed
+        self._replace_edited = replace_edited
+        self._said_edited: set[str] = set()
         self._worker = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._alive = contextlib.ExitStack()
         for name in _OWN_FILES:
@@ -175,7 +186,7 @@ class TuneStudy:
     def write(
         self, preset_of: Callable[[FrozenTrial], str], is_valid: Callable[[FrozenTrial], bool]
     ) -> None:
-        """Write ``trials.csv`` and ``best_preset``.
+        """Write ``trials.csv`` and ``best_preset``; those that somebody edited are left alone.
 
         Args:
             preset_of: Called with the best trial, returns the text of its preset.
@@ -183,9 +194,18 @@ class TuneStudy:
         """
         with self._alone():
             best = self.best(is_valid)
-            write_text_atomic(self.folder / "trials.csv", trial_table(self._trials()))
+            texts = {"trials.csv": trial_table(self._trials())}
             if best is not None:
-                write_text_atomic(self.folder / "best_preset", preset_of(best))
+                texts["best_preset"] = preset_of(best)
+            with contextlib.closing(JsonLines(self.folder / _WRITTEN)) as lines:
+                own = OwnFiles(self.folder, lines, replace_edited=self._replace_edited)
+                lines.read(own.read)
+                for name, text in texts.items():
+                    if name not in self._said_edited and (
+                        own.has_text(name, text) or own.may_write(name, ours_by_name=True)
+                    ):
+                        own.write_text(name, text)
+                self._said_edited |= own.left
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states or None)

@@ -91,3 +91,24 @@ def test_a_journal_of_something_else_is_said_in_one_line(tmp_path, line):
     with pytest.raises(ValueError, match=r"study\.journal is not of a search") as caught:
         TuneStudy(tmp_path, {}, 0)
     assert "\n" not in str(caught.value)
+
+
+def test_results_that_somebody_edited_are_left_alone(tmp_path, caplog):
+    def write(preset: str, **options: bool) -> None:
+        with TuneStudy(tmp_path, {}, 0, **options) as study:
+            while (trial := draw(study, 1)) is not None:
+                study.tell(trial, 0.5)
+            study.write(lambda best: preset, lambda trial: True)
+
+    path = tmp_path / "best_preset"
+    write("lr=1\n")
+    write("lr=2\n")
+    assert path.read_text() == "lr=2\n", "as it was written: the next one replaces it"
+    path.write_text("lr=3 # mine\n")
+    write("lr=4\n")
+    assert path.read_text() == "lr=3 # mine\n"
+    assert "best_preset was edited after it was written and is left as it is" in caplog.text
+    write("lr=5\n", replace_edited=True)
+    assert path.read_text() == "lr=5\n"
+    (copy,) = tmp_path.glob("best_preset*bak*")
+    assert copy.read_text() == "lr=3 # mine\n"
