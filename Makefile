@@ -4,7 +4,7 @@
 # make demo       install, make recordings and their Raven tables, cut these into clips, train on
 #                 them, find calls in another recording; the same with drawn footprints
 # make test       install, run the tests; those of one folder: make test AREA=animal_spot/audio
-# make test-quick the same without whole runs, kills and fuzz: under three minutes
+# make test-quick the same without whole runs, kills and fuzz: about four minutes
 # make demo-data  only make the recordings and cut the clips
 # make lint       check style, and that imports run one way (pyproject.toml)
 # make docs       write the pages of options, docs/options, anew
