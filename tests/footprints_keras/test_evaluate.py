@@ -15,7 +15,7 @@ from footprints.network.prepared_set import open_set
 from footprints.scores import report
 from footprints.system.errors import UserError
 from tests.helpers.keras_steps import even, list_in_manifest, make_prepared
-from tests.helpers.programs import run_step
+from tests.helpers.programs import call
 
 NAMES = ("adder", "boar", "cat", "dog")
 
@@ -51,7 +51,7 @@ def flags(model: Path, data: Path, output: Path, *more: object) -> list[str]:
 @pytest.fixture(scope="module")
 def evaluated(model_file, data, tmp_path_factory):
     output = tmp_path_factory.mktemp("scores")
-    done = run_step("evaluate", *flags(model_file, data, output))
+    done = call(evaluate.main, *flags(model_file, data, output))
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return output, done.stdout
 

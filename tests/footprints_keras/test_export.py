@@ -17,7 +17,7 @@ from footprints import export
 from footprints.network.classifier import Classifier, read_model_metadata
 from footprints.system.errors import UserError
 from tests.helpers.keras_models import CLASSES, SIDE, TEMPERATURE, THRESHOLD, pictures, save
-from tests.helpers.programs import run_python, run_step
+from tests.helpers.programs import call, run_python
 
 ALL = list(export.FORMATS)
 CALIBRATED = 2e-5  # float32 networks whose sums are taken in another order
@@ -34,7 +34,8 @@ def photos(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def exported(model_file, photos, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
-    done = run_step("export", "--model", model_file, "--output_dir", folder, "--photos", photos)
+    given = ("--model", model_file, "--output_dir", folder, "--photos", photos)
+    done = call(export.main, *given)
     assert done.returncode == 0, done.stderr
     assert "12 photos" in done.stdout
     assert all(file_of(folder, name).name in done.stdout for name in ALL)

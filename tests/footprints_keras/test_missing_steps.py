@@ -17,7 +17,7 @@ from footprints.prepare import build_parser
 from footprints.system.errors import UserError
 from tests.helpers.photo_sets import make_oat, make_real, rows_of, write_photo
 from tests.helpers.places import ROOT
-from tests.helpers.programs import run_python
+from tests.helpers.programs import call, run_python
 
 SMALL = {"image_size": 32}
 ONE_EPOCH = ["--epochs_oat", 1, "--head_epochs", 1, "--epochs_real", 1, "--cached_views", 1]
@@ -44,7 +44,8 @@ def run_train(folder: Path, *flags: object, **variables: str) -> subprocess.Comp
 def test_stage_real_prepares_and_trains_oat_first(tmp_path, monkeypatch, capsys):
     project = make_project(tmp_path)
     command = ["--stage", "real", "--weights", "none", *ONE_EPOCH]
-    done = run_train(project, *command)
+    monkeypatch.chdir(project)
+    done = call(train.main, *command)
     assert done.returncode == 0, done.stderr
     said = done.stdout
     steps = [
@@ -61,7 +62,6 @@ def test_stage_real_prepares_and_trains_oat_first(tmp_path, monkeypatch, capsys)
     assert (project / MODELS / "mobilenet_oat.keras").is_file()
 
     before = {p: p.stat().st_mtime_ns for p in project.rglob("*") if p.is_file()}
-    monkeypatch.chdir(project)
     assert train.main(list(map(str, command))) == 0
     assert "real: finished already" in capsys.readouterr().out
     assert before == {p: p.stat().st_mtime_ns for p in project.rglob("*") if p.is_file()}

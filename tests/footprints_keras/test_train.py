@@ -20,7 +20,7 @@ from footprints.network.prepared_set import open_set
 from footprints.network.train_state import EarlyStopping, PhaseState, StageFolder
 from footprints.system.errors import UserError
 from tests.helpers.keras_steps import OAT, REAL, even, list_in_manifest, make_prepared
-from tests.helpers.programs import run_python, run_step
+from tests.helpers.programs import call, run_python, run_step
 
 FAST = ["--weights", "none", "--cached_views", 3, "--epochs_oat", 3, "--head_epochs", 2]
 FAST += ["--epochs_real", 3, "--patience_oat", 3, "--lr_real", 1e-3, "--seed", 5]
@@ -169,7 +169,7 @@ def test_a_stopped_and_a_killed_training_go_on_as_if_nothing_had_been(whole, pre
             assert "Traceback" not in errors
             assert (output / "resume" / "oat" / "phase-0.npz").is_file()
         (output / "resume" / ".unfinished-x").write_text("left by the kill")
-    done = run_step("train", *flags(prepared, output))
+    done = call(train.main, *flags(prepared, output))
     assert done.returncode == 0, done.stderr
     assert "real fine: going on after epoch 1" in done.stdout
     for stage in ("oat", "real"):

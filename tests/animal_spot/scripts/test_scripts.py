@@ -23,6 +23,7 @@ TINY = (
     *("--sr", "16000", "--n_fft", "256", "--hop_length", "160", "--n_freq_bins", "32"),
     *("--fmin", "200", "--fmax", "7000", "--sequence_len", "320"),
 )
+SMALL = (*TINY, "--backbone", "timm:test_resnet")
 
 
 @pytest.fixture
@@ -77,10 +78,10 @@ def test_script_trains_from_any_folder(name, tmp_path, environment):
 def test_interrupted_script_run_is_gone_on_with(tmp_path, environment):
     make_corpus(tmp_path / "clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
     environment |= {"DATA_DIR": "clips", "OUTPUT_DIR": "out", "EPOCHS": "1"}
-    assert run_script("train_resnet18", *TINY, cwd=tmp_path, env=environment).returncode == 0
+    assert run_script("train_resnet18", *SMALL, cwd=tmp_path, env=environment).returncode == 0
     (run,) = (tmp_path / "out").iterdir()
     environment |= {"RESUME": f"out/{run.name}", "EPOCHS": "2"}
-    result = run_script("train_resnet18", *TINY, cwd=tmp_path, env=environment)
+    result = run_script("train_resnet18", *SMALL, cwd=tmp_path, env=environment)
     assert result.returncode == 0, result.stderr
     assert "going on with epoch 1" in result.stderr
     assert [p.name for p in (tmp_path / "out").iterdir()] == [run.name]
@@ -99,7 +100,7 @@ def test_ensemble_script_trains_all_members_and_goes_on(tmp_path, environment):
     assert broken.stderr.splitlines()[-1].startswith("to go on with all networks: RESUME='out/")
     assert "and the same command" not in "".join(broken.stderr.splitlines()[:-1])
 
-    result = run_script("train_ensemble", *TINY, cwd=tmp_path, env=environment)
+    result = run_script("train_ensemble", *SMALL, cwd=tmp_path, env=environment)
     assert result.returncode == 0, result.stderr
     (run,) = (tmp_path / "out").iterdir()
     names = ["ensemble.pk", "resnet18_0", "resnet18_5"]
@@ -112,7 +113,7 @@ def test_ensemble_script_trains_all_members_and_goes_on(tmp_path, environment):
     for name in ("ensemble.pk", "resnet18_5/model/results.json"):
         (run / name).unlink()
     environment |= {"RESUME": f"out/{run.name}"}
-    again = run_script("train_ensemble", *TINY, cwd=tmp_path, env=environment)
+    again = run_script("train_ensemble", *SMALL, cwd=tmp_path, env=environment)
     assert again.returncode == 0, again.stderr
     assert sorted(p.name for p in run.iterdir()) == names
     assert (run / "resnet18_5" / "model" / "results.json").is_file()
