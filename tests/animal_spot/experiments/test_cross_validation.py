@@ -108,6 +108,12 @@ def test_pooled_figures_are_those_of_the_clips(finished):
 
 
 @pytest.mark.slow
+def test_rare_class_is_warned_of(finished):
+    _, said = finished
+    assert "class noise" not in said, "4 tapes are enough for 3 folds"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment",
     [

@@ -277,6 +277,15 @@ def test_raven_tables_hold_the_joined_detections(folder_run):
             assert line["Score"] == pytest.approx(score, abs=5e-5)
 
 
+def test_crowsetta_opens_the_raven_table(folder_run):
+    crowsetta = pytest.importorskip("crowsetta")
+    path = folder_run / "long.Table.1.selections.txt"
+    opened = crowsetta.formats.bbox.Raven.from_file(path, annot_col="Annotation")
+    wanted = merged(log_of(folder_run, "long", debug=True))
+    boxes = opened.to_bbox()
+    assert [(b.onset, b.offset, b.label) for b in boxes] == [tuple(row[:3]) for row in wanted]
+
+
 def test_audacity_labels_are_the_raven_rows(folder_run):
     for row in results_of(folder_run):
         lines = (folder_run / f"{row['results']}.audacity.txt").read_text().splitlines()

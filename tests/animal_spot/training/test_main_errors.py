@@ -11,7 +11,7 @@ import torch
 
 from tests.helpers.clips import make_corpus
 from tests.helpers.programs import run_python
-from tests.helpers.training import MAIN, SMALL, TAPES, folders, main_here, run_main, train
+from tests.helpers.training import MAIN, RESNET, SMALL, TAPES, folders, main_here, run_main, train
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,10 @@ def test_missing_data_folder(tmp_path):
     assert "does not exist" in line
 
 
+def test_data_folder_not_given(tmp_path):
+    assert "--data_dir is needed" in one_error(main_here(*folders(tmp_path)))
+
+
 def test_with_nothing_but_the_network_all_that_is_missing_is_said_and_a_corpus_offered(
     tmp_path, monkeypatch
 ):
@@ -53,12 +57,59 @@ def test_with_nothing_but_the_network_all_that_is_missing_is_said_and_a_corpus_o
     assert result.returncode == 0, result.stderr
 
 
+def test_model_folder_not_given(corpus):
+    assert "--model_dir is needed" in one_error(main_here("--data_dir", str(corpus)))
+
+
+def test_no_clip(tmp_path):
+    (tmp_path / "data").mkdir()
+    line = one_error(main_here("--data_dir", str(tmp_path / "data"), *folders(tmp_path / "r")))
+    assert "no sound file was found" in line
+
+
+def test_no_usable_clip(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "A-x_1_2020_T_0_1.wav").write_text("text")
+    line = one_error(main_here("--data_dir", str(tmp_path / "data"), *folders(tmp_path / "r")))
+    assert "no clip is usable" in line
+    assert "A-x_1_2020_T_0_1.wav (unreadable" in line
+
+
+def test_class_count_mismatch(corpus, tmp_path):
+    line = one_error(
+        main_here("--data_dir", str(corpus), *folders(tmp_path), "--num_classes", "13")
+    )
+    assert "13" in line
+    assert "3 classes were found: A, B, C" in line
+
+
+def test_two_classes_without_target(tmp_path):
+    data = make_corpus(tmp_path / "data", {"Target": TAPES, "noise": TAPES})
+    line = one_error(main_here("--data_dir", str(data), *folders(tmp_path)))
+    assert "'target'" in line
+
+
 def test_class_without_training_clip(tmp_path):
     data = make_corpus(tmp_path / "data", {"A": TAPES, "B": TAPES, "C": TAPES})
     train(data, tmp_path / "first", *SMALL, "--max_train_epochs", "0")
     (data / "C" / "train.csv").write_text("")
     line = one_error(main_here("--data_dir", str(data), *folders(tmp_path / "second"), *SMALL))
     assert "no usable training clip of class C" in line
+
+
+def test_strict_split_names_the_leaking_tape(tmp_path):
+    data = make_corpus(tmp_path / "data", {"A": TAPES, "B": TAPES, "C": TAPES})
+    arguments = ("--data_dir", str(data), *SMALL, "--max_train_epochs", "0")
+    assert main_here(*arguments, *folders(tmp_path / "first")).returncode == 0
+    moved = (data / "A" / "train.csv").read_text().splitlines()[0]
+    with open(data / "A" / "test.csv", "a", newline="") as file:
+        file.write(f"{moved}\r\n")
+    tape = re.search(r"_(\d{4}_T\d+)_", moved)[1]
+    warned = main_here(*arguments, *folders(tmp_path / "second"))
+    assert warned.returncode == 0
+    assert re.search(rf"\|W\|.*leaks.*{tape} \(train, test\)", warned.stderr)
+    line = one_error(main_here(*arguments, *folders(tmp_path / "third"), "--strict_split"))
+    assert tape in line
 
 
 @pytest.mark.parametrize("kind", ["model", "checkpoint", "log", "summary", "cache"])
@@ -89,6 +140,67 @@ def test_not_a_number_is_named_and_the_last_checkpoint_kept(corpus, tmp_path):
     assert [p.name for p in (tmp_path / "checkpoint").iterdir()] == [checkpoint.name]
 
 
+def test_pretrained_weights_that_are_missing(corpus, tmp_path):
+    line = one_error(
+        main_here(
+            *("--data_dir", str(corpus), *folders(tmp_path), *SMALL, "--backbone", "convnext"),
+            *("--pretrained", "--pretrained_weights", str(tmp_path / "none.pth")),
+        )
+    )
+    assert "--pretrained_weights" in line
+    assert "none.pth" in line
+
+
+@pytest.mark.parametrize("backbone", ["convnext", "resnet"])
+def test_failed_download_says_what_to_fetch(corpus, tmp_path, backbone, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    flags = (*folders(tmp_path), *SMALL, "--backbone", backbone, "--pretrained")
+    result = main_here("--data_dir", str(corpus), *flags)
+    line = one_error(result)
+    assert "https://download.pytorch.org/models/" in line
+    assert "--pretrained_weights" in line
+    assert not (tmp_path / "model" / "ANIMAL-SPOT.pk").exists()
+
+
+def test_checkpoint_of_another_network(corpus, tmp_path):
+    data = shutil.copytree(corpus, tmp_path / "data")
+    arguments = (
+        "--data_dir",
+        str(data),
+        *folders(tmp_path),
+        *SMALL,
+        *RESNET,
+        "--max_train_epochs",
+        "1",
+    )
+    assert main_here(*arguments).returncode == 0
+    line = one_error(main_here(*arguments, "--resnet", "34"))
+    assert "--resnet was 18, now 34" in line
+    assert "--start_from_scratch" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["--epochs_per_eval", "0"], "--epochs_per_eval", id="no-validation"),
+        pytest.param(["--max_pool", "3"], "--max_pool", id="unknown-pooling"),
+        pytest.param(["--resnet", "20"], "--resnet", id="unknown-depth"),
+        pytest.param(["--conv_kernel_size"], "--conv_kernel_size", id="no-kernel-size"),
+        pytest.param(["--freq_compression", "bark"], "freq_compression", id="unknown-scale"),
+        pytest.param(["--fmin", "9000", "--fmax", "800"], "fmin", id="empty-band"),
+        pytest.param(["--precision", "fp8"], "--precision", id="unknown-precision"),
+        pytest.param(["--nonsense"], "--nonsense", id="unknown-flag"),
+    ],
+)
+def test_bad_setting_is_a_usage_error(arguments, message):
+    result = main_here("--data_dir", "x", "--model_dir", "y", *arguments)
+    assert result.returncode == 2
+    assert message in result.stderr.splitlines()[-1]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="file-size limits are a Unix thing")
 def test_full_disk_is_named_and_nothing_half_written_stays(corpus, tmp_path):
@@ -109,6 +221,13 @@ def test_full_disk_is_named_and_nothing_half_written_stays(corpus, tmp_path):
     assert not list((tmp_path / "checkpoint").iterdir())
 
 
+def test_a_log_that_is_a_link_is_one_line(corpus, tmp_path):
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "TRAIN.log").symlink_to("/dev/full")
+    arguments = ("--data_dir", str(corpus), *folders(tmp_path), "--num_classes", "13")
+    assert "TRAIN.log is a symbolic link" in one_error(main_here(*arguments))
+
+
 @pytest.mark.slow
 def test_names_that_are_not_utf8_are_trained_on(tmp_path):
     data = make_corpus(tmp_path / "data", {"A": TAPES, "B": TAPES, "C": TAPES})
@@ -118,3 +237,13 @@ def test_names_that_are_not_utf8_are_trained_on(tmp_path):
     result = run_main("--data_dir", str(data), *folders(tmp_path), *options)
     assert result.returncode == 0, result.stderr
     assert "are left out" not in train(data, tmp_path, *options)
+
+
+def test_leftover_of_a_killed_write_is_removed(corpus, tmp_path):
+    (tmp_path / "checkpoint").mkdir()
+    name = ".multi_class_3_classifier_epoch_00004.checkpoint.123.abcd.tmp"
+    (tmp_path / "checkpoint" / name).write_bytes(b"half")
+    data = shutil.copytree(corpus, tmp_path / "data")
+    arguments = ("--data_dir", str(data), *folders(tmp_path), *SMALL, "--max_train_epochs", "0")
+    assert main_here(*arguments).returncode == 0
+    assert not (tmp_path / "checkpoint" / name).exists()

@@ -8,10 +8,13 @@ import signal
 import pytest
 import torch
 
+from animal_spot.model_files.model_file import load_model
 from animal_spot.utils.interrupt import Interrupted, StopRequest
+from tests.helpers.clips import make_corpus
 from tests.helpers.events import read_events
 from tests.helpers.training import (
     SMALL,
+    TAPES,
     assert_same,
     folders,
     main_here,
@@ -76,10 +79,28 @@ def one_cycle(base: float, step: int, n_steps: int) -> float:
     return high + (low - high) * (1 + math.cos(math.pi * part)) / 2
 
 
+def test_norms_and_biases_do_not_decay(finished):
+    newest = sorted((finished / "checkpoint").iterdir())[-1]
+    content = torch.load(newest, weights_only=True)
+    groups = content["trainState"]["optState"]["param_groups"]
+    assert [group["weight_decay"] for group in groups] == [0.05, 0.0]
+    n_matrices = sum(
+        value.ndim > 1 for name, value in content["modelState"].items() if name.endswith("weight")
+    )
+    assert len(groups[0]["params"]) == n_matrices
+
+
 def test_killed_one_cycle_run_ends_with_the_same_bits(corpus, finished, tmp_path):
     train_until_killed("|I|val|1|loss", corpus, tmp_path, *RECIPE)
     assert "resumed from" in train(corpus, tmp_path, *RECIPE)
     assert_same(tmp_path, finished)
+
+
+def test_one_cycle_cannot_be_lengthened(corpus, finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    result = main_here("--data_dir", str(corpus), *folders(run), *RECIPE, "--max_train_epochs", "9")
+    assert result.returncode == 1
+    assert "--max_train_epochs" in result.stderr.splitlines()[-1]
 
 
 def checkpoints_of(run):
@@ -145,6 +166,15 @@ def test_average_cannot_come_and_go_within_a_run(corpus, balanced, finished, tmp
         assert "--ema_decay" in result.stderr.splitlines()[-1]
 
 
+def test_cosine_cannot_be_lengthened(corpus, balanced, tmp_path):
+    run = shutil.copytree(balanced, tmp_path / "run")
+    result = main_here(
+        "--data_dir", str(corpus), *folders(run), *BALANCED, "--max_train_epochs", "9"
+    )
+    assert result.returncode == 1
+    assert "--max_train_epochs" in result.stderr.splitlines()[-1]
+
+
 def test_log_says_how_classes_are_drawn(balanced):
     """With inverse_freq the three classes are drawn equally often, whatever their clips."""
     log = (balanced / "log" / "TRAIN.log").read_text()
@@ -153,10 +183,39 @@ def test_log_says_how_classes_are_drawn(balanced):
     assert line.count(" 33.3 % (of the clips ") == 3
 
 
-@pytest.mark.parametrize("options", [RECIPE, BALANCED], ids=["one-cycle", "cosine"])
-def test_a_schedule_cannot_be_lengthened(options, corpus, finished, balanced, tmp_path):
-    run = shutil.copytree(finished if options is RECIPE else balanced, tmp_path / "run")
-    flags = (*folders(run), *options, "--max_train_epochs", "9")
-    result = main_here("--data_dir", str(corpus), *flags)
+def test_encoder_has_its_share_of_the_rate_in_the_optimiser(balanced):
+    content = checkpoints_of(balanced)[-1]
+    groups = content["trainState"]["optState"]["param_groups"]
+    head = part_of(content["modelState"], "classifier")
+    assert [group["initial_lr"] for group in groups] == [4e-4, 4e-4, 1e-4, 1e-4]
+    assert len(groups[0]["params"]) + len(groups[1]["params"]) == len(head) == 2
+    assert groups[2]["lr"] == pytest.approx(groups[0]["lr"] / 4)
+
+
+def test_frozen_encoder_is_that_of_the_start(corpus, tmp_path):
+    options = (*SMALL, "--epochs_per_eval", "1", "--freeze_epochs", "2")
+    for name, n_epochs in (("start", "0"), ("run", "3")):
+        said = train(corpus, tmp_path / name, *options, "--max_train_epochs", n_epochs)
+    assert "keeps a random network" in said
+    state = outcome(tmp_path / "start")[0]["encoderState"]
+    start_encoder = {f"encoder.{name}": value for name, value in state.items()}
+    states = [content["modelState"] for content in checkpoints_of(tmp_path / "run")]
+    encoders = [part_of(state, "encoder") for state in states]
+    assert [equal(encoder, start_encoder) for encoder in encoders] == [True, True, False]
+    heads = [part_of(state, "classifier") for state in states]
+    assert not equal(heads[0], heads[1])
+
+
+def test_unknown_noise_class_is_named(corpus, tmp_path):
+    result = main_here(
+        "--data_dir", str(corpus), *folders(tmp_path), *SMALL, "--noise_from_class", "sea"
+    )
     assert result.returncode == 1
-    assert "--max_train_epochs" in result.stderr.splitlines()[-1]
+    assert "A, B, noise" in result.stderr.splitlines()[-1]
+
+
+def test_new_convnext_models_keep_their_input_statistics(tmp_path):
+    data = make_corpus(tmp_path / "data", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
+    train(data, tmp_path, *SMALL, "--max_train_epochs", "0", "--backbone", "convnext")
+    encoder = load_model(tmp_path / "model" / "ANIMAL-SPOT.pk").model.encoder
+    assert (encoder.input_mean, encoder.input_std) == (0.449, 0.226)

@@ -83,6 +83,18 @@ def test_thresholds_are_kept(tmp_path) -> None:
     assert confidences(conf_threshold=0.95) == []
 
 
+def test_a_sharp_print_beats_a_huge_vague_box(tmp_path) -> None:
+    """Defect 12: area times confidence took the box of the whole photo."""
+    rows = [[0, 0, 640, 640, 0.2501], [245, 245, 395, 395, 0.95]]
+    path = fixed_detector(tmp_path / "fixed.onnx", rows)
+    photo = np.zeros((640, 640, 3), np.uint8)
+    best, _ = YoloInference(path).best_crop(photo)
+    assert best.box_xyxy == pytest.approx((245, 245, 395, 395), abs=1e-3)
+    best, _ = YoloInference(path, ranking="area_confidence").best_crop(photo)
+    assert best.box_xyxy == pytest.approx((0, 0, 640, 640), abs=1e-3)
+    assert best.score == pytest.approx(640 * 640 * 0.2501, rel=1e-5)
+
+
 def test_all_crops_come_best_first_and_none_means_none(tmp_path, red) -> None:
     rows = [[0, 0, 100, 100, 0.4], [300, 300, 400, 400, 0.9]]
     path = fixed_detector(tmp_path / "fixed.onnx", rows)
@@ -375,3 +387,10 @@ def test_mistakes_are_named_in_one_line(red, photos, tmp_path, arguments, status
     assert message in done.stderr
     if status == 1:
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("step", ["detect", "train_detector"])
+def test_help_tells_the_exit_statuses(step) -> None:
+    done = run_step(step, "--help")
+    assert done.returncode == 0
+    assert "Exit status" in done.stdout

@@ -695,6 +695,13 @@ def test_names_in_any_script_and_bytes(tmp_path: Path) -> None:
     assert "écureuil roux/caf\\udce9.jpg" in {row["source"] for row in rows}
 
 
+@pytest.mark.parametrize("step", ["prepare", "audit"])
+def test_help_tells_the_exit_statuses(step: str) -> None:
+    done = run_step(step, "--help")
+    assert done.returncode == 0
+    assert "Exit status" in done.stdout
+
+
 def test_parent_imports_neither_torch_nor_tensorflow(tmp_path: Path, real: Path) -> None:
     code = """
 import sys

@@ -18,7 +18,7 @@ step = importlib.import_module(f"footprints.{sys.argv[1]}")
 shown = io.StringIO()
 with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
     step.main(["--help"])
-print(len(shown.getvalue()), "Exit status" in shown.getvalue())
+print(len(shown.getvalue()))
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 
@@ -33,9 +33,6 @@ def test_all_steps_are_here():
 @pytest.mark.parametrize("step", [*STEPS, "cli"])
 def test_help_imports_nothing_heavy(step):
     result = run_python("-c", CODE, step, cwd=ROOT, check=True)
-    shown, modules = result.stdout.splitlines()
-    length, tells_the_statuses = shown.split()
+    length, modules = result.stdout.splitlines()
     assert int(length) > 200
-    if step in ("audit", "detect", "prepare", "train_detector"):
-        assert tells_the_statuses == "True"
     assert not HEAVY & set(modules.split())
