@@ -13,7 +13,7 @@ from animal_spot.metadata.time_flags import (
     time_pattern_option,
     timezone_option,
 )
-from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
+from animal_spot.settings.flags import option, parser_of, refuse_out_of_range, settings_from
 
 _TABLES = "tables"
 _MARGIN = 0.25
@@ -183,11 +183,4 @@ def build_parser(prog: str = "clips.py") -> argparse.ArgumentParser:
 
 def parse_config(argv: list[str] | None, prog: str = "clips.py") -> ClipsConfig:
     """Read the command line; a wrong one ends the program with status 2."""
-    parser = build_parser(prog)
-    values: dict[str, Any] = vars(parser.parse_args(argv))
-    for name in _LISTS:
-        values[name] = tuple(values[name] or ())
-    try:
-        return ClipsConfig(**values)
-    except ValueError as error:
-        parser.error(str(error))
+    return settings_from(ClipsConfig, build_parser(prog), argv, lists=_LISTS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from typing import Any
 
 from animal_spot.metadata.time_flags import (
     deployments_option,
@@ -12,7 +11,7 @@ from animal_spot.metadata.time_flags import (
     time_pattern_option,
     timezone_option,
 )
-from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
+from animal_spot.settings.flags import option, parser_of, refuse_out_of_range, settings_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +81,4 @@ def build_parser(prog: str = "activity.py") -> argparse.ArgumentParser:
 
 def parse_config(argv: list[str] | None, prog: str = "activity.py") -> ActivityConfig:
     """Read the command line; a wrong one ends the program with status 2."""
-    parser = build_parser(prog)
-    values: dict[str, Any] = vars(parser.parse_args(argv))
-    for name in ("recordings", "tables"):
-        values[name] = tuple(values[name] or ())
-    try:
-        return ActivityConfig(**values)
-    except ValueError as error:
-        parser.error(str(error))
+    return settings_from(ActivityConfig, build_parser(prog), argv, lists=("recordings", "tables"))

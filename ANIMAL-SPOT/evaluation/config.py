@@ -13,7 +13,7 @@ from animal_spot.metadata.time_flags import (
     time_pattern_option,
     timezone_option,
 )
-from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
+from animal_spot.settings.flags import option, parser_of, refuse_out_of_range, settings_from
 from animal_spot.utils.names import composed
 
 _CLASS_THRESHOLD = re.compile(r"\s*(\S.*?)=(\d*\.?\d+)(?:[\s,]+|\Z)")
@@ -132,10 +132,4 @@ def build_parser(prog: str = "evaluate.py") -> argparse.ArgumentParser:
 
 def parse_config(argv: list[str] | None, prog: str = "evaluate.py") -> EvaluateConfig:
     """Read the command line; a wrong one ends the program with status 2."""
-    parser = build_parser(prog)
-    values: dict[str, Any] = vars(parser.parse_args(argv))
-    values["class_threshold"] = tuple(values["class_threshold"] or ())
-    try:
-        return EvaluateConfig(**values)
-    except ValueError as error:
-        parser.error(str(error))
+    return settings_from(EvaluateConfig, build_parser(prog), argv, lists=("class_threshold",))

@@ -11,9 +11,11 @@ import operator
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field, fields
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from animal_spot.utils.text import printable
+
+Settings = TypeVar("Settings")
 
 
 def option(
@@ -189,6 +191,29 @@ def parser_of(
 
 _HOLDS = {"least": operator.ge, "above": operator.gt, "most": operator.le, "below": operator.lt}
 _WORDS = {"least": "at least", "above": "above", "most": "at most", "below": "below"}
+
+
+def settings_from(
+    settings: type[Settings],
+    parser: argparse.ArgumentParser,
+    argv: list[str] | None,
+    *,
+    lists: Collection[str] = (),
+) -> Settings:
+    """Read a command line; a wrong one ends the program with status 2.
+
+    Args:
+        settings: The dataclass that the parser was made from.
+        parser: See ``parser_of``.
+        argv: Its arguments; None: those of this process.
+        lists: Fields of several values, which become tuples; not given: empty.
+    """
+    values = vars(parser.parse_args(argv))
+    values |= {name: tuple(values[name] or ()) for name in lists}
+    try:
+        return settings(**values)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def refuse_out_of_range(settings: Any) -> None:

@@ -5,6 +5,7 @@ current folder is still the first place where it would be looked for.
 """
 
 import _signal  # the part of `signal` that is built in, and not looked for
+import atexit  # built in too
 import os
 import sys
 
@@ -25,6 +26,8 @@ def guard_program(*, needs_packages: bool = True) -> None:
     """
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _leave)  # until errors.run has its own
+        # All is done when this is called; Python itself would end by the signal, without a word.
+        atexit.register(_signal.signal, _signal.SIGINT, _signal.SIG_IGN)
     safe = without_current_folder(sys.path, os.environ.get("PYTHONPATH", ""))
     if safe != sys.path:
         sys.path[:] = safe
