@@ -39,7 +39,7 @@ SLEEPY = """
 import sys, time, types
 step = types.ModuleType("footprints.sleepy")
 sys.modules["footprints.sleepy"] = step
-step.main = lambda: [print("up", flush=True), time.sleep(60)]
+step.main = lambda: [print("up", flush=True), *(time.sleep(0.05) for _ in range(1200))]
 from footprints.system.child import main
 sys.exit(main())
 """
