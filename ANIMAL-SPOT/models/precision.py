@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from animal_spot.models.dead_taps import NoGradientOfDeadTaps
+
 
 @dataclass(frozen=True)
 class Precision:
@@ -37,7 +39,11 @@ class Precision:
         if not self.is_mixed:
             return contextlib.nullcontext()
         dtype = torch.bfloat16 if self.name == "bf16" else torch.float16
-        return torch.autocast(self.device.type, dtype)
+        context = contextlib.ExitStack()
+        context.enter_context(torch.autocast(self.device.type, dtype))
+        if self.device.type == "cpu" and torch.is_grad_enabled():
+            context.enter_context(NoGradientOfDeadTaps())
+        return context
 
 
 def device_of(cuda: bool) -> torch.device:

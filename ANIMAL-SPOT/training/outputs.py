@@ -23,6 +23,7 @@ from animal_spot.training.class_report import class_table, result_entry, results
 from animal_spot.training.clip_scores import fit_calibration, split_fingerprint
 from animal_spot.training.config import TrainConfig, as_dict
 from animal_spot.training.finished_run import RESULTS, data_fingerprint
+from animal_spot.training.finite_weights import require_finite_weights
 from animal_spot.training.phase_result import PhaseResult
 from animal_spot.training.recipe import recipe_of
 from animal_spot.training.run_setup import RunSetup
@@ -78,8 +79,10 @@ def finish_training(
         summary: TensorBoard's folder.
 
     Raises:
+        TrainingError: If the network has weights that are no numbers; nothing is written then.
         OSError: If one cannot be written.
     """
+    require_finite_weights(trained.model.state_dict())
     config, model_dir = setup.config, setup.folders.model
     names = names_by_index(corpus.classes)
     for result in results.values():

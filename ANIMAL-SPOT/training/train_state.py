@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from animal_spot.training.early_stopping import EarlyStopping
+from animal_spot.training.finite_weights import require_finite_weights
 from animal_spot.training.pass_sums import EpochSums
 from animal_spot.training.recipe import changes, of_meaning, refuse_changes
 from animal_spot.training.seeding import generator_state, restore_generators
@@ -95,10 +96,14 @@ class TrainState:
             self.average.update(self.model)
 
     def judge(self, value: float) -> None:
-        """Take the metric of a validation: keep the best network, slow down, or stop."""
+        """Take the metric of a validation: keep the best network, slow down, or stop.
+
+        Raises:
+            TrainingError: If that network has weights that are no numbers.
+        """
         if self._recipe.is_better(value, self.best_metric):
             self.best_metric = value
-            self.best_model = _cpu_copy(self.candidate.state_dict())
+            self.best_model = _kept(self.candidate)
         if self._steps_on_plateau:
             self.scheduler.step(value)
         self.early_stopping.step(value)
@@ -109,6 +114,9 @@ class TrainState:
         Args:
             epoch: Last epoch that is complete.
             part: What is done of the epoch after it.
+
+        Raises:
+            TrainingError: If the network has weights that are no numbers.
         """
         train_state = {
             "epoch": epoch,
@@ -123,12 +131,12 @@ class TrainState:
         if self.average is not None:
             train_state["averaged"] = {
                 "n_updates": self.average.n_updates,
-                "model": _cpu_copy(self.model.state_dict()),
+                "model": _kept(self.model),
             }
         if part is not None:
             train_state["partial"] = {"batches": part.n_batches, "sums": part.sums.state_dict()}
         return {
-            "modelState": _cpu_copy(self.candidate.state_dict()),
+            "modelState": _kept(self.candidate),
             "trainState": train_state,
             "classes": self._recipe.classes,
             "settings": self._recipe.settings,
@@ -233,6 +241,12 @@ class TrainState:
     @property
     def _steps_on_plateau(self) -> bool:
         return isinstance(self.scheduler, ReduceLROnPlateau)
+
+
+def _kept(network: nn.Module) -> dict[str, Tensor]:
+    state = _cpu_copy(network.state_dict())
+    require_finite_weights(state)
+    return state
 
 
 def _cpu_copy(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader
 
 from animal_spot.data.clip_dataset import EpochSampler
+from animal_spot.trainer import Trainer
 from animal_spot.training.checkpoints import CheckpointFolder
 from animal_spot.training.training_error import TrainingError
 from tests.helpers.loops import N_CLASSES, N_CLIPS, Clips, copy_of, loader, trainer_of
@@ -77,6 +78,37 @@ def test_a_clip_that_makes_the_loss_no_number_is_named(value, phase):
 def test_without_such_a_clip_the_learning_rate_is_to_blame():
     with pytest.raises(TrainingError, match="lower --lr"):
         trainer_of(lr=1e30).fit(loader(), loader(), 9)
+
+
+class PoisonedWeight(torch.nn.Module):
+    """Passes its input on; its weight, that nothing depends on, is no number from step 6 on."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(2))
+        self._steps, self._value = 0, value
+
+    def forward(self, x):
+        self._steps += self.training
+        if self._steps > 5:
+            self.weight.data[1] = self._value
+        return x
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
+def test_a_network_with_weights_that_are_no_numbers_is_never_kept(tmp_path, ema_decay, value):
+    """Its loss is a number: no output depends on them."""
+    checkpoints = CheckpointFolder(tmp_path, "net")
+    trainer = trainer_of(checkpoints=checkpoints, ema_decay=ema_decay)
+    trainer.model.encoder.append(PoisonedWeight(value))
+    trainer = Trainer(trainer.model, trainer.recipe, checkpoints=checkpoints)
+    with pytest.raises(TrainingError, match=r"encoder\.3\.weight that are no numbers.*--precision"):
+        trainer.fit(loader(), loader(), 9)
+    (content, path) = checkpoints.load_newest()
+    assert path.name == "net_epoch_00000.checkpoint", "three steps an epoch: epoch 1 is bad"
+    for state in (content["modelState"], content["trainState"]["best_model"]):
+        assert all(values.isfinite().all() for values in state.values())
 
 
 @pytest.mark.parametrize(
