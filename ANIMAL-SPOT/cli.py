@@ -34,6 +34,7 @@ PROGRAMS = {
     "train": Program("main", "train a network on a folder of named clips"),
     "predict": Program("predict", "find calls in recordings"),
     "evaluate": Program("evaluate", "make annotation tables of what was found, and score them"),
+    "review": Program("review", "look at detections, listen and correct, on a page"),
     "activity": Program("activity", "count what was found by hour, day and hours recorded"),
     "ensemble": Program("ensemble", "judge several models and put them into one file"),
     "calibrate": Program("calibrate", "fit temperature and thresholds of a trained model"),

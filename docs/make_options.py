@@ -21,6 +21,7 @@ PARSERS = {
     "predict": "prediction.config",
     "evaluate": "evaluation.config",
     "activity": "effort.config",
+    "review": "reviewing.config",
 }
 # Command -> module with its build_parser(), and how the same program is started as a file.
 COMMANDS = {

@@ -132,7 +132,7 @@ def read_tables(
     for text in inputs:
         path = Path(text)
         if path.is_dir():
-            paths |= dict.fromkeys(_tables_in(path, output_dir))
+            paths |= dict.fromkeys(tables_in(path, output_dir))
         elif path.exists():
             paths[path] = None
         else:
@@ -156,8 +156,10 @@ def read_tables(
     return tables, n_failed
 
 
-def _tables_in(folder: Path, output_dir: Path) -> list[Path]:
-    """Return what can be a table in a folder, of each recording in one form.
+def tables_in(folder: Path, output_dir: Path | None = None) -> list[Path]:
+    """Return what can be a table in a folder and is not of a program's own output.
+
+    Of each recording one form counts.
 
     Of a prediction that was reviewed where it lies Raven tables count, and neither Audacity labels
     nor the table over all recordings: in those is what somebody took out of the first.
@@ -168,7 +170,7 @@ def _tables_in(folder: Path, output_dir: Path) -> list[Path]:
         if is_table(path)
         and path.name not in _NO_TABLES
         and RESULT_MARK not in path.name
-        and not path.resolve().is_relative_to(output_dir.resolve())
+        and not (output_dir and path.resolve().is_relative_to(output_dir.resolve()))
     }
     raven = {path for path in inside if path.name.endswith(RAVEN_ENDING)}
     of_one = {path for path in raven if path.name != ALL_RECORDINGS}

@@ -1,0 +1,377 @@
+"""What the requests of the page are answered."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
+
+from animal_spot.data.noise_class import NOISE
+from animal_spot.metadata.moments import iso_text, later
+from animal_spot.reviewing import request_values as requests
+from animal_spot.reviewing.agreement import agreement
+from animal_spot.reviewing.project import Project, ProjectError, Recording
+from animal_spot.reviewing.queue import Queue, seconds_each
+from animal_spot.reviewing.request_values import RequestError
+from animal_spot.reviewing.sounds import LARGEST_PIXELS, OpenSounds
+
+_MOST_ROWS = 1000  # of a queue that are sent at once
+_NEAR_S = 60.0  # neighbours of a detection that are sent with it
+_KEYS = "123456789abcdefhijklopqrtvwx"  # of classes; other letters are commands
+_KEPT = "private, max-age=3600"  # pictures and sounds stay as they are
+_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})\Z")
+
+
+class NotYetError(Exception):
+    """Something that this version cannot do; one line says so."""
+
+
+@dataclass
+class Review:
+    """What the server works with.
+
+    Attributes:
+        project: The file.
+        reviewer: Who decides unless the page says another name.
+        class_names: Classes to choose from besides those that were found.
+        noise_class: The one that is no call.
+        has_model: Whether there is a model that can be trained on.
+        window_s: Length of a window that is gone through.
+    """
+
+    project: Project
+    reviewer: str = "reviewer"
+    class_names: tuple[str, ...] = ()
+    noise_class: str = NOISE
+    has_model: bool = False
+    window_s: float = 3.0
+    sounds: OpenSounds = field(default_factory=OpenSounds)
+
+    def __post_init__(self) -> None:
+        self.queue = Queue(self.project)
+        self._root: Path | None = None
+
+    # --- what the requests are answered ---
+
+    def show_project(self, _: QueryParams) -> dict[str, Any]:
+        """Return what the page must know of the whole review."""
+        totals = self.queue.totals()
+        recordings = self.project.recordings()
+        classes = self._classes(totals["classes"])
+        starts = sorted(one.start for one in recordings if one.start)
+        return {
+            "name": self.project.path.stem,
+            "classes": [
+                {"name": name, "key": key, "n": totals["classes"].get(name, 0)}
+                for name, key in zip(classes, [*_KEYS, *[""] * len(classes)], strict=False)
+            ],
+            "noise_class": self.noise_class,
+            "recordings": len(recordings),
+            "missing": sum(one.missing for one in recordings),
+            "hours": sum(one.duration_s for one in recordings) / 3600,
+            "sites": sorted({one.site for one in recordings if one.site}),
+            "starts": [starts[0], starts[-1]] if starts else None,
+            "totals": totals,
+            "reviewer": self.reviewer,
+            "reviewers": self.project.reviewers(),
+            "settings": {
+                "seed": self.project.setting("seed", 0),
+                "window_s": self.window_s,
+                "threshold": self.project.setting("threshold"),
+            },
+            "has_model": self.has_model,
+        }
+
+    def show_recordings(self, _: QueryParams) -> list[dict[str, Any]]:
+        """Return all recordings."""
+        return [self._shown(one) for one in self.project.recordings()]
+
+    def show_queue(self, query: QueryParams) -> dict[str, Any]:
+        """Return rows of the queue, and how many are left."""
+        several = {key: query.getlist(key) for key in query}
+        wanted = requests.filter_of(query, several)
+        order = query.get("order") or "-score"
+        seed = requests.whole(query, "seed", self.project.setting("seed", 0), 0, 2**31)
+        offset = requests.whole(query, "offset", 0, 0, 2**40)
+        limit = requests.whole(query, "limit", 100, 0, _MOST_ROWS)
+        ids, total, n_open = self.queue.find(wanted, order, seed)
+        answer: dict[str, Any] = {
+            "total": len(ids),
+            "of": total,
+            "left": n_open,
+            "seconds_each": seconds_each(self.project.decided_at(wanted.reviewer)),
+            "offset": offset,
+            "rows": self._rows(ids[offset : offset + limit].tolist(), wanted.reviewer),
+        }
+        if query.get("around"):
+            number = requests.whole(query, "around", None, 1, 2**62)
+            places = (ids == number).nonzero()[0]
+            answer["at"] = int(places[0]) if len(places) else None
+        return answer
+
+    def show_detection(self, number: int) -> dict[str, Any]:
+        """Return all that is known of a detection."""
+        found = self.project.detections([number])
+        if not found:
+            raise NotThereError(f"there is no detection {number}")
+        row = found[0]
+        recording = self.project.recording(row["recording_id"])
+        near = self.project.near(
+            recording.id, max(0.0, row["begin_s"] - _NEAR_S), row["end_s"] + _NEAR_S
+        )
+        decisions = self.project.decisions_of(number)
+        return {
+            **self._row(row, self.queue.state_of([number])[0]),
+            "recording": self._shown(recording),
+            "time": {key: _at(recording, row[key]) for key in ("begin_s", "end_s")},
+            "decisions": decisions,
+            "neighbours": [
+                one
+                for one in self._rows([other["id"] for other in near], None)
+                if one["id"] != number
+            ],
+        }
+
+    def show_near(self, query: QueryParams) -> dict[str, Any]:
+        """Return what lies in a stretch of a recording."""
+        recording = self._recording(query)
+        begin_s = requests.needed_number(query, "from")
+        end_s = requests.needed_number(query, "to")
+        near = self.project.near(recording.id, begin_s, end_s)
+        return {"rows": self._rows([one["id"] for one in near], None)}
+
+    def decide(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Keep a decision; return the new states."""
+        ids = requests.ids_of(values)
+        decision = requests.decision_of(values)
+        reviewer = requests.name(values, "reviewer")
+        rows = self.project.detections(ids)
+        if len(rows) < len(ids):
+            raise RequestError("there is no such detection")
+        for row in rows:
+            if decision.verdict == "right" and not row["class"]:
+                raise RequestError("this stretch has no class yet: choose one, or wrong for none")
+            begin_s = row["begin_s"] if decision.begin_s is None else decision.begin_s
+            end_s = row["end_s"] if decision.end_s is None else decision.end_s
+            if begin_s >= end_s:
+                raise RequestError("end_s must be after begin_s")
+        self._require_extent(rows, decision.end_s, (decision.low_hz, decision.high_hz))
+        batch = self.project.decide(ids, decision, reviewer)
+        return {"batch": batch, "states": self._states(ids, reviewer)}
+
+    def undo(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Take back the last decision of a reviewer; return what it was."""
+        reviewer = requests.name(values, "reviewer")
+        undone = self.project.undo(reviewer)
+        ids = [one["detection_id"] for one in undone]
+        return {"undone": undone, "states": self._states(ids, reviewer)}
+
+    def add(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Keep a call that the model missed; return its number."""
+        recording = self.project.recording(requests.whole(values, "recording", None, 1, 2**62))
+        begin_s = requests.needed_number(values, "begin_s")
+        end_s = requests.needed_number(values, "end_s")
+        band = requests.number(values, "low_hz"), requests.number(values, "high_hz")
+        if not 0 <= begin_s < end_s <= recording.duration_s + 1:
+            raise RequestError(
+                f"begin_s and end_s must be within the recording, 0 to {recording.duration_s:.3f}"
+            )
+        _require_band(band)
+        source = values.get("source", "missed")
+        if source not in ("missed", "similar"):
+            raise RequestError("source must be missed or similar")
+        number = self.project.add(
+            recording.id,
+            (begin_s, end_s),
+            requests.name(values, "class"),
+            requests.name(values, "reviewer"),
+            source=source,
+            band_hz=band,
+        )
+        return {"id": number}
+
+    def _require_extent(
+        self, rows: Sequence[dict], end_s: float | None, band: tuple[float | None, float | None]
+    ) -> None:
+        for recording_id in {row["recording_id"] for row in rows} if end_s is not None else ():
+            duration_s = self.project.recording(recording_id).duration_s
+            if end_s > duration_s + 1:
+                raise RequestError(f"end_s must be within the recording, up to {duration_s:.3f}")
+        for row in rows:
+            _require_band(
+                [
+                    b if b is not None else row[key]
+                    for b, key in zip(band, ("low_hz", "high_hz"), strict=True)
+                ]
+            )
+
+    def picture(self, query: QueryParams) -> Response:
+        """Return the spectrogram of a stretch, with its axes in headers."""
+        recording = self._recording(query)
+        size = tuple(
+            requests.whole(query, key, default, 1, LARGEST_PIXELS)
+            for key, default in (("width", 800), ("height", 300))
+        )
+        picture = self.sounds.picture(
+            recording.path,
+            requests.needed_number(query, "from"),
+            requests.needed_number(query, "to"),
+            size,
+            (requests.number(query, "low", 0.0), requests.number(query, "high")),
+            requests.number(query, "gain", 0.0),
+        )
+        axes = {
+            "X-From-S": picture.begin_s,
+            "X-To-S": picture.end_s,
+            "X-Low-Hz": picture.low_hz,
+            "X-High-Hz": picture.high_hz,
+            "X-Window": picture.window,
+            "X-Rate": picture.rate,
+            "X-Duration-S": recording.duration_s,
+        }
+        headers = {key: f"{value:.10g}" for key, value in axes.items()}
+        return Response(picture.png, 200, headers | {"Cache-Control": _KEPT}, "image/png")
+
+    def sound(self, query: QueryParams, wanted_range: str | None) -> Response:
+        """Return a stretch as WAV, or the part of it that is asked for."""
+        recording = self._recording(query)
+        content = self.sounds.wav(
+            recording.path,
+            requests.needed_number(query, "from"),
+            requests.needed_number(query, "to"),
+            requests.number(query, "speed", 1.0),
+            requests.number(query, "gain", 0.0),
+        )
+        return _ranged(content, wanted_range)
+
+    def show_agreement(self, _: QueryParams) -> dict[str, Any]:
+        """Return how well each two reviewers agree."""
+        counting = self.project.counting()
+        ids = sorted({row["detection_id"] for row in counting})
+        predicted = {row["id"]: row["class"] for row in self.project.detections(ids)}
+        rows = [row | {"predicted": predicted[row["detection_id"]]} for row in counting]
+        return {"pairs": agreement(rows)}
+
+    def show_statistics(self, query: QueryParams) -> dict[str, Any]:
+        """Return how far the numbers of a class can be trusted."""
+        raise NotYetError("statistics come with a later version")
+
+    def export(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Write what was decided into files; return which."""
+        raise NotYetError("export comes with a later version")
+
+    def retrain(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Start training on what was decided."""
+        raise NotYetError("retraining comes with a later version")
+
+    def show_retraining(self, query: QueryParams) -> dict[str, Any]:
+        """Return how far the training is, and what came of it."""
+        raise NotYetError("retraining comes with a later version")
+
+    def similar(self, query: QueryParams) -> dict[str, Any]:
+        """Return the stretches of all recordings that sound most alike."""
+        raise NotYetError("a search for similar sounds comes with a later version")
+
+    # --- helpers ---
+
+    def _recording(self, values: QueryParams) -> Recording:
+        number = requests.whole(values, "recording", None, 1, 2**62)
+        try:
+            recording = self.project.recording(number)
+        except ProjectError as error:
+            raise NotThereError(str(error)) from error
+        if recording.missing:
+            raise NotThereError(f"{self._name(recording)} was not found: see --recordings")
+        return recording
+
+    def _classes(self, counted: dict[str, int]) -> list[str]:
+        """Return the classes to choose from: those given and found, and those that were chosen."""
+        said = self.project.db.execute(
+            "SELECT DISTINCT class FROM decisions WHERE class IS NOT NULL AND undone = 0"
+        )
+        found = sorted(counted, key=str.casefold) + sorted(row[0] for row in said)
+        kept = self.project.setting("classes", [])
+        return list(dict.fromkeys([*self.class_names, *kept, *found, self.noise_class]))
+
+    def _rows(self, ids: Sequence[int], reviewer: str | None) -> list[dict[str, Any]]:
+        states = self.queue.state_of(ids, reviewer)
+        rows = self.project.detections(ids)
+        return [self._row(row, state) for row, state in zip(rows, states, strict=True)]
+
+    def _row(self, row: dict[str, Any], state: str) -> dict[str, Any]:
+        keys = ("id", "begin_s", "end_s", "low_hz", "high_hz", "class", "score", "source")
+        return {
+            **{key: row[key] for key in keys},
+            "recording": row["recording_id"],
+            "state": state,
+        }
+
+    def _states(self, ids: Sequence[int], reviewer: str) -> list[dict[str, Any]]:
+        every, own = self.queue.state_of(ids), self.queue.state_of(ids, reviewer)
+        return [
+            {"id": number, "state": state, "own": mine}
+            for number, state, mine in zip(ids, every, own, strict=True)
+        ]
+
+    def _shown(self, recording: Recording) -> dict[str, Any]:
+        return {
+            "id": recording.id,
+            "name": self._name(recording),
+            "duration_s": recording.duration_s,
+            "site": recording.site,
+            "start": recording.start,
+            "missing": recording.missing,
+        }
+
+    def _name(self, recording: Recording) -> str:
+        """Return what a recording is called: its path below the folder that all have in common."""
+        if self._root is None:
+            folders = [str(one.path.parent) for one in self.project.recordings()]
+            self._root = Path(os.path.commonpath(folders)) if folders else Path()
+        path = recording.path
+        with contextlib.suppress(ValueError):
+            path = path.relative_to(self._root)
+        return os.fsencode(path).decode("utf-8", "replace")
+
+
+class NotThereError(LookupError):
+    """What was asked for is not there."""
+
+
+def _require_band(band: Sequence[float | None]) -> None:
+    low_hz, high_hz = band
+    if (low_hz is not None and low_hz < 0) or (
+        low_hz is not None and high_hz is not None and low_hz >= high_hz
+    ):
+        raise RequestError("low_hz must be below high_hz, and not below 0")
+
+
+def _at(recording: Recording, seconds: float) -> str | None:
+    if recording.start is None:
+        return None
+    return iso_text(later(datetime.fromisoformat(recording.start), seconds))
+
+
+def _ranged(content: bytes, wanted: str | None) -> Response:
+    """Answer with a file, or with the part of it that was asked for."""
+    headers = {"Accept-Ranges": "bytes", "Cache-Control": _KEPT}
+    asked = _RANGE.match(wanted.strip()) if wanted else None
+    if asked is None or not (asked[1] or asked[2]):
+        return Response(content, 200, headers, "audio/wav")
+    n = len(content)
+    if asked[1]:
+        first, last = int(asked[1]), min(int(asked[2]) if asked[2] else n - 1, n - 1)
+    else:
+        first, last = max(0, n - int(asked[2])), n - 1
+    if first > last:
+        return Response(b"", 416, {"Content-Range": f"bytes */{n}"})
+    headers["Content-Range"] = f"bytes {first}-{last}/{n}"
+    return Response(content[first : last + 1], 206, headers, "audio/wav")

@@ -1,0 +1,387 @@
+"""The file of a review: recordings, detections, decisions. SQLite, open to several processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+VERDICTS = ("right", "wrong", "other", "unsure", "skip")
+SOURCES = ("prediction", "missed", "window", "similar")
+_VERSION = 1
+_APPLICATION = 0x41535052  # "ASPR": which SQLite files are ours
+_BUSY_S = 10.0  # until another process has written
+_SCHEMA = """
+CREATE TABLE recordings(
+    id INTEGER PRIMARY KEY,
+    path TEXT NOT NULL UNIQUE,
+    duration_s REAL NOT NULL,
+    site TEXT,
+    start TEXT,
+    missing INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE detections(
+    id INTEGER PRIMARY KEY,
+    recording_id INTEGER NOT NULL REFERENCES recordings(id),
+    begin_s REAL NOT NULL,
+    end_s REAL NOT NULL,
+    low_hz REAL,
+    high_hz REAL,
+    class TEXT,
+    score REAL,
+    source TEXT NOT NULL CHECK(source IN ('prediction', 'missed', 'window', 'similar')),
+    bin INTEGER,
+    run INTEGER NOT NULL
+);
+CREATE INDEX detections_by_class ON detections(class, score);
+CREATE INDEX detections_by_place ON detections(recording_id, begin_s);
+CREATE TABLE decisions(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    detection_id INTEGER NOT NULL REFERENCES detections(id),
+    reviewer TEXT NOT NULL,
+    at TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK(verdict IN ('right', 'wrong', 'other', 'unsure', 'skip')),
+    class TEXT,
+    begin_s REAL,
+    end_s REAL,
+    low_hz REAL,
+    high_hz REAL,
+    note TEXT,
+    batch INTEGER NOT NULL,
+    undone INTEGER NOT NULL DEFAULT 0 CHECK(undone IN (0, 1))
+);
+CREATE INDEX decisions_of_detection ON decisions(detection_id);
+CREATE INDEX decisions_of_reviewer ON decisions(reviewer, undone, id);
+CREATE INDEX decisions_undone ON decisions(undone) WHERE undone = 1;
+CREATE TABLE settings(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE VIEW counting AS  -- the last decision of each reviewer that was not undone
+    SELECT decisions.* FROM decisions JOIN (
+        SELECT max(id) AS last FROM decisions WHERE undone = 0 GROUP BY detection_id, reviewer
+    ) ON id = last;
+"""
+
+
+class ProjectError(ValueError):
+    """A file of a review that cannot be used, or something that is not in it; in one line."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording of a review.
+
+    Attributes:
+        id: Its number, by which requests name it.
+        path: The file.
+        duration_s: Length.
+        site: Where it was made; None: not known.
+        start: When, in ISO 8601; None: not known.
+        missing: Whether the file was not found.
+    """
+
+    id: int
+    path: Path
+    duration_s: float
+    site: str | None
+    start: str | None
+    missing: bool
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a reviewer says of detections.
+
+    Attributes:
+        verdict: One of ``VERDICTS``.
+        class_name: The class for ``other``.
+        begin_s: Corrected begin; None: unchanged, like the next three.
+        end_s: Corrected end.
+        low_hz: Corrected lower end.
+        high_hz: Corrected upper end.
+        note: Whatever the reviewer wrote.
+    """
+
+    verdict: str
+    class_name: str | None = None
+    begin_s: float | None = None
+    end_s: float | None = None
+    low_hz: float | None = None
+    high_hz: float | None = None
+    note: str | None = None
+
+
+class Project:
+    """An open file of a review. Each thread has a connection of its own.
+
+    Args:
+        path: The file; made if it is not there.
+
+    Raises:
+        ProjectError: If it is another kind of file, or of a newer version of this program.
+        OSError: If it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._of_thread = threading.local()
+        self._every: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self.close()
+            raise ProjectError(f"{path} cannot be used as the file of a review: {error}") from error
+        except ProjectError:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        db = self.db
+        with self.writing():
+            is_new = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if is_new:
+                for statement in _statements(_SCHEMA):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {_VERSION}")
+                db.execute(f"PRAGMA application_id = {_APPLICATION}")
+        if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
+            raise ProjectError(f"{self.path} is a database of another program: name another file")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > _VERSION:
+            raise ProjectError(
+                f"{self.path} was written by a newer version of this program: install that"
+            )
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The connection of this thread."""
+        db = getattr(self._of_thread, "db", None)
+        if db is None:
+            # Closed at the end by another thread than that which used it.
+            db = sqlite3.connect(
+                self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+            )
+            db.row_factory = sqlite3.Row
+            with self._lock:
+                self._every.append(db)
+            self._of_thread.db = db
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")  # also a power failure loses no decision
+            db.execute("PRAGMA foreign_keys = ON")
+        return db
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Write all or nothing; other processes wait."""
+        db = self.db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            while self._every:
+                self._every.pop().close()
+
+    # --- settings ---
+
+    def setting(self, key: str, default: Any = None) -> Any:
+        """Return what was kept under a name."""
+        row = self.db.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
+        return default if row is None else json.loads(row[0])
+
+    def keep_setting(self, key: str, value: Any) -> None:
+        """Keep something that JSON can hold under a name."""
+        self.db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, json.dumps(value)))
+
+    # --- recordings ---
+
+    def recording(self, recording_id: int) -> Recording:
+        """Return a recording.
+
+        Raises:
+            ProjectError: If there is none of that number.
+        """
+        row = self.db.execute("SELECT * FROM recordings WHERE id = ?", (recording_id,)).fetchone()
+        if row is None:
+            raise ProjectError(f"there is no recording {recording_id}")
+        return _recording(row)
+
+    def recordings(self) -> list[Recording]:
+        """Return all recordings, by their path."""
+        return [_recording(r) for r in self.db.execute("SELECT * FROM recordings ORDER BY path")]
+
+    # --- detections ---
+
+    def detections(self, ids: Sequence[int]) -> list[dict[str, Any]]:
+        """Return detections in the order of the numbers; what is not there is left out."""
+        found: dict[int, dict[str, Any]] = {}
+        for first in range(0, len(ids), 500):
+            some = ids[first : first + 500]
+            marks = ",".join("?" * len(some))
+            rows = self.db.execute(f"SELECT * FROM detections WHERE id IN ({marks})", some)
+            found |= {row["id"]: dict(row) for row in rows}
+        return [found[number] for number in ids if number in found]
+
+    def near(self, recording_id: int, begin_s: float, end_s: float) -> list[dict[str, Any]]:
+        """Return the detections of a recording that lie between two times, in their order."""
+        # The longest detection bounds how far before a stretch one can begin that reaches into it.
+        longest = self.setting("longest_s", 0.0)
+        rows = self.db.execute(
+            "SELECT * FROM detections WHERE recording_id = ? AND begin_s < ? AND begin_s > ? "
+            "AND end_s > ? ORDER BY begin_s LIMIT 1000",
+            (recording_id, end_s, begin_s - longest, begin_s),
+        )
+        return [dict(row) for row in rows]
+
+    # --- decisions ---
+
+    def decide(self, ids: Sequence[int], decision: Decision, reviewer: str) -> int:
+        """Keep a decision on detections, all at once; return the number of the batch.
+
+        Raises:
+            ProjectError: If a detection is not there.
+        """
+        with self.writing() as db:
+            return _decide(db, ids, decision, reviewer)
+
+    def add(
+        self,
+        recording_id: int,
+        extent_s: tuple[float, float],
+        class_name: str,
+        reviewer: str,
+        *,
+        source: str = "missed",
+        band_hz: tuple[float | None, float | None] = (None, None),
+        note: str | None = None,
+    ) -> int:
+        """Add a call that was found by a person, which is right; return its number."""
+        with self.writing() as db:
+            number = db.execute(
+                "INSERT INTO detections(recording_id, begin_s, end_s, low_hz, high_hz, class, "
+                "source, run) VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+                (recording_id, *extent_s, *band_hz, class_name, source),
+            ).lastrowid
+            _decide(db, [number], Decision("right", note=note), reviewer)
+            _keep_longest(db, extent_s[1] - extent_s[0])
+        return number
+
+    def undo(self, reviewer: str) -> list[dict[str, Any]]:
+        """Take back the last decision of a reviewer, on all its detections; return what it was."""
+        with self.writing() as db:
+            row = db.execute(
+                "SELECT batch FROM decisions WHERE reviewer = ? AND undone = 0 "
+                "ORDER BY id DESC LIMIT 1",
+                (reviewer,),
+            ).fetchone()
+            if row is None:
+                return []
+            found = db.execute(
+                "SELECT * FROM decisions WHERE batch = ? AND reviewer = ? AND undone = 0 "
+                "ORDER BY id",
+                (row["batch"], reviewer),
+            ).fetchall()
+            db.execute(
+                "UPDATE decisions SET undone = 1 WHERE batch = ? AND reviewer = ?",
+                (row["batch"], reviewer),
+            )
+        return [dict(row) for row in found]
+
+    def decisions_of(self, detection_id: int) -> list[dict[str, Any]]:
+        """Return all decisions on a detection, in their order, also those that were undone."""
+        rows = self.db.execute(
+            "SELECT * FROM decisions WHERE detection_id = ? ORDER BY id", (detection_id,)
+        )
+        return [dict(row) for row in rows]
+
+    def counting(self) -> list[dict[str, Any]]:
+        """Return the last decision of each reviewer on each detection, oldest first."""
+        return [dict(row) for row in self.db.execute("SELECT * FROM counting ORDER BY id")]
+
+    def reviewers(self) -> dict[str, int]:
+        """Return who decided, and on how many detections."""
+        rows = self.db.execute(
+            "SELECT reviewer, count(DISTINCT detection_id) FROM decisions WHERE undone = 0 "
+            "GROUP BY reviewer ORDER BY reviewer"
+        )
+        return {row[0]: row[1] for row in rows}
+
+    def decided_at(self, reviewer: str | None, limit: int = 60) -> list[datetime]:
+        """Return when the last batches of decisions were made, by one reviewer or all."""
+        who, values = ("AND reviewer = ?", (reviewer,)) if reviewer else ("", ())
+        rows = self.db.execute(
+            f"SELECT max(at) FROM (SELECT at, batch, id FROM decisions WHERE undone = 0 {who} "
+            "ORDER BY id DESC LIMIT 2000) GROUP BY batch ORDER BY max(id) DESC LIMIT ?",
+            (*values, limit),
+        )
+        return [datetime.fromisoformat(row[0]) for row in rows]
+
+
+def _decide(db: sqlite3.Connection, ids: Sequence[int], decision: Decision, reviewer: str) -> int:
+    batch = db.execute("SELECT coalesce(max(id), 0) + 1 FROM decisions").fetchone()[0]
+    at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    values = (
+        *(reviewer, at, decision.verdict, decision.class_name, decision.begin_s, decision.end_s),
+        *(decision.low_hz, decision.high_hz, decision.note, batch),
+    )
+    try:
+        db.executemany(
+            "INSERT INTO decisions(detection_id, reviewer, at, verdict, class, begin_s, end_s, "
+            "low_hz, high_hz, note, batch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(number, *values) for number in ids],
+        )
+    except sqlite3.IntegrityError as error:
+        raise ProjectError("there is no such detection") from error
+    return batch
+
+
+def keep_longest(db: sqlite3.Connection, rows: Iterable[tuple[float, float]]) -> None:
+    """Note how long the longest of detections is, while ``db`` is writing."""
+    _keep_longest(db, max((end_s - begin_s for begin_s, end_s in rows), default=0.0))
+
+
+def _keep_longest(db: sqlite3.Connection, seconds: float) -> None:
+    row = db.execute("SELECT value FROM settings WHERE key = 'longest_s'").fetchone()
+    if row is None or json.loads(row[0]) < seconds:
+        db.execute(
+            "INSERT OR REPLACE INTO settings VALUES ('longest_s', ?)", (json.dumps(seconds),)
+        )
+
+
+def stored(path: Path) -> str | bytes:
+    """Return a path as the database keeps it: text, or bytes where a name is not UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return str(path)
+
+
+def _recording(row: sqlite3.Row) -> Recording:
+    return Recording(
+        *(row["id"], Path(os.fsdecode(row["path"])), row["duration_s"]),
+        *(row["site"], row["start"]),
+        bool(row["missing"]),
+    )
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Part a script into statements, since ``executescript`` would end the transaction."""
+    text = ""
+    for line in script.splitlines(keepends=True):
+        text += line
+        if sqlite3.complete_statement(text):
+            yield text
+            text = ""

@@ -1,0 +1,400 @@
+"""Which detections are looked at, and in what order. Columns of all are held in memory."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from animal_spot.reviewing.project import VERDICTS, Project
+
+OPEN = "open"  # the state of what nobody decided
+STATES = (OPEN, *VERDICTS)
+ORDERS = ("score", "-score", "uncertainty", "random", "bins", "time")
+# Upper ends of the bins of scores, from which an honest sample takes equally many: close together
+# near 1, where the scores of networks crowd.
+BIN_ENDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
+_PAUSE_S = 60.0  # longer between two decisions: the reviewer was away
+_FEWEST_PACES = 5
+_DECIDED = "decided"  # any state but open
+_NOT_TIMED = np.nan
+
+
+class QueueError(ValueError):
+    """A filter or an order that cannot be used; one line says why."""
+
+
+def bins_of(scores: np.ndarray) -> np.ndarray:
+    """Return the bin of each score, from 0; -1 where there is no score."""
+    bins = np.searchsorted(BIN_ENDS, scores, side="right").astype(np.int16)
+    return np.where(np.isfinite(scores), bins, -1).astype(np.int16)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What is looked at; None or empty: all.
+
+    Attributes:
+        class_names: Predicted classes, or those that a reviewer said instead.
+        least: Lowest score.
+        most: Highest score.
+        sites: Where.
+        recording: Number of the recording.
+        begins: Earliest time by the recorder's clock, without zone.
+        ends: Latest.
+        hours: Hours of the day, from and to, such as ``(21, 5)``.
+        states: See ``STATES``, and ``decided``.
+        sources: Where the rows come from.
+        reviewer: Whose decisions say the state; None: those of all.
+    """
+
+    class_names: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+    sites: tuple[str, ...] = ()
+    recording: int | None = None
+    begins: datetime | None = None
+    ends: datetime | None = None
+    hours: tuple[float, float] | None = None
+    states: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    reviewer: str | None = None
+
+
+class Queue:
+    """All detections of a project, for filters and orders; follows what others write into it.
+
+    Args:
+        project: The file.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._lock = threading.RLock()
+        self._loaded: tuple[int, int] | None = None
+        self._seen = (0, 0)  # last decision, and how many are undone
+        self._columns = _Columns.of(project)
+        self._ordered: dict[tuple, np.ndarray] = {}
+
+    def find(
+        self, wanted: Filter, order: str = "-score", seed: int = 0
+    ) -> tuple[np.ndarray, int, int]:
+        """Return the numbers of detections in an order.
+
+        Args:
+            wanted: Which.
+            order: One of ``ORDERS``.
+            seed: For ``random`` and ``bins``; another number, another order.
+
+        Returns:
+            Numbers of those that fit; how many fit whatever their state; how many of these are
+            open.
+
+        Raises:
+            QueueError: If the order is unknown.
+        """
+        if order not in ORDERS:
+            raise QueueError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")
+        with self._lock:
+            self.follow()
+            columns = self._columns
+            fits = columns.fits(wanted)
+            state = columns.state_of(wanted.reviewer)
+            n_open = int((state[fits] == 0).sum())
+            n_fitting = int(fits.sum())
+            ranked = self._ranked(order, seed)
+            ranked = ranked[fits[ranked]]
+            if wanted.states:
+                ranked = ranked[_in_states(state, wanted.states)[ranked]]
+            return columns.ids[ranked], n_fitting, n_open
+
+    def state_of(self, ids: Sequence[int], reviewer: str | None = None) -> list[str]:
+        """Return the state of detections that are there."""
+        with self._lock:
+            self.follow()
+            codes = self._columns.state_of(reviewer)[self._columns.places(ids)]
+        return [STATES[code] for code in codes]
+
+    def totals(self) -> dict[str, Any]:
+        """Return how many there are, in each state, of each class and each source."""
+        with self._lock:
+            self.follow()
+            columns = self._columns
+            shown = columns.shown()
+            states = np.bincount(columns.state_of(None)[shown], minlength=len(STATES))
+            classes = np.bincount(columns.classes[shown] + 1, minlength=len(columns.names) + 1)
+            return {
+                "detections": int(shown.sum()),
+                "states": dict(zip(STATES, states.tolist(), strict=True)),
+                "classes": dict(zip(columns.names, classes[1:].tolist(), strict=True)),
+                "unnamed": int(classes[0]),
+                "with_score": int(np.isfinite(columns.scores[shown]).sum()),
+            }
+
+    def sample(self, class_name: str, seed: int) -> dict[str, np.ndarray]:
+        """Return the detections of a class with what is known of them, for estimates.
+
+        Of each bin those count that come first in the order that ``seed`` gives, up to the first
+        that nobody decided: what was looked at for another reason, such as a high score, would
+        bias them.
+
+        Returns:
+            ``score``, ``bin``, ``right`` (1, 0; -1 where it is not known) and ``drawn`` (whether it
+            belongs to the sample), each of shape ``(detection,)``.
+        """
+        with self._lock:
+            self.follow()
+            columns = self._columns
+            wanted = columns.shown() & np.isfinite(columns.scores) & columns.is_prediction()
+            code = columns.names.index(class_name) if class_name in columns.names else -2
+            where = np.flatnonzero(wanted & (columns.classes == code))
+            state = columns.state_of(None)[where]
+            ids, bins = columns.ids[where], columns.bins[where]
+            right = np.full(len(where), -1, np.int8)
+            right[state == STATES.index("right")] = 1
+            right[(state == STATES.index("wrong")) | (state == STATES.index("other"))] = 0
+            drawn = np.zeros(len(where), bool)
+            for number in np.unique(bins):
+                inside = np.flatnonzero(bins == number)
+                inside = inside[np.argsort(_mixed(ids[inside], seed), kind="stable")]
+                is_open = np.flatnonzero(state[inside] == 0)
+                drawn[inside[: is_open[0] if len(is_open) else len(inside)]] = True
+            return {
+                "score": columns.scores[where],
+                "bin": bins,
+                "right": right,
+                "drawn": drawn & (right >= 0),
+            }
+
+    def _ranked(self, order: str, seed: int) -> np.ndarray:
+        key = (order, seed if order in ("random", "bins") else 0)
+        if key not in self._ordered:
+            if len(self._ordered) > 16:
+                self._ordered.clear()
+            self._ordered[key] = self._columns.ranked(order, seed)
+        return self._ordered[key]
+
+    def follow(self) -> None:
+        """Take up what this or another process has written since."""
+        with self._lock:
+            db = self._project.db
+            top = db.execute("SELECT max(id) FROM detections").fetchone()[0] or 0
+            loaded = top, self._project.setting("run", 0)
+            if loaded != self._loaded:
+                if self._loaded is not None:
+                    self._columns = _Columns.of(self._project)
+                self._loaded, self._seen = loaded, (0, 0)
+                self._ordered.clear()
+            last = db.execute("SELECT max(id) FROM decisions").fetchone()[0] or 0
+            n_undone = db.execute("SELECT count(*) FROM decisions WHERE undone = 1").fetchone()[0]
+            if (last, n_undone) == self._seen:
+                return
+            if n_undone != self._seen[1] or self._seen[0] == 0:
+                self._columns.forget_states()
+                rows = db.execute(
+                    "SELECT id, detection_id, reviewer, verdict FROM counting ORDER BY id"
+                )
+            else:
+                rows = db.execute(
+                    "SELECT id, detection_id, reviewer, verdict FROM decisions "
+                    "WHERE id > ? AND undone = 0 ORDER BY id",
+                    (self._seen[0],),
+                )
+            self._columns.decide([tuple(row)[1:] for row in rows])
+            self._seen = last, n_undone
+
+
+class _Columns:
+    """What filters and orders need of each detection, one array each, in the order of numbers."""
+
+    def __init__(self, rows: list[tuple], recordings: list[tuple]) -> None:
+        columns = list(zip(*rows, strict=True)) if rows else [()] * 6
+        self.ids = np.array(columns[0], np.int64)
+        self.recordings = np.array(columns[1], np.int64)
+        self.begins_s = np.array(columns[2], np.float64)
+        names = sorted({name for name in columns[3] if name is not None})
+        code_of = {name: code for code, name in enumerate(names)} | {None: -1}
+        self.names = names
+        self.classes = np.array([code_of[name] for name in columns[3]], np.int32)
+        self.scores = np.array(columns[4], np.float64)  # None becomes NaN
+        self.sources = np.array(columns[5], "U10")
+        self.bins = bins_of(self.scores)
+        self._site_of = {row[0]: row[1] or "" for row in recordings}
+        self._start_of = {row[0]: _clock_s(row[2]) for row in recordings}
+        self.forget_states()
+
+    @classmethod
+    def of(cls, project: Project) -> _Columns:
+        """Read those of a project."""
+        rows = project.db.execute(
+            "SELECT id, recording_id, begin_s, class, score, source FROM detections ORDER BY id"
+        )
+        rows.row_factory = None
+        recordings = project.db.execute("SELECT id, site, start FROM recordings")
+        return cls(rows.fetchall(), [tuple(row) for row in recordings])
+
+    def places(self, ids: Sequence[int]) -> np.ndarray:
+        """Return where detections stand in the columns.
+
+        Raises:
+            QueueError: If one is not there.
+        """
+        wanted = np.asarray(ids, np.int64)
+        places = np.searchsorted(self.ids, wanted)
+        if len(wanted) and (places.max() >= len(self.ids) or (self.ids[places] != wanted).any()):
+            raise QueueError("there is no such detection")
+        return places
+
+    # --- states ---
+
+    def forget_states(self) -> None:
+        """Let everything be open."""
+        self._states: dict[str, np.ndarray] = {}
+        self._of_all = np.zeros(len(self.ids), np.int8)
+        self._said: dict[int, str] = {}
+
+    def state_of(self, reviewer: str | None) -> np.ndarray:
+        """Return the place in ``STATES`` of each detection, for a reviewer or for all."""
+        if reviewer is None:
+            return self._of_all
+        return self._states.get(reviewer, np.zeros(len(self.ids), np.int8))
+
+    def decide(self, decisions: list[tuple[int, str, str]]) -> None:
+        """Take decisions, oldest first; that one skipped takes nothing from what another said."""
+        if not decisions:
+            return
+        places = self.places([decision[0] for decision in decisions]).tolist()
+        codes = {name: code for code, name in enumerate(STATES)}
+        skipped = codes["skip"]
+        for place, (_, reviewer, verdict) in zip(places, decisions, strict=True):
+            own = self._states.get(reviewer)
+            if own is None:
+                own = self._states[reviewer] = np.zeros(len(self.ids), np.int8)
+            code = codes[verdict]
+            own[place] = code
+            if code != skipped or self._of_all[place] == 0:
+                self._of_all[place] = code
+
+    # --- filters ---
+
+    def shown(self) -> np.ndarray:
+        """Tell which are looked at: not what somebody added and took back."""
+        return (self.sources != "missed") | (self._of_all != 0)
+
+    def is_prediction(self) -> np.ndarray:
+        """Tell which a model found."""
+        return self.sources == "prediction"
+
+    def fits(self, wanted: Filter) -> np.ndarray:
+        """Tell which fit a filter, whatever their state."""
+        fits = self.shown()
+        if wanted.class_names:
+            codes = [code for code, name in enumerate(self.names) if name in wanted.class_names]
+            codes += [-1] if "" in wanted.class_names else []
+            fits &= np.isin(self.classes, codes)
+        if wanted.least is not None:
+            fits &= self.scores >= wanted.least
+        if wanted.most is not None:
+            fits &= self.scores <= wanted.most
+        if wanted.sources:
+            fits &= np.isin(self.sources, wanted.sources)
+        if wanted.recording is not None:
+            fits &= self.recordings == wanted.recording
+        if wanted.sites:
+            near = [number for number, site in self._site_of.items() if site in wanted.sites]
+            fits &= np.isin(self.recordings, near)
+        if wanted.begins is not None or wanted.ends is not None or wanted.hours is not None:
+            fits &= self._in_time(wanted)
+        return fits
+
+    def _in_time(self, wanted: Filter) -> np.ndarray:
+        """Tell which lie in a time; not those of recordings whose time is not known."""
+        clock_s = self._clock_s()
+        fits = np.isfinite(clock_s)
+        if wanted.begins is not None:
+            fits &= clock_s >= _seconds(wanted.begins)
+        if wanted.ends is not None:
+            fits &= clock_s <= _seconds(wanted.ends)
+        if wanted.hours is not None:
+            hour = np.where(fits, clock_s, 0) % 86_400 / 3600
+            first, last = wanted.hours
+            inside = (
+                (hour >= first) & (hour < last)
+                if first <= last
+                else (hour >= first) | (hour < last)
+            )
+            fits &= inside
+        return fits
+
+    def _clock_s(self) -> np.ndarray:
+        numbers = np.array(sorted(self._start_of), np.int64)
+        if not len(numbers):
+            return np.full(len(self.ids), _NOT_TIMED)
+        starts = np.array([self._start_of[number] for number in numbers.tolist()])
+        return starts[np.searchsorted(numbers, self.recordings)] + self.begins_s
+
+    # --- orders ---
+
+    def ranked(self, order: str, seed: int) -> np.ndarray:
+        """Return places in the columns in an order; rows without a score come last."""
+        scores = self.scores
+        if order == "score":
+            return np.lexsort((self.ids, scores))
+        if order == "-score":
+            return np.lexsort((self.ids, -scores))
+        if order == "uncertainty":
+            return np.lexsort((self.ids, np.abs(scores - 0.5)))
+        if order == "random":
+            return np.argsort(_mixed(self.ids, seed), kind="stable")
+        if order == "bins":
+            return self._by_bins(seed)
+        return np.lexsort((self.ids, self.begins_s, self.recordings))
+
+    def _by_bins(self, seed: int) -> np.ndarray:
+        """Take one of each class and bin in turn, in each at random."""
+        mixed = _mixed(self.ids, seed)
+        group = (self.classes.astype(np.int64) + 1) * (len(BIN_ENDS) + 2) + self.bins + 1
+        by_group = np.lexsort((mixed, group))
+        sorted_groups = group[by_group]
+        starts = np.flatnonzero(np.r_[True, sorted_groups[1:] != sorted_groups[:-1]])
+        lengths = np.diff(np.r_[starts, len(by_group)])
+        turn = np.arange(len(by_group)) - np.repeat(starts, lengths)
+        return by_group[np.lexsort((mixed[by_group], turn))]
+
+
+def _in_states(state: np.ndarray, wanted: tuple[str, ...]) -> np.ndarray:
+    codes = {STATES.index(name) for name in wanted if name in STATES}
+    if _DECIDED in wanted:
+        codes |= set(range(1, len(STATES)))
+    return np.isin(state, sorted(codes))
+
+
+def _mixed(ids: np.ndarray, seed: int) -> np.ndarray:
+    """Return numbers that look random, the same for a detection and a seed (SplitMix64)."""
+    with np.errstate(over="ignore"):
+        x = ids.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(seed % 2**32 + 1)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
+
+
+def _clock_s(start: str | None) -> float:
+    return _NOT_TIMED if start is None else _seconds(datetime.fromisoformat(start))
+
+
+def _seconds(moment: datetime) -> float:
+    """Return a reading of a clock in seconds, whatever its zone."""
+    return (moment.replace(tzinfo=None) - datetime(1970, 1, 1)) / timedelta(seconds=1)
+
+
+def seconds_each(decided_at: Sequence[datetime]) -> float | None:
+    """Return how long a decision takes: the median of the last, without pauses; None: too few."""
+    moments = sorted(decided_at)
+    paces = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(moments)]
+    paces = [pace for pace in paces if pace <= _PAUSE_S]
+    return round(float(np.median(paces)), 2) if len(paces) >= _FEWEST_PACES else None

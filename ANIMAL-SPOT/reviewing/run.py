@@ -1,0 +1,182 @@
+"""A run of ``review.py``: the project opened, the server started, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import logging
+import secrets
+import signal
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from animal_spot.data.noise_class import NOISE
+from animal_spot.reviewing.answers import Review
+from animal_spot.reviewing.config import HOME, ReviewConfig
+from animal_spot.reviewing.guard import TOKEN, Guard
+from animal_spot.reviewing.importing import bring_in
+from animal_spot.reviewing.project import Project
+from animal_spot.reviewing.server import make_app
+from animal_spot.utils.files import require_writable_folder
+from animal_spot.utils.interrupt import STOPS
+from animal_spot.utils.names import composed
+from animal_spot.utils.status import OK
+
+_TOKEN_BYTES = 24
+_GRACE_S = 3  # for answers that are under way at the end
+_LOCAL = ("127.0.0.1", "localhost")
+_EVERYWHERE = ("0.0.0.0", "::")
+
+log = logging.getLogger("REVIEW")
+
+
+def run(config: ReviewConfig) -> int:
+    """Serve the page until the program is asked to stop; return the exit status.
+
+    Raises:
+        ValueError: If something given cannot be used.
+        OSError: If something cannot be read or written, or the port is taken.
+    """
+    path = Path(config.project).absolute()
+    _require_outside(path, config)
+    require_writable_folder(path.parent, "the folder of --project")
+    with contextlib.closing(Project(path)) as project:
+        bring_in(project, config)
+        review = Review(
+            project,
+            composed(config.reviewer or _user()).strip(),
+            tuple(composed(name).strip() for name in config.classes),
+            composed(config.noise_class or NOISE),
+            config.model is not None,
+            config.window,
+        )
+        _serve(review, config)
+    return OK
+
+
+def _require_outside(path: Path, config: ReviewConfig) -> None:
+    """Make sure that the project does not lie in the predictions, where nothing is changed."""
+    if config.predictions is not None:
+        folder = Path(config.predictions).resolve()
+        if path.resolve().is_relative_to(folder):
+            raise ValueError(
+                f"--project {path} lies in {folder}, in which nothing is changed: name a file "
+                "elsewhere"
+            )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "reviewer"
+
+
+def _serve(review: Review, config: ReviewConfig) -> None:
+    with contextlib.closing(_listening(config.host, config.port)) as listening:
+        port = listening.getsockname()[1]
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        called = _LOCAL if config.host in (HOME, "localhost") else (*_LOCAL, *_names(config.host))
+        hosts = frozenset(f"{_bracketed(name)}:{port}".lower() for name in called)
+        app = Guard(make_app(review), token, hosts, port)
+        shown = HOME if config.host in _EVERYWHERE else config.host
+        address = f"http://{_bracketed(shown)}:{port}/?{TOKEN}={token}"
+        server = _Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="on",
+                timeout_graceful_shutdown=_GRACE_S,
+                server_header=False,
+            )
+        )
+        server.when_started = lambda: _show(address, config)
+        server.run([listening])
+
+
+def _show(address: str, config: ReviewConfig) -> None:
+    log.info("the page is open until Ctrl-C; decisions are kept in %s", config.project)
+    print(address, flush=True)
+    if not config.no_browser:
+        threading.Thread(target=_open, args=(address,), daemon=True).start()
+
+
+def _open(address: str) -> None:
+    """Open a browser, if there is one: a computer without screen has none."""
+    with contextlib.suppress(webbrowser.Error, OSError):
+        webbrowser.open(address)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        ValueError: If the port is taken, or there is no such address.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            if sys.platform != "win32":  # there it would let two programs have one port
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((host, port))
+            listening.listen(128)
+        except OSError:
+            listening.close()
+            raise
+    except OSError as error:
+        advice = "name another --port, or none" if port else "name another --host"
+        reason = error.strerror or error
+        raise ValueError(f"cannot listen at {host} port {port}: {reason}; {advice}") from error
+    return listening
+
+
+def _names(host: str) -> tuple[str, ...]:
+    """Return what other computers may call this one."""
+    if host not in _EVERYWHERE:
+        return (host,)
+    names = [socket.gethostname(), socket.getfqdn()]
+    with contextlib.suppress(OSError):
+        found = socket.getaddrinfo(socket.gethostname(), None)
+        names += [address[4][0] for address in found]
+    return tuple(dict.fromkeys(names))
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+class _Server(uvicorn.Server):
+    """A server that ends without a word when it is asked to."""
+
+    def when_started(self) -> None:
+        """Replaced by what is done once the page can be opened."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self.when_started()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End at the first signal in order, and at the second at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {}
+        for number in STOPS:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                before[number] = signal.signal(number, self.handle_exit)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
