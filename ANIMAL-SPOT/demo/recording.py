@@ -21,13 +21,13 @@ from animal_spot.detections.annotation_tables import (
     table_line,
 )
 from animal_spot.detections.annotations import Annotation
+from animal_spot.mixing.placement import random_starts
 from animal_spot.utils.files import atomic_path, write_text_atomic
 
 STEM = "recording"  # and a number
 FIRST_TAPE = 1_000_000  # far from the tapes of any corpus
 LEVELS_DB = (-12, 3)  # of a call against the noise, as in the corpus
 NOISE_DB = -27  # re full scale
-LEAST_GAP_S = 1.0  # between calls, so that each is an event of its own
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,11 @@ def place_calls(n_samples: int, n_calls: int, rng: np.random.Generator) -> list[
     """
     names = choose_types(n_calls, rng)
     sounds = [call_waveform(CALL_TYPES[name], rng) for name in names]
-    least_gap = int(LEAST_GAP_S * RATE)
-    free = n_samples - sum(map(len, sounds)) - (len(sounds) + 1) * least_gap
-    if free < 0:
-        raise ValueError(
-            f"{len(sounds)} calls and the gaps between them do not fit into "
-            f"{n_samples / RATE:g} s; choose more minutes or fewer calls"
-        )
-    gaps = least_gap + (rng.dirichlet(np.ones(len(sounds) + 1)) * free).astype(int)
-    calls, position = [], 0
-    for name, sound, gap in zip(names, sounds, gaps[:-1], strict=True):
+    starts = random_starts([len(sound) for sound in sounds], n_samples, RATE, rng)
+    calls = []
+    for name, sound, start in zip(names, sounds, starts, strict=True):
         level_db = NOISE_DB + rng.uniform(*LEVELS_DB)
-        calls.append(PlacedCall(name, position + int(gap), 10 ** (level_db / 20) * sound))
-        position = calls[-1].end
+        calls.append(PlacedCall(name, start, 10 ** (level_db / 20) * sound))
     return calls
 
 

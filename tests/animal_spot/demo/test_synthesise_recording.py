@@ -9,7 +9,8 @@ import pytest
 import soundfile as sf
 
 from animal_spot.demo.corpus import CALL_TYPES
-from animal_spot.demo.recording import LEAST_GAP_S, choose_types, occupied_band
+from animal_spot.demo.recording import choose_types, occupied_band
+from animal_spot.mixing.placement import LEAST_GAP_S
 from animal_spot.synthesise_recording import main
 from tests.helpers.places import ROOT
 from tests.helpers.programs import run_python
