@@ -1,0 +1,50 @@
+// A curve with its 95 % band.
+
+import { el, svg } from "./dom.js";
+import { ticks } from "./format.js";
+
+const WIDTH = 420;
+const HEIGHT = 210;
+const LEFT = 40;
+const BOTTOM = 34;
+const TOP = 8;
+
+/**
+ * Draw a curve from 0 to 1 over scores from 0 to 1.
+ * @param {string} title Also what screen readers say.
+ * @param {{x: number, value: number, low: number, high: number}[]} points
+ * @param {string} xName
+ */
+export function curve(title, points, xName) {
+  const x = (v) => LEFT + v * (WIDTH - LEFT - 10);
+  const y = (v) => TOP + (1 - v) * (HEIGHT - TOP - BOTTOM);
+  const marks = [];
+  for (const v of ticks(0, 1, 5)) {
+    marks.push(svg("line", { class: "rule", x1: x(0), x2: x(1), y1: y(v), y2: y(v) }));
+    marks.push(svg("text", { x: x(0) - 6, y: y(v) + 4, "text-anchor": "end", text: v.toFixed(1) }));
+    marks.push(svg("text", { x: x(v), y: HEIGHT - BOTTOM + 16, "text-anchor": "middle", text: v.toFixed(1) }));
+  }
+  marks.push(svg("text", { x: x(0.5), y: HEIGHT - 3, "text-anchor": "middle", text: xName }));
+  const given = points.filter((p) => p.value !== null);
+  const banded = given.filter((p) => p.low !== null && p.high !== null);
+  const at = (name) => (p) => `${x(p.x).toFixed(1)},${y(p[name]).toFixed(1)}`;
+  if (banded.length > 1) {
+    const outline = [...banded.map(at("high")), ...banded.map(at("low")).reverse()];
+    marks.push(svg("polygon", { class: "band", points: outline.join(" ") }));
+  }
+  if (given.length) marks.push(svg("polyline", { class: "curve", points: given.map(at("value")).join(" ") }));
+  const picture = svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title }, ...marks);
+  return el("figure", {}, el("figcaption", { text: title }), picture);
+}
+
+/** A value with its interval on a line from 0 to 1. */
+export function bar({ value, low, high }) {
+  const place = (v) => 2 + v * 96;
+  return svg(
+    "svg",
+    { class: "bar", viewBox: "0 0 100 12", "aria-hidden": "true", preserveAspectRatio: "none" },
+    svg("line", { class: "rule", x1: 2, x2: 98, y1: 6, y2: 6 }),
+    svg("line", { class: "span", x1: place(low ?? value), x2: place(high ?? value), y1: 6, y2: 6 }),
+    svg("line", { class: "value", x1: place(value), x2: place(value), y1: 1, y2: 11 }),
+  );
+}

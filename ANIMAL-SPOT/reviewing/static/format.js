@@ -1,0 +1,66 @@
+// Numbers, times and names as people read them.
+
+/** Seconds as m:ss or h:mm:ss, with `digits` decimals. */
+export function clock(seconds, digits = 1) {
+  const sign = seconds < 0 ? "−" : "";
+  const unit = 10 ** digits;
+  const total = Math.round(Math.abs(seconds) * unit) / unit;
+  const h = Math.floor(total / 3600);
+  const m = Math.floor((total % 3600) / 60);
+  const s = (total % 60).toFixed(digits).padStart(digits ? 3 + digits : 2, "0");
+  return sign + (h ? `${h}:${String(m).padStart(2, "0")}` : m) + ":" + s;
+}
+
+/** Seconds as "9 minutes". */
+export function span(seconds) {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} seconds`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} minutes`;
+  return `${(seconds / 3600).toFixed(1)} hours`;
+}
+
+export const count = (n) => (n === null || n === undefined ? "–" : n.toLocaleString("en"));
+
+export const score = (x) => (x === null || x === undefined ? "" : x.toFixed(x > 0.995 && x < 1 ? 3 : 2));
+
+export const khz = (hz) => (hz / 1000).toFixed(hz % 1000 === 0 ? 0 : 1);
+
+/** A figure with its 95 % interval, or a dash. */
+export function interval(x, digits = 2) {
+  if (!x || x.value === null || x.value === undefined) return "–";
+  const f = (v) => (digits ? v.toFixed(digits) : count(Math.round(v)));
+  if (x.low === null || x.low === undefined) return f(x.value);
+  return `${f(x.value)} (${f(x.low)} to ${f(x.high)})`;
+}
+
+/** Date and time without the T and the fraction. */
+export const wallClock = (iso) => (iso ? iso.replace("T", " ").replace(/\.\d+/, "") : "");
+
+/** Steps of 1, 2 or 5 times a power of ten, so that about `wanted` fit between low and high. */
+export function ticks(low, high, wanted) {
+  if (!(high > low)) return [];
+  const raw = (high - low) / Math.max(1, wanted);
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = power * [1, 2, 5, 10].find((m) => m * power >= raw);
+  const found = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step);
+  return found;
+}
+
+export const STATES = {
+  new: { text: "undecided", sign: "·" },
+  right: { text: "right", sign: "✓" },
+  wrong: { text: "wrong", sign: "✗" },
+  other: { text: "other class", sign: "≠" },
+  unsure: { text: "unsure", sign: "?" },
+  skip: { text: "skipped", sign: "»" },
+};
+
+/** What a row shows as its class: the one a person gave, else the one the model gave. */
+export const classOf = (row) => (row.state === "other" ? row.label : row.class) ?? "no class yet";
+
+const CLASS_KEYS = "1234567890abdefijkopqtvw"; // letters that are no command
+
+/** A key for each class, in their order; those beyond have none. */
+export function classKeys(classes) {
+  return new Map([...CLASS_KEYS].slice(0, classes.length).map((key, i) => [key, classes[i].name]));
+}
