@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,15 +19,17 @@ from animal_spot.data.noise_class import NOISE
 from animal_spot.metadata.moments import iso_text, later
 from animal_spot.reviewing import request_values as requests
 from animal_spot.reviewing.agreement import agreement
-from animal_spot.reviewing.project import Project, ProjectError, Recording
+from animal_spot.reviewing.project import VERDICTS, Decision, Project, ProjectError, Recording
 from animal_spot.reviewing.queue import Queue, seconds_each
 from animal_spot.reviewing.request_values import RequestError
-from animal_spot.reviewing.sounds import LARGEST_PIXELS, OpenSounds
+from animal_spot.reviewing.sounds import LARGEST_PIXELS, OpenSounds, SoundError
 
-_MOST_ROWS = 1000  # of a queue that are sent at once
 _NEAR_S = 60.0  # neighbours of a detection that are sent with it
 _KEYS = "123456789abcdefhijklopqrtvwx"  # of classes; other letters are commands
+_LETTERS = {"open": "-"} | {name: name[0] for name in VERDICTS}  # of states
+_ABOVE = 1.25  # what is shown above the highest box, as a factor
 _KEPT = "private, max-age=3600"  # pictures and sounds stay as they are
+_ADDED_AS = ("missed", "window", "similar")  # sources of what people add
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})\Z")
 
 
@@ -58,6 +61,7 @@ class Review:
     def __post_init__(self) -> None:
         self.queue = Queue(self.project)
         self._root: Path | None = None
+        self._highest: float | None = None
 
     # --- what the requests are answered ---
 
@@ -68,7 +72,9 @@ class Review:
         classes = self._classes(totals["classes"])
         starts = sorted(one.start for one in recordings if one.start)
         return {
+            "id": self._identity(),
             "name": self.project.path.stem,
+            "max_hz": self._highest_hz(),
             "classes": [
                 {"name": name, "key": key, "n": totals["classes"].get(name, 0)}
                 for name, key in zip(classes, [*_KEYS, *[""] * len(classes)], strict=False)
@@ -101,7 +107,7 @@ class Review:
         order = query.get("order") or "-score"
         seed = requests.whole(query, "seed", self.project.setting("seed", 0), 0, 2**31)
         offset = requests.whole(query, "offset", 0, 0, 2**40)
-        limit = requests.whole(query, "limit", 100, 0, _MOST_ROWS)
+        limit = requests.whole(query, "limit", 100, 0, requests.MOST_ROWS)
         ids, total, n_open = self.queue.find(wanted, order, seed)
         answer: dict[str, Any] = {
             "total": len(ids),
@@ -111,14 +117,27 @@ class Review:
             "offset": offset,
             "rows": self._rows(ids[offset : offset + limit].tolist(), wanted.reviewer),
         }
+        if query.get("ids"):
+            # The page keeps the list, which decisions would otherwise change under its eyes.
+            answer["ids"] = ids.tolist()
+            states = self.queue.state_of(answer["ids"], wanted.reviewer)
+            answer["states"] = "".join(map(_LETTERS.__getitem__, states))
         if query.get("around"):
             number = requests.whole(query, "around", None, 1, 2**62)
             places = (ids == number).nonzero()[0]
             answer["at"] = int(places[0]) if len(places) else None
         return answer
 
-    def show_detection(self, number: int) -> dict[str, Any]:
+    def show_rows(self, query: QueryParams) -> dict[str, Any]:
+        """Return rows by their numbers; what is not there is left out."""
+        reviewer = requests.name(query, "reviewer", needed=False)
+        ids = requests.numbers_of(query.get("ids", ""))
+        known = [row["id"] for row in self.project.detections(ids)]
+        return {"rows": self._rows(known, reviewer)}
+
+    def show_detection(self, number: int, query: QueryParams) -> dict[str, Any]:
         """Return all that is known of a detection."""
+        reviewer = requests.name(query, "reviewer", needed=False)
         found = self.project.detections([number])
         if not found:
             raise NotThereError(f"there is no detection {number}")
@@ -129,15 +148,11 @@ class Review:
         )
         decisions = self.project.decisions_of(number)
         return {
-            **self._row(row, self.queue.state_of([number])[0]),
+            **self._rows([number], reviewer)[0],
             "recording": self._shown(recording),
             "time": {key: _at(recording, row[key]) for key in ("begin_s", "end_s")},
             "decisions": decisions,
-            "neighbours": [
-                one
-                for one in self._rows([other["id"] for other in near], None)
-                if one["id"] != number
-            ],
+            "neighbours": [one for one in self._shown_rows(near, reviewer) if one["id"] != number],
         }
 
     def show_near(self, query: QueryParams) -> dict[str, Any]:
@@ -146,7 +161,7 @@ class Review:
         begin_s = requests.needed_number(query, "from")
         end_s = requests.needed_number(query, "to")
         near = self.project.near(recording.id, begin_s, end_s)
-        return {"rows": self._rows([one["id"] for one in near], None)}
+        return {"rows": self._shown_rows(near, requests.name(query, "reviewer", needed=False))}
 
     def decide(self, values: dict[str, Any]) -> dict[str, Any]:
         """Keep a decision; return the new states."""
@@ -164,18 +179,26 @@ class Review:
             if begin_s >= end_s:
                 raise RequestError("end_s must be after begin_s")
         self._require_extent(rows, decision.end_s, (decision.low_hz, decision.high_hz))
-        batch = self.project.decide(ids, decision, reviewer)
-        return {"batch": batch, "states": self._states(ids, reviewer)}
+        batch = self.project.decide(ids, decision, reviewer, requests.key_of(values))
+        return {
+            "batch": batch,
+            "states": self._states(ids, reviewer),
+            "rows": self._rows(ids, reviewer),
+        }
 
     def undo(self, values: dict[str, Any]) -> dict[str, Any]:
         """Take back the last decision of a reviewer; return what it was."""
         reviewer = requests.name(values, "reviewer")
-        undone = self.project.undo(reviewer)
+        undone = self.project.undo(reviewer, requests.key_of(values))
         ids = [one["detection_id"] for one in undone]
-        return {"undone": undone, "states": self._states(ids, reviewer)}
+        return {
+            "undone": undone,
+            "states": self._states(ids, reviewer),
+            "rows": self._rows(ids, reviewer),
+        }
 
     def add(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Keep a call that the model missed; return its number."""
+        """Keep a stretch that a person found, such as a missed call; return its number."""
         recording = self.project.recording(requests.whole(values, "recording", None, 1, 2**62))
         begin_s = requests.needed_number(values, "begin_s")
         end_s = requests.needed_number(values, "end_s")
@@ -186,17 +209,23 @@ class Review:
             )
         _require_band(band)
         source = values.get("source", "missed")
-        if source not in ("missed", "similar"):
-            raise RequestError("source must be missed or similar")
+        if source not in _ADDED_AS:
+            raise RequestError(f"source must be one of {', '.join(_ADDED_AS)}")
+        decision = requests.decision_of({"verdict": "right"} | values)
+        if decision.verdict not in ("right", "wrong", "unsure"):
+            raise RequestError("verdict must be right, wrong or unsure")
+        reviewer = requests.name(values, "reviewer")
         number = self.project.add(
             recording.id,
             (begin_s, end_s),
-            requests.name(values, "class"),
-            requests.name(values, "reviewer"),
+            requests.name(values, "class", needed=decision.verdict == "right"),
+            reviewer,
             source=source,
             band_hz=band,
+            decision=Decision(decision.verdict, note=decision.note),
+            key=requests.key_of(values),
         )
-        return {"id": number}
+        return {"id": number, "rows": self._rows([number], reviewer)}
 
     def _require_extent(
         self, rows: Sequence[dict], end_s: float | None, band: tuple[float | None, float | None]
@@ -282,6 +311,28 @@ class Review:
 
     # --- helpers ---
 
+    def _identity(self) -> str:
+        """Return what tells this project from others, to which what waits in a page belongs."""
+        if self.project.setting("identity") is None:
+            self.project.keep_setting("identity", secrets.token_hex(16))
+        return self.project.setting("identity")
+
+    def _highest_hz(self) -> float | None:
+        """Return up to which frequency is shown at first; None: not known.
+
+        A little above the boxes, if these have frequencies, else half of the rate of a recording.
+        """
+        if self._highest is None:
+            highest = self.project.db.execute("SELECT max(high_hz) FROM detections").fetchone()[0]
+            rates = []
+            for one in self.project.recordings():
+                with contextlib.suppress(SoundError, OSError):
+                    rates.append(self.sounds.rate(one.path))
+                    break
+            limits = [rate / 2 for rate in rates] + ([highest * _ABOVE] if highest else [])
+            self._highest = min(limits, default=None)
+        return self._highest
+
     def _recording(self, values: QueryParams) -> Recording:
         number = requests.whole(values, "recording", None, 1, 2**62)
         try:
@@ -304,14 +355,36 @@ class Review:
     def _rows(self, ids: Sequence[int], reviewer: str | None) -> list[dict[str, Any]]:
         states = self.queue.state_of(ids, reviewer)
         rows = self.project.detections(ids)
-        return [self._row(row, state) for row, state in zip(rows, states, strict=True)]
+        last = self.project.last_decisions(ids, reviewer)
+        return [
+            self._row(row, state, last.get(row["id"]))
+            for row, state in zip(rows, states, strict=True)
+        ]
 
-    def _row(self, row: dict[str, Any], state: str) -> dict[str, Any]:
-        keys = ("id", "begin_s", "end_s", "low_hz", "high_hz", "class", "score", "source")
+    def _shown_rows(
+        self, rows: Sequence[dict[str, Any]], reviewer: str | None
+    ) -> list[dict[str, Any]]:
+        """Return rows without what somebody added and took back."""
+        ids = [row["id"] for row in rows]
+        shown = self.queue.is_shown(ids)
+        return self._rows(
+            [number for number, is_shown in zip(ids, shown, strict=True) if is_shown], reviewer
+        )
+
+    def _row(
+        self, row: dict[str, Any], state: str, decision: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return a detection as a reviewer left it: with its box, and the class that was said."""
+        said = decision or {}
+        keys = ("id", "class", "score", "source")
+        edges = ("begin_s", "end_s", "low_hz", "high_hz")
         return {
             **{key: row[key] for key in keys},
+            **{key: row[key] if said.get(key) is None else said[key] for key in edges},
             "recording": row["recording_id"],
             "state": state,
+            "label": said.get("class"),
+            "note": said.get("note"),
         }
 
     def _states(self, ids: Sequence[int], reviewer: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 VERDICTS = ("right", "wrong", "other", "unsure", "skip")
 SOURCES = ("prediction", "missed", "window", "similar")
+ADDED = 0  # run of what people added; those of predictions count from 1
 _VERSION = 1
 _APPLICATION = 0x41535052  # "ASPR": which SQLite files are ours
 _BUSY_S = 10.0  # until another process has written
@@ -60,6 +61,7 @@ CREATE TABLE decisions(
 CREATE INDEX decisions_of_detection ON decisions(detection_id);
 CREATE INDEX decisions_of_reviewer ON decisions(reviewer, undone, id);
 CREATE INDEX decisions_undone ON decisions(undone) WHERE undone = 1;
+CREATE TABLE answered(key TEXT PRIMARY KEY, ids TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE settings(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE VIEW counting AS  -- the last decision of each reviewer that was not undone
     SELECT decisions.* FROM decisions JOIN (
@@ -247,40 +249,76 @@ class Project:
 
     # --- decisions ---
 
-    def decide(self, ids: Sequence[int], decision: Decision, reviewer: str) -> int:
+    def _once(self, key: str | None, work: Callable[[sqlite3.Connection], list[int]]) -> list[int]:
+        """Write what a request asks for, unless it has been done.
+
+        A page that got no answer asks again, since it cannot know what became of its request.
+
+        Args:
+            key: What tells requests apart; None: nothing does.
+            work: Writes, and returns numbers, which a repeated request gets again.
+        """
+        with self.writing() as db:
+            if key is not None:
+                row = db.execute("SELECT ids FROM answered WHERE key = ?", (key,)).fetchone()
+                if row is not None:
+                    return json.loads(row[0])
+            numbers = work(db)
+            if key is not None:
+                db.execute("INSERT INTO answered VALUES (?, ?)", (key, json.dumps(numbers)))
+        return numbers
+
+    def decide(
+        self, ids: Sequence[int], decision: Decision, reviewer: str, key: str | None = None
+    ) -> int:
         """Keep a decision on detections, all at once; return the number of the batch.
 
         Raises:
             ProjectError: If a detection is not there.
         """
-        with self.writing() as db:
-            return _decide(db, ids, decision, reviewer)
+        return self._once(key, lambda db: [_decide(db, ids, decision, reviewer)])[0]
 
     def add(
         self,
         recording_id: int,
         extent_s: tuple[float, float],
-        class_name: str,
+        class_name: str | None,
         reviewer: str,
         *,
         source: str = "missed",
         band_hz: tuple[float | None, float | None] = (None, None),
-        note: str | None = None,
+        decision: Decision | None = None,
+        key: str | None = None,
     ) -> int:
-        """Add a call that was found by a person, which is right; return its number."""
-        with self.writing() as db:
+        """Add a stretch that a person found, with what it is said to be; return its number.
+
+        Args:
+            recording_id: Where.
+            extent_s: Begin and end.
+            class_name: What it is; None: nothing of interest.
+            reviewer: Who says so.
+            source: ``missed``, ``window`` or ``similar``.
+            band_hz: Lowest and highest frequency.
+            decision: What is said of it; None: right.
+            key: See ``_once``.
+        """
+
+        def work(db: sqlite3.Connection) -> list[int]:
             number = db.execute(
                 "INSERT INTO detections(recording_id, begin_s, end_s, low_hz, high_hz, class, "
-                "source, run) VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
-                (recording_id, *extent_s, *band_hz, class_name, source),
+                "source, run) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (recording_id, *extent_s, *band_hz, class_name, source, ADDED),
             ).lastrowid
-            _decide(db, [number], Decision("right", note=note), reviewer)
+            _decide(db, [number], decision or Decision("right"), reviewer)
             _keep_longest(db, extent_s[1] - extent_s[0])
-        return number
+            return [number]
 
-    def undo(self, reviewer: str) -> list[dict[str, Any]]:
+        return self._once(key, work)[0]
+
+    def undo(self, reviewer: str, key: str | None = None) -> list[dict[str, Any]]:
         """Take back the last decision of a reviewer, on all its detections; return what it was."""
-        with self.writing() as db:
+
+        def work(db: sqlite3.Connection) -> list[int]:
             row = db.execute(
                 "SELECT batch FROM decisions WHERE reviewer = ? AND undone = 0 "
                 "ORDER BY id DESC LIMIT 1",
@@ -288,16 +326,45 @@ class Project:
             ).fetchone()
             if row is None:
                 return []
+            batch = row["batch"], reviewer
             found = db.execute(
-                "SELECT * FROM decisions WHERE batch = ? AND reviewer = ? AND undone = 0 "
+                "SELECT id FROM decisions WHERE batch = ? AND reviewer = ? AND undone = 0 "
                 "ORDER BY id",
-                (row["batch"], reviewer),
+                batch,
             ).fetchall()
-            db.execute(
-                "UPDATE decisions SET undone = 1 WHERE batch = ? AND reviewer = ?",
-                (row["batch"], reviewer),
+            db.execute("UPDATE decisions SET undone = 1 WHERE batch = ? AND reviewer = ?", batch)
+            return [one["id"] for one in found]
+
+        numbers = self._once(key, work)
+        rows = [
+            self.db.execute("SELECT * FROM decisions WHERE id = ?", (number,)).fetchone()
+            for number in numbers
+        ]
+        return [dict(row) for row in rows]
+
+    def last_decisions(self, ids: Sequence[int], reviewer: str | None) -> dict[int, dict[str, Any]]:
+        """Return of each detection the last decision that counts.
+
+        Args:
+            ids: Which.
+            reviewer: Whose; None: of all, where one skipped takes nothing from what another said.
+        """
+        found: dict[int, dict[str, Any]] = {}
+        for first in range(0, len(ids), 500):
+            some = ids[first : first + 500]
+            marks = ",".join("?" * len(some))
+            rows = self.db.execute(
+                f"SELECT * FROM decisions WHERE undone = 0 AND detection_id IN ({marks}) "
+                "ORDER BY id",
+                some,
             )
-        return [dict(row) for row in found]
+            for row in rows:
+                if reviewer is not None and row["reviewer"] != reviewer:
+                    continue
+                if reviewer is None and row["verdict"] == "skip" and row["detection_id"] in found:
+                    continue
+                found[row["detection_id"]] = dict(row)
+        return found
 
     def decisions_of(self, detection_id: int) -> list[dict[str, Any]]:
         """Return all decisions on a detection, in their order, also those that were undone."""

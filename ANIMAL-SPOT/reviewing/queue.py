@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from animal_spot.reviewing.project import VERDICTS, Project
+from animal_spot.reviewing.project import ADDED, VERDICTS, Project
 
 OPEN = "open"  # the state of what nobody decided
 STATES = (OPEN, *VERDICTS)
@@ -120,6 +120,12 @@ class Queue:
             codes = self._columns.state_of(reviewer)[self._columns.places(ids)]
         return [STATES[code] for code in codes]
 
+    def is_shown(self, ids: Sequence[int]) -> list[bool]:
+        """Tell which detections are looked at: not what somebody added and took back."""
+        with self._lock:
+            self.follow()
+            return self._columns.shown()[self._columns.places(ids)].tolist()
+
     def totals(self) -> dict[str, Any]:
         """Return how many there are, in each state, of each class and each source."""
         with self._lock:
@@ -213,7 +219,7 @@ class _Columns:
     """What filters and orders need of each detection, one array each, in the order of numbers."""
 
     def __init__(self, rows: list[tuple], recordings: list[tuple]) -> None:
-        columns = list(zip(*rows, strict=True)) if rows else [()] * 6
+        columns = list(zip(*rows, strict=True)) if rows else [()] * 7
         self.ids = np.array(columns[0], np.int64)
         self.recordings = np.array(columns[1], np.int64)
         self.begins_s = np.array(columns[2], np.float64)
@@ -223,6 +229,7 @@ class _Columns:
         self.classes = np.array([code_of[name] for name in columns[3]], np.int32)
         self.scores = np.array(columns[4], np.float64)  # None becomes NaN
         self.sources = np.array(columns[5], "U10")
+        self._is_added = np.array(columns[6], np.int64) == ADDED
         self.bins = bins_of(self.scores)
         self._site_of = {row[0]: row[1] or "" for row in recordings}
         self._start_of = {row[0]: _clock_s(row[2]) for row in recordings}
@@ -232,7 +239,8 @@ class _Columns:
     def of(cls, project: Project) -> _Columns:
         """Read those of a project."""
         rows = project.db.execute(
-            "SELECT id, recording_id, begin_s, class, score, source FROM detections ORDER BY id"
+            "SELECT id, recording_id, begin_s, class, score, source, run FROM detections "
+            "ORDER BY id"
         )
         rows.row_factory = None
         recordings = project.db.execute("SELECT id, site, start FROM recordings")
@@ -284,7 +292,7 @@ class _Columns:
 
     def shown(self) -> np.ndarray:
         """Tell which are looked at: not what somebody added and took back."""
-        return (self.sources != "missed") | (self._of_all != 0)
+        return ~self._is_added | (self._of_all != 0)
 
     def is_prediction(self) -> np.ndarray:
         """Tell which a model found."""

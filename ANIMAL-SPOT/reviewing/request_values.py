@@ -12,6 +12,7 @@ from animal_spot.reviewing.project import SOURCES, VERDICTS, Decision
 from animal_spot.reviewing.queue import STATES, Filter
 from animal_spot.utils.names import composed
 
+MOST_ROWS = 1000  # that are sent at once
 MOST_IDS = 5000  # detections that are decided at once
 _LONGEST_NAME, _LONGEST_NOTE = 100, 4000
 _STATES = (*STATES, "decided")
@@ -85,6 +86,20 @@ def name(values: Mapping[str, Any], key: str, *, needed: bool = True) -> str | N
     return found
 
 
+def numbers_of(text: str) -> list[int]:
+    """Read numbers of detections with commas between them.
+
+    Raises:
+        RequestError: If they are none, or too many.
+    """
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in parts):
+        raise RequestError("ids must be whole numbers with commas between them")
+    if len(parts) > MOST_ROWS:
+        raise RequestError(f"ids must be at most {MOST_ROWS} numbers")
+    return list(dict.fromkeys(map(int, parts)))
+
+
 def body_of(content: bytes) -> dict[str, Any]:
     """Read the JSON object of a request.
 
@@ -137,6 +152,18 @@ def decision_of(values: Mapping[str, Any]) -> Decision:
         *(begin_s, end_s, low_hz, high_hz),
         None if note is None else _storable(note),
     )
+
+
+def key_of(values: Mapping[str, Any]) -> str | None:
+    """Return what tells this request from others, or None.
+
+    Raises:
+        RequestError: If it is no short text.
+    """
+    key = values.get("key")
+    if key is not None and not (isinstance(key, str) and 1 <= len(key) <= _LONGEST_NAME):
+        raise RequestError(f"key must be a text of at most {_LONGEST_NAME} characters")
+    return key
 
 
 def _storable(text: str) -> str:

@@ -19,7 +19,7 @@ import uvicorn
 from animal_spot.data.noise_class import NOISE
 from animal_spot.reviewing.answers import Review
 from animal_spot.reviewing.config import HOME, ReviewConfig
-from animal_spot.reviewing.guard import TOKEN, Guard
+from animal_spot.reviewing.guard import TOKEN, Guard, digest_of
 from animal_spot.reviewing.importing import bring_in
 from animal_spot.reviewing.project import Project
 from animal_spot.reviewing.server import make_app
@@ -29,6 +29,7 @@ from animal_spot.utils.names import composed
 from animal_spot.utils.status import OK
 
 _TOKEN_BYTES = 24
+_MOST_TOKENS = 5  # of runs whose pages may go on
 _GRACE_S = 3  # for answers that are under way at the end
 _LOCAL = ("127.0.0.1", "localhost")
 _EVERYWHERE = ("0.0.0.0", "::")
@@ -79,12 +80,16 @@ def _user() -> str:
 
 
 def _serve(review: Review, config: ReviewConfig) -> None:
-    with contextlib.closing(_listening(config.host, config.port)) as listening:
+    project = review.project
+    with contextlib.closing(_listening_again(config, project.setting("port"))) as listening:
         port = listening.getsockname()[1]
         token = secrets.token_urlsafe(_TOKEN_BYTES)
+        earlier = project.setting("tokens", [])
+        project.keep_setting("port", port)
+        project.keep_setting("tokens", [*earlier, digest_of(token)][-_MOST_TOKENS:])
         called = _LOCAL if config.host in (HOME, "localhost") else (*_LOCAL, *_names(config.host))
         hosts = frozenset(f"{_bracketed(name)}:{port}".lower() for name in called)
-        app = Guard(make_app(review), token, hosts, port)
+        app = Guard(make_app(review), token, hosts, port, frozenset(earlier))
         shown = HOME if config.host in _EVERYWHERE else config.host
         address = f"http://{_bracketed(shown)}:{port}/?{TOKEN}={token}"
         server = _Server(
@@ -112,6 +117,17 @@ def _open(address: str) -> None:
     """Open a browser, if there is one: a computer without screen has none."""
     with contextlib.suppress(webbrowser.Error, OSError):
         webbrowser.open(address)
+
+
+def _listening_again(config: ReviewConfig, last_port: int | None) -> socket.socket:
+    """Return a socket that listens; unless a port is named at that of last time, if it is free.
+
+    A page that is open finds the server again, and what it kept meanwhile.
+    """
+    if not config.port and last_port:
+        with contextlib.suppress(ValueError):
+            return _listening(config.host, last_port)
+    return _listening(config.host, config.port)
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -104,7 +104,9 @@ def make_app(review: Review) -> Starlette:
     async def detection(request: Request) -> Response:
         number = request.path_params["number"]
         return await _answer(
-            lambda: review.show_detection(requests.whole({"id": number}, "id", None, 1, 2**62))
+            lambda: review.show_detection(
+                requests.whole({"id": number}, "id", None, 1, 2**62), request.query_params
+            )
         )
 
     async def sound(request: Request) -> Response:
@@ -126,6 +128,7 @@ def make_app(review: Review) -> Starlette:
             route("/api/project", _get(review.show_project)),
             route("/api/recordings", _get(review.show_recordings)),
             route("/api/queue", _get(review.show_queue)),
+            route("/api/rows", _get(review.show_rows)),
             route("/api/near", _get(review.show_near)),
             route("/api/detection/{number}", detection),
             route("/api/spectrogram", _get(review.picture)),

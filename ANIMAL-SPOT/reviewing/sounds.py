@@ -99,6 +99,16 @@ class OpenSounds:
             while self._open:
                 self._open.popitem()[1].close()
 
+    def rate(self, path: Path) -> int:
+        """Return the samples a second of a recording.
+
+        Raises:
+            SoundError: If the file cannot be read.
+            OSError: If it cannot be opened.
+        """
+        with self._of(path) as sound:
+            return sound.rate
+
     def read(self, path: Path, begin_s: float, end_s: float) -> tuple[np.ndarray, int, float]:
         """Read a stretch, mixed to one channel.
 
@@ -166,7 +176,8 @@ class OpenSounds:
             begin_s: Time at the left edge; the picture is dark where there is no recording.
             end_s: Time at the right edge.
             size: Width and height in pixels.
-            band_hz: Frequencies at the lower and upper edge; None: half of the rate.
+            band_hz: Frequencies at the lower and upper edge; None: half of the rate, above which
+                the picture is dark.
             gain_db: How much brighter.
 
         Raises:
@@ -182,8 +193,8 @@ class OpenSounds:
         with self._of(path) as sound:
             rate = sound.rate
             low_hz, high_hz = band_hz[0], band_hz[1] or rate / 2
-            high_hz = min(high_hz, rate / 2)
-            if not 0 <= low_hz < high_hz:
+            top_hz = min(high_hz, rate / 2)
+            if not 0 <= low_hz < top_hz:
                 raise StretchError(f"frequencies must be within 0 and {rate / 2:g} Hz")
             window = _window_length(rate, (end_s - begin_s) / width)
             reach_s = window / rate
@@ -193,9 +204,11 @@ class OpenSounds:
         # Times of the middles of the columns, in samples from the first one that was read.
         left = (begin_s - first_s) * rate
         columns = _columns(samples, left, (end_s - begin_s) * rate, width, window)
-        rows = _rows(columns, rate, low_hz, high_hz, height)
+        n_rows = max(1, round(height * (top_hz - low_hz) / (high_hz - low_hz)))
+        rows = _rows(columns, rate, low_hz, top_hz, n_rows)
         lowest = noise_db - _BELOW_NOISE_DB - gain_db
         shade = np.clip((rows - lowest) * (255 / _RANGE_DB), 0, 255).astype(np.uint8)
+        shade = np.pad(shade, ((height - n_rows, 0), (0, 0)))
         return Picture(_png(shade), begin_s, end_s, low_hz, high_hz, window, rate)
 
 

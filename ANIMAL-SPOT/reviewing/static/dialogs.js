@@ -27,9 +27,9 @@ function open(title, fill) {
   });
 }
 
-function choice(title, label, names, value, { max = "200", isNeeded = false } = {}) {
+function choice(title, label, names, value) {
   return open(title, (close) => {
-    const input = el("input", { type: "text", list: "dialog-names", maxlength: max, autocomplete: "off", autofocus: true, required: true });
+    const input = el("input", { type: "text", list: "dialog-names", maxlength: "100", autocomplete: "off", autofocus: true, required: true });
     input.value = value;
     const form = el(
       "form",
@@ -47,7 +47,7 @@ function choice(title, label, names, value, { max = "200", isNeeded = false } = 
       el(
         "div",
         { class: "buttons" },
-        isNeeded ? null : button("Cancel", () => close(), { class: "quiet" }),
+        button("Cancel", () => close(), { class: "quiet" }),
         el("button", { type: "submit", class: "primary", text: "OK" }),
       ),
     );
@@ -60,7 +60,7 @@ export const askClass = (names) => choice("Which class?", "One of the list, or a
 
 /** @returns {Promise<string|null>} */
 export const askReviewer = (names, now) =>
-  choice("Who reviews?", "Your name stands at each decision", names, now, { isNeeded: !now });
+  choice("Who reviews?", "This name stands at each decision", names, now);
 
 const KINDS = [
   ["raven", "Raven selection tables"],

@@ -47,7 +47,7 @@ export function ticks(low, high, wanted) {
 }
 
 export const STATES = {
-  new: { text: "undecided", sign: "·" },
+  open: { text: "undecided", sign: "·" },
   right: { text: "right", sign: "✓" },
   wrong: { text: "wrong", sign: "✗" },
   other: { text: "other class", sign: "≠" },

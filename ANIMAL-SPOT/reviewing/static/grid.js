@@ -39,7 +39,7 @@ export class GridView {
         this.where,
         button("Next", () => this.#turn(1), { key: "PageDown", class: "quiet" }),
         el("span", { class: "rule" }),
-        button("Select undecided", () => this.#selectNew(), { key: "r", class: "quiet" }),
+        button("Select undecided", () => this.#selectOpen(), { key: "r", class: "quiet" }),
         button("Select none", () => this.#select([]), { key: "Esc", class: "quiet" }),
         el("span", { class: "faint hint", text: "Click: listen. Ctrl or the corner: select. Shift: up to here. Keys: arrows, space, x." }),
       ),
@@ -56,7 +56,7 @@ export class GridView {
     this.notice.textContent = items.note || "Nothing in this queue. Change the filter at the left.";
     let here = items.index(address.get("id"));
     if (here < 0 && items.total) {
-      here = Math.max(0, items.nextNew(-1));
+      here = Math.max(0, items.nextOpen(-1));
       address.set({ id: items.keys[here] });
       return;
     }
@@ -75,7 +75,7 @@ export class GridView {
   #shown(row) {
     const { recording } = row;
     const gain = address.number("gain");
-    return { recording, from: row.begin_s - CONTEXT_S, to: row.end_s + CONTEXT_S, ...this.app.band(recording), gain, ...SIZE };
+    return { recording, from: row.begin_s - CONTEXT_S, to: row.end_s + CONTEXT_S, ...this.app.band(), gain, ...SIZE };
   }
 
   #draw(first, last, here) {
@@ -173,9 +173,9 @@ export class GridView {
     this.#select([...this.#selected, ...this.app.items.keys.slice(from, to + 1)]);
   }
 
-  #selectNew() {
+  #selectOpen() {
     const { items } = this.app;
-    this.#select(this.#page().filter((key) => items.stateOf(key) === "new"));
+    this.#select(this.#page().filter((key) => items.stateOf(key) === "open"));
   }
 
   #page() {
@@ -276,7 +276,7 @@ export class GridView {
     else if (event.key in moves) this.#move(moves[event.key], event.shiftKey);
     else if (event.key === " ") this.app.player.isPlaying ? this.app.player.stop() : this.#hear(this.#here());
     else if (event.key === "x") this.#toggle(this.#here());
-    else if (event.key === "r") this.#selectNew();
+    else if (event.key === "r") this.#selectOpen();
     else if (event.key === "Escape") this.#select([]);
     else if (event.key === "PageDown") this.#turn(1);
     else if (event.key === "PageUp") this.#turn(-1);

@@ -3,7 +3,7 @@
 import { address } from "./address.js";
 import { get } from "./server.js";
 
-const LETTERS = { "-": "new", r: "right", w: "wrong", o: "other", u: "unsure", s: "skip" };
+const LETTERS = { "-": "open", r: "right", w: "wrong", o: "other", u: "unsure", s: "skip" };
 const AT_ONCE = 100; // rows fetched together
 
 /**
@@ -25,7 +25,7 @@ export class Items extends EventTarget {
 
   get left() {
     let n = 0;
-    for (const state of this.states.values()) if (state === "new") n++;
+    for (const state of this.states.values()) if (state === "open") n++;
     return n;
   }
 
@@ -38,14 +38,14 @@ export class Items extends EventTarget {
   }
 
   stateOf(key) {
-    return this.states.get(key) ?? "new";
+    return this.states.get(key) ?? "open";
   }
 
   /** Place of the next undecided row after `index`, or -1. */
-  nextNew(index) {
+  nextOpen(index) {
     for (let step = 1; step <= this.total; step++) {
       const i = (index + step) % this.total;
-      if (this.stateOf(this.keys[i]) === "new") return i;
+      if (this.stateOf(this.keys[i]) === "open") return i;
     }
     return -1;
   }
@@ -101,17 +101,16 @@ export class Items extends EventTarget {
   async #openDetections(signal) {
     const names = ["class", "state", "site", "min", "max", "from", "to", "order", "seed", "reviewer"];
     const params = Object.fromEntries(names.map((name) => [name, address.get(name)]));
-    if (params.order === "bins") params.n = address.get("n");
     const answer = await get(
       "/api/queue",
-      { ...params, recording: address.get("rec"), ids: 1, limit: AT_ONCE, offset: 0 },
+      { ...params, recording: address.get("rec"), ids: 1, limit: AT_ONCE },
       signal,
     );
-    this.keys = answer.ids.map(String);
+    const most = params.order === "bins" ? Math.max(1, address.number("n")) : Infinity;
+    this.keys = answer.ids.slice(0, most).map(String);
     this.#settle();
-    this.keys.forEach((key, i) => this.states.set(key, LETTERS[answer.states?.[i]] ?? "new"));
+    this.keys.forEach((key, i) => this.states.set(key, LETTERS[answer.states?.[i]] ?? "open"));
     this.secondsEach = answer.seconds_each;
-    this.note = answer.note ?? "";
     this.update(answer.rows);
   }
 
@@ -127,7 +126,7 @@ export class Items extends EventTarget {
       }
     }
     const reviewer = address.get("reviewer");
-    const known = await get("/api/queue", { source: "window", recording: only, reviewer, limit: 1000, offset: 0 }, signal);
+    const known = await get("/api/queue", { source: "window", recording: only, reviewer, limit: 1000 }, signal);
     for (const row of known.rows) {
       const key = stretchKey(row.recording, row.begin_s, row.end_s);
       if (this.rows.has(key)) this.rows.set(key, { ...row, key });
@@ -139,10 +138,9 @@ export class Items extends EventTarget {
 
   async #openSimilar(signal) {
     const { rows } = await get("/api/similar", { ...likeParams(address.get("like")), n: 80 }, signal);
-    const reviewer = address.get("reviewer");
     for (const row of rows) {
-      const state = row.state ?? "new";
-      if (row.id === null) this.#addStretch({ id: row.recording, name: row.name }, row.begin_s, row.end_s, row);
+      const state = row.state ?? "open";
+      if (row.id === null) this.#addStretch({ id: row.recording }, row.begin_s, row.end_s, row);
       else {
         const key = String(row.id);
         this.keys.push(key);
@@ -150,16 +148,15 @@ export class Items extends EventTarget {
         this.states.set(key, state);
       }
     }
-    this.reviewer = reviewer;
     this.#settle();
   }
 
   #addStretch(recording, begin_s, end_s, row) {
     const key = stretchKey(recording.id, begin_s, end_s);
     this.keys.push(key);
-    this.states.set(key, "new");
+    this.states.set(key, "open");
     const none = { class: null, score: null, label: null, low_hz: null, high_hz: null };
-    this.rows.set(key, { ...none, ...row, id: null, key, recording: recording.id, name: recording.name, begin_s, end_s, state: "new" });
+    this.rows.set(key, { ...none, ...row, id: null, key, recording: recording.id, begin_s, end_s, state: "open" });
   }
 
   #settle() {

@@ -125,7 +125,7 @@ export class Judge {
       const { rows } = await outbox.add("/api/add", body);
       const now = items.row(row.key);
       // Undone meanwhile: then it stays without an id.
-      items.update([now.state === "new" ? { ...now, isWaiting: false } : { ...rows[0], key: row.key }]);
+      items.update([now.state === "open" ? { ...now, isWaiting: false } : { ...rows[0], key: row.key }]);
     } catch (error) {
       items.update([{ ...row, isWaiting: false }]);
       this.app.say(error.message, true);

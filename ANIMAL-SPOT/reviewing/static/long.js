@@ -79,9 +79,9 @@ export class LongView {
     this.#abort?.abort();
     this.#abort = new AbortController();
     const begin = this.#at();
-    const params = { recording: this.#recording.id, begin, end: begin + this.#pageLength(), order: "time", reviewer: address.get("reviewer"), limit: 1000, offset: 0 };
+    const params = { recording: this.#recording.id, from: begin, to: begin + this.#pageLength(), reviewer: address.get("reviewer") };
     try {
-      const { rows } = await get("/api/queue", params, this.#abort.signal);
+      const { rows } = await get("/api/near", params, this.#abort.signal);
       this.#rows = rows;
       this.#drawRows();
     } catch (error) {
@@ -144,7 +144,7 @@ export class LongView {
       const isThere = from < this.#recording.duration_s;
       plot.el.classList.toggle("beyond", !isThere);
       const place = { recording: this.#recording.id, from, to: from + length };
-      if (isThere) this.app.pictureShown(plot.show({ ...place, ...this.app.band(this.#recording.id), gain: address.number("gain") }));
+      if (isThere) this.app.pictureShown(plot.show({ ...place, ...this.app.band(), gain: address.number("gain") }));
       plot.box = this.#mark && this.#line === i && isThere ? this.#mark : null;
     });
     this.#drawRows();

@@ -29,6 +29,7 @@ const AGAIN_MS = 1000;
 class App {
   project = null;
   recordings = [];
+  #recordingOf = new Map();
   items = new Items();
   player = new Player();
   keys = new Map();
@@ -43,13 +44,13 @@ class App {
   async start() {
     this.judge = new Judge(this);
     await this.#loadProject();
-    this.outbox = new Outbox(this.project.id ?? this.project.name);
+    this.outbox = new Outbox(this.project.id);
     this.outbox.addEventListener("gone", (event) => this.trouble(event.detail));
     this.outbox.addEventListener("sent", () => this.#serverIsBack());
     for (const [name, , View] of VIEWS) this.#views.set(name, new View(this));
     this.panel = new QueuePanel(this);
     document.getElementById("queue").replaceChildren(...this.panel.el);
-    await this.#knowReviewer();
+    this.#knowReviewer();
     this.#drawBar();
     address.addEventListener("change", (event) => this.#addressChanged(event.detail));
     document.addEventListener("keydown", (event) => this.#key(event));
@@ -75,37 +76,39 @@ class App {
 
   #takeProject(project, recordings) {
     this.project = project;
-    this.recordings = Array.isArray(recordings) ? recordings : recordings.recordings;
+    this.recordings = recordings;
+    this.#recordingOf = new Map(recordings.map((recording) => [String(recording.id), recording]));
     this.keys = classKeys(project.classes);
     document.title = `Review: ${project.name}`;
   }
 
-  async #knowReviewer() {
-    const kept = localStorage.getItem("review-reviewer");
-    let name = address.get("reviewer") || this.project.reviewer || kept;
-    if (!name) name = (await askReviewer(this.project.reviewers, "")) ?? "somebody";
-    this.#setReviewer(name);
+  #knowReviewer() {
+    const kept = localStorage.getItem(`review-reviewer ${this.project.id}`);
+    this.#setReviewer(address.get("reviewer") || kept || this.project.reviewer);
   }
 
   #setReviewer(name) {
-    localStorage.setItem("review-reviewer", name);
+    localStorage.setItem(`review-reviewer ${this.project.id}`, name);
     address.set({ reviewer: name });
   }
 
   async changeReviewer() {
-    const name = await askReviewer(this.project.reviewers, address.get("reviewer"));
+    const name = await askReviewer(Object.keys(this.project.reviewers), address.get("reviewer"));
     if (name) this.#setReviewer(name);
   }
 
   recording(id) {
-    return this.recordings.find((recording) => String(recording.id) === String(id));
+    return this.#recordingOf.get(String(id));
   }
 
-  /** Frequencies shown of a recording, in Hz. */
-  band(id) {
-    const rate = this.recording(id)?.rate ?? 44_100;
-    const most = rate / 2;
-    const high = Math.min(most, address.number("high") || this.project.max_hz || most);
+  /** The name of the recording of a row. */
+  nameOf(row) {
+    return this.recording(row.recording)?.name ?? "";
+  }
+
+  /** Frequencies shown, in Hz; a picture is dark above what its recording holds. */
+  band() {
+    const high = address.number("high") || this.project.max_hz || 22_050;
     const low = Math.min(Math.max(0, address.number("low")), high - 50);
     return { low, high };
   }
@@ -211,7 +214,7 @@ class App {
   async askClass() {
     const name = await askClass(this.project.classes.map((c) => c.name));
     if (name && !this.project.classes.some((c) => c.name === name)) {
-      this.project.classes.push({ name, count: 0 }); // has its key from now on
+      this.project.classes.push({ name, n: 0 }); // has its key from now on
       this.keys = classKeys(this.project.classes);
     }
     return name;

@@ -104,7 +104,7 @@ export class OneView {
         return wanted;
       }
     }
-    const first = items.nextNew(-1);
+    const first = items.nextOpen(-1);
     return items.keys[first >= 0 ? first : 0] ?? "";
   }
 
@@ -122,7 +122,7 @@ export class OneView {
   }
 
   #shown(row) {
-    return { ...this.#stretch(row), ...this.app.band(row.recording), gain: address.number("gain") };
+    return { ...this.#stretch(row), ...this.app.band(), gain: address.number("gain") };
   }
 
   #soundOf(row) {
@@ -146,7 +146,7 @@ export class OneView {
     this.#drawFacts(row, draft);
     this.#drawVerdicts(row);
     if (document.activeElement !== this.note) this.note.value = draft.note ?? row.note ?? "";
-    this.end.hidden = this.app.items.left > 0 || row.state === "new";
+    this.end.hidden = this.app.items.left > 0 || row.state === "open";
     this.end.textContent = "All of this queue is decided. Choose another one, look at the figures, or export.";
     this.#sound(row, isOther);
     clearTimeout(this.#timer);
@@ -172,7 +172,7 @@ export class OneView {
     const places = new Set();
     for (let i = 1; i <= AHEAD; i++) if (here + i < items.total) places.add(here + i);
     for (let i = 0, next = here; i < AHEAD; i++) {
-      next = items.nextNew(next);
+      next = items.nextOpen(next);
       if (next < 0) break;
       places.add(next);
     }
@@ -188,7 +188,7 @@ export class OneView {
   /** What is asked for only when somebody stays at a row. */
   async #later(row) {
     if (row.id === null) {
-      this.#drawDetails({ decisions: [], neighbours: [], at: null });
+      this.#drawDetails({ decisions: [], neighbours: [], time: null });
       return;
     }
     try {
@@ -211,7 +211,11 @@ export class OneView {
         el("span", { text: [d.reviewer, d.verdict === "other" ? d.class : STATES[d.verdict].text, d.note].filter(Boolean).join(": ") }),
         el("time", { text: wallClock(d.at).slice(0, 16) }),
       );
-    this.past.replaceChildren(...(details.decisions.length ? details.decisions.map(line) : [el("li", { class: "faint", text: "none yet" })]));
+    // What others said is shown once the reviewer has decided: two shall judge independently.
+    const isOpen = this.app.items.stateOf(this.#row.key) === "open";
+    const own = (d) => d.reviewer === address.get("reviewer");
+    const decisions = details.decisions.filter((d) => !isOpen || own(d));
+    this.past.replaceChildren(...(decisions.length ? decisions.map(line) : [el("li", { class: "faint", text: "none yet" })]));
     const near = details.neighbours.filter((row) => row.id !== this.#row.id);
     const link = (row) =>
       el(
@@ -234,11 +238,11 @@ export class OneView {
       el("span", { class: `state ${state}` }, sign(state), el("span", { text: STATES[state].text })),
       draft.box ? el("span", { class: "state edited", text: "edges moved: a decision keeps them" }) : null,
       el("span", { class: "gap" }),
-      el("span", { class: "file", title: row.name, text: row.name }),
+      el("span", { class: "file", title: this.app.nameOf(row), text: this.app.nameOf(row) }),
       el("span", { class: "numbers", text: `${clock(box.begin_s, 2)} – ${clock(box.end_s, 2)}` }),
       box.low_hz === null || box.high_hz === null ? null : el("span", { class: "numbers", text: `${khz(Math.round(box.low_hz / 100) * 100)} – ${khz(Math.round(box.high_hz / 100) * 100)} kHz` }),
       recording?.site ? el("span", { text: recording.site }) : null,
-      this.#details?.at ? el("time", { class: "numbers", text: wallClock(this.#details.at) }) : null,
+      this.#details?.time?.begin_s ? el("time", { class: "numbers", text: wallClock(this.#details.time.begin_s) }) : null,
     ];
     this.facts.replaceChildren(...facts.filter((fact) => fact));
   }
@@ -268,8 +272,7 @@ export class OneView {
   #drawControls() {
     const low = el("input", { type: "number", min: "0", step: "any", "aria-label": "Lowest frequency shown, in kHz", on: { change: () => address.set({ low: Math.max(0, low.value * 1000) }) } });
     const high = el("input", { type: "number", min: "0", step: "any", "aria-label": "Highest frequency shown, in kHz", on: { change: () => address.set({ high: high.value === "" ? "" : high.value * 1000 }) } });
-    const recording = this.#row?.recording ?? this.app.recordings[0]?.id;
-    const band = this.app.band(recording);
+    const band = this.app.band();
     low.value = band.low / 1000;
     high.value = band.high / 1000;
     const auto = el("input", { type: "checkbox", on: { change: () => address.set({ auto: auto.checked ? "1" : "0" }) } });
@@ -321,7 +324,7 @@ export class OneView {
     writeDraft(row.key, { ...readDraft(row.key), box });
     this.#drawFacts(row, readDraft(row.key));
     const state = this.app.items.stateOf(row.key);
-    if (finished && !["new", "skip"].includes(state)) this.#again(state);
+    if (finished && !["open", "skip"].includes(state)) this.#again(state);
   }
 
   #noteChanged() {
@@ -329,7 +332,7 @@ export class OneView {
     if (!row) return;
     writeDraft(row.key, { ...readDraft(row.key), note: this.note.value });
     const state = this.app.items.stateOf(row.key);
-    if (!["new", "skip"].includes(state)) this.#again(state);
+    if (!["open", "skip"].includes(state)) this.#again(state);
   }
 
   /** Keep what was changed at a row that is decided already: the same verdict once more. */
@@ -351,10 +354,10 @@ export class OneView {
   decide(verdict, name = undefined) {
     const row = this.#row;
     if (!row) return;
-    const wasNew = this.app.items.stateOf(row.key) === "new";
+    const wasOpen = this.app.items.stateOf(row.key) === "open";
     const here = this.app.items.index(row.key);
     if (!this.#decide(verdict, name)) return;
-    const next = wasNew ? this.app.items.nextNew(here) : Math.min(here + 1, this.app.items.total - 1);
+    const next = wasOpen ? this.app.items.nextOpen(here) : Math.min(here + 1, this.app.items.total - 1);
     if (next < 0 || next === here) this.show();
     else this.app.go(this.app.items.keys[next]);
     this.app.sayProgress(name ?? STATES[verdict].text);

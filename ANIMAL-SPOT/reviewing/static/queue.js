@@ -51,7 +51,7 @@ export class QueuePanel {
     const rows = [choice("src", "Show", sources)];
     if (address.get("src") === "detections") {
       rows.push(
-        choice("class", "Class", [any, ...project.classes.map((c) => [c.name, `${c.name} (${count(c.count)})`])]),
+        choice("class", "Class", [any, ...project.classes.map((c) => [c.name, `${c.name} (${count(c.n)})`])]),
         choice("state", "State", [any, ...Object.entries(STATES).map(([state, { text }]) => [state, text])]),
       );
     }
@@ -63,7 +63,7 @@ export class QueuePanel {
       rows.push(
         el("div", { class: "pair" }, number("min", "Score from", { min: "0", max: "1" }), number("max", "to", { min: "0", max: "1" })),
       );
-      if (project.has_start) {
+      if (project.starts) {
         const time = { type: "datetime-local", step: "1" };
         rows.push(input("from", "Time from", time, set("from")), input("to", "to", time, set("to")));
       }
@@ -116,7 +116,7 @@ export class QueuePanel {
       el("span", { class: "off-screen", text: STATES[state].text }),
       el("span", { class: "name", text: classOf(row) }),
       el("span", { class: "numbers", text: score(row.score) }),
-      el("span", { class: "file", title: row.name, text: row.name }),
+      el("span", { class: "file", title: this.app.nameOf(row), text: this.app.nameOf(row) }),
       el("span", { class: "numbers", text: clock(row.begin_s) }),
     ];
   }

@@ -117,7 +117,7 @@ export class RetrainView {
 
   #rows(rows) {
     const link = (row) =>
-      el("li", {}, button(`${row.name}  ${clock(row.begin_s)}  ${classOf(row)}  ${score(row.score)}`, () => this.app.openRow(row), { class: "link" }));
+      el("li", {}, button(`${this.app.nameOf(row)}  ${clock(row.begin_s)}  ${classOf(row)}  ${score(row.score)}`, () => this.app.openRow(row), { class: "link" }));
     return el("ul", { class: "rows" }, ...rows.slice(0, 200).map(link));
   }
 
