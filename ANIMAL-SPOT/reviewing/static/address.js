@@ -7,7 +7,7 @@ const DEFAULTS = {
   class: "",
   state: "",
   site: "",
-  rec: "", // recording: of the queue's filter, and of the long view
+  rec: "", // recordings of the queue: empty, or one
   min: "",
   max: "",
   from: "",
@@ -17,6 +17,7 @@ const DEFAULTS = {
   n: "100", // size of a sample over score bins
   like: "", // what "more like this" started from: an id, or recording@from-to
   len: "3", // length of windows labelled from nothing, in s
+  file: "", // recording of the long view
   at: "0", // start of the long view, in s
   lines: "3",
   line: "15", // length of a line of the long view, in s

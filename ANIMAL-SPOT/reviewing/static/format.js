@@ -32,6 +32,9 @@ export function interval(x, digits = 2) {
   return `${f(x.value)} (${f(x.low)} to ${f(x.high)})`;
 }
 
+/** Name of a file without its ending. */
+export const stem = (name) => name.replace(/\.[^./\\]{1,5}$/, "");
+
 /** Date and time without the T and the fraction. */
 export const wallClock = (iso) => (iso ? iso.replace("T", " ").replace(/\.\d+/, "") : "");
 

@@ -41,7 +41,7 @@ export class GridView {
         el("span", { class: "rule" }),
         button("Select undecided", () => this.#selectOpen(), { key: "r", class: "quiet" }),
         button("Select none", () => this.#select([]), { key: "Esc", class: "quiet" }),
-        el("span", { class: "faint hint", text: "Click: listen. Ctrl or the corner: select. Shift: up to here. Keys: arrows, space, x." }),
+        el("span", { class: "faint hint", text: "Click: listen. Ctrl-click: select." }),
       ),
       this.notice,
       this.grid,
@@ -134,7 +134,7 @@ export class GridView {
     const n = this.#selected.size;
     const make = (verdict, label, key) => button(label, () => this.decide(verdict), { key, class: `verdict ${verdict}` });
     const classes = [...this.app.keys].map(([key, name]) =>
-      button(name, () => this.decide("other", name), { key, class: "verdict other", title: name }),
+      button(name, () => this.decide("other", name), { key, class: "verdict named", title: name }),
     );
     this.verdicts.replaceChildren(
       el("span", { class: "numbers selected-count", text: n ? `${n} selected` : "the marked one" }),
@@ -142,11 +142,10 @@ export class GridView {
       make("wrong", "Wrong", "n"),
       make("unsure", "Unsure", "u"),
       make("skip", "Skip", "s"),
+      button("Undo", () => this.app.undo(), { key: "z", class: "quiet" }),
       el("span", { class: "rule" }),
       ...classes,
-      button("Class …", () => this.#askClass(), { key: "c", class: "verdict other" }),
-      el("span", { class: "gap" }),
-      button("Undo", () => this.app.undo(), { key: "z", class: "quiet" }),
+      button("Class …", () => this.#askClass(), { key: "c", class: "verdict named" }),
     );
   }
 

@@ -49,7 +49,7 @@ export class LongView {
 
   async show() {
     const { recordings } = this.app;
-    this.#recording = this.app.recording(address.get("rec")) ?? recordings[0] ?? null;
+    this.#recording = this.app.recording(address.get("file")) ?? recordings[0] ?? null;
     if (!this.#recording) {
       this.form.replaceChildren(el("p", { class: "notice", text: "There is no recording." }));
       return;
@@ -103,7 +103,7 @@ export class LongView {
     const at = this.#at();
     const focused = document.activeElement?.getAttribute("aria-label");
     this.controls.replaceChildren(
-      field("Recording", select(recordings.map((r) => [String(r.id), r.name]), String(this.#recording.id), (id) => address.set({ rec: id, at: 0 }, { push: true }), { "aria-label": "Recording" })),
+      field("Recording", select(recordings.map((r) => [String(r.id), r.name]), String(this.#recording.id), (id) => address.set({ file: id, at: 0 }, { push: true }), { "aria-label": "Recording" })),
       button("Earlier", move(-1), { key: "PageUp", class: "quiet" }),
       el("span", { class: "numbers", text: `${clock(at, 0)} – ${clock(Math.min(duration_s, at + this.#pageLength()), 0)} of ${clock(duration_s, 0)}` }),
       button("Next", move(1), { key: "PageDown", class: "quiet" }),
@@ -191,8 +191,8 @@ export class LongView {
       el("strong", { text: "New call" }),
       el("span", { class: "numbers", text: `${clock(begin_s, 2)} – ${clock(end_s, 2)}${band}` }),
       el("span", { class: "rule" }),
-      ...[...this.app.keys].map(([key, name]) => button(name, () => this.#add(name), { key, class: "verdict other", title: name })),
-      button("Class …", () => this.#askClass(), { key: "c", class: "verdict other" }),
+      ...[...this.app.keys].map(([key, name]) => button(name, () => this.#add(name), { key, class: "verdict named", title: name })),
+      button("Class …", () => this.#askClass(), { key: "c", class: "verdict named" }),
       el("span", { class: "gap" }),
       button("Listen", () => this.#hearMark(), { key: "Space", class: "quiet" }),
       button("More like this", () => this.#moreLike(), { key: "m", class: "quiet" }),

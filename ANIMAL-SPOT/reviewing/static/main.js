@@ -163,13 +163,11 @@ class App {
   // --- what is shown ---
 
   #addressChanged(names) {
-    if (names.includes("reviewer")) this.#drawBar();
-    const ofLong = address.get("view") === "long" && names.every((name) => ["rec", "at", "line", "lines", "view"].includes(name));
-    if (names.some(isQueuePart) && !(ofLong && names.length && names.every((name) => name !== "view"))) {
+    if (names.includes("reviewer") || names.includes("view")) this.#drawBar();
+    if (names.some(isQueuePart)) {
       this.#openQueue();
       return;
     }
-    if (names.includes("view")) this.#drawBar();
     if (names.includes("id")) this.panel.drawCurrent();
     this.#showView();
   }
@@ -202,7 +200,7 @@ class App {
     if (!row) return;
     const page = address.number("lines") * address.number("line");
     const at = Math.max(0, Math.floor(row.begin_s - page / 6));
-    address.set({ view: "long", rec: row.recording, at }, { push: true });
+    address.set({ view: "long", file: row.recording, at }, { push: true });
   }
 
   moreLike(what) {

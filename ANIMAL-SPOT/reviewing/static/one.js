@@ -13,6 +13,7 @@ const BEFORE_S = 0.3; // sound starts this long before the call
 const DETAILS_MS = 120; // who hurries through the rows needs no details
 const CONTEXTS = [0.1, 0.25, 0.5, 1, 2, 4, 8, 16];
 const GAIN_STEP = 3;
+const NEAREST = 24;
 
 export class OneView {
   #row = null;
@@ -216,14 +217,14 @@ export class OneView {
     const own = (d) => d.reviewer === address.get("reviewer");
     const decisions = details.decisions.filter((d) => !isOpen || own(d));
     this.past.replaceChildren(...(decisions.length ? decisions.map(line) : [el("li", { class: "faint", text: "none yet" })]));
-    const near = details.neighbours.filter((row) => row.id !== this.#row.id);
+    const near = nearest(details.neighbours, this.#row);
     const link = (row) =>
       el(
         "li",
         {},
         button(`${clock(row.begin_s)}  ${classOf(row)}  ${score(row.score)}`, () => this.app.go(String(row.id)), { class: "link" }),
       );
-    this.near.replaceChildren(...(near.length ? near.slice(0, 12).map(link) : [el("li", { class: "faint", text: "no other detection" })]));
+    this.near.replaceChildren(...(near.length ? near.map(link) : [el("li", { class: "faint", text: "no other detection" })]));
     this.plot.setOthers(near.map((row) => ({ box: row, css: row.state, text: classOf(row), title: classOf(row) })));
   }
 
@@ -253,18 +254,17 @@ export class OneView {
       button(label, () => this.decide(verdict), { key, class: `verdict ${verdict}`, "aria-pressed": String(state === verdict) });
     const chosen = state === "other" ? row.label : row.id === null && state === "right" ? row.class : null;
     const classes = [...this.app.keys].map(([key, name]) =>
-      button(name, () => this.decideClass(name), { key, class: "verdict other", "aria-pressed": String(name === chosen), title: name }),
+      button(name, () => this.decideClass(name), { key, class: "verdict named", "aria-pressed": String(name === chosen), title: name }),
     );
     this.verdicts.replaceChildren(
       make("right", "Right", "y"),
       make("wrong", row.class ? "Wrong" : "Nothing here", "n"),
       make("unsure", "Unsure", "u"),
       make("skip", "Skip", "s"),
+      button("Undo", () => this.app.undo(), { key: "z", class: "quiet" }),
       el("span", { class: "rule" }),
       ...classes,
-      button("Class …", () => this.#askClass(), { key: "c", class: "verdict other" }),
-      el("span", { class: "gap" }),
-      button("Undo", () => this.app.undo(), { key: "z", class: "quiet" }),
+      button("Class …", () => this.#askClass(), { key: "c", class: "verdict named" }),
     );
     this.verdicts.firstChild.disabled = !row.class;
   }
@@ -405,6 +405,12 @@ export class OneView {
     else return false;
     return true;
   }
+}
+
+/** The rows closest to another one, in the order of their times. */
+function nearest(rows, row) {
+  const away = (other) => Math.abs(other.begin_s - row.begin_s);
+  return [...rows].sort((a, b) => away(a) - away(b)).slice(0, NEAREST).sort((a, b) => a.begin_s - b.begin_s);
 }
 
 const boxOf = ({ begin_s, end_s, low_hz, high_hz }) => ({ begin_s, end_s, low_hz, high_hz });

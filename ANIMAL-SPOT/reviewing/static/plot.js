@@ -113,8 +113,8 @@ export class Plot {
     this.others.replaceChildren(
       ...others.map(({ box, css, text, title, action }) => {
         const node = action
-          ? el("button", { type: "button", class: `other ${css}`, title, on: { click: action } })
-          : el("div", { class: `other ${css}`, title });
+          ? el("button", { type: "button", class: `found ${css}`, title, on: { click: action } })
+          : el("div", { class: `found ${css}`, title });
         if (action) node.addEventListener("pointerdown", (event) => event.stopPropagation());
         node.append(el("span", { text }));
         this.#place(node, box);

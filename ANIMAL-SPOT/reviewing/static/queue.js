@@ -2,7 +2,7 @@
 
 import { address } from "./address.js";
 import { button, el, field, select } from "./dom.js";
-import { STATES, classOf, clock, count, score, span } from "./format.js";
+import { STATES, classOf, clock, count, score, span, stem } from "./format.js";
 import { VirtualList } from "./list.js";
 import { sign } from "./parts.js";
 
@@ -116,7 +116,7 @@ export class QueuePanel {
       el("span", { class: "off-screen", text: STATES[state].text }),
       el("span", { class: "name", text: classOf(row) }),
       el("span", { class: "numbers", text: score(row.score) }),
-      el("span", { class: "file", title: this.app.nameOf(row), text: this.app.nameOf(row) }),
+      el("span", { class: "file", title: this.app.nameOf(row), text: stem(this.app.nameOf(row)) }),
       el("span", { class: "numbers", text: clock(row.begin_s) }),
     ];
   }
