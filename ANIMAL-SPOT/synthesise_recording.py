@@ -1,7 +1,8 @@
 """Make recordings with calls at known times, and the Raven tables that name them.
 
 The calls are those of ``synthesise_corpus.py``, in other renditions, and each recording is a tape
-of its own, so that a model can be tried on sound that it has not heard.
+of its own, so that a model can be tried on sound that it has not heard. With ``--from_clips`` they
+are calls of real clips, mixed into background of the same folder or of real recordings.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ log = logging.getLogger("RECORDING")
 
 LONGEST_MIN = 30  # a whole recording is made in memory
 MOST = 1000  # recordings
+DEFAULT_SNR_DB, DEFAULT_RATE = (3.0, 15.0), 32000
+OF_CLIPS = ("partition", "background_dir", "noise_class", "snr", "rate")  # need --from_clips
 
 
 def build_parser(prog: str = "synthesise_recording.py") -> argparse.ArgumentParser:
@@ -39,6 +42,39 @@ def build_parser(prog: str = "synthesise_recording.py") -> argparse.ArgumentPars
     )
     parser.add_argument("--name", default="recording", help="their name, before its number")
     parser.add_argument("--seed", type=int, default=0, help="other numbers, other recordings")
+    parser.add_argument(
+        "--from_clips",
+        type=Path,
+        metavar="DIR",
+        help="mix the calls of these clips, a folder as for training, in place of made-up ones",
+    )
+    parser.add_argument(
+        "--partition",
+        choices=("train", "val", "test"),
+        help="with --from_clips: only clips of this part of the split that is stored there",
+    )
+    parser.add_argument(
+        "--background_dir",
+        type=Path,
+        metavar="DIR",
+        help="with --from_clips: recordings without calls to mix them into; none: clips of the "
+        "noise class, or without such made-up noise",
+    )
+    parser.add_argument(
+        "--noise_class",
+        metavar="NAME",
+        help="with --from_clips: class that is no call, but background; none: the one called noise",
+    )
+    parser.add_argument(
+        "--snr",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="with --from_clips: level of calls over the background under them, dB; none: 3 15",
+    )
+    parser.add_argument(
+        "--rate", type=int, help="with --from_clips: sampling rate, Hz; none: 32000"
+    )
     return parser
 
 
@@ -56,9 +92,18 @@ def main(argv: list[str] | None = None, prog: str = "synthesise_recording.py") -
         parser.error(f"--name must be letters, digits, _ and -, at most 64, got {args.name!r}")
     if args.seed < 0:
         parser.error(f"--seed must be at least 0, got {args.seed}")
+    if args.from_clips is None:
+        for name in OF_CLIPS:
+            if getattr(args, name) is not None:
+                parser.error(f"--{name} needs --from_clips")
+    for name in ("from_clips", "background_dir"):
+        folder = getattr(args, name)
+        if folder is not None and not folder.is_dir():
+            parser.error(f"--{name} {folder} does not exist or is not a folder")
     from animal_spot.utils.errors import run_to_status
 
-    return run_to_status(log, lambda: _run(args, parser))
+    run = _run if args.from_clips is None else _mix
+    return run_to_status(log, lambda: run(args, parser))
 
 
 def _run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
@@ -77,8 +122,49 @@ def _run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
             parser.error(str(error))
         except (OSError, sf.LibsndfileError) as error:
             raise OSError(f"cannot write {args.output_dir}: {one_line(error)}") from error
-        path = printable(str(args.output_dir / f"{args.name}{number}"))
-        print(f"{path}.wav: {args.minutes:g} minutes, {n_calls} calls")
+        _say(args, number, n_calls)
+
+
+def _mix(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    import numpy as np
+    import soundfile as sf
+
+    from animal_spot.demo.mixed_recording import mix_source, write_mixture
+    from animal_spot.mixing.mixture import mix
+    from animal_spot.utils.errors import one_line
+
+    paths = [args.output_dir / f"{args.name}{n + 1}.wav" for n in range(args.recordings)]
+    if there := [path for path in paths if path.exists()]:
+        parser.error(f"{there[0]} is there already; choose another --output_dir or --name")
+    try:
+        source = mix_source(
+            args.from_clips,
+            partition=args.partition,
+            noise_class=args.noise_class,
+            background_dir=args.background_dir,
+        )
+        log.info("%d clips of calls, mixed into %s", len(source.calls), source.background.about)
+        for number, path in enumerate(paths, 1):
+            mixture = mix(
+                *(source.calls, source.background),
+                minutes=args.minutes,
+                calls_per_hour=60 * args.calls_per_minute,
+                snr_db=tuple(args.snr or DEFAULT_SNR_DB),
+                rate=args.rate or DEFAULT_RATE,
+                rng=np.random.default_rng([args.seed, number]),
+            )
+            try:
+                write_mixture(mixture, args.output_dir, path.stem)
+            except (OSError, sf.LibsndfileError) as error:
+                raise OSError(f"cannot write {args.output_dir}: {one_line(error)}") from error
+            _say(args, number, len(mixture.events))
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _say(args: argparse.Namespace, number: int, n_calls: int) -> None:
+    path = printable(str(args.output_dir / f"{args.name}{number}"))
+    print(f"{path}.wav: {args.minutes:g} minutes, {n_calls} calls")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,92 @@
-"""A recording mixed out of clips as files: a wav, and the Raven table that says what is in it."""
+"""Recordings mixed out of a folder of clips, as files: wavs, and the tables of what is in them."""
 
 from __future__ import annotations
 
+import logging
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
 
+from animal_spot.audio.recordings import find_sounds
+from animal_spot.data.inspection import inspect_labelled
+from animal_spot.data.noise_class import noise_class_of
+from animal_spot.data.sources import find_source
+from animal_spot.data.splits import load_split, split_exists
 from animal_spot.detections.annotation_tables import RAVEN_ENDING, write_table
 from animal_spot.detections.annotations import Annotation
-from animal_spot.mixing.mixture import BAND_HZ, Mixture
+from animal_spot.mixing.backgrounds import Background, MadeNoise, NoiseClips, Recordings
+from animal_spot.mixing.call_stretch import BAND_HZ
+from animal_spot.mixing.clips import MixClip
+from animal_spot.mixing.mixture import Mixture
 from animal_spot.utils.files import atomic_path
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MixSource:
+    """What recordings are mixed of.
+
+    Attributes:
+        calls: Clips of calls.
+        background: What they are mixed into.
+    """
+
+    calls: list[MixClip]
+    background: Background
+
+
+def mix_source(
+    folder: Path,
+    *,
+    partition: str | None = None,
+    noise_class: str | None = None,
+    background_dir: Path | None = None,
+) -> MixSource:
+    """Find the clips of a folder, and what they are mixed into.
+
+    That is the recordings of ``background_dir``, else the clips of the noise class, else noise made
+    after the quiet parts of the clips. Clips that cannot be read are left out with a warning.
+
+    Args:
+        folder: Clips as training takes them.
+        partition: Only those of this part of the split that is stored in the folder.
+        noise_class: Class that is background; None: the one called noise.
+        background_dir: Recordings without calls.
+
+    Raises:
+        ValueError: If there is no call, or the split or class is not there.
+        OSError: If a folder cannot be read.
+    """
+    source = find_source(folder)
+    clips = list(source.clips)
+    if partition is not None:
+        if not split_exists(folder):
+            raise ValueError(f"--partition {partition}: no split is stored in {folder}")
+        split, _ = load_split(folder, source.clip_of)
+        wanted = {clip.path for clip in split[partition]}
+        clips = [clip for clip in clips if clip.path in wanted]
+    noise = noise_class_of(noise_class, sorted(source.class_names))
+    infos, reasons = inspect_labelled(source.folder, clips, exclude_silent=True, n_processes=1)
+    for path, reason in reasons.items():
+        log.warning("%s is left out: %s", path, reason)
+    found = [
+        MixClip(source.folder / clip.file, clip.class_name, infos[clip.path].span)
+        for clip in clips
+        if clip.path in infos
+    ]
+    calls = [clip for clip in found if clip.label != noise]
+    if not calls:
+        raise ValueError(f"no clip of a call in {folder}" + (f", {partition}" if partition else ""))
+    quiet = [clip for clip in found if clip.label == noise]
+    if background_dir is not None:
+        return MixSource(calls, Recordings(find_sounds([str(background_dir)]).recordings))
+    if quiet:
+        return MixSource(calls, NoiseClips(quiet))
+    return MixSource(calls, MadeNoise(calls))
 
 
 def write_mixture(

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from animal_spot.audio.channel_choice import MIX
-from animal_spot.mixing.call_stretch import find_call, quiet_spectrum
+from animal_spot.mixing.call_stretch import BAND_HZ, find_call, quiet_spectrum
 from animal_spot.mixing.clips import MixClip, read_piece
 
 FADE_S = 0.25  # pieces overlap by so much
@@ -163,7 +163,12 @@ class MadeNoise(Background):
         ValueError: If there are none.
     """
 
-    def __init__(self, calls: Sequence[MixClip], channel: str, band_hz: tuple[float, float]):
+    def __init__(
+        self,
+        calls: Sequence[MixClip],
+        channel: str = MIX,
+        band_hz: tuple[float, float] = BAND_HZ,
+    ) -> None:
         if not calls:
             raise ValueError("no clips are given whose background could be imitated")
         self.about = f"noise made after the quiet parts of {len(calls)} clips of calls"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import median_filter
 
+BAND_HZ = (300.0, 12000.0)  # where calls are; without the hum that most hydrophones have
 FRAME_S = 0.02
 HOP_S = 0.01
 QUIET_SHARE = 0.2  # of the frames of a clip, at each frequency, are background

@@ -15,11 +15,10 @@ import numpy as np
 from animal_spot.audio.channel_choice import MIX
 from animal_spot.audio.clip_files import ClipError
 from animal_spot.mixing.backgrounds import Background
-from animal_spot.mixing.call_stretch import band_power, find_call
+from animal_spot.mixing.call_stretch import BAND_HZ, band_power, find_call
 from animal_spot.mixing.clips import MixClip, read_piece
 from animal_spot.mixing.placement import random_starts
 
-BAND_HZ = (300.0, 12000.0)  # without the hum that most hydrophones have
 _EDGE_S = 0.02  # beyond the call, in which it fades in and out
 _PEAK = 0.95  # full scale 1
 _HOLE_DB = -30.0  # below its mean a background is a hole, and does not say how loud a call is
