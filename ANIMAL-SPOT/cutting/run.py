@@ -58,43 +58,58 @@ def run(config: ClipsConfig) -> int:
         OSError: If something cannot be read or written.
     """
     with StopRequest() as stop:
-        inputs = read_inputs(config)
-        if config.list_labels is not None:
-            write_label_list(inputs.tables, Path(config.list_labels))
-            for path, reason in inputs.failed.items():
-                log.error("%s", _said(path, reason))
-            return SOME_FAILED if inputs.failed else OK
-        if not inputs.events:
-            reasons = "".join(f"{reason}; " for reason in list(inputs.failed.values())[:3])
-            raise ValueError(
-                f"no table is of one of the recordings: {reasons}name tables like their "
-                "recordings, or list both with --pairs"
-            )
-        events = [event for own in inputs.events.values() for event in own]
-        class_of = class_of_labels(config, events)
-        classes = set(map(class_of, {event.label for event in events})) | {config.background_class}
-        refuse_confusable(filter(None, classes))
-        folder = Path(config.output_dir)
-        require_writable_folder(folder, "the output folder")
-        with (
-            sole_process(folder / LOCK, f"writing into {folder}"),
-            contextlib.closing(
-                CorpusFolder(folder, replace_edited=config.replace_edited)
-            ) as corpus,
-        ):
-            length = config.clip_length
-            margin = config.margin_s if length is None else None
-            corpus.require_settings({"clip_length": length, "margin": margin})
-            rules = PlanRules(
-                class_of,
-                length,
-                config.margin_s,
-                config.shortest_event,
-                config.keep_overlapping,
-                config.channel,
-                config.background_class,
-            )
-            report = _Cutting(config, rules, corpus, inputs, stop.check).run()
+        return make_corpus(config, stop.check)
+
+
+def make_corpus(config: ClipsConfig, check: Callable[[], None] = lambda: None) -> int:
+    """Do what ``run`` does, also in a thread.
+
+    Args:
+        config: The settings.
+        check: Called often; may raise to stop.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ValueError: If something given cannot be used.
+        OSError: If something cannot be read or written.
+    """
+    inputs = read_inputs(config)
+    if config.list_labels is not None:
+        write_label_list(inputs.tables, Path(config.list_labels))
+        for path, reason in inputs.failed.items():
+            log.error("%s", _said(path, reason))
+        return SOME_FAILED if inputs.failed else OK
+    if not inputs.events:
+        reasons = "".join(f"{reason}; " for reason in list(inputs.failed.values())[:3])
+        raise ValueError(
+            f"no table is of one of the recordings: {reasons}name tables like their "
+            "recordings, or list both with --pairs"
+        )
+    events = [event for own in inputs.events.values() for event in own]
+    class_of = class_of_labels(config, events)
+    classes = set(map(class_of, {event.label for event in events})) | {config.background_class}
+    refuse_confusable(filter(None, classes))
+    folder = Path(config.output_dir)
+    require_writable_folder(folder, "the output folder")
+    with (
+        sole_process(folder / LOCK, f"writing into {folder}"),
+        contextlib.closing(CorpusFolder(folder, replace_edited=config.replace_edited)) as corpus,
+    ):
+        length = config.clip_length
+        margin = config.margin_s if length is None else None
+        corpus.require_settings({"clip_length": length, "margin": margin})
+        rules = PlanRules(
+            class_of,
+            length,
+            config.margin_s,
+            config.shortest_event,
+            config.keep_overlapping,
+            config.channel,
+            config.background_class,
+        )
+        report = _Cutting(config, rules, corpus, inputs, check).run()
     if not (report.clips or report.failed):
         why = f"see {folder / LEFT_OUT}" if report.left_out else "the tables hold no event"
         raise ValueError(f"there is no clip in {folder}: {why}")

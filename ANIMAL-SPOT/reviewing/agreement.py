@@ -7,7 +7,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from animal_spot.reviewing.judged import KNOWN
+
 _WRONG = "\0wrong"  # no class is called so
+_Z = 1.959964  # of 95 %
 
 
 def agreement(decisions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -18,31 +21,24 @@ def agreement(decisions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             ``verdict``, ``class`` (that of another) and ``predicted``.
 
     Returns:
-        For each pair the number of detections that both judged, the share in which they say the
-        same, and Cohen's kappa; None where it is not defined, since both always say the same one
-        thing. Who is unsure or skips does not judge.
+        For each pair ``a`` and ``b`` the number of detections that ``both`` judged, of those of
+        which they say the ``same``, Cohen's ``kappa`` with ``low`` and ``high`` ends of a 95 %
+        interval (None where both say the same one thing of all, and so nothing can be told), and
+        those in which they ``differ``. Who is unsure or skips does not judge.
     """
     said: dict[str, dict[int, str]] = {}
     for row in decisions:
-        if row["verdict"] in ("right", "wrong", "other"):
+        if row["verdict"] in KNOWN:
             said.setdefault(row["reviewer"], {})[row["detection_id"]] = _label(row)
     found = []
     for one, other in itertools.combinations(sorted(said), 2):
         both = sorted(said[one].keys() & said[other].keys())
         if both:
-            labels = [[said[who][number] for number in both] for who in (one, other)]
-            share = sum(a == b for a, b in zip(*labels, strict=True)) / len(both)
-            found.append(
-                {
-                    "reviewers": [one, other],
-                    "n": len(both),
-                    "same": share,
-                    "kappa": _kappa(*labels),
-                    "differ": [
-                        number for number, a, b in zip(both, *labels, strict=True) if a != b
-                    ],
-                }
-            )
+            first, second = ([said[who][number] for number in both] for who in (one, other))
+            differ = [n for n, a, b in zip(both, first, second, strict=True) if a != b]
+            n_same = len(both) - len(differ)
+            counts = {"a": one, "b": other, "both": len(both), "same": n_same}
+            found.append(counts | _kappa(first, second, n_same) | {"differ": differ})
     return found
 
 
@@ -52,10 +48,23 @@ def _label(row: Mapping[str, Any]) -> str:
     return row["class"] if row["verdict"] == "other" else row["predicted"] or ""
 
 
-def _kappa(first: list[str], second: list[str]) -> float | None:
+def _kappa(first: list[str], second: list[str], n_same: int) -> dict[str, float | None]:
+    """Return kappa and its interval: Wilson's of the share that is the same, chance as it is."""
     if len({*first, *second}) < 2:
-        return None
+        return dict.fromkeys(("kappa", "low", "high"))
     from sklearn.metrics import cohen_kappa_score  # takes a second
 
+    n = len(first)
+    by_chance = sum(first.count(name) * second.count(name) for name in {*first, *second}) / n**2
+    middle, half = _wilson(n_same, n)
+    low, high = ((share - by_chance) / (1 - by_chance) for share in (middle - half, middle + half))
     kappa = float(cohen_kappa_score(first, second))
-    return kappa if math.isfinite(kappa) else None
+    return {"kappa": kappa, "low": min(low, kappa), "high": min(max(high, kappa), 1.0)}
+
+
+def _wilson(n_same: int, n: int) -> tuple[float, float]:
+    """Return middle and half width of Wilson's 95 % interval of a share."""
+    share, z = n_same / n, _Z
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return middle, half

@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from animal_spot.data.noise_class import NOISE
+from animal_spot.data.noise_class import NOISE, is_background
 from animal_spot.metadata.moments import iso_text, later
 from animal_spot.reviewing import request_values as requests
 from animal_spot.reviewing.agreement import agreement
@@ -28,6 +28,7 @@ _NEAR_S = 60.0  # neighbours of a detection that are sent with it
 _KEYS = "123456789abcdefhijklopqrtvwx"  # of classes; other letters are commands
 _LETTERS = {"open": "-"} | {name: name[0] for name in VERDICTS}  # of states
 _ABOVE = 1.25  # what is shown above the highest box, as a factor
+_EXPORT_FOLDER = "export"
 _KEPT = "private, max-age=3600"  # pictures and sounds stay as they are
 _ADDED_AS = ("missed", "window", "similar")  # sources of what people add
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})\Z")
@@ -171,20 +172,36 @@ class Review:
         rows = self.project.detections(ids)
         if len(rows) < len(ids):
             raise RequestError("there is no such detection")
+        decisions = []
         for row in rows:
-            if decision.verdict == "right" and not row["class"]:
-                raise RequestError("this stretch has no class yet: choose one, or wrong for none")
+            decisions.append((row["id"], self._plain(decision, row["class"])))
             begin_s = row["begin_s"] if decision.begin_s is None else decision.begin_s
             end_s = row["end_s"] if decision.end_s is None else decision.end_s
             if begin_s >= end_s:
                 raise RequestError("end_s must be after begin_s")
         self._require_extent(rows, decision.end_s, (decision.low_hz, decision.high_hz))
-        batch = self.project.decide(ids, decision, reviewer, requests.key_of(values))
+        batch = self.project.decide(decisions, reviewer, requests.key_of(values))
         return {
             "batch": batch,
             "states": self._states(ids, reviewer),
             "rows": self._rows(ids, reviewer),
         }
+
+    def _plain(self, decision: Decision, predicted: str | None) -> Decision:
+        """Say right or wrong where another class is the same as that.
+
+        Raises:
+            RequestError: If a stretch without class is called right.
+        """
+        if decision.verdict == "right" and not predicted:
+            raise RequestError("this stretch has no class yet: choose one, or wrong for none")
+        if decision.verdict != "other":
+            return decision
+        if decision.class_name == predicted:
+            return replace(decision, verdict="right", class_name=None)
+        if is_background(decision.class_name, self.noise_class):
+            return replace(decision, verdict="wrong", class_name=None)
+        return decision
 
     def undo(self, values: dict[str, Any]) -> dict[str, Any]:
         """Take back the last decision of a reviewer; return what it was."""
@@ -291,11 +308,26 @@ class Review:
 
     def show_statistics(self, query: QueryParams) -> dict[str, Any]:
         """Return how far the numbers of a class can be trusted."""
-        raise NotYetError("statistics come with a later version")
+        from animal_spot.reviewing.figures import figures  # takes a second
+
+        wanted = requests.number(query, "wanted", 0.9)
+        names = query.getlist("class")
+        rows = [row for row in self.queue.answers() if not names or row[0] in names]
+        threshold = self.project.setting("threshold")
+        seed = self.project.setting("seed", 0)
+        return {"classes": figures(rows, wanted=wanted, threshold=threshold, seed=seed)}
 
     def export(self, values: dict[str, Any]) -> dict[str, Any]:
         """Write what was decided into files; return which."""
-        raise NotYetError("export comes with a later version")
+        from animal_spot.reviewing.export import export  # what cuts clips takes a while to load
+
+        return export(
+            self.project,
+            str(values.get("kind", "")),
+            requests.name(values, "folder", needed=False) or _EXPORT_FOLDER,
+            noise_class=self.noise_class,
+            clip_length=requests.number(values, "clip_length"),
+        )
 
     def retrain(self, values: dict[str, Any]) -> dict[str, Any]:
         """Start training on what was decided."""

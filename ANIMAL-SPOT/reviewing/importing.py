@@ -1,7 +1,4 @@
-"""What is reviewed: rows of predictions and tables, or windows of recordings, into the project.
-
-Nothing is written where it comes from.
-"""
+"""What is to be decided on, into the project. Nothing is written where it comes from."""
 
 from __future__ import annotations
 
@@ -10,84 +7,24 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from animal_spot.audio.recordings import find_recordings
 from animal_spot.audio.sound_file import SoundFile
-from animal_spot.data.noise_class import is_background
-from animal_spot.detections.annotations import Annotation, found_windows, merge_windows
-from animal_spot.detections.decisions import Thresholds
-from animal_spot.detections.journal import FILE_NAME, Completed, Journal
-from animal_spot.detections.result_readers import Result, read_settled
 from animal_spot.effort import sources
-from animal_spot.evaluation.found_results import find_results, result_stem
 from animal_spot.metadata.moments import iso_text
-from animal_spot.metadata.recording_time import NO_TIME, RecordingTime, TimeFinder, lines_about
+from animal_spot.metadata.recording_time import RecordingTime, TimeFinder, lines_about
 from animal_spot.metadata.time_flags import time_finder_of
 from animal_spot.reviewing.config import ReviewConfig
+from animal_spot.reviewing.found_rows import Found, key_of, read_predictions, read_windows
 from animal_spot.reviewing.project import Decision, Project, keep_longest, stored
-from animal_spot.reviewing.queue import bins_of
-from animal_spot.tables.columns import Columns
-from animal_spot.tables.event import EventTable, LabelledEvent, TableError
-from animal_spot.tables.matching import NamedThings, match, most_alike
-from animal_spot.tables.reading import read_events
+from animal_spot.tables.matching import NamedThings, most_alike
 from animal_spot.utils.errors import one_line
 
 TABLE_REVIEWER = "table"  # who says what a table marks as a false alarm
-_N_SHOWN = 3
-_MS = 3
-_SCORES = frozenset(("score", "confidence", "probability"))
 
 log = logging.getLogger("REVIEW")
-
-
-@dataclass(frozen=True)
-class Row:
-    """Something to decide on.
-
-    Attributes:
-        begin_s: In the recording.
-        end_s: In the recording.
-        class_name: What was found; None: nothing yet.
-        score: Its probability; None: not known.
-        low_hz: Lower end of its box; None: not known.
-        high_hz: Upper end.
-        is_wrong: A table says that it is a false alarm.
-    """
-
-    begin_s: float
-    end_s: float
-    class_name: str | None
-    score: float | None = None
-    low_hz: float | None = None
-    high_hz: float | None = None
-    is_wrong: bool = False
-
-    @property
-    def key(self) -> tuple:
-        """What tells it from others of its recording."""
-        return round(self.begin_s, _MS), round(self.end_s, _MS), self.class_name
-
-
-@dataclass
-class Found:
-    """What is known of a recording.
-
-    Attributes:
-        path: The file, as far as it is known where it is.
-        rows: What is to decide on.
-        duration_s: Length; None: the file says it.
-        time: When and where it was made, as results say.
-    """
-
-    path: Path
-    rows: list[Row] = field(default_factory=list)
-    duration_s: float | None = None
-    time: RecordingTime = NO_TIME
 
 
 def bring_in(project: Project, config: ReviewConfig) -> None:
@@ -103,7 +40,7 @@ def bring_in(project: Project, config: ReviewConfig) -> None:
     if project.setting("imported") == state:
         return
     by_windows = config.predictions is None
-    found = _windows(config) if by_windows else _predictions(config, Path(config.predictions))
+    found = read_windows(config) if by_windows else read_predictions(config)
     rows = sum(len(one.rows) for one in found)
     if not rows:
         raise ValueError(f"there is nothing to review in {config.predictions}: no detection")
@@ -145,169 +82,6 @@ def _files_below(folder: str) -> Iterator[tuple[str, str, tuple]]:
             with contextlib.suppress(OSError):
                 status = os.stat(path)
                 yield parent, name, (path, status.st_size, status.st_mtime_ns)
-
-
-# --- what a prediction found ----------------------------------------------------------------------
-
-
-def _predictions(config: ReviewConfig, folder: Path) -> list[Found]:
-    """Read a folder: tables of annotations go before windows, unless a threshold is given."""
-    if not folder.is_dir():
-        raise ValueError(f"--predictions {folder} is no folder")
-    entries = _journal(folder)
-    known = _known(config, folder, entries)
-    found: dict[Path, Found] = {}
-    if config.threshold is None:
-        for path, events in _of_tables(config, folder, known).items():
-            found[path] = Found(path, [_row_of(event) for event in events])
-    failed = []
-    with_table = {path.name for path in found}
-    named = {os.path.abspath(path): path for path in known}
-    by_stem = {entry.stem: entry for entry in entries.values()}
-    for path in find_results(folder):
-        try:
-            result = read_settled(path, config.noise_class)
-        except (ValueError, OSError) as error:
-            failed.append(one_line(error))
-            continue
-        recording = named.get(os.path.abspath(result.file), Path(result.file))
-        if recording in found or (config.threshold is None and recording.name in with_table):
-            twin = found.get(recording) or next(
-                one for one in found.values() if one.path.name == recording.name
-            )
-            twin.time = result.time
-            continue
-        entry = by_stem.get(result_stem(path))
-        rows = _rows_of(result, entry, config.threshold)
-        found[recording] = Found(recording, rows, result.length_s, result.time)
-    if config.threshold is None:
-        for path, entry in entries.items():
-            if path not in found:
-                found[path] = Found(path, [_of_journal(Annotation(*r)) for r in entry.annotations])
-    for line in failed[:_N_SHOWN]:
-        log.warning("%s", line)
-    if not found:
-        why = f": {failed[0]}" if failed else ""
-        raise ValueError(f"there are no results of predict.py and no tables in {folder}{why}")
-    for path, one in found.items():
-        if path in entries:
-            one.duration_s = entries[path].duration_s
-        one.rows = [
-            row
-            for row in one.rows
-            if row.class_name and not is_background(row.class_name, config.noise_class)
-        ]
-    return list(found.values())
-
-
-def _journal(folder: Path) -> dict[Path, Completed]:
-    """Return what the prediction noted of its recordings."""
-    if not (folder / FILE_NAME).is_file():
-        return {}
-    with contextlib.closing(Journal(folder)) as journal:
-        return {Path(entry.path): entry for entry in journal.completed}
-
-
-def _known(config: ReviewConfig, folder: Path, entries: dict[Path, Completed]) -> list[Path]:
-    """Return the recordings that rows can be of: those named, else those of the prediction."""
-    if config.recordings:
-        return find_recordings(config.recordings)
-    if entries:
-        return list(entries)
-    with contextlib.suppress(sources.SourceError):
-        return [heard.path for heard in sources.read_summary(folder)[0]]
-    return []
-
-
-def _of_tables(
-    config: ReviewConfig, folder: Path, known: Sequence[Path]
-) -> dict[Path, tuple[LabelledEvent, ...]]:
-    """Return what tables say of each recording; what cannot be used is said."""
-    tables: list[EventTable] = []
-    for path in sources.tables_in(folder):
-        try:
-            table = read_events(path, columns=Columns(label=config.label_column))
-        except (TableError, OSError) as error:
-            log.warning("%s", one_line(error))
-            continue
-        if table.left_out:
-            number, reason = table.left_out[0]
-            log.warning(
-                "%s: %d rows are left out, such as row %d: %s",
-                *(path, len(table.left_out), number, reason),
-            )
-        tables.append(table)
-    if not known:
-        return _without_recordings(tables)
-    matching = match(known, tables)
-    lines = [line for _, line in (*matching.refused, *matching.without_recording)]
-    for line in lines[:_N_SHOWN]:
-        log.warning("%s", line)
-    if lines[_N_SHOWN:]:
-        log.warning("%d more tables cannot be used", len(lines) - _N_SHOWN)
-    return matching.events
-
-
-def _without_recordings(tables: Sequence[EventTable]) -> dict[Path, tuple[LabelledEvent, ...]]:
-    """Give rows to the recordings that they name, wherever these are."""
-    named = sorted({event.recording for t in tables for event in t.events if event.recording})
-    return match([Path(name) for name in named], tables).events if named else {}
-
-
-def _row_of(event: LabelledEvent) -> Row:
-    return Row(
-        *(event.start_s, event.end_s, event.label, _score(event), event.low_hz, event.high_hz),
-        event.is_wrong,
-    )
-
-
-def _score(event: LabelledEvent) -> float | None:
-    for name, text in event.extra.items():
-        if name.lower() in _SCORES:
-            with contextlib.suppress(ValueError):
-                score = float(text)
-                return score if np.isfinite(score) else None
-    return None
-
-
-def _of_journal(row: Annotation) -> Row:
-    return Row(row.begin_s, row.end_s, row.name, row.score)
-
-
-def _rows_of(result: Result, entry: Completed | None, threshold: float | None) -> list[Row]:
-    """Return what was found in windows: as the prediction decided, or by a threshold."""
-    if entry is not None and threshold is None:
-        rows: Iterable[Annotation] = (Annotation(*row) for row in entry.annotations)
-    else:
-        rule = result.rule(Thresholds() if threshold is None else Thresholds(threshold))
-        decisions = rule.decide_scores(result.winner, result.score)
-        rows = merge_windows(found_windows(result.start_s, result.end_s, decisions, result.names))
-    band = float(result.f_min), float(result.f_max)
-    return [Row(row.begin_s, row.end_s, row.name, row.score, *band) for row in rows]
-
-
-# --- windows to go through ------------------------------------------------------------------------
-
-
-def _windows(config: ReviewConfig) -> list[Found]:
-    """Cut recordings into windows of equal length, without looking into them."""
-    found = []
-    for path in find_recordings(config.recordings):
-        try:
-            sound = SoundFile(path)
-        except (OSError, ValueError) as error:
-            log.warning("%s is left out: %s", path, one_line(error))
-            continue
-        sound.close()
-        begins = np.arange(0, sound.duration_s, config.step_s)
-        rows = [
-            Row(round(b, 6), round(min(b + config.window, sound.duration_s), 6), None)
-            for b in begins.tolist()
-        ]
-        found.append(Found(path, [r for r in rows if r.end_s > r.begin_s], sound.duration_s))
-    if not found:
-        raise ValueError(f"no sound file in {', '.join(config.recordings)} can be read")
-    return found
 
 
 # --- where recordings are, and when they were made ------------------------------------------------
@@ -404,21 +178,20 @@ def _store(
         for one in found:
             number = number_of[one.path]
             before = {
-                (round(row[1], _MS), round(row[2], _MS), row[3]): row[0]
+                key_of(row[1], row[2], row[3]): row[0]
                 for row in db.execute(
                     "SELECT id, begin_s, end_s, class FROM detections "
                     "WHERE recording_id = ? AND source = ?",
                     (number, source),
                 )
             }
-            scores = np.array([row.score for row in one.rows], np.float64)
-            fresh = []
-            for row, bin_number in zip(one.rows, bins_of(scores).tolist(), strict=True):
+            fresh, known = [], []
+            for row in one.rows:
                 same = before.get(row.key)
                 if same is not None:
                     db.execute(
-                        "UPDATE detections SET score = ?, bin = ?, run = ? WHERE id = ?",
-                        (row.score, bin_number, run, same),
+                        "UPDATE detections SET score = ?, run = ? WHERE id = ?",
+                        (row.score, run, same),
                     )
                     continue
                 top += 1
@@ -427,10 +200,11 @@ def _store(
                 fresh.append(
                     (
                         *(top, number, row.begin_s, row.end_s, row.low_hz, row.high_hz),
-                        *(row.class_name, row.score, source, bin_number, run),
+                        *(row.class_name, row.score, source, run),
                     )
                 )
-            db.executemany("INSERT INTO detections VALUES (?,?,?,?,?,?,?,?,?,?,?)", fresh)
+            db.executemany("UPDATE detections SET score = ?, run = ? WHERE id = ?", known)
+            db.executemany("INSERT INTO detections VALUES (?,?,?,?,?,?,?,?,?,?)", fresh)
             n_new += len(fresh)
         n_gone = db.execute(
             "DELETE FROM detections WHERE source IN ('prediction', 'window') AND run < ? "
@@ -439,5 +213,5 @@ def _store(
         ).rowcount
         keep_longest(db, ((row.begin_s, row.end_s) for one in found for row in one.rows))
     if wrong:
-        project.decide(wrong, Decision("wrong"), TABLE_REVIEWER)
+        project.decide([(number, Decision("wrong")) for number in wrong], TABLE_REVIEWER)
     return n_new, n_gone

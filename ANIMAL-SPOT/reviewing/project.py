@@ -38,7 +38,6 @@ CREATE TABLE detections(
     class TEXT,
     score REAL,
     source TEXT NOT NULL CHECK(source IN ('prediction', 'missed', 'window', 'similar')),
-    bin INTEGER,
     run INTEGER NOT NULL
 );
 CREATE INDEX detections_by_class ON detections(class, score);
@@ -269,14 +268,14 @@ class Project:
         return numbers
 
     def decide(
-        self, ids: Sequence[int], decision: Decision, reviewer: str, key: str | None = None
+        self, decisions: Sequence[tuple[int, Decision]], reviewer: str, key: str | None = None
     ) -> int:
-        """Keep a decision on detections, all at once; return the number of the batch.
+        """Keep decisions on detections, all at once; return the number of the batch.
 
         Raises:
             ProjectError: If a detection is not there.
         """
-        return self._once(key, lambda db: [_decide(db, ids, decision, reviewer)])[0]
+        return self._once(key, lambda db: [_decide(db, decisions, reviewer)])[0]
 
     def add(
         self,
@@ -309,7 +308,7 @@ class Project:
                 "source, run) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (recording_id, *extent_s, *band_hz, class_name, source, ADDED),
             ).lastrowid
-            _decide(db, [number], decision or Decision("right"), reviewer)
+            _decide(db, [(number, decision or Decision("right"))], reviewer)
             _keep_longest(db, extent_s[1] - extent_s[0])
             return [number]
 
@@ -396,18 +395,22 @@ class Project:
         return [datetime.fromisoformat(row[0]) for row in rows]
 
 
-def _decide(db: sqlite3.Connection, ids: Sequence[int], decision: Decision, reviewer: str) -> int:
+def _decide(
+    db: sqlite3.Connection, decisions: Sequence[tuple[int, Decision]], reviewer: str
+) -> int:
     batch = db.execute("SELECT coalesce(max(id), 0) + 1 FROM decisions").fetchone()[0]
     at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    values = (
-        *(reviewer, at, decision.verdict, decision.class_name, decision.begin_s, decision.end_s),
-        *(decision.low_hz, decision.high_hz, decision.note, batch),
-    )
     try:
         db.executemany(
             "INSERT INTO decisions(detection_id, reviewer, at, verdict, class, begin_s, end_s, "
             "low_hz, high_hz, note, batch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(number, *values) for number in ids],
+            [
+                (
+                    *(number, reviewer, at, one.verdict, one.class_name, one.begin_s, one.end_s),
+                    *(one.low_hz, one.high_hz, one.note, batch),
+                )
+                for number, one in decisions
+            ],
         )
     except sqlite3.IntegrityError as error:
         raise ProjectError("there is no such detection") from error

@@ -11,28 +11,22 @@ from typing import Any
 
 import numpy as np
 
+from animal_spot.reviewing.judged import joint
 from animal_spot.reviewing.project import ADDED, VERDICTS, Project
+from animal_spot.trust.score_bins import bin_of, score_bins
 
 OPEN = "open"  # the state of what nobody decided
 STATES = (OPEN, *VERDICTS)
 ORDERS = ("score", "-score", "uncertainty", "random", "bins", "time")
-# Upper ends of the bins of scores, from which an honest sample takes equally many: close together
-# near 1, where the scores of networks crowd.
-BIN_ENDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
 _PAUSE_S = 60.0  # longer between two decisions: the reviewer was away
 _FEWEST_PACES = 5
 _DECIDED = "decided"  # any state but open
 _NOT_TIMED = np.nan
+_OF_DECISION = "detection_id, reviewer, verdict, class"
 
 
 class QueueError(ValueError):
     """A filter or an order that cannot be used; one line says why."""
-
-
-def bins_of(scores: np.ndarray) -> np.ndarray:
-    """Return the bin of each score, from 0; -1 where there is no score."""
-    bins = np.searchsorted(BIN_ENDS, scores, side="right").astype(np.int16)
-    return np.where(np.isfinite(scores), bins, -1).astype(np.int16)
 
 
 @dataclass(frozen=True)
@@ -142,40 +136,25 @@ class Queue:
                 "with_score": int(np.isfinite(columns.scores[shown]).sum()),
             }
 
-    def sample(self, class_name: str, seed: int) -> dict[str, np.ndarray]:
-        """Return the detections of a class with what is known of them, for estimates.
+    def answers(self) -> list[tuple[str, float | None, str | None]]:
+        """Return class, score and joint verdict of what the model of today found, for estimates.
 
-        Of each bin those count that come first in the order that ``seed`` gives, up to the first
-        that nobody decided: what was looked at for another reason, such as a high score, would
-        bias them.
-
-        Returns:
-            ``score``, ``bin``, ``right`` (1, 0; -1 where it is not known) and ``drawn`` (whether it
-            belongs to the sample), each of shape ``(detection,)``.
+        A class that was said instead is wrong; what nobody decided has no verdict.
         """
         with self._lock:
             self.follow()
             columns = self._columns
-            wanted = columns.shown() & np.isfinite(columns.scores) & columns.is_prediction()
-            code = columns.names.index(class_name) if class_name in columns.names else -2
-            where = np.flatnonzero(wanted & (columns.classes == code))
-            state = columns.state_of(None)[where]
-            ids, bins = columns.ids[where], columns.bins[where]
-            right = np.full(len(where), -1, np.int8)
-            right[state == STATES.index("right")] = 1
-            right[(state == STATES.index("wrong")) | (state == STATES.index("other"))] = 0
-            drawn = np.zeros(len(where), bool)
-            for number in np.unique(bins):
-                inside = np.flatnonzero(bins == number)
-                inside = inside[np.argsort(_mixed(ids[inside], seed), kind="stable")]
-                is_open = np.flatnonzero(state[inside] == 0)
-                drawn[inside[: is_open[0] if len(is_open) else len(inside)]] = True
-            return {
-                "score": columns.scores[where],
-                "bin": bins,
-                "right": right,
-                "drawn": drawn & (right >= 0),
-            }
+            where = np.flatnonzero(columns.is_prediction() & (columns.classes >= 0))
+            names = [None, "right", "wrong", "wrong", "unsure", "skip"]  # as STATES
+            return [
+                (columns.names[code], None if score != score else score, names[state])
+                for code, score, state in zip(
+                    columns.classes[where].tolist(),
+                    columns.scores[where].tolist(),
+                    columns.state_of(None)[where].tolist(),
+                    strict=True,
+                )
+            ]
 
     def _ranked(self, order: str, seed: int) -> np.ndarray:
         key = (order, seed if order in ("random", "bins") else 0)
@@ -202,16 +181,13 @@ class Queue:
                 return
             if n_undone != self._seen[1] or self._seen[0] == 0:
                 self._columns.forget_states()
-                rows = db.execute(
-                    "SELECT id, detection_id, reviewer, verdict FROM counting ORDER BY id"
-                )
+                rows = db.execute(f"SELECT {_OF_DECISION} FROM counting ORDER BY id")
             else:
                 rows = db.execute(
-                    "SELECT id, detection_id, reviewer, verdict FROM decisions "
-                    "WHERE id > ? AND undone = 0 ORDER BY id",
+                    f"SELECT {_OF_DECISION} FROM decisions WHERE id > ? AND undone = 0 ORDER BY id",
                     (self._seen[0],),
                 )
-            self._columns.decide([tuple(row)[1:] for row in rows])
+            self._columns.decide([tuple(row) for row in rows])
             self._seen = last, n_undone
 
 
@@ -229,8 +205,8 @@ class _Columns:
         self.classes = np.array([code_of[name] for name in columns[3]], np.int32)
         self.scores = np.array(columns[4], np.float64)  # None becomes NaN
         self.sources = np.array(columns[5], "U10")
-        self._is_added = np.array(columns[6], np.int64) == ADDED
-        self.bins = bins_of(self.scores)
+        self.runs = np.array(columns[6], np.int64)
+        self._is_added = self.runs == ADDED
         self._site_of = {row[0]: row[1] or "" for row in recordings}
         self._start_of = {row[0]: _clock_s(row[2]) for row in recordings}
         self.forget_states()
@@ -264,7 +240,8 @@ class _Columns:
         """Let everything be open."""
         self._states: dict[str, np.ndarray] = {}
         self._of_all = np.zeros(len(self.ids), np.int8)
-        self._said: dict[int, str] = {}
+        self._verdicts: dict[int, dict[str, tuple[str, str | None]]] = {}  # of each place
+        self.said: dict[int, str] = {}  # at each place the class that is heard instead
 
     def state_of(self, reviewer: str | None) -> np.ndarray:
         """Return the place in ``STATES`` of each detection, for a reviewer or for all."""
@@ -272,21 +249,22 @@ class _Columns:
             return self._of_all
         return self._states.get(reviewer, np.zeros(len(self.ids), np.int8))
 
-    def decide(self, decisions: list[tuple[int, str, str]]) -> None:
-        """Take decisions, oldest first; that one skipped takes nothing from what another said."""
-        if not decisions:
-            return
+    def decide(self, decisions: list[tuple[int, str, str, str | None]]) -> None:
+        """Take decisions, oldest first: detection, reviewer, verdict, class."""
         places = self.places([decision[0] for decision in decisions]).tolist()
         codes = {name: code for code, name in enumerate(STATES)}
-        skipped = codes["skip"]
-        for place, (_, reviewer, verdict) in zip(places, decisions, strict=True):
+        for place, (_, reviewer, verdict, class_name) in zip(places, decisions, strict=True):
             own = self._states.get(reviewer)
             if own is None:
                 own = self._states[reviewer] = np.zeros(len(self.ids), np.int8)
-            code = codes[verdict]
-            own[place] = code
-            if code != skipped or self._of_all[place] == 0:
-                self._of_all[place] = code
+            own[place] = codes[verdict]
+            said = self._verdicts.setdefault(place, {})
+            said[reviewer] = verdict, class_name
+            together, other = joint(said.values())
+            self._of_all[place] = codes[together]
+            self.said.pop(place, None)
+            if other is not None:
+                self.said[place] = other
 
     # --- filters ---
 
@@ -295,8 +273,9 @@ class _Columns:
         return ~self._is_added | (self._of_all != 0)
 
     def is_prediction(self) -> np.ndarray:
-        """Tell which a model found."""
-        return self.sources == "prediction"
+        """Tell which the last prediction that was brought in has found."""
+        found = self.sources == "prediction"
+        return found & (self.runs == self.runs[found].max(initial=0))
 
     def fits(self, wanted: Filter) -> np.ndarray:
         """Tell which fit a filter, whatever their state."""
@@ -304,7 +283,9 @@ class _Columns:
         if wanted.class_names:
             codes = [code for code, name in enumerate(self.names) if name in wanted.class_names]
             codes += [-1] if "" in wanted.class_names else []
-            fits &= np.isin(self.classes, codes)
+            named = np.isin(self.classes, codes)
+            named[[place for place, name in self.said.items() if name in wanted.class_names]] = True
+            fits &= named
         if wanted.least is not None:
             fits &= self.scores >= wanted.least
         if wanted.most is not None:
@@ -364,15 +345,20 @@ class _Columns:
         return np.lexsort((self.ids, self.begins_s, self.recordings))
 
     def _by_bins(self, seed: int) -> np.ndarray:
-        """Take one of each class and bin in turn, in each at random."""
-        mixed = _mixed(self.ids, seed)
-        group = (self.classes.astype(np.int64) + 1) * (len(BIN_ENDS) + 2) + self.bins + 1
-        by_group = np.lexsort((mixed, group))
-        sorted_groups = group[by_group]
-        starts = np.flatnonzero(np.r_[True, sorted_groups[1:] != sorted_groups[:-1]])
-        lengths = np.diff(np.r_[starts, len(by_group)])
-        turn = np.arange(len(by_group)) - np.repeat(starts, lengths)
-        return by_group[np.lexsort((mixed[by_group], turn))]
+        """Take one of each class and bin in turn, in each at random; the best bins first."""
+        turn = np.full(len(self.ids), len(self.ids))
+        rank = np.zeros(len(self.ids), np.int64)
+        for code in np.unique(self.classes).tolist():
+            own = np.flatnonzero((self.classes == code) & np.isfinite(self.scores))
+            bins = bin_of(self.scores[own], score_bins(self.scores[own]))
+            # As trust.sampling draws.
+            drawn = np.lexsort((np.random.default_rng(seed).random(len(own)), bins))
+            in_order = bins[drawn]
+            starts = np.flatnonzero(np.r_[True, in_order[1:] != in_order[:-1]])[: len(own)]
+            lengths = np.diff(np.r_[starts, len(own)])
+            turn[own[drawn]] = np.arange(len(own)) - np.repeat(starts, lengths)
+            rank[own] = -bins
+        return np.lexsort((self.ids, self.classes, rank, turn))
 
 
 def _in_states(state: np.ndarray, wanted: tuple[str, ...]) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import re
 from collections.abc import AsyncIterator, Callable
@@ -12,17 +13,13 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from animal_spot.audio.sound_file import SoundError
 from animal_spot.reviewing import request_values as requests
 from animal_spot.reviewing.answers import NotThereError, NotYetError, Review
-from animal_spot.reviewing.project import ProjectError
-from animal_spot.reviewing.queue import QueueError
-from animal_spot.reviewing.request_values import RequestError
-from animal_spot.reviewing.sounds import StretchError
 from animal_spot.utils.errors import one_line
 
 _KINDS = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
@@ -35,10 +32,9 @@ def _status(error: Exception) -> int:
     return 501 if isinstance(error, NotYetError) else 400
 
 
-_SAID = (
-    *(RequestError, StretchError, QueueError, ProjectError, NotThereError, NotYetError),
-    *(SoundError, OSError),
-)
+_SAID = (ValueError, OSError, NotThereError, NotYetError)  # the rest is a fault of ours
+
+log = logging.getLogger("REVIEW")
 
 
 def _json(value: Any) -> Response:
@@ -61,6 +57,7 @@ async def _answer(work: Callable[[], Any]) -> Response:
     try:
         value = await run_in_threadpool(work)
     except _SAID as error:
+        log.debug("%s", one_line(error), exc_info=True)
         return JSONResponse({"error": one_line(error)}, _status(error))
     return value if isinstance(value, Response) else _json(value)
 
@@ -121,6 +118,12 @@ def make_app(review: Review) -> Starlette:
     def route(path: str, answer: Callable, method: str = "GET") -> Route:
         return Route(path, answer, methods=[method])
 
+    async def refusal(_: Request, error: HTTPException) -> Response:
+        return JSONResponse({"error": error.detail}, error.status_code)
+
+    async def fault(_: Request, error: Exception) -> Response:
+        return JSONResponse({"error": f"a fault of this program: {one_line(error)}"}, 500)
+
     return Starlette(
         routes=[
             route("/", page),
@@ -144,4 +147,5 @@ def make_app(review: Review) -> Starlette:
             route("/api/retrain", _post(review.retrain), "POST"),
         ],
         lifespan=lifespan,
+        exception_handlers={HTTPException: refusal, Exception: fault},
     )
