@@ -37,6 +37,7 @@ from animal_spot.utils.files import path_inside, refuse_links, require_writable_
 from animal_spot.utils.own_files import JsonLines, OwnFiles
 
 KINDS = ("raven", "audacity", "csv", "parquet", "clips")
+_WHOLE = ("csv", "parquet")  # kinds that have every row
 STEM = "reviewed"  # of tables over all recordings
 _RECORD, _LOCK = ".review.jsonl", ".review.lock"
 _OF_CLIPS = ".reviewed.csv"  # the table that clips are cut by
@@ -99,7 +100,11 @@ def export(
         lines.read(own.read)
         written = _write(own, kind, rows, noise_class)
     left = [f"{name} was edited or is of somebody else: left as it is" for name in sorted(own.left)]
-    return {"folder": str(target), "files": written, "notes": [*left, *_unsure(rows)]}
+    return {
+        "folder": str(target),
+        "files": written,
+        "notes": left if kind in _WHOLE else [*left, *_unsure(rows)],
+    }
 
 
 def _unsure(rows: Sequence[Judged]) -> list[str]:
@@ -149,9 +154,9 @@ def _write(
             own.write_text(name, text, of=kind)
     for name in set(own.names_of(kind)) - set(texts):
         own.remove(name)
-    has_header = kind != "audacity"
+    n_header = 0 if kind == "audacity" else 1
     return [
-        {"name": name, "rows": text.count("\n") - has_header}
+        {"name": name, "rows": len(rows) if kind == "csv" else text.count("\n") - n_header}
         for name, text in sorted(texts.items())
         if name not in own.left
     ]
