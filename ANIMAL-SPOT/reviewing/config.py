@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import dataclass
 
 from animal_spot.metadata.time_flags import (
@@ -78,6 +79,12 @@ class ReviewConfig:
     label_column: str | None = option(
         None, "column of tables that holds the class; none: found", metavar="NAME"
     )
+    statistics: bool = option(
+        False, "show how far the numbers of each class can be trusted, and end"
+    )
+    precision: float = option(
+        0.9, "precision for which --statistics looks for a threshold", above=0, below=1
+    )
     host: str = option(
         HOME,
         "address at which the page can be opened; another one than this lets other computers in "
@@ -92,8 +99,11 @@ class ReviewConfig:
     def __post_init__(self) -> None:
         refuse_out_of_range(self)
         refuse_time_flags(self)
-        if self.predictions is None and not self.recordings:
-            raise ValueError("give --predictions, --recordings or both: what shall be reviewed?")
+        if not (self.predictions or self.recordings or os.path.isfile(self.project)):
+            raise ValueError(
+                "give --predictions, --recordings or both, or the --project of an earlier review: "
+                "what shall be reviewed?"
+            )
         if self.threshold is not None and self.predictions is None:
             raise ValueError("--threshold needs --predictions")
 

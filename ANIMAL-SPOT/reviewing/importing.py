@@ -51,11 +51,12 @@ def bring_in(project: Project, config: ReviewConfig) -> None:
     project.keep_setting("imported", state)
     if not by_windows:
         project.keep_setting("threshold", config.threshold)
-    kept = f", {n_new} of them new" if n_gone or n_new < rows else ""
     log.info(
-        "%d %s in %d recordings%s",
-        *(rows, "windows" if by_windows else "detections", len(found), kept),
+        "%d %s in %d recordings, %d of them new",
+        *(rows, "windows" if by_windows else "detections", len(found), n_new),
     )
+    if n_gone:
+        log.info("%d of an earlier prediction, on which nobody decided, are gone", n_gone)
 
 
 def _state_of(config: ReviewConfig) -> str:

@@ -48,7 +48,8 @@ def run(config: ReviewConfig) -> int:
     _require_outside(path, config)
     require_writable_folder(path.parent, "the folder of --project")
     with contextlib.closing(Project(path)) as project:
-        bring_in(project, config)
+        if config.predictions is not None or config.recordings:
+            bring_in(project, config)
         review = Review(
             project,
             composed(config.reviewer or _user()).strip(),
@@ -57,8 +58,23 @@ def run(config: ReviewConfig) -> int:
             config.model is not None,
             config.window,
         )
-        _serve(review, config)
+        if config.statistics:
+            print("\n".join(_statistics(review, config)))
+        else:
+            _serve(review, config)
     return OK
+
+
+def _statistics(review: Review, config: ReviewConfig) -> list[str]:
+    from animal_spot.trust.summary import summary, summary_lines  # takes a second
+
+    rows = review.queue.answers()
+    if not rows:
+        return ["the project has no detection of a model"]
+    threshold, seed = review.project.setting("threshold"), review.project.setting("seed", 0)
+    thresholds = {} if threshold is None else dict.fromkeys({row[0] for row in rows}, threshold)
+    found = summary(rows, wanted=config.precision, thresholds=thresholds, seed=seed)
+    return summary_lines(found)
 
 
 def _require_outside(path: Path, config: ReviewConfig) -> None:
