@@ -19,7 +19,7 @@ from animal_spot.detections.decisions import winner_and_score
 N_BINS = 15
 TEMPERATURES = (0.1, 10.0)  # that are looked through
 FEW_WRONG = 10  # a temperature found on fewer wrong clips is rough
-MIN_DETECTIONS = 20  # fewer say nothing of a precision: of 4 right ones, 3 to 7 in 10 may be wrong
+MIN_RIGHT = 20  # clips of a class; of fewer nobody knows which scores its calls have
 MAX_NUMBER = 1e6  # NaN is not below it, nor infinity
 _EDGES = np.linspace(0, 1, N_BINS + 1)
 # Why a class has no threshold.
@@ -236,8 +236,8 @@ def class_thresholds(
 ) -> dict[str, dict[str, Any]]:
     """Find for each class the lowest threshold that reaches a precision, if that can be known.
 
-    Two rules keep a threshold within what validation can tell. At least ``MIN_DETECTIONS`` clips
-    must reach it, right or wrong. And from ``n`` clips nobody can tell an error rate below ``1 /
+    Two rules keep a threshold within what validation can tell. At least ``MIN_RIGHT`` clips of the
+    class must reach it. And from ``n`` clips nobody can tell an error rate below ``1 /
     n``, so no threshold is above ``1 - 1 / n``: it is lowered to that if the very same clips reach
     it then, else there is none.
 
@@ -289,7 +289,7 @@ def known_threshold(
     if lowest is None:
         return None, UNREACHABLE
     n = int((scores >= lowest).sum())
-    if n < MIN_DETECTIONS:
+    if right[scores >= lowest].sum() < MIN_RIGHT:
         return None, TOO_FEW
     highest = 1 - 1 / n
     if lowest <= highest:
@@ -390,7 +390,7 @@ def report_lines(report: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         )
     for reason, text in (
         (UNREACHABLE, f"no threshold reaches a precision of {report['precision']:g} for"),
-        (TOO_FEW, f"under {MIN_DETECTIONS} validation clips would reach a threshold for"),
+        (TOO_FEW, f"under {MIN_RIGHT} validation clips of the class would reach a threshold for"),
     ):
         missing = [name for name, row in rows.items() if row["reason"] == reason]
         if missing:

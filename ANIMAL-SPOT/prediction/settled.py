@@ -272,6 +272,14 @@ def _class_thresholds(config: PredictConfig, models: Ensemble) -> dict[str, floa
         ", ".join(f"{name} {value} ({_clips_of(models, name)})" for name, value in values.items()),
         config.threshold,
     )
+    unknown = [name for name in thresholds if name not in models.calibration.clips]
+    if unknown:
+        log.warning(
+            "the model file is of an older version, which took thresholds from few clips too: "
+            "should %s be found nowhere, calibrate the model again (animal-spot calibrate) or give "
+            "--threshold",
+            ", ".join(unknown),
+        )
     log.info(
         "evaluate.py decides by them with: --threshold %s --class_threshold %s",
         config.threshold,

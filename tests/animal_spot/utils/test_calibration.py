@@ -244,13 +244,23 @@ def test_no_threshold_is_beyond_what_validation_can_tell(scores, right, expected
     assert found == (pytest.approx(expected[0]), expected[1])
 
 
+def test_wrong_clips_do_not_make_up_for_clips_of_the_class():
+    """12 of 20 are right: enough for a precision of 0.6, too few to know the scores of calls."""
+    for n, expected in ((12, (None, "too few detections")), (20, (0.9, None))):
+        right = np.array([True] * n + [False] * 8)
+        assert known_threshold(np.full(n + 8, 0.9), right, 0.6) == expected
+
+
 def test_the_report_says_why_a_class_has_no_threshold():
     logits = np.array([[9.0, 0, 0]] * 4 + [[0, 0, 9.0]] * 4)
     labels = np.array([0] * 4 + [2] * 3 + [0])
     calibration, report = calibrate(logits, labels, ["A", "B", "noise"], 0.9, "noise")
     assert calibration.thresholds == {}
     lines, warnings = report_lines(report | {"partitions": {}})
-    assert any("under 20 validation clips would reach a threshold for A" in w for w in warnings)
+    assert any(
+        "under 20 validation clips of the class would reach a threshold for A" in w
+        for w in warnings
+    )
     assert any(re.match(r"A +none .*too few detections", line) for line in lines)
 
 
@@ -387,6 +397,8 @@ def test_prediction_says_which_thresholds_it_used(predicted):
     )
     assert said in messages(result.stderr, "I")
     assert said in (base / "PREDICT.log").read_text()
+    (warned,) = [m for m in messages(result.stderr, "W") if "took thresholds from few clips" in m]
+    assert "should x,y be found nowhere" in warned
 
 
 def test_evaluation_decides_alike_with_the_options_that_prediction_names(predicted):
