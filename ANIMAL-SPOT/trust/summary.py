@@ -22,6 +22,7 @@ from animal_spot.trust.score_curve import (
     probability_threshold,
 )
 
+WANTED = (0.9, 0.95, 0.99)  # precisions
 N_CURVE_POINTS = 41
 CHOSEN = 0.001  # probability of a random sample whose scores differ that much from the others'
 
@@ -43,7 +44,7 @@ class Row(NamedTuple):
 def summary(
     rows: Iterable[Row | tuple[str, float | None, str | None]],
     *,
-    wanted: float = 0.9,
+    wanted: Sequence[float] = WANTED,
     thresholds: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -52,37 +53,37 @@ def summary(
     Args:
         rows: All detections that prediction made, reviewed or not, in an order that stays. Calls
             that people added (missed ones) are not among them.
-        wanted: Precision, and probability of being right, for which thresholds are looked for.
+        wanted: Precisions, and probabilities of being right, for which thresholds are looked for.
         thresholds: Least score of a detection in present use, for single classes; all others use
             their lowest score.
         seed: Of what is drawn.
 
     Returns:
-        ``confidence``, ``wanted`` and under ``classes`` for each class, by name, what
-        ``class_summary`` says. Numbers that are not known are None.
+        ``confidence``, and under ``classes`` what ``class_summary`` says of each class, by name.
+        Numbers that are not known are None.
 
     Raises:
         ValueError: If a number is out of its range.
     """
-    if not 0 < wanted < 1:
-        raise ValueError(f"the wanted precision must be above 0 and below 1, got {wanted:g}")
+    for value in wanted:
+        if not 0 < value < 1:
+            raise ValueError(f"a wanted precision must be above 0 and below 1, got {value:g}")
     by_class: dict[str, list[tuple[float | None, str | None]]] = {}
     for name, score, answer in rows:
         by_class.setdefault(name, []).append((score, answer))
     given = thresholds or {}
     return {
         "confidence": CONFIDENCE,
-        "wanted": wanted,
-        "classes": {
-            name: class_summary(by_class[name], wanted, given.get(name), seed)
+        "classes": [
+            {"class": name} | class_summary(by_class[name], wanted, given.get(name), seed)
             for name in sorted(by_class)
-        },
+        ],
     }
 
 
 def class_summary(
     rows: Sequence[tuple[float | None, str | None]],
-    wanted: float,
+    wanted: Sequence[float] = WANTED,
     threshold: float | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -92,15 +93,17 @@ def class_summary(
         * counts: ``detections``, ``reviewed`` (those with an answer of right or wrong), ``right``,
           ``wrong``, ``unsure``, ``skipped``, ``without_score`` (which count nowhere else)
         * ``threshold`` in present use; ``precision`` from it on, ``true_calls`` among all
-          detections and ``true_calls_at_threshold``: ``estimate``, ``low``, ``high``
-        * ``curve``: precision from the score of each bin on; ``bins``: counts of each
-        * ``if_unsure``: ends of the interval of ``precision`` if all unsure ones were wrong, and if
-          all were right; None without any
-        * ``score_curve``: ``intercept``, ``slope`` and ``points``, or None
-        * ``score_for_probability``, ``score_for_precision``: ``score``, ``low``, ``high``,
-          ``reason`` (why there is no score)
-        * ``reviews_to_halve``: further reviews for half the interval of ``precision``
-        * ``notes``: what a reader of these numbers must know
+          detections and ``true_calls_at_threshold``: ``value``, ``low``, ``high``
+        * ``curve``: ``value``, ``low``, ``high`` of the precision from the ``threshold`` of each
+          bin on, with its ``detections`` and those ``reviewed``; ``bins``: counts of each
+        * ``if_unsure``: ``low`` of ``precision`` if all unsure ones were wrong, ``high`` if all
+          were right; None without any
+        * ``logistic``: probability of being right at some scores; empty if there is no such curve
+        * ``wanted``: for each precision the ``threshold`` from which it is reached, with ``low``
+          and ``high``, and ``reason`` why there is none; ``wanted_probability``: the same for the
+          probability of the detections at the threshold itself
+        * ``more``: further reviews that would halve the interval of ``precision``
+        * ``reasons``: what a reader of these numbers must know, a line each
     """
     all_scores = np.array([math.nan if s is None else s for s, _ in rows], np.float64)
     has_score = np.isfinite(all_scores)
@@ -132,8 +135,8 @@ def class_summary(
     )
     first = 0 if threshold is None else int(np.searchsorted(lows, threshold))
     fitted = fit_score_curve(scores[decided], right[decided])
-    by_probability = probability_threshold(fitted, wanted)
-    by_precision = precision_threshold(fitted, scores, wanted, seed)
+    by_precision = [precision_threshold(fitted, scores, value, seed) for value in wanted]
+    by_probability = [probability_threshold(fitted, value) for value in wanted]
     return counts | {
         "threshold": float(lows[0]) if threshold is None else threshold,
         "precision": bins.shares(first),
@@ -150,11 +153,11 @@ def class_summary(
         ],
         "bins": bins.rows(scores, where),
         "if_unsure": bins.if_unsure(first),
-        "score_curve": _curve_points(fitted, scores),
-        "score_for_probability": vars(by_probability),
-        "score_for_precision": vars(by_precision),
-        "reviews_to_halve": bins.to_halve(first),
-        "notes": _notes(counts, bins, by_precision, _is_chosen(scores, where, decided)),
+        "logistic": _curve_points(fitted, scores),
+        "wanted": _thresholds("precision", wanted, by_precision),
+        "wanted_probability": _thresholds("probability", wanted, by_probability),
+        "more": bins.to_halve(first),
+        "reasons": _reasons(counts, bins, fitted, _is_chosen(scores, where, decided)),
     }
 
 
@@ -176,10 +179,10 @@ class _Bins:
         self, first: int, right: np.ndarray, decided: np.ndarray
     ) -> dict[str, float | None]:
         if first >= len(self.lows):
-            return {"estimate": None, "low": None, "high": None}
+            return {"value": None, "low": None, "high": None}
         found = stratified_interval(right[first:], decided[first:], self.detections[first:])
         estimate, low, high = (float(x) for x in found)
-        return {"estimate": None if math.isnan(estimate) else estimate, "low": low, "high": high}
+        return {"value": None if math.isnan(estimate) else estimate, "low": low, "high": high}
 
     def calls(self, first: int) -> dict[str, float | None]:
         """Return the number of right ones from a bin on; ends are whole numbers."""
@@ -217,20 +220,31 @@ class _Bins:
 
 def _whole(number: float, end: str) -> float:
     """Round the ends of an interval of a count to the nearest whole number."""
-    return number if end == "estimate" else float(round(number))
+    return number if end == "value" else float(round(number))
 
 
-def _curve_points(fitted: ScoreCurve | str, scores: np.ndarray) -> dict[str, Any] | None:
+def _thresholds(
+    name: str, wanted: Sequence[float], found: Sequence[Threshold]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            name: value,
+            "threshold": one.score,
+            "low": one.low,
+            "high": one.high,
+            "reason": one.reason,
+        }
+        for value, one in zip(wanted, found, strict=True)
+    ]
+
+
+def _curve_points(fitted: ScoreCurve | str, scores: np.ndarray) -> list[dict[str, float]]:
     if isinstance(fitted, str):
-        return None
+        return []
     at = np.linspace(scores.min(), scores.max(), N_CURVE_POINTS)
     rows = zip(at, *fitted.at(at), strict=True)
-    names = ("score", "probability", "low", "high")
-    return {
-        "intercept": float(fitted.intercept),
-        "slope": float(fitted.slope),
-        "points": [dict(zip(names, map(float, row), strict=True)) for row in rows],
-    }
+    names = ("score", "value", "low", "high")
+    return [dict(zip(names, map(float, row), strict=True)) for row in rows]
 
 
 def _is_chosen(scores: np.ndarray, where: np.ndarray, decided: np.ndarray) -> bool:
@@ -249,41 +263,42 @@ def _is_chosen(scores: np.ndarray, where: np.ndarray, decided: np.ndarray) -> bo
     return variance > 0 and 2 * norm.sf(abs(distance) / math.sqrt(variance)) < CHOSEN
 
 
-def _notes(counts: dict[str, int], bins: _Bins, found: Threshold, chosen: bool) -> list[str]:
-    notes = []
+def _reasons(
+    counts: dict[str, int], bins: _Bins, fitted: ScoreCurve | str, chosen: bool
+) -> list[str]:
+    reasons = []
     empty = int((bins.decided == 0).sum())
     few = int(
         ((bins.decided > 0) & (bins.decided < np.minimum(LEAST_DECIDED, bins.detections))).sum()
     )
     if empty:
         share = bins.detections[bins.decided == 0].sum() / bins.detections.sum()
-        notes.append(
+        reasons.append(
             f"nothing is reviewed in {empty} of {len(bins.lows)} score bins ({share:.0%} of the "
             "detections), which may be all right or all wrong; review by sample"
         )
     if few:
-        notes.append(f"{few} score bins have under {LEAST_DECIDED} reviewed rows: still rough")
+        reasons.append(f"{few} score bins have under {LEAST_DECIDED} reviewed rows: still rough")
     if chosen:
-        notes.append(
+        reasons.append(
             "the reviewed rows have other scores than the rest of their score bins, as if they had "
             "been chosen by score: the precision may be off; review by sample"
         )
     if counts["unsure"]:
-        notes.append(
+        reasons.append(
             f"{counts['unsure']} unsure rows are left out, as if they were as often right as the "
             "others of their score"
         )
     if counts["without_score"]:
-        notes.append(f"{counts['without_score']} rows without a score are left out")
-    if found.reason:
-        notes.append(f"no score for the wanted precision: {found.reason}")
-    return notes
+        reasons.append(f"{counts['without_score']} rows without a score are left out")
+    if isinstance(fitted, str):
+        reasons.append(f"no threshold for a wanted precision: {fitted}")
+    return reasons
 
 
 def _nothing(threshold: float | None) -> dict[str, Any]:
     """Return what is said of a class without any detection that has a score."""
-    unknown = {"estimate": None, "low": None, "high": None}
-    none = vars(Threshold(reason="no detection with a score"))
+    unknown = {"value": None, "low": None, "high": None}
     return {
         "threshold": threshold,
         "precision": unknown,
@@ -292,38 +307,45 @@ def _nothing(threshold: float | None) -> dict[str, Any]:
         "curve": [],
         "bins": [],
         "if_unsure": None,
-        "score_curve": None,
-        "score_for_probability": none,
-        "score_for_precision": none,
-        "reviews_to_halve": None,
-        "notes": ["no detection has a score"],
+        "logistic": [],
+        "wanted": [],
+        "wanted_probability": [],
+        "more": None,
+        "reasons": ["no detection has a score"],
     }
 
 
 def summary_lines(found: Mapping[str, Any]) -> list[str]:
-    """Return a summary as lines of text: a table with a line for each class, then notes."""
-    classes = found["classes"]
-    width = max(len(name) for name in [*classes, "class"])
-    wanted = f"score for {found['wanted']:.0%}"
+    """Return a summary as lines of text: a table with a line for each class, then reasons."""
+    rows = found["classes"]
+    width = max(len(name) for name in [*(row["class"] for row in rows), "class"])
     lines = [
         f"{'class':<{width}} {'detections':>10} {'reviewed':>8} {'right':>6} "
-        f"{'precision (95 %)':>22} {'true calls (95 %)':>22} {wanted:>22} {'reviews to halve':>16}"
+        f"{'precision (95 %)':>24} {'true calls (95 %)':>24} {'more to halve it':>16}"
     ]
-    for name, row in classes.items():
-        more = "" if row["reviews_to_halve"] is None else row["reviews_to_halve"]
+    for row in rows:
+        more = "" if row["more"] is None else row["more"]
         lines.append(
-            f"{name:<{width}} {row['detections']:>10} {row['reviewed']:>8} {row['right']:>6} "
-            f"{_between(row['precision'], '.1%'):>22} {_between(row['true_calls'], '.0f'):>22} "
-            f"{_between(row['score_for_precision'], '.3f', 'score'):>22} {more:>16}"
+            f"{row['class']:<{width}} {row['detections']:>10} {row['reviewed']:>8} "
+            f"{row['right']:>6} {_between(row['precision'], '.1%'):>24} "
+            f"{_between(row['true_calls'], '.0f'):>24} {more:>16}"
         )
-    lines += [f"{name}: {note}" for name, row in classes.items() for note in row["notes"]]
+    for row in rows:
+        lines += [
+            f"{row['class']}: a precision of {one['precision']:.0%} from a threshold of "
+            f"{_between({'value': one['threshold']} | one, '.3f')}"
+            if one["reason"] is None
+            else f"{row['class']}: a precision of {one['precision']:.0%}: {one['reason']}"
+            for one in row["wanted"]
+            if row["logistic"]
+        ]
+        lines += [f"{row['class']}: {reason}" for reason in row["reasons"]]
     return lines
 
 
-def _between(values: Mapping[str, Any], form: str, middle: str = "estimate") -> str:
-    if values[middle] is None and values["low"] is None and values["high"] is None:
-        return "none" if middle == "score" else "unknown"
-    middle_, low, high = (
-        "?" if values[key] is None else format(values[key], form) for key in (middle, "low", "high")
+def _between(values: Mapping[str, Any], form: str) -> str:
+    value, low, high = (
+        "?" if values[key] is None else format(values[key], form)
+        for key in ("value", "low", "high")
     )
-    return f"{middle_} ({low} to {high})"
+    return "unknown" if low == high == value == "?" else f"{value} ({low} to {high})"

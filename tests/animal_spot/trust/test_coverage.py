@@ -118,7 +118,7 @@ def test_the_whole_way_from_sampler_to_summary():
         first = rng.choice(np.argsort(x)[-50:], 10, replace=False)
         for i in [*first, *next_to_review(expit(x), answers, 50, seed=seed)]:
             answers[i] = "right" if is_right[i] else "wrong"
-        found = class_summary(list(zip(expit(x), answers, strict=True)), 0.9)["true_calls"]
+        found = class_summary(list(zip(expit(x), answers, strict=True)), [0.9])["true_calls"]
         held.append(found["low"] <= is_right.sum() <= found["high"])
     assert 0.92 <= np.mean(held) <= 0.98
 

@@ -25,43 +25,46 @@ def test_summary_of_two_classes_is_json_and_says_the_same_again():
     found = summary(rows, thresholds={"K1": 0.7})
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert summary(rows, thresholds={"K1": 0.7}) == found
-    assert list(found["classes"]) == ["B", "K1"]
-    row = found["classes"]["K1"]
+    assert [row["class"] for row in found["classes"]] == ["B", "K1"]
+    row = found["classes"][1]
     assert row["detections"] == 500
     assert row["reviewed"] == 100 == row["right"] + row["wrong"]
     above = [(s, a) for n, s, a in rows if n == "K1" and s >= 0.7]
     (at_threshold,) = [p for p in row["curve"] if p["detections"] == len(above)]
     assert at_threshold["reviewed"] == sum(a is not None for _, a in above)
-    for key in ("estimate", "low", "high"):
+    for key in ("value", "low", "high"):
         assert at_threshold[key] == row["precision"][key]
     calls = row["true_calls_at_threshold"]
-    assert calls["estimate"] == pytest.approx(row["precision"]["estimate"] * len(above))
-    assert row["true_calls"]["estimate"] > calls["estimate"]
+    assert calls["value"] == pytest.approx(row["precision"]["value"] * len(above))
+    assert row["true_calls"]["value"] > calls["value"]
     assert sum(b["detections"] for b in row["bins"]) == 500
     assert all(a["high"] < b["low"] for a, b in zip(row["bins"], row["bins"][1:], strict=False))
-    assert row["score_for_precision"]["score"] < row["score_for_probability"]["score"]
+    both = zip(row["wanted"], row["wanted_probability"], strict=True)
+    assert all(one["threshold"] < other["threshold"] for one, other in list(both)[:2])
+    assert [one["precision"] for one in row["wanted"]] == [0.9, 0.95, 0.99]
 
 
 def test_under_20_reviewed_rows_there_is_no_threshold_and_that_is_said():
-    row = summary(rows_of("B", 500, 19))["classes"]["B"]
-    assert row["score_curve"] is None
-    assert row["score_for_precision"]["score"] is None
-    assert "no score for the wanted precision: under 20 reviewed rows" in row["notes"]
+    row = summary(rows_of("B", 500, 19))["classes"][0]
+    assert row["logistic"] == []
+    for one in row["wanted"] + row["wanted_probability"]:
+        assert (one["threshold"], one["reason"]) == (None, "under 20 reviewed rows")
+    assert "no threshold for a wanted precision: under 20 reviewed rows" in row["reasons"]
     assert row["precision"]["low"] is not None
-    assert summary(rows_of("B", 500, 40))["classes"]["B"]["score_curve"] is not None
+    assert summary(rows_of("B", 500, 40))["classes"][0]["logistic"]
 
 
 def test_nothing_reviewed():
-    row = summary(rows_of("B", 100, 0))["classes"]["B"]
-    assert row["precision"] == {"estimate": None, "low": 0.0, "high": 1.0}
-    assert row["true_calls"] == {"estimate": None, "low": 0.0, "high": 100.0}
-    assert row["reviews_to_halve"] is None
-    assert row["notes"][0].startswith("nothing is reviewed in 10 of 10 score bins (100%")
+    row = summary(rows_of("B", 100, 0))["classes"][0]
+    assert row["precision"] == {"value": None, "low": 0.0, "high": 1.0}
+    assert row["true_calls"] == {"value": None, "low": 0.0, "high": 100.0}
+    assert row["more"] is None
+    assert row["reasons"][0].startswith("nothing is reviewed in 10 of 10 score bins (100%")
 
 
 def test_no_rows_and_rows_without_scores():
-    assert summary([])["classes"] == {}
-    row = summary([("A", None, "right"), ("A", float("nan"), None)])["classes"]["A"]
+    assert summary([])["classes"] == []
+    row = summary([("A", None, "right"), ("A", float("nan"), None)])["classes"][0]
     assert (row["detections"], row["without_score"], row["right"]) == (0, 2, 0)
     assert row["precision"]["low"] is None
     assert summary_lines(summary([("A", None, "right")]))
@@ -69,17 +72,17 @@ def test_no_rows_and_rows_without_scores():
 
 def test_unsure_rows_are_left_out_and_their_worst_cases_said():
     rows = rows_of("A", 300, 60)
-    plain = summary(rows)["classes"]["A"]
+    plain = summary(rows)["classes"][0]
     assert plain["if_unsure"] is None
     seen = [i for i, (_, _, a) in enumerate(rows) if a is None][:20]
     for i in seen:
         rows[i] = (*rows[i][:2], "unsure")
-    row = summary(rows)["classes"]["A"]
+    row = summary(rows)["classes"][0]
     assert row["unsure"] == 20
     assert row["precision"] == plain["precision"]
     assert row["if_unsure"]["low"] < row["precision"]["low"]
     assert row["if_unsure"]["high"] > row["precision"]["high"]
-    assert any(note.startswith("20 unsure rows are left out") for note in row["notes"])
+    assert any(note.startswith("20 unsure rows are left out") for note in row["reasons"])
 
 
 def test_rows_chosen_by_score_within_their_bins_are_noticed():
@@ -87,22 +90,22 @@ def test_rows_chosen_by_score_within_their_bins_are_noticed():
     order = np.argsort([s for _, s, _ in rows])
     for top in order.reshape(10, 30)[:, -6:].ravel():
         rows[top] = (*rows[top][:2], "right")
-    notes = summary(rows)["classes"]["A"]["notes"]
+    notes = summary(rows)["classes"][0]["reasons"]
     assert any("as if they had been chosen by score" in note for note in notes)
-    by_sampler = summary(rows_of("A", 300, 60))["classes"]["A"]["notes"]
+    by_sampler = summary(rows_of("A", 300, 60))["classes"][0]["reasons"]
     assert not any("chosen by score" in note for note in by_sampler)
 
 
 def test_a_threshold_above_all_detections():
-    row = summary(rows_of("A", 50, 30), thresholds={"A": 1.0})["classes"]["A"]
-    assert row["precision"] == {"estimate": None, "low": None, "high": None}
-    assert row["true_calls"]["estimate"] is not None
+    row = summary(rows_of("A", 50, 30), thresholds={"A": 1.0})["classes"][0]
+    assert row["precision"] == {"value": None, "low": None, "high": None}
+    assert row["true_calls"]["value"] is not None
 
 
 @pytest.mark.parametrize("wanted", [0, 1, 90, float("nan")])
 def test_a_wanted_precision_out_of_range_is_refused(wanted):
     with pytest.raises(ValueError, match="must be above 0 and below 1"):
-        summary([], wanted=wanted)
+        summary([], wanted=[wanted])
 
 
 def test_a_score_out_of_range_is_refused():
@@ -114,7 +117,7 @@ def test_lines_name_each_class_and_its_notes():
     lines = summary_lines(summary([*rows_of("K1", 500, 100), *rows_of("B", 100, 10)]))
     assert lines[0].split()[:3] == ["class", "detections", "reviewed"]
     assert [line.split()[0] for line in lines[1:3]] == ["B", "K1"]
-    assert "B: no score for the wanted precision: under 20 reviewed rows" in lines
+    assert "B: no threshold for a wanted precision: under 20 reviewed rows" in lines
 
 
 def test_a_hundred_thousand_detections_take_no_time():
