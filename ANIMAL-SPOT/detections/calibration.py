@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from animal_spot.detections.decisions import winner_and_score
+from animal_spot.detections.decoding import EventSettings
 
 N_BINS = 15
 TEMPERATURES = (0.1, 10.0)  # that are looked through
@@ -35,18 +36,21 @@ class Calibration:
         thresholds: Least probability of a detection of single classes.
         precision: That these were chosen for.
         clips: Validation clips that reached each threshold; none in older files.
+        decoder: How windows become events; None: by the original's rule.
     """
 
     temperature: float | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     precision: float | None = None
     clips: Mapping[str, int] = field(default_factory=dict)
+    decoder: EventSettings | None = None
 
     def entries(self) -> dict[str, Any]:
         """Return the keys of a model file; none if nothing was calibrated."""
+        decoder = {} if self.decoder is None else {"decoder": self.decoder.entries()}
         if self.temperature is None and not self.thresholds:
-            return {}
-        return {
+            return decoder
+        return decoder | {
             "temperature": self.temperature,
             "thresholds": dict(self.thresholds),
             "calibration_precision": self.precision,
@@ -77,7 +81,10 @@ class Calibration:
             name in thresholds and type(n) is int and n >= 0 for name, n in clips.items()
         ):
             raise ValueError(f"its threshold_clips must be numbers of clips, got {clips!r}")
-        return cls(temperature, dict(thresholds), precision, dict(clips))
+        decoder = content.get("decoder")
+        if decoder is not None:
+            decoder = EventSettings.from_entries(decoder)
+        return cls(temperature, dict(thresholds), precision, dict(clips), decoder)
 
 
 def _is_number(value: Any) -> bool:

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from animal_spot.detections.annotations import Annotation, found_windows, merge_windows
+from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.decisions import Thresholds
 from animal_spot.detections.result_readers import Result, looks_like_log, read_settled
+from animal_spot.detections.result_rows import rows_of
 from animal_spot.tables.columns import Columns
 from animal_spot.tables.event import EventTable, LabelledEvent, TableError, WindowTableError
 from animal_spot.tables.reading import read_events
@@ -33,7 +34,8 @@ def read_any(
         path: The file.
         columns: Names of columns of a table, where they are known.
         label_flag: Option that names the column of labels, for a message.
-        thresholds: Least probabilities of an event of a result; None: 0.5.
+        thresholds: Least probabilities of an event of a result; None: 0.5, or what the result
+            says where it was decoded into events.
         noise_class: Class of a result that is no call; None: as it says, else called noise.
 
     Raises:
@@ -50,14 +52,12 @@ def read_any(
         result = read_settled(path, noise_class)
     except ValueError as error:
         raise TableError(str(error)) from error
-    return EventTable(path, _KIND, tuple(_events(path, result, thresholds or Thresholds())))
+    return EventTable(path, _KIND, tuple(_events(path, result, thresholds)))
 
 
-def _events(path: Path, result: Result, thresholds: Thresholds) -> Iterable[LabelledEvent]:
-    """Yield what was found in the windows, joined by the rule of tables."""
-    decisions = result.rule(thresholds).decide_scores(result.winner, result.score)
-    windows = found_windows(result.start_s, result.end_s, decisions, result.names)
-    for number, row in enumerate(merge_windows(windows), 1):
+def _events(path: Path, result: Result, thresholds: Thresholds | None) -> Iterable[LabelledEvent]:
+    """Yield what was found in the windows, by the rule that the result names."""
+    for number, row in enumerate(rows_of(result, thresholds), 1):
         yield LabelledEvent(
             row.name,
             row.begin_s,

@@ -17,6 +17,7 @@ import numpy as np
 
 from animal_spot.data.noise_class import noise_class_of
 from animal_spot.detections.decisions import DecisionRule, Thresholds, winner_and_score
+from animal_spot.detections.decoding import EventSettings
 from animal_spot.detections.result_times import COLUMNS as TIME_COLUMNS
 from animal_spot.detections.result_times import ResultTimes
 from animal_spot.metadata.moments import MomentError
@@ -28,6 +29,7 @@ from animal_spot.utils.names import composed, with_composed_names
 # Columns of csv and parquet before those of the classes.
 CLASS_PREFIX = "p_"
 NOISE_COLUMN = "noise_class"  # only where that is not the class called noise
+DECODER_COLUMN = "decoder"  # only where windows become events; in the first row alone
 
 _NUMBER = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?"
 _RECORD = re.compile(r"[^|]{0,40}\|(?:I|INFO)\|(.*)\n?\Z")
@@ -64,6 +66,7 @@ class Result:
         noise_class: Class that is no call, as the result says; None: the one called noise.
         length_s: Length of the recording, where the result says it.
         time: When and where it was made, where the result says it.
+        decoder: How its windows become events, as the result says; None: by the original's rule.
     """
 
     file: str
@@ -80,6 +83,7 @@ class Result:
     noise_class: str | None = None
     length_s: float | None = None
     time: RecordingTime = NO_TIME
+    decoder: EventSettings | None = None
 
     @property
     def names(self) -> list[str]:
@@ -163,6 +167,7 @@ def _read_log(path: Path) -> Result:
         hop=header["hop"],
         noise_class=header.get("noise_class"),
         length_s=header.get("length_s"),
+        decoder=header.get("decoder"),
     )
 
 
@@ -189,6 +194,8 @@ def _log_header(path: Path, lines: Iterable[str]) -> tuple[dict[str, Any], str]:
             header["classes"] = _checked_classes(path, _literal_dict(path, number, message))
         elif message.startswith("noise class:"):
             header["noise_class"] = message.partition(":")[2].strip()
+        elif message.startswith("decoder:"):
+            header["decoder"] = _decoder(path, message.partition(":")[2])
         elif message.startswith("prediction length"):
             extent = _EXTENT.match(message)
             if extent is None:
@@ -256,9 +263,10 @@ def _read_csv(path: Path) -> Result:
         numbers = _number_columns(path, header)
         recordings: set[str] = set()
         noise: set[str] = set()
+        decoders: set[str] = set()
         times = ResultTimes()
         values = itertools.chain.from_iterable(
-            _csv_rows(path, rows, header, numbers, recordings, noise, times)
+            _csv_rows(path, rows, header, numbers, recordings, noise, decoders, times)
         )
         try:
             table = np.fromiter(values, dtype=np.float64)
@@ -266,7 +274,8 @@ def _read_csv(path: Path) -> Result:
             _refuse(path, f"line {rows.line_num} is broken ({error})")
     columns = table.reshape(-1, len(numbers)).T
     found = dict(zip(numbers, columns, strict=True))
-    return _from_columns(path, recordings, found, min(noise, default=None), times)
+    decoder = max(decoders, default="")
+    return _from_columns(path, recordings, found, min(noise, default=None), times, decoder)
 
 
 def _csv_rows(
@@ -276,12 +285,14 @@ def _csv_rows(
     numbers: list[str],
     recordings: set[str],
     noise: set[str],
+    decoders: set[str],
     times: ResultTimes,
 ) -> Iterator[list[float]]:
-    """Yield the numbers of each row; collect names of recordings and noise class, and times."""
+    """Yield the numbers of each row; collect what else is said, and times."""
     wanted = [header.index(name) for name in numbers]
     file = header.index("file")
     noise_column = header.index(NOISE_COLUMN) if NOISE_COLUMN in header else None
+    decoder_column = header.index(DECODER_COLUMN) if DECODER_COLUMN in header else None
     of_times = [header.index(name) if name in header else None for name in TIME_COLUMNS]
     has_times = any(i is not None for i in of_times)
     for row in rows:
@@ -290,6 +301,8 @@ def _csv_rows(
         recordings.add(plain_cell(row[file]))
         if noise_column is not None:
             noise.add(plain_cell(row[noise_column]))
+        if decoder_column is not None:
+            decoders.add(row[decoder_column])
         try:
             values = [float(row[i]) for i in wanted]
         except ValueError as error:
@@ -311,7 +324,10 @@ def _read_parquet(path: Path) -> Result:
             numbers = _number_columns(path, file.schema_arrow.names)
             of_times = [name for name in TIME_COLUMNS if name in file.schema_arrow.names]
             table = file.read(columns=["file", *numbers, *of_times])
-            noise = (file.schema_arrow.metadata or {}).get(NOISE_COLUMN.encode())
+            metadata = file.schema_arrow.metadata or {}
+            noise, decoder = (
+                metadata.get(name.encode(), b"").decode() for name in (NOISE_COLUMN, DECODER_COLUMN)
+            )
         recordings = set(table["file"].unique().to_pylist())
         columns = {name: table[name].to_numpy().astype(np.float64) for name in numbers}
         times = ResultTimes()
@@ -326,7 +342,7 @@ def _read_parquet(path: Path) -> Result:
                 times.add(float(start), float(end), [str(cell or "") for cell in cells])
     except pyarrow.lib.ArrowException as error:
         _refuse(path, f"is not a complete parquet file ({str(error).splitlines()[0]})")
-    return _from_columns(path, recordings, columns, noise.decode() if noise else None, times)
+    return _from_columns(path, recordings, columns, noise or None, times, decoder)
 
 
 def _number_columns(path: Path, header: Sequence[str]) -> list[str]:
@@ -347,6 +363,7 @@ def _from_columns(
     columns: dict[str, np.ndarray],
     noise: str | None,
     times: ResultTimes,
+    decoder: str,
 ) -> Result:
     """Make a result of the columns that ``_number_columns`` names, and of those of times."""
     if len(recordings) != 1:
@@ -376,7 +393,15 @@ def _from_columns(
         hop=round(float(start[1] - start[0] if len(start) > 1 else end[0] - start[0]), 3),
         noise_class=noise,
         time=time,
+        decoder=_decoder(path, decoder) if decoder else None,
     )
+
+
+def _decoder(path: Path, text: str) -> EventSettings:
+    try:
+        return EventSettings.from_json(text)
+    except ValueError as error:
+        _refuse(path, f"what it says of its decoder cannot be used: {error}")
 
 
 def _is_finite(value: Any) -> bool:

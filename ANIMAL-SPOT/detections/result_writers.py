@@ -21,6 +21,7 @@ from animal_spot.data.noise_class import noise_name
 from animal_spot.detections.annotation_tables import AUDACITY_ENDING, RAVEN_ENDING, one_cell
 from animal_spot.detections.annotations import Annotation, found_windows, merge_windows
 from animal_spot.detections.decisions import DecisionRule, Decisions, Thresholds
+from animal_spot.detections.decoding import EventDecoder, EventSettings
 from animal_spot.metadata.recording_time import NO_TIME, RecordingTime
 from animal_spot.metadata.time_columns import time_columns, time_rows
 from animal_spot.utils.csv_cells import safe_cell
@@ -54,6 +55,7 @@ class RunHeader:
         noise_class: The one that is no call; None: all are calls.
         class_thresholds: Those of single classes, of a calibrated model.
         debug: Whether logs hold the samples of each window.
+        decoder: How windows become events; None: by the original's rule.
     """
 
     model_path: str
@@ -66,6 +68,7 @@ class RunHeader:
     noise_class: str | None
     class_thresholds: dict[str, float] = field(default_factory=dict)
     debug: bool = False
+    decoder: EventSettings | None = None
 
     @property
     def unusual_noise_class(self) -> str | None:
@@ -77,6 +80,11 @@ class RunHeader:
         """How windows are decided."""
         thresholds = Thresholds(self.threshold, self.class_thresholds)
         return DecisionRule(self.names, thresholds, self.noise_class)
+
+    @functools.cached_property
+    def decoder_text(self) -> str | None:
+        """What results say of the decoder; None for the original's rule, which needs no word."""
+        return None if self.decoder is None else self.decoder.to_json()
 
 
 @dataclass(frozen=True)
@@ -126,8 +134,13 @@ class WindowBatch:
 Add = Callable[[WindowBatch], object]
 
 
-def annotations_of(batches: Iterable[WindowBatch], header: RunHeader) -> Iterator[Annotation]:
-    """Join overlapping detections of one class, by the original's rule."""
+def annotations_of(batches: Iterable[WindowBatch], header: RunHeader) -> Iterable[Annotation]:
+    """Turn windows into annotations, by the decoder or by the original's rule."""
+    if header.decoder is not None:
+        decoder = EventDecoder(header.names, header.noise_class, header.decoder)
+        return decoder.annotations(
+            (np.asarray(b.start_s), np.asarray(b.end_s), b.probabilities) for b in batches
+        )
     return merge_windows(
         window
         for batch in batches
@@ -163,6 +176,7 @@ def log_head(header: RunHeader, source: Source) -> Iterator[str]:
         f"class distribution: {classes}",
         f"normalization: {kind}",
         *([f"noise class: {header.unusual_noise_class}"] if header.unusual_noise_class else []),
+        *([f"decoder: {header.decoder_text}"] if header.decoder_text else []),
         f"size of the file(samples)={source.n_samples}",
         f"size of hop(samples)={source.hop_samples}",
         f"stop time={max(1, source.n_samples // source.hop_samples)}",
@@ -197,6 +211,7 @@ def log_lines(batch: WindowBatch, header: RunHeader) -> Iterator[str]:
 def csv_writer(path: Path, header: RunHeader, source: Source) -> Iterator[Add]:
     """Open the table of all windows as text."""
     noise = [safe_cell(header.unusual_noise_class)] if header.unusual_noise_class else []
+    decoder = [header.decoder_text] if header.decoder_text else []  # in the first row alone
     file, names = safe_cell(str(source.path)), [safe_cell(name) for name in header.names]
     opts = header.data_opts
     times = time_columns([source.time])
@@ -209,13 +224,15 @@ def csv_writer(path: Path, header: RunHeader, source: Source) -> Iterator[Add]:
         for i, (start, end, cells) in enumerate(extents):
             yield [
                 *(file, start, end, int(found[i]), names[winner[i]], score[i]),
-                *(opts["fmin"], opts["fmax"], *probabilities[i], *noise),
+                *(opts["fmin"], opts["fmax"], *probabilities[i], *noise, *decoder),
                 *map(safe_cell, cells),
             ]
+            decoder[:] = [""] * len(decoder)
 
     with open_text(path) as sink:
         writer = csv.writer(sink, lineterminator="\n")
-        writer.writerow([*_columns(header), *["noise_class"] * len(noise), *times])
+        further = [*["noise_class"] * len(noise), *["decoder"] * len(decoder)]
+        writer.writerow([*_columns(header), *further, *times])
         yield lambda batch: writer.writerows(rows(batch))
 
 
@@ -244,6 +261,8 @@ def parquet_writer(
     }
     if header.unusual_noise_class:
         metadata["noise_class"] = header.unusual_noise_class
+    if header.decoder_text:
+        metadata["decoder"] = header.decoder_text
     if header.class_thresholds:
         metadata["class_thresholds"] = json.dumps(header.class_thresholds)
     schema = pa.schema(list(zip(_columns(header), types, strict=True)), metadata=metadata)

@@ -17,10 +17,11 @@ from animal_spot.detections.annotations import (
     add_noise_rows,
     found_windows,
     merge_by_priority,
-    merge_windows,
 )
 from animal_spot.detections.decisions import Thresholds
+from animal_spot.detections.decoding import EVENTS, ORIGINAL, EventSettings
 from animal_spot.detections.result_readers import Result, read_settled
+from animal_spot.detections.result_rows import event_rows, original_rows
 from animal_spot.evaluation.config import EvaluateConfig
 from animal_spot.evaluation.table_results import TableResult
 from animal_spot.metadata.recording_time import NO_TIME, RecordingTime, TimeFinder
@@ -47,9 +48,7 @@ class Evaluated:
     tables: TableResult | None = None
 
 
-def evaluate_file(
-    path: Path, config: EvaluateConfig, thresholds: Thresholds
-) -> tuple[Result, Sequence[Annotation]]:
+def evaluate_file(path: Path, config: EvaluateConfig) -> tuple[Result, Sequence[Annotation]]:
     """Return a result and its annotations.
 
     Raises:
@@ -57,22 +56,46 @@ def evaluate_file(
         OSError: If it cannot be read.
     """
     result = read_settled(path, config.noise_class)
-    rows = detect(result, config)(thresholds)
+    rows = detect(result, config)(thresholds_for(result, config))
     if config.noise_in_anno and result.noise_class is not None:
         rows = list(add_noise_rows(rows, result.duration_s, result.noise_class))
     return result, rows
+
+
+def decoder_of(result: Result, config: EvaluateConfig) -> EventSettings | None:
+    """Return how windows of a result become events; None: by a rule of the original or its fork."""
+    if config.use_probability_priority or config.decoder == ORIGINAL:
+        return None
+    if config.decoder == EVENTS and result.decoder is None:
+        return EventSettings()
+    return result.decoder
+
+
+def thresholds_for(result: Result, config: EvaluateConfig) -> Thresholds:
+    """Return the thresholds of a result: the given ones, else its decoder's, else 0.5.
+
+    Of a result that is a table all rows are taken where no threshold is given.
+    """
+    default = config.threshold
+    if default is None:
+        decoder = decoder_of(result, config)
+        default = Thresholds().default if decoder is None else decoder.threshold
+        default = 0.0 if isinstance(result, TableResult) else default
+    return Thresholds(default, config.thresholds_by_class)
 
 
 def detect(result: Result, config: EvaluateConfig) -> Callable[[Thresholds], Sequence[Annotation]]:
     """Return a function that makes annotations of a result at given thresholds."""
     if isinstance(result, TableResult):
         return result.annotations
+    if decoder := decoder_of(result, config):
+        return event_rows(result, decoder)
+    if not config.use_probability_priority:
+        return original_rows(result)
 
     def annotations(thresholds: Thresholds) -> Sequence[Annotation]:
         decisions = result.rule(thresholds).decide_scores(result.winner, result.score)
         windows = found_windows(result.start_s, result.end_s, decisions, result.names)
-        if not config.use_probability_priority:
-            return list(merge_windows(windows))
         return merge_by_priority(
             windows, merge_gap=config.merge_gap, min_duration=config.min_annotation_duration
         )

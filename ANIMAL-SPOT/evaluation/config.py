@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from animal_spot.detections.decoding import DECODERS
 from animal_spot.metadata.time_flags import (
     deployments_option,
     refuse_time_flags,
@@ -41,7 +42,14 @@ class EvaluateConfig:
     debug: bool = option(False, "log more", flags=("-d", "--debug"))
     prediction_dir: str | None = option(None, "folder of the results of predict.py")
     output_dir: str | None = option(None, "folder for annotation tables and scores")
-    threshold: float = option(0.5, "least probability of a detection", least=0, most=1)
+    threshold: float | None = option(
+        None,
+        "least probability of a detection, or confidence of an event; none: what the result says "
+        "of its events, else 0.5",
+        type=float,
+        least=0,
+        most=1,
+    )
     class_threshold: tuple[str, ...] = option(
         (),
         "threshold of one class; may be repeated, or hold several",
@@ -84,6 +92,12 @@ class EvaluateConfig:
     )
     truth_column: str | None = option(
         None, "column of those tables that holds the class; none: found"
+    )
+    decoder: str | None = option(
+        None,
+        "how windows become annotations; events: one row and one name for each call, original: "
+        "windows of one class that overlap are joined; none: as the result says, else original",
+        choices=DECODERS,
     )
     iou_threshold: float = option(
         0.0, "least overlap (intersection over union) of a hit; 0: any overlap", least=0, most=1

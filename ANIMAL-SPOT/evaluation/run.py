@@ -12,14 +12,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from animal_spot.detections.decisions import Thresholds
 from animal_spot.detections.result_writers import RESULT_MARK
 from animal_spot.evaluation.annotated import Evaluated, evaluate_file, time_of, write_tables
 from animal_spot.evaluation.config import EvaluateConfig
 from animal_spot.evaluation.found_results import find_results, names_of, result_stem
 from animal_spot.evaluation.score_report import remove_scores, table_lines, write_scores
 from animal_spot.evaluation.table_results import TableResult, find_table_results
-from animal_spot.evaluation.truth_scores import score_results, shown
+from animal_spot.evaluation.truth_scores import Scoring, score_results, shown
 from animal_spot.evaluation.truth_tables import TruthTables, is_own_table
 from animal_spot.metadata.recording_time import RecordingTime, lines_about
 from animal_spot.metadata.time_flags import TIME_FIELDS, time_finder_of
@@ -67,7 +66,6 @@ def _evaluate(
     tables: Mapping[Path, TableResult],
     output_dir: Path,
 ) -> int:
-    thresholds = Thresholds(config.threshold, config.thresholds_by_class)
     finder = time_finder_of(config)
     times: dict[Path, RecordingTime] = {}
     evaluated: dict[Path, Evaluated] = {}
@@ -79,7 +77,7 @@ def _evaluate(
         remove_old_scores = functools.cache(functools.partial(remove_scores, own, output_dir))
         for path, name in tqdm(names_of(results).items(), unit="file", disable=None):
             try:
-                result, rows = evaluate_file(path, config, thresholds)
+                result, rows = evaluate_file(path, config)
                 time = time_of(result, finder)
                 write_tables(
                     *(path, name, result, rows, own, config), time=time, before=remove_old_scores
@@ -94,7 +92,7 @@ def _evaluate(
         for is_warning, line in lines_about(times.items()):
             log.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
         n_failed = len(results) - len(evaluated)
-        unknown = sorted(set(thresholds.by_class) - classes)
+        unknown = sorted(set(config.thresholds_by_class) - classes)
         if unknown and evaluated:
             log.warning("--class_threshold: no result has a class %s", ", ".join(unknown))
         if own.left and output_dir.resolve() == Path(config.prediction_dir).resolve():
@@ -105,7 +103,7 @@ def _evaluate(
         for path, result in tables.items():
             evaluated[path] = Evaluated(result.stem, result.file, result.stem, result)
         if config.truth_dir is not None:
-            n_not_scored, has_scores = _score(evaluated, config, thresholds, own, output_dir)
+            n_not_scored, has_scores = _score(evaluated, config, own, output_dir)
             n_failed += n_not_scored
             if not has_scores:
                 remove_old_scores()
@@ -117,7 +115,6 @@ def _evaluate(
 def _score(
     evaluated: dict[Path, Evaluated],
     config: EvaluateConfig,
-    thresholds: Thresholds,
     own: OwnFiles,
     output_dir: Path,
 ) -> tuple[int, bool]:
@@ -129,7 +126,7 @@ def _score(
     truth_dir = Path(config.truth_dir)
     is_own = is_own_table(Path(config.prediction_dir), truth_dir, own, output_dir)
     truth = TruthTables(truth_dir, evaluated, own=is_own, label_column=config.truth_column)
-    scoring = score_results(evaluated, truth, config, thresholds)
+    scoring = score_results(evaluated, truth, config)
     if scoring.without:
         n = len(scoring.without)
         log.warning("%d recordings have no table in %s: %s", n, truth_dir, shown(scoring.without))
@@ -137,7 +134,7 @@ def _score(
         log.error("nothing to score: no usable table of the truth in %s", truth_dir)
         return max(1, scoring.n_failed), False
     try:
-        whole = write_scores(own, scoring.scores, _settings(config), scoring.without)
+        whole = write_scores(own, scoring.scores, _settings(config, scoring), scoring.without)
     except OSError as error:
         log.error("%s", _with_name(output_dir, error))
         return scoring.n_failed + 1, False
@@ -149,10 +146,16 @@ def _score(
     return scoring.n_failed, True
 
 
-def _settings(config: EvaluateConfig) -> dict[str, Any]:
-    """Return the settings that stand beside scores; those of times only where they were given."""
+def _settings(config: EvaluateConfig, scoring: Scoring) -> dict[str, Any]:
+    """Return the settings that stand beside scores; some only where they were given.
+
+    The threshold is the one that was used; null if recordings had different ones.
+    """
     every = dataclasses.asdict(config)
-    return {name: v for name, v in every.items() if v is not None or name not in TIME_FIELDS}
+    used = set(scoring.thresholds.values())
+    every["threshold"] = used.pop() if len(used) == 1 else None
+    left_out = {*TIME_FIELDS, "decoder"}
+    return {name: v for name, v in every.items() if v is not None or name not in left_out}
 
 
 def _with_name(path: Path, error: BaseException) -> str:

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from animal_spot.detections.decisions import Thresholds
 from animal_spot.detections.result_readers import read_settled
-from animal_spot.evaluation.annotated import Evaluated, detect
+from animal_spot.evaluation.annotated import Evaluated, detect, thresholds_for
 from animal_spot.evaluation.config import EvaluateConfig
 from animal_spot.evaluation.score_report import Scores, events_for_model, score_recording
 from animal_spot.evaluation.truth_check import (
@@ -36,12 +35,14 @@ class Scoring:
         without: Names of recordings that have no table.
         classes: Of the models.
         n_failed: Recordings whose table cannot be used.
+        thresholds: Least confidence that was used for each recording.
     """
 
     scores: dict[str, Scores] = dataclasses.field(default_factory=dict)
     without: list[str] = dataclasses.field(default_factory=list)
     classes: set[str] = dataclasses.field(default_factory=set)
     n_failed: int = 0
+    thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def unknown_classes(self) -> list[str]:
@@ -54,7 +55,6 @@ def score_results(
     evaluated: Mapping[Path, Evaluated],
     truth: TruthTables,
     config: EvaluateConfig,
-    thresholds: Thresholds,
 ) -> Scoring:
     """Score the recordings that have a table of the truth.
 
@@ -62,7 +62,6 @@ def score_results(
         evaluated: Result files.
         truth: Tables of the truth, and those of each that has any.
         config: Settings.
-        thresholds: Those of the detections.
     """
     tables = truth.by_result
     scoring = Scoring(without=[one.name for path, one in evaluated.items() if path not in tables])
@@ -73,7 +72,7 @@ def score_results(
         try:
             _refuse_doubtful(path, truth, evaluated, Path(config.truth_dir))
             result = evaluated[path].tables or read_settled(path, config.noise_class)
-            found = detect(result, config)
+            found, thresholds = detect(result, config), thresholds_for(result, config)
             rows = events_for_model(truth.rows(table, result.file), result)
             scoring.classes.update(result.classes)
             if evaluated[path].tables:  # which do not say what else the model knows
@@ -82,6 +81,7 @@ def score_results(
             fitting = fit_to_recording(rows, result.longest_s, result.sequence_len)
             for warning in fitting.warnings:
                 log.warning("%s: %s", table, warning)
+            scoring.thresholds[name] = thresholds.default
             scoring.scores[name] = score_recording(
                 result, fitting.rows, found, thresholds, iou_threshold=config.iou_threshold
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from animal_spot.audio import channel_choice
+from animal_spot.detections.decoding import DECODERS
 from animal_spot.metadata.time_flags import (
     TIME_FIELDS,
     deployments_option,
@@ -55,15 +56,15 @@ class PredictConfig:
     hop: float | None = option(
         None,
         "seconds between window starts; none: half a window if the model file gives the "
-        "window's length, else 1",
+        "window's length, a sixth if it says how to find events, else 1",
         type=float,
         above=0,
         most=1_000_000,
     )
     threshold: float = option(
         0.5,
-        "least probability of a detection, for all classes; none: for each class what a "
-        "calibrated model file says, else 0.5",
+        "least probability of a detection, for all classes, and least confidence of an event; "
+        "none: what the model file says, else 0.5",
         default=None,
         least=0,
         most=1,
@@ -156,6 +157,28 @@ class PredictConfig:
     channel: str | None = option(
         None, f"{channel_choice.HELP}; none: as the model was trained", metavar="WHICH"
     )
+    decoder: str | None = option(
+        None,
+        "how windows become annotations; events: one row and one name for each call, original: "
+        "windows of one class that overlap are joined; none: events if the model file says how, "
+        "else original",
+        choices=DECODERS,
+    )
+    co_occurring: tuple[str, ...] = option(
+        (),
+        "classes that call at the same time as others, so that these do not compete with them "
+        "(decoder events)",
+        nargs="+",
+        action="extend",
+        default=None,
+        metavar="CLASS",
+    )
+    min_duration: float | None = option(
+        None, "leave out shorter events, seconds (decoder events)", type=float, least=0, most=1e6
+    )
+    max_duration: float | None = option(
+        None, "cut longer events, seconds (decoder events)", type=float, above=0, most=1e6
+    )
     timezone: str | None = timezone_option()
     time_pattern: str | None = time_pattern_option()
     deployments: str | None = deployments_option()
@@ -213,7 +236,8 @@ def parse_config(argv: list[str] | None, prog: str = "predict.py") -> PredictCon
     """Read the command line; a wrong one ends the program with status 2."""
     parser = build_parser(prog)
     values: dict[str, Any] = vars(parser.parse_args(argv))
-    for name in ("model_path", "input_file", "format", "export", "embedding_model"):
+    lists = ("model_path", "input_file", "format", "export", "embedding_model", "co_occurring")
+    for name in lists:
         if values[name] is not None:
             values[name] = tuple(values[name])
     values = {name: value for name, value in values.items() if value is not None}

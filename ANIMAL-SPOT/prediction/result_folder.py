@@ -186,8 +186,9 @@ def run_key(config: PredictConfig, header: RunHeader) -> str:
     """Return a hash of everything that the results depend on, but for the recordings."""
     files = [*config.model_path, *([config.checkpoint_path] if config.checkpoint_path else [])]
     of_header = dataclasses.asdict(dataclasses.replace(header, model_path=""))
-    if not header.class_thresholds:
-        del of_header["class_thresholds"]  # as before there were any: results stay complete
+    for name in ("class_thresholds", "decoder"):
+        if not of_header[name]:
+            del of_header[name]  # as before there were any: results stay complete
     if header.noise_class == noise_name(header.names):
         del of_header["noise_class"]
     content = {

@@ -14,6 +14,7 @@ import numpy as np
 
 from animal_spot.audio.windows import WindowGrid
 from animal_spot.detections.calibration import Calibration
+from animal_spot.detections.decoding import EVENTS, ORIGINAL, EventDecoder, EventSettings, average
 from animal_spot.detections.result_writers import RunHeader
 from animal_spot.model_files.ensemble_file import Ensemble, load_members
 from animal_spot.model_files.model_file import ModelFile
@@ -21,6 +22,7 @@ from animal_spot.model_files.signal_path import warn_of_unused_embedding_model
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.detectors import build_detectors
 from animal_spot.prediction.predictor import Predictor
+from animal_spot.utils.names import composed
 from animal_spot.utils.tensor_files import load_tensors
 
 log = logging.getLogger("PREDICT")
@@ -140,6 +142,7 @@ def settled(
         noise_class=models.noise_class,
         class_thresholds=class_thresholds,
         debug=config.debug,
+        decoder=_decoder(config, models),
     )
     return Run(config, models, header, check)
 
@@ -206,7 +209,8 @@ def _choose_windows(config: PredictConfig, models: Ensemble, winner: str) -> tup
         sequence_len = 2
     hop = config.hop
     if hop is None:
-        hop = sequence_len / 2 if stored else 1
+        of_events = config.decoder != ORIGINAL and _stored_decoder(models) is not None
+        hop = (sequence_len / (6 if of_events else 2)) if stored else 1
     if hop > sequence_len:
         log.warning(
             "--hop %s s is longer than a window of %s s: the sound between windows is not looked "
@@ -253,6 +257,56 @@ def _choose_channel(config: PredictConfig, models: Ensemble) -> None:
             " and ".join(trained_on),
         )
     models.hear_channel(config.channel)
+
+
+def _stored_decoder(models: Ensemble) -> EventSettings | None:
+    """Return how model files say that windows become events; of several, their mean."""
+    if models.calibration.decoder is not None:
+        return models.calibration.decoder
+    decoders = [model.calibration.decoder for model in models]
+    return average(decoders) if all(decoders) else None
+
+
+def _decoder(config: PredictConfig, models: Ensemble) -> EventSettings | None:
+    """Settle how windows become annotations; None: by the original's rule.
+
+    Raises:
+        ValueError: If it cannot be as wanted.
+    """
+    stored = _stored_decoder(models)
+    wanted = config.decoder or (EVENTS if stored and models.noise_class else ORIGINAL)
+    changes = {
+        "together": tuple(map(composed, config.co_occurring)) or None,
+        "min_duration_s": config.min_duration,
+        "max_duration_s": config.max_duration,
+        "threshold": config.threshold if config.threshold_given else None,
+    }
+    if wanted == ORIGINAL:
+        for name in ("co_occurring", "min_duration", "max_duration"):
+            if getattr(config, name):
+                raise ValueError(f"--{name} is for --decoder events, and the decoder is original")
+        return None
+    settings = stored
+    if settings is None:
+        settings = EventSettings()
+        log.warning(
+            "the model file does not say how to find events (calibrate.py can add it): default "
+            "settings are used, and the confidence of an event is not calibrated"
+        )
+    settings = dataclasses.replace(
+        settings, **{name: value for name, value in changes.items() if value is not None}
+    )
+    if unknown := sorted(set(settings.together) - set(models.classes)):
+        raise ValueError(
+            f"--co_occurring: no class {', '.join(unknown)}; there are {', '.join(models.classes)}"
+        )
+    EventDecoder(tuple(models.classes), models.noise_class, settings)  # or says what is wrong
+    log.info(
+        "events: one row for each call, from a confidence of %.3g on; --decoder original joins "
+        "windows as before",
+        settings.threshold,
+    )
+    return settings
 
 
 def _class_thresholds(config: PredictConfig, models: Ensemble) -> dict[str, float]:

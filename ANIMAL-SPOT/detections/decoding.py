@@ -1,0 +1,453 @@
+"""From probabilities of overlapping windows to events: one call, one row, one name.
+
+A window of a few seconds that a call only touches is taken for a call too, and often for one of
+another class. So the classes do not compete window by window, but event by event: an event is a
+stretch in which something, whatever its class, stands against the background, and the windows that
+hold most of it give it one name. Begin and end come from where the evidence rises and falls: the
+time between two windows is interpolated, and how much of a call a window needs is known.
+
+Pure functions and values; without PyTorch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from animal_spot.detections.annotations import Annotation
+from animal_spot.detections.decisions import Thresholds
+
+ORIGINAL, EVENTS = "original", "events"
+DECODERS = (ORIGINAL, EVENTS)
+_MS = 3  # decimals of a time in seconds
+_SHORTEST_S = 0.05  # no event is shorter than this, whatever its windows say
+_TINY = 1e-6
+_QUIET = 1e-9
+
+
+@dataclass(frozen=True)
+class EventConfidence:
+    """How likely an event is right: it is a call, and of this class.
+
+    ``1 / (1 + exp(-(bias + evidence * logit(peak) + share * logit(share of the class))))``, with
+    the highest evidence of its windows and the class's share of all calls' probability.
+
+    Attributes:
+        bias: Of the logistic curve.
+        evidence: Weight of the evidence.
+        share: Weight of the share.
+    """
+
+    bias: float
+    evidence: float
+    share: float
+
+    def of(self, peak: np.ndarray | float, share: np.ndarray | float) -> np.ndarray:
+        """Return probabilities of being right."""
+        logit = self.bias + self.evidence * logits(peak) + self.share * logits(share)
+        return 1 / (1 + np.exp(-logit))
+
+
+@dataclass(frozen=True)
+class EventSettings:
+    """How windows become events; in seconds wherever it is a time.
+
+    Attributes:
+        start: Evidence that an event reaches at its peak, 0..1.
+        stay: Evidence above which it goes on, at most ``start``.
+        smoothing_s: Windows whose centres are closer than this are averaged, the nearer the more.
+        begin_s: From where the first window ends that hears a call, back to the call's begin: how
+            much of a call a window needs to hear it.
+        end_s: From where the last such window starts, on to the call's end.
+        valley: An event is cut where the evidence falls by at least this between two peaks.
+        min_duration_s: Shorter events are dropped.
+        max_duration_s: Longer events are cut at their lowest evidence; ``inf``: none is.
+        together: Classes that call at the same time as others. Each of them is decoded by itself
+            against the background.
+        confidence: Of events; None: their highest evidence times the share of their class.
+        threshold: Least confidence of an event, where no other is asked for.
+        found: How the numbers were found, for people.
+    """
+
+    start: float = 0.8
+    stay: float = 0.5
+    smoothing_s: float = 0.75
+    begin_s: float = 0.3
+    end_s: float = 0.3
+    valley: float = 0.1
+    min_duration_s: float = 0.0
+    max_duration_s: float = math.inf
+    together: tuple[str, ...] = ()
+    confidence: EventConfidence | None = None
+    threshold: float = 0.3
+    found: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("start", "stay", "valley", "threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} of a decoder must be in 0..1, got {getattr(self, name)}")
+        for name in ("smoothing_s", "min_duration_s", "max_duration_s"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} of a decoder must be at least 0")
+        for name in ("begin_s", "end_s"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} of a decoder must be a number")
+        if self.stay > self.start:
+            raise ValueError(
+                f"an event cannot go on above {self.stay} of evidence and start at {self.start}"
+            )
+
+    def entries(self) -> dict[str, Any]:
+        """Return what a model file keeps: plain numbers and texts."""
+        content = dataclasses.asdict(self)
+        content["together"] = list(self.together)
+        content["found"] = dict(self.found)
+        return content
+
+    def to_json(self) -> str:
+        """Return what results of a prediction keep, in one line; not how it was found."""
+        return json.dumps({k: v for k, v in self.entries().items() if k != "found"})
+
+    @classmethod
+    def from_json(cls, text: str) -> EventSettings:
+        """Read what ``to_json`` returns.
+
+        Raises:
+            ValueError: If it cannot be meant.
+        """
+        return cls.from_entries(json.loads(text))
+
+    @classmethod
+    def from_entries(cls, content: Any) -> EventSettings:
+        """Read what ``entries`` returns.
+
+        Raises:
+            ValueError: If it cannot be meant.
+        """
+        if not isinstance(content, Mapping):
+            raise ValueError(f"its decoder must be a dictionary, got {content!r}")
+        known = {f.name for f in dataclasses.fields(cls)}
+        if unknown := sorted(set(map(str, content)) - known):
+            raise ValueError(f"its decoder has settings that are not known: {', '.join(unknown)}")
+        values = dict(content)
+        together, found = values.pop("together", ()), values.pop("found", {})
+        confidence = values.pop("confidence", None)
+        for name, value in values.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise ValueError(f"its decoder has {name} {value!r}, which is no number")
+        if confidence is not None:
+            try:
+                confidence = EventConfidence(**{k: float(v) for k, v in confidence.items()})
+            except (AttributeError, TypeError, ValueError) as error:
+                raise ValueError(f"its decoder has a confidence {confidence!r}") from error
+        if not isinstance(together, (list, tuple)) or not all(isinstance(n, str) for n in together):
+            raise ValueError(f"its decoder must name classes, got {together!r}")
+        found = dict(found) if isinstance(found, Mapping) else {}
+        return cls(**values, together=tuple(together), confidence=confidence, found=found)
+
+
+def average(settings: Sequence[EventSettings]) -> EventSettings:
+    """Return the mean of the settings of networks whose probabilities are averaged."""
+    numbers = [f.name for f in dataclasses.fields(EventSettings) if f.type == "float"]
+    mean = {name: float(np.mean([getattr(s, name) for s in settings])) for name in numbers}
+    confidences = [s.confidence for s in settings]
+    confidence = None
+    if all(confidences):
+        fields = dataclasses.fields(EventConfidence)
+        confidence = EventConfidence(
+            *(float(np.mean([getattr(c, f.name) for c in confidences])) for f in fields)
+        )
+    together = sorted({name for s in settings for name in s.together})
+    found = {"mean_of": len(settings)}
+    return EventSettings(**mean, together=tuple(together), confidence=confidence, found=found)
+
+
+def logits(probability: np.ndarray | float) -> np.ndarray:
+    """Return ``log(p / (1 - p))``, bounded where ``p`` is 0 or 1."""
+    p = np.clip(np.asarray(probability, np.float64), _TINY, 1 - _TINY)
+    return np.log(p) - np.log1p(-p)
+
+
+@dataclass(frozen=True)
+class Event:
+    """A call that was found.
+
+    Attributes:
+        begin_s: Begin in seconds.
+        end_s: End in seconds.
+        label: Class index.
+        peak: Highest evidence of its windows, 0..1.
+        share: Its class's share of what its windows say of all calls, 0..1.
+    """
+
+    begin_s: float
+    end_s: float
+    label: int
+    peak: float
+    share: float
+
+
+@dataclass(frozen=True)
+class EventDecoder:
+    """Turns the windows of a recording into events.
+
+    Attributes:
+        names: Classes in index order.
+        noise: The class that is no call.
+        settings: How.
+        thresholds: Least confidences; None: that of the settings.
+    """
+
+    names: tuple[str, ...]
+    noise: str
+    settings: EventSettings = EventSettings()
+    thresholds: Thresholds | None = None
+
+    def __post_init__(self) -> None:
+        if self.noise not in self.names:
+            raise ValueError(
+                "events are told from the background, so the decoder needs a background class: "
+                "name it with --noise_class, or use --decoder original"
+            )
+
+    def annotations(
+        self, batches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
+    ) -> list[Annotation]:
+        """Return the rows of a recording in the order of time.
+
+        Args:
+            batches: Starts and ends of windows in seconds, each ``(window,)``, and probabilities
+                ``(window, class)``; in the order of time.
+        """
+        thresholds = self.thresholds or Thresholds(self.settings.threshold)
+        rows = []
+        for event in self.events(batches):
+            name = self.names[event.label]
+            confidence = self.confidence(event)
+            if confidence >= thresholds.of(name):
+                begin, end = round(event.begin_s, _MS), round(event.end_s, _MS)
+                rows.append(Annotation(begin, end, name, confidence))
+        return sorted(rows, key=lambda row: row[:3])
+
+    def confidence(self, event: Event) -> float:
+        """Return how likely an event is right."""
+        if self.settings.confidence is None:
+            return event.peak * event.share
+        return float(self.settings.confidence.of(event.peak, event.share))
+
+    def events(
+        self, batches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
+    ) -> Iterator[Event]:
+        """Yield the events of a recording; neither sorted nor kept in memory together."""
+        for starts, ends, probabilities in self._stretches(batches):
+            for labels in self._rivals:
+                yield from self._decode(starts, ends, probabilities, labels)
+
+    @functools.cached_property
+    def _rivals(self) -> list[list[int]]:
+        """Groups of classes that compete, by index."""
+        alone = [i for i, n in enumerate(self.names) if n in self.settings.together]
+        noise = self.names.index(self.noise)
+        others = [i for i in range(len(self.names)) if i not in (noise, *alone)]
+        return [labels for labels in [others, *([i] for i in alone)] if labels]
+
+    def _evidence(self, probabilities: np.ndarray, labels: Sequence[int]) -> np.ndarray:
+        """Return how much some classes stand against the background, shape ``(window,)``."""
+        total = probabilities[:, labels].sum(1, dtype=np.float64)
+        background = probabilities[:, self.names.index(self.noise)]
+        return total / np.maximum(total + background, _QUIET)
+
+    def _stretches(
+        self, batches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Join batches, and part them where it is quiet for so long that no event knows of it."""
+        waiting: list[tuple[np.ndarray, ...]] = []
+        for batch in batches:
+            waiting.append(tuple(map(np.asarray, batch)))
+            joined = _joined(waiting)
+            cut = self._quiet_window(*joined)
+            if cut:
+                yield tuple(x[:cut] for x in joined)
+                joined = tuple(x[cut:] for x in joined)
+            waiting = [joined]
+        if waiting and len(waiting[0][0]):
+            yield _joined(waiting)
+
+    def _quiet_window(
+        self, starts: np.ndarray, ends: np.ndarray, probabilities: np.ndarray
+    ) -> int | None:
+        """Return the last window with nothing but quiet ones near it; None if there is none."""
+        if len(starts) < 2:
+            return None
+        is_quiet = np.ones(len(starts), bool)
+        for labels in self._rivals:
+            is_quiet &= self._evidence(probabilities, labels) < self.settings.stay
+        reach = _reach((starts + ends) / 2, self.settings.smoothing_s)
+        n_near = 4 * reach + 3  # what smoothing mixes on both sides, and what is beside that
+        if len(starts) < n_near:
+            return None
+        n_quiet = np.convolve(is_quiet, np.ones(n_near, int), mode="valid")
+        found = np.flatnonzero(n_quiet == n_near)
+        return int(found[-1]) + n_near // 2 if len(found) else None
+
+    def _decode(
+        self,
+        starts: np.ndarray,
+        ends: np.ndarray,
+        probabilities: np.ndarray,
+        labels: Sequence[int],
+    ) -> Iterator[Event]:
+        """Yield the events of classes that compete."""
+        settings = self.settings
+        centres = (starts + ends) / 2
+        evidence = smoothed(self._evidence(probabilities, labels), centres, settings.smoothing_s)
+        for first, last in runs(evidence, settings.stay, settings.start):
+            for part in self._parts(evidence, centres, first, last):
+                event = self._event(evidence, starts, ends, probabilities[:, labels], part, labels)
+                if event is not None:
+                    yield event
+
+    def _parts(
+        self, evidence: np.ndarray, centres: np.ndarray, first: int, last: int
+    ) -> list[tuple[int, int]]:
+        parts = cut_at_valleys(evidence, first, last, self.settings.valley)
+        longest = self.settings.max_duration_s
+        if not math.isfinite(longest) or len(centres) < 2:
+            return parts
+        longest_windows = max(1, int(longest / _step(centres)) + 1)
+        return [short for part in parts for short in _shortened(evidence, *part, longest_windows)]
+
+    def _event(
+        self,
+        evidence: np.ndarray,
+        starts: np.ndarray,
+        ends: np.ndarray,
+        calls: np.ndarray,
+        part: tuple[int, int],
+        labels: Sequence[int],
+    ) -> Event | None:
+        """Return the event of windows ``first`` to ``last`` (included); None if it is too short."""
+        first, last = part
+        settings = self.settings
+        stay = settings.stay
+        # Where the evidence crosses ``stay``, as if there were a window at every moment. Of what
+        # is heard from the first window on nobody knows when in it that began, so with the last.
+        begin, end = float(starts[first]), float(ends[last])
+        if first > 0:
+            begin = max(begin, _crossing(evidence, ends, first, -1, stay) - settings.begin_s)
+        if last + 1 < len(evidence):
+            end = min(end, _crossing(evidence, starts, last, 1, stay) + settings.end_s)
+        if end - begin < _SHORTEST_S:
+            middle = (begin + end) / 2
+            begin, end = middle - _SHORTEST_S / 2, middle + _SHORTEST_S / 2
+        if end - begin < settings.min_duration_s:
+            return None
+        centres = (starts[first : last + 1] + ends[first : last + 1]) / 2
+        within = (centres >= begin - settings.begin_s) & (centres <= end + settings.end_s)
+        if not within.any():
+            distance = np.abs(centres - (begin + end) / 2)
+            within = distance <= distance.min() + _TINY
+        sums = calls[first : last + 1][within].sum(0, dtype=np.float64)
+        best = int(sums.argmax())
+        share = float(sums[best] / max(sums.sum(), _QUIET))
+        peak = float(evidence[first : last + 1].max())
+        return Event(begin, end, labels[best], peak, share)
+
+
+def _joined(
+    batches: Sequence[tuple[np.ndarray, ...]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    starts, ends, probabilities = (np.concatenate(x) for x in zip(*batches, strict=True))
+    return starts.astype(np.float64), ends.astype(np.float64), probabilities
+
+
+def smoothed(evidence: np.ndarray, centres: np.ndarray, width_s: float) -> np.ndarray:
+    """Average neighbouring windows with weights that fall to 0 at a distance of ``width_s``.
+
+    Args:
+        evidence: Shape ``(window,)``.
+        centres: Of the windows, seconds, ascending.
+        width_s: 0 leaves everything as it is.
+    """
+    reach = _reach(centres, width_s)
+    if reach < 1:
+        return evidence
+    weights = 1 - np.abs(np.arange(-reach, reach + 1)) * _step(centres) / width_s
+    padded = np.pad(evidence, reach, mode="edge")
+    return np.convolve(padded, weights / weights.sum(), mode="valid")
+
+
+def _step(centres: np.ndarray) -> float:
+    return max(float(np.median(np.diff(centres))), _TINY) if len(centres) > 1 else math.inf
+
+
+def _reach(centres: np.ndarray, width_s: float) -> int:
+    """Return how many windows on each side smoothing mixes in."""
+    return max(0, math.ceil(round(width_s / _step(centres), 6)) - 1)
+
+
+def runs(evidence: np.ndarray, stay: float, start: float) -> Iterator[tuple[int, int]]:
+    """Yield first and last window of stretches that stay above one level and reach another."""
+    above = np.concatenate([[False], evidence >= stay, [False]])
+    edges = np.flatnonzero(above[1:] != above[:-1])
+    for first, after in edges.reshape(-1, 2):
+        if evidence[first:after].max() >= start:
+            yield int(first), int(after) - 1
+
+
+def cut_at_valleys(
+    evidence: np.ndarray, first: int, last: int, depth: float
+) -> list[tuple[int, int]]:
+    """Cut a stretch where the evidence falls by ``depth`` between two peaks.
+
+    Returns:
+        First and last window of each part; the window at the bottom belongs to neither.
+    """
+    if depth <= 0 or last - first < 2:
+        return [(first, last)]
+    from scipy.signal import find_peaks  # slow to import
+
+    padded = np.concatenate([[-1.0], evidence[first : last + 1], [-1.0]])
+    peaks, _ = find_peaks(padded, prominence=depth, plateau_size=1)
+    parts, begin = [], first
+    for left, right in itertools.pairwise(peaks):
+        bottom = first - 1 + int(left) + int(np.argmin(padded[left : right + 1]))
+        parts.append((begin, bottom - 1))
+        begin = bottom + 1
+    return [*parts, (begin, last)]
+
+
+def _shortened(
+    evidence: np.ndarray, first: int, last: int, longest: int
+) -> Iterator[tuple[int, int]]:
+    """Cut a part at its lowest inner evidence until none has more windows than allowed."""
+    waiting = [(first, last)]
+    while waiting:
+        first, last = waiting.pop()
+        margin = longest // 2
+        if last - first + 1 <= longest or last - first + 1 <= 2 * margin + 1:
+            yield first, last
+            continue
+        inner = evidence[first + margin : last - margin + 1]
+        cut = first + margin + int(inner.argmin())
+        waiting += [(cut + 1, last), (first, cut - 1)]
+
+
+def _crossing(
+    evidence: np.ndarray, times: np.ndarray, window: int, step: int, level: float
+) -> float:
+    """Return when the evidence crosses a level between a window and the one beside it."""
+    beside = window + step
+    inside = float(times[window])
+    high, low = float(evidence[window]), float(evidence[beside])
+    if high <= low or high < level or low >= level:  # cut at a valley: half way
+        return (inside + float(times[beside])) / 2
+    return inside + (high - level) / (high - low) * (float(times[beside]) - inside)
