@@ -186,6 +186,7 @@ class Event:
         label: Class index.
         peak: Highest evidence of its windows, 0..1.
         share: Its class's share of what its windows say of all calls, 0..1.
+        crossings: When the first window that hears it ends, and when the last one starts, seconds.
     """
 
     begin_s: float
@@ -193,6 +194,7 @@ class Event:
     label: int
     peak: float
     share: float
+    crossings: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -341,10 +343,13 @@ class EventDecoder:
         # Where the evidence crosses ``stay``, as if there were a window at every moment. Of what
         # is heard from the first window on nobody knows when in it that began, so with the last.
         begin, end = float(starts[first]), float(ends[last])
+        crossings = [begin + settings.begin_s, end - settings.end_s]
         if first > 0:
-            begin = max(begin, _crossing(evidence, ends, first, -1, stay) - settings.begin_s)
+            crossings[0] = _crossing(evidence, ends, first, -1, stay)
         if last + 1 < len(evidence):
-            end = min(end, _crossing(evidence, starts, last, 1, stay) + settings.end_s)
+            crossings[1] = _crossing(evidence, starts, last, 1, stay)
+        begin = max(begin, crossings[0] - settings.begin_s)
+        end = min(end, crossings[1] + settings.end_s)
         if end - begin < _SHORTEST_S:
             middle = (begin + end) / 2
             begin, end = middle - _SHORTEST_S / 2, middle + _SHORTEST_S / 2
@@ -359,7 +364,7 @@ class EventDecoder:
         best = int(sums.argmax())
         share = float(sums[best] / max(sums.sum(), _QUIET))
         peak = float(evidence[first : last + 1].max())
-        return Event(begin, end, labels[best], peak, share)
+        return Event(begin, end, labels[best], peak, share, tuple(crossings))
 
 
 def _joined(
