@@ -51,6 +51,12 @@ def build_parser(prog: str = "calibrate.py") -> argparse.ArgumentParser:
         default=0.9,
         help="share of detections that shall be right, for the thresholds (default: %(default)s)",
     )
+    parser.add_argument(
+        "--tune_decoder",
+        action="store_true",
+        help="find on recordings that are mixed from the validation clips how windows become "
+        "events, too; done in any case where the model has a decoder",
+    )
     add_common_flags(parser)
     return parser
 

@@ -110,6 +110,8 @@ class EventSettings:
         content = dataclasses.asdict(self)
         content["together"] = list(self.together)
         content["found"] = dict(self.found)
+        if math.isinf(self.max_duration_s):
+            del content["max_duration_s"]  # no number in JSON
         return content
 
     def to_json(self) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Mapping
 
 import numpy as np
 import torch
 
-from animal_spot.detections.calibration import log_mean, negative_log_likelihood
+from animal_spot.detections.calibration import Calibration, log_mean, negative_log_likelihood
 from animal_spot.experiments.scoring_flags import ScoringSettings
-from animal_spot.experiments.scoring_run import new_files, scores_of
+from animal_spot.experiments.scoring_run import corpus_of, decoder_of, new_files, scores_of
 from animal_spot.model_files.ensemble_file import Ensemble, load_members, save_ensemble
 from animal_spot.training.clip_scores import Scores
 from animal_spot.utils.metrics import ConfusionMatrix, accuracy, mean_present, per_class_accuracy
@@ -34,8 +35,12 @@ def judge(settings: ScoringSettings) -> None:
             raise ValueError(f"{settings.models[0]} alone is no ensemble: name two models or more")
         # A temperature or thresholds of an average that was taken apart would mean nothing here.
         ensemble = Ensemble(loaded.members, loaded.names)
-        scores = scores_of(ensemble, settings)
+        corpus = corpus_of(ensemble, settings)
+        scores = scores_of(ensemble, corpus, settings)
         print("\n".join(map(printable, table_lines(ensemble, scores))))
+        if all(member.calibration.decoder for member in ensemble):
+            decoder = decoder_of(ensemble, corpus, settings)
+            ensemble = dataclasses.replace(ensemble, calibration=Calibration(decoder=decoder))
         save_ensemble(ensemble, settings.output)
         log.info("written: %s, for --model_path of predict.py", settings.output)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import time
@@ -17,7 +18,11 @@ from animal_spot.data.clip_dataset import end_workers
 from animal_spot.data.corpus import Corpus
 from animal_spot.data.labels import names_by_index
 from animal_spot.data.noise_class import no_noise_warning, noise_class_of
+from animal_spot.detections.decoding import EventSettings
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
+from animal_spot.experiments.decoder_tuning import tune_decoder
+from animal_spot.model_files.ensemble_file import ensemble_of_one
+from animal_spot.model_files.model_file import ModelFile
 from animal_spot.models.factory import batch_norms
 from animal_spot.trainer import Trainer
 from animal_spot.training.checkpoints import CheckpointFolder
@@ -67,11 +72,25 @@ def train(setup: RunSetup, corpus: Corpus) -> None:
     else:
         log.info("noise class: %s", noise_class)
     seed_everything(config.seed)
+    if config.tune_decoder:
+        setup = dataclasses.replace(setup, tune_decoder=functools.partial(_decoder, config))
     if isinstance(setup.pipeline, EmbeddingPipeline):
         setup.begin()
         train_on_embeddings(setup, corpus)
     else:
         _train_on_spectrograms(setup, corpus)
+
+
+def _decoder(config: TrainConfig, content: ModelFile, corpus: Corpus) -> EventSettings | None:
+    """Find how windows of a trained network become events."""
+    models = [config.embedding_model] if config.embedding_model else []
+    return tune_decoder(
+        ensemble_of_one(content),
+        corpus.samples["val"],
+        sequence_len_s=config.sequence_len / 1000,
+        seed=config.seed,
+        settings={"cuda": config.cuda, "embedding_model": tuple(map(str, models))},
+    )
 
 
 def _train_on_spectrograms(setup: RunSetup, corpus: Corpus) -> None:

@@ -60,10 +60,12 @@ class CalibrationSettings(ScoringSettings):
     Attributes:
         output: File to write; None: beside the model.
         calibration_precision: Share of detections that shall be right, for the thresholds.
+        tune_decoder: Also find how windows become events.
     """
 
     output: Path | None
     calibration_precision: float
+    tune_decoder: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,12 +7,17 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from animal_spot.data.corpus import Corpus
+from animal_spot.detections.decoding import EventSettings
+from animal_spot.experiments.decoder_tuning import tune_decoder
 from animal_spot.experiments.scoring_flags import ScoringSettings
 from animal_spot.model_files.ensemble_file import Ensemble
 from animal_spot.models.precision import device_of
 from animal_spot.training.clip_scores import Scores, score_corpus, stored_corpus
 from animal_spot.utils.errors import run_to_status
 from animal_spot.utils.files import locked, remove_leftovers, require_writable_folder
+
+log = logging.getLogger(__name__)
 
 
 def score_to_status(log: logging.Logger, run: Callable[[], None], *, debug: bool) -> int:
@@ -26,8 +31,8 @@ def score_to_status(log: logging.Logger, run: Callable[[], None], *, debug: bool
     )
 
 
-def scores_of(ensemble: Ensemble, settings: ScoringSettings) -> dict[str, Scores]:
-    """Return what networks say of the validation and test clips that training stored.
+def corpus_of(ensemble: Ensemble, settings: ScoringSettings) -> Corpus:
+    """Return the clips of a data set with the split that training stored.
 
     Args:
         ensemble: The networks; hears the channel that is wanted from now on.
@@ -35,10 +40,9 @@ def scores_of(ensemble: Ensemble, settings: ScoringSettings) -> dict[str, Scores
 
     Raises:
         CorpusError: If there are no such clips.
-        ValueError: If a network cannot be judged on clips.
     """
     ensemble.hear_channel(settings.channel)
-    corpus = stored_corpus(
+    return stored_corpus(
         settings.data_dir,
         ensemble.classes,
         settings.num_workers,
@@ -48,8 +52,35 @@ def scores_of(ensemble: Ensemble, settings: ScoringSettings) -> dict[str, Scores
         labels=settings.labels,
         tape_pattern=settings.tape_pattern,
     )
+
+
+def scores_of(ensemble: Ensemble, corpus: Corpus, settings: ScoringSettings) -> dict[str, Scores]:
+    """Return what networks say of the validation and test clips.
+
+    Raises:
+        ValueError: If a network cannot be judged on clips.
+    """
     device = device_of(settings.cuda)
     return score_corpus(ensemble, corpus, device, settings.num_workers, settings.embedding_model)
+
+
+def decoder_of(
+    ensemble: Ensemble, corpus: Corpus, settings: ScoringSettings
+) -> EventSettings | None:
+    """Find how windows of networks become events, on the validation clips."""
+    sequence_len_ms = ensemble[0].sequence_len_ms
+    if sequence_len_ms is None:  # a file of the original
+        log.warning("the model file does not say how long its windows are: no decoder is found")
+        return None
+    return tune_decoder(
+        ensemble,
+        corpus.samples["val"],
+        sequence_len_s=sequence_len_ms / 1000,
+        settings={
+            "cuda": settings.cuda,
+            "embedding_model": tuple(map(str, settings.embedding_model)),
+        },
+    )
 
 
 @contextlib.contextmanager

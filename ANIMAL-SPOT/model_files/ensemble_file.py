@@ -103,8 +103,7 @@ def load_ensemble(path: Path, *, torchscript: bool = False) -> Ensemble:
     content: Any = None if torchscript else load_tensors(path)
     if not isinstance(content, Mapping) or MEMBERS not in content:
         single = load_torchscript(path) if torchscript else model_of(content, path)
-        kept = dataclasses.replace(single.calibration, temperature=None)
-        return Ensemble([single], [path.name], kept)
+        return ensemble_of_one(single, path.name)
     try:
         parts, names = list(content[MEMBERS]), [str(name) for name in content["names"]]
         if not parts or len(parts) != len(names):
@@ -120,6 +119,12 @@ def load_ensemble(path: Path, *, torchscript: bool = False) -> Ensemble:
     except (LookupError, TypeError, ValueError) as error:
         raise UnreadableFileError(f"the parts of {path} do not fit together: {error}") from error
     return Ensemble(members, names, calibration)
+
+
+def ensemble_of_one(content: ModelFile, name: str = "network") -> Ensemble:
+    """Return a single network as an ensemble."""
+    kept = dataclasses.replace(content.calibration, temperature=None)
+    return Ensemble([content], [name], kept, called=[name])
 
 
 def load_members(

@@ -435,6 +435,12 @@ class TrainConfig:
         most=1,
         marks="files",
     )
+    tune_decoder: bool = option(
+        False,
+        "find on recordings that are mixed from validation clips how windows become events: one "
+        "row and one name for each call; needs a background class",
+        marks="files",
+    )
     preset: str | None = option(
         None,
         "settings by name, from TRAINING/presets, or a file of key=value lines; flags win over "

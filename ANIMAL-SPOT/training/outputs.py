@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import platform
 from collections.abc import Mapping
@@ -68,7 +69,7 @@ def finish_training(
     scored: Scored,
     summary: Summary,
 ) -> None:
-    """Say how good a network is, calibrate it if wanted, and write model file and results.
+    """Say how good a network is, calibrate it and its decoder if wanted; write what is kept.
 
     Args:
         setup: Of the training.
@@ -102,10 +103,15 @@ def finish_training(
         )
         summary.add_calibration(report["partitions"])
     content = _model_file(config, corpus, trained, metrics, calibration)
+    if setup.tune_decoder is not None:
+        decoder = setup.tune_decoder(content, corpus)
+        content.calibration = dataclasses.replace(calibration, decoder=decoder)
     file_bytes = bytes_of(content, torchscript=config.jit_save)
     said = _results(config, corpus, trained, results, digest_of(file_bytes))
     if config.calibrate:
         said["calibration"] = report
+    if content.calibration.decoder is not None:
+        said["decoder"] = content.calibration.decoder.entries()
     write_results_and_model(said, file_bytes, model_dir)
     log.info("model: %s", model_dir / FILE_NAME)
     log.info("accuracy per class: %s", model_dir / RESULTS)

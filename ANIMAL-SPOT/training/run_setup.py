@@ -12,11 +12,14 @@ import torch
 from animal_spot.audio.spectrograms import SpectrogramPipeline
 from animal_spot.data.class_contrasts import contrast_warnings
 from animal_spot.data.clip_dataset import Sample
+from animal_spot.data.corpus import Corpus
 from animal_spot.data.hearing import hearing_warnings
 from animal_spot.data.labels import names_by_index
 from animal_spot.data.noise_class import noise_class_of
+from animal_spot.detections.decoding import EventSettings
 from animal_spot.embeddings.embedding_model import open_embedding_model
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
+from animal_spot.model_files.model_file import ModelFile
 from animal_spot.model_files.signal_path import Pipeline
 from animal_spot.models.precision import Precision, choose_precision, device_of
 from animal_spot.training.config import TrainConfig
@@ -39,6 +42,8 @@ class RunSetup:
         pipeline: Signal path.
         precision: Arithmetic and device.
         begin: Called when nothing speaks against the run any more, before it changes a file.
+        tune_decoder: Finds how windows of the trained network become events, from the validation
+            clips of a corpus; None: it is not wanted.
     """
 
     config: TrainConfig
@@ -46,6 +51,7 @@ class RunSetup:
     pipeline: Pipeline
     precision: Precision
     begin: Callable[[], None] = _nothing
+    tune_decoder: Callable[[ModelFile, Corpus], EventSettings | None] | None = None
 
     @classmethod
     def of(cls, config: TrainConfig, folders: RunFolders) -> RunSetup:
