@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -308,14 +308,21 @@ class Review:
 
     def show_statistics(self, query: QueryParams) -> dict[str, Any]:
         """Return how far the numbers of a class can be trusted."""
-        from animal_spot.reviewing.figures import figures  # takes a second
+        from animal_spot.trust.summary import WANTED, summary  # takes a second
 
-        wanted = requests.number(query, "wanted", 0.9)
-        names = query.getlist("class")
+        wanted, names = requests.number(query, "wanted"), query.getlist("class")
         rows = [row for row in self.queue.answers() if not names or row[0] in names]
+        return summary(
+            rows,
+            wanted=WANTED if wanted is None else (wanted,),
+            thresholds=self.thresholds({row[0] for row in rows}),
+            seed=self.project.setting("seed", 0),
+        )
+
+    def thresholds(self, names: Iterable[str]) -> dict[str, float]:
+        """Return the threshold that classes were found with; empty if nobody knows it."""
         threshold = self.project.setting("threshold")
-        seed = self.project.setting("seed", 0)
-        return {"classes": figures(rows, wanted=wanted, threshold=threshold, seed=seed)}
+        return {} if threshold is None else dict.fromkeys(names, threshold)
 
     def export(self, values: dict[str, Any]) -> dict[str, Any]:
         """Write what was decided into files; return which."""

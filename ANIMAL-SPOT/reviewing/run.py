@@ -71,9 +71,12 @@ def _statistics(review: Review, config: ReviewConfig) -> list[str]:
     rows = review.queue.answers()
     if not rows:
         return ["the project has no detection of a model"]
-    threshold, seed = review.project.setting("threshold"), review.project.setting("seed", 0)
-    thresholds = {} if threshold is None else dict.fromkeys({row[0] for row in rows}, threshold)
-    found = summary(rows, wanted=config.precision, thresholds=thresholds, seed=seed)
+    found = summary(
+        rows,
+        wanted=(config.precision,),
+        thresholds=review.thresholds({row[0] for row in rows}),
+        seed=review.project.setting("seed", 0),
+    )
     return summary_lines(found)
 
 
