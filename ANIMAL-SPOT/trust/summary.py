@@ -23,6 +23,7 @@ from animal_spot.trust.score_curve import (
 )
 
 WANTED = (0.9, 0.95, 0.99)  # precisions
+NO_PROBABILITY = "scores are not in 0..1"  # those of other programs
 N_CURVE_POINTS = 41
 CHOSEN = 0.001  # probability of a random sample whose scores differ that much from the others'
 
@@ -32,7 +33,8 @@ class Row(NamedTuple):
 
     Attributes:
         name: Its class.
-        score: 0..1; None or NaN if nobody knows it.
+        score: Of whatever scale; None or NaN if nobody knows it. Of scores in 0..1 there are
+            thresholds too.
         answer: One of ``answers.ANSWERS``; None: not seen by anybody.
     """
 
@@ -108,8 +110,6 @@ def class_summary(
     all_scores = np.array([math.nan if s is None else s for s, _ in rows], np.float64)
     has_score = np.isfinite(all_scores)
     scores = all_scores[has_score]
-    if ((scores < 0) | (scores > 1)).any():
-        raise ValueError(f"scores must be in 0..1, got {scores.min():g} to {scores.max():g}")
     answers = np.array([a for _, a in rows], dtype=object)[has_score]
     right, decided = answers == RIGHT, (answers == RIGHT) | (answers == WRONG)
     unsure = answers == UNSURE
@@ -134,7 +134,8 @@ def class_summary(
         ),
     )
     first = 0 if threshold is None else int(np.searchsorted(lows, threshold))
-    fitted = fit_score_curve(scores[decided], right[decided])
+    is_probability = (scores.min() >= 0) & (scores.max() <= 1)
+    fitted = fit_score_curve(scores[decided], right[decided]) if is_probability else NO_PROBABILITY
     by_precision = [precision_threshold(fitted, scores, value, seed) for value in wanted]
     by_probability = [probability_threshold(fitted, value) for value in wanted]
     return counts | {

@@ -108,9 +108,12 @@ def test_a_wanted_precision_out_of_range_is_refused(wanted):
         summary([], wanted=[wanted])
 
 
-def test_a_score_out_of_range_is_refused():
-    with pytest.raises(ValueError, match=r"scores must be in 0\.\.1, got -3 to 0\.5"):
-        summary([("A", -3.0, None), ("A", 0.5, None)])
+def test_scores_of_another_scale_have_a_precision_but_no_threshold():
+    rows = [(name, score * 40 - 20, answer) for name, score, answer in rows_of("A", 300, 60)]
+    row = summary(rows)["classes"][0]
+    plain = summary(rows_of("A", 300, 60))["classes"][0]
+    assert row["precision"] == plain["precision"]
+    assert {one["reason"] for one in row["wanted"]} == {"scores are not in 0..1"}
 
 
 def test_lines_name_each_class_and_its_notes():
