@@ -17,7 +17,7 @@ from animal_spot.data.sources import find_source
 from animal_spot.data.splits import load_split, split_exists
 from animal_spot.detections.annotation_tables import RAVEN_ENDING, write_table
 from animal_spot.detections.annotations import Annotation
-from animal_spot.mixing.backgrounds import Background, MadeNoise, NoiseClips, Recordings
+from animal_spot.mixing.backgrounds import Background, choose_background
 from animal_spot.mixing.call_stretch import BAND_HZ
 from animal_spot.mixing.clips import MixClip
 from animal_spot.mixing.mixture import Mixture
@@ -81,12 +81,9 @@ def mix_source(
     calls = [clip for clip in found if clip.label != noise]
     if not calls:
         raise ValueError(f"no clip of a call in {folder}" + (f", {partition}" if partition else ""))
-    quiet = [clip for clip in found if clip.label == noise]
-    if background_dir is not None:
-        return MixSource(calls, Recordings(find_sounds([str(background_dir)]).recordings))
-    if quiet:
-        return MixSource(calls, NoiseClips(quiet))
-    return MixSource(calls, MadeNoise(calls))
+    noises = [clip for clip in found if clip.label == noise]
+    recordings = find_sounds([str(background_dir)]).recordings if background_dir else ()
+    return MixSource(calls, choose_background(calls, noises, recordings))
 
 
 def write_mixture(

@@ -203,3 +203,29 @@ class MadeNoise(Background):
         ).astype(np.float32)
         level = np.sqrt(np.mean(noise**2, dtype=np.float64))
         return noise * np.float32(10 ** ((LEVEL_DB + change_db) / 20) / level)
+
+
+def choose_background(
+    calls: Sequence[MixClip],
+    noise: Sequence[MixClip],
+    recordings: Sequence[Path] = (),
+    channel: str = MIX,
+    band_hz: tuple[float, float] = BAND_HZ,
+) -> Background:
+    """Return the most real background there is: recordings, else clips of noise, else made noise.
+
+    Args:
+        calls: Clips of calls.
+        noise: Clips of the noise class, which may be none.
+        recordings: Without calls, which may be none.
+        channel: What is heard.
+        band_hz: Where calls are.
+
+    Raises:
+        ValueError: If there is nothing at all.
+    """
+    if recordings:
+        return Recordings(recordings, channel)
+    if noise:
+        return NoiseClips(noise, channel)
+    return MadeNoise(calls, channel, band_hz)

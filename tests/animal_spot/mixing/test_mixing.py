@@ -12,7 +12,7 @@ from scipy.signal import butter, chirp, correlate, sosfiltfilt, welch
 from animal_spot.audio import sound_file
 from animal_spot.audio.clip_files import ClipError
 from animal_spot.data.clip_dataset import Sample
-from animal_spot.mixing.backgrounds import MadeNoise, NoiseClips, Recordings
+from animal_spot.mixing.backgrounds import MadeNoise, NoiseClips, Recordings, choose_background
 from animal_spot.mixing.call_stretch import find_call
 from animal_spot.mixing.clips import LONGEST_S, MixClip, clips_of, read_piece
 from animal_spot.mixing.mixture import Mixture, choose, mix
@@ -245,6 +245,14 @@ def test_made_noise_has_the_colour_of_the_clips_and_not_their_calls(folder):
     inside = (hz > 100) & (hz < 2500)
     differences_db = 10 * np.log10(found[inside] / wanted[inside])
     assert np.ptp(differences_db) < 4
+
+
+def test_the_most_real_background_is_chosen(calls, sea):
+    assert isinstance(choose_background(calls, sea, [sea[0].path]), Recordings)
+    assert isinstance(choose_background(calls, sea), NoiseClips)
+    assert isinstance(choose_background(calls, []), MadeNoise)
+    with pytest.raises(ValueError, match="could be imitated"):
+        choose_background([], [])
 
 
 def test_no_seam_is_heard(sea):
