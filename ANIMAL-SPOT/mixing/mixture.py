@@ -60,6 +60,29 @@ class Mixture:
     background: str
 
 
+@dataclass(frozen=True)
+class _Hearing:
+    """What is heard of a sound: its rate in Hz, its channel and the band where levels count."""
+
+    rate: int
+    channel: str
+    band_hz: tuple[float, float]
+
+    def power(self, waveform: np.ndarray) -> float:
+        return band_power(waveform, self.rate, self.band_hz)
+
+    def __str__(self) -> str:
+        return f"from {self.band_hz[0]:g} to {self.band_hz[1]:g} Hz"
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A call cut out of its clip: ``(samples,)`` with faded edges, and its samples between them."""
+
+    sound: np.ndarray
+    call: slice
+
+
 def mix(
     calls: Sequence[MixClip],
     background: Background,
@@ -93,7 +116,7 @@ def mix(
         ClipError: If a clip cannot be read.
     """
     _check(minutes, calls_per_hour, snr_db, rate)
-    band_hz = (band_hz[0], min(band_hz[1], rate / 2))
+    heard = _Hearing(rate, channel, (band_hz[0], min(band_hz[1], rate / 2)))
     n_calls = round(calls_per_hour * minutes / 60)
     if n_calls and not calls:
         raise ValueError("no clips of calls are given")
@@ -102,10 +125,12 @@ def mix(
     waveform = background.sound(n_samples, rate, rng_background)
     events = []
     if n_calls:
-        events = _add_calls(
-            *(waveform, background.about, choose(calls, n_calls, rng_calls)),
-            *(snr_db, rate, channel, band_hz, rng_calls),
-        )
+        cuts = _cut_each(choose(calls, n_calls, rng_calls), heard)
+        events = _add_calls(waveform, cuts, snr_db, heard, rng_calls)
+        if not events:
+            raise ValueError(
+                f"{background.about}: silent {heard}, so that no call can be so many dB over it"
+            )
     peak = float(max(waveform.max(), -waveform.min()))
     if peak > _PEAK:
         waveform *= np.float32(_PEAK / peak)
@@ -128,63 +153,57 @@ def choose(calls: Sequence[MixClip], n_calls: int, rng: np.random.Generator) -> 
     return [drawn[i] for i in rng.permutation(n_calls)]
 
 
+def _cut_each(clips: Sequence[MixClip], heard: _Hearing) -> list[tuple[MixClip, _Cut]]:
+    """Cut the call out of each clip, once out of one that comes again."""
+    cuts: dict[MixClip, _Cut] = {}
+    for clip in clips:
+        if clip not in cuts:
+            cuts[clip] = _cut(clip, heard)
+    return [(clip, cuts[clip]) for clip in clips]
+
+
 def _add_calls(
     waveform: np.ndarray,
-    about: str,
-    clips: Sequence[MixClip],
+    calls: Sequence[tuple[MixClip, _Cut]],
     snr_db: tuple[float, float],
-    rate: int,
-    channel: str,
-    band_hz: tuple[float, float],
+    heard: _Hearing,
     rng: np.random.Generator,
 ) -> list[MixedCall]:
-    """Mix calls into a waveform, in place; return them."""
-    cut: dict[MixClip, tuple[np.ndarray, int, int]] = {}
-    for clip in clips:
-        if clip not in cut:
-            cut[clip] = _cut(clip, rate, channel, band_hz)
-    starts = random_starts([len(cut[clip][0]) for clip in clips], len(waveform), rate, rng)
+    """Mix calls into a waveform, in place; return them, none if it is silent under all."""
+    rate = heard.rate
+    starts = random_starts([len(cut.sound) for _, cut in calls], len(waveform), rate, rng)
     under = [
-        band_power(waveform[start + cut[clip][1] : start + cut[clip][2]], rate, band_hz)
-        for clip, start in zip(clips, starts, strict=True)
+        heard.power(waveform[start + cut.call.start : start + cut.call.stop])
+        for (_, cut), start in zip(calls, starts, strict=True)
     ]
     least = np.mean(under) * 10 ** (_HOLE_DB / 10)
     if not least > 0:
-        raise ValueError(
-            f"{about}: silent from {band_hz[0]:g} to {band_hz[1]:g} Hz, so that no call can be "
-            "so many dB over it"
-        )
+        return []
     events = []
-    for clip, start, power in zip(clips, starts, under, strict=True):
-        sound, begin, end = cut[clip]
+    for (clip, cut), start, power in zip(calls, starts, under, strict=True):
         level_db = float(rng.uniform(*snr_db))
-        of_call = band_power(sound[begin:end], rate, band_hz)
+        of_call = heard.power(cut.sound[cut.call])
         gain = np.sqrt(max(power, least) / of_call * 10 ** (level_db / 10))
-        waveform[start : start + len(sound)] += np.float32(gain) * sound
-        events.append(
-            MixedCall((start + begin) / rate, (start + end) / rate, clip.label, level_db, clip)
-        )
+        waveform[start : start + len(cut.sound)] += np.float32(gain) * cut.sound
+        begin_s, end_s = (start + cut.call.start) / rate, (start + cut.call.stop) / rate
+        events.append(MixedCall(begin_s, end_s, clip.label, level_db, clip))
     return events
 
 
-def _cut(
-    clip: MixClip, rate: int, channel: str, band_hz: tuple[float, float]
-) -> tuple[np.ndarray, int, int]:
-    """Return a call with faded edges, and where between them it begins and ends."""
-    waveform = read_piece(clip.path, rate, span=clip.span, channel=channel)
-    call = find_call(waveform, rate, band_hz)
-    if not band_power(waveform[call.begin : call.end], rate, band_hz) > 0:
-        raise ClipError(
-            f"{clip.path}: nothing can be heard from {band_hz[0]:g} to {band_hz[1]:g} Hz"
-        )
-    edge = round(_EDGE_S * rate)
+def _cut(clip: MixClip, heard: _Hearing) -> _Cut:
+    """Cut the call out of a clip."""
+    waveform = read_piece(clip.path, heard.rate, span=clip.span, channel=heard.channel)
+    call = find_call(waveform, heard.rate, heard.band_hz)
+    if not heard.power(waveform[call.begin : call.end]) > 0:
+        raise ClipError(f"{clip.path}: nothing can be heard {heard}")
+    edge = round(_EDGE_S * heard.rate)
     first, last = max(0, call.begin - edge), min(len(waveform), call.end + edge)
     sound = waveform[first:last].copy()
     n_fade = min(edge, len(sound) // 4)
     rise = np.linspace(0, 1, n_fade, dtype=np.float32)
     sound[:n_fade] *= rise
     sound[len(sound) - n_fade :] *= rise[::-1]
-    return sound, call.begin - first, call.end - first
+    return _Cut(sound, slice(call.begin - first, call.end - first))
 
 
 def _check(minutes: float, calls_per_hour: float, snr_db: tuple[float, float], rate: int) -> None:

@@ -350,7 +350,7 @@ def markdown(table: Sequence[dict]) -> list[str]:
                 f"| {entry['row']} | {entry['decode']} | {kind} | "
                 f"{_shown(e['f1_mean_of_classes'])} | "
                 f"{_shown(e['f1_mean_of_classes_pooled'])} | {_shown(e['f1'])} | "
-                f"{e['precision']['mean'] or math.nan:.2f} | {e['recall']['mean'] or 0:.2f} | "
+                f"{_shown(_mean_alone(e['precision']))} | {_shown(_mean_alone(e['recall']))} | "
                 f"{_shown(e['false_alarms_per_hour'], '.0f')} | {without} | "
                 f"{_shown(e['begin_error_s'])}, {_shown(e['end_error_s'])} s |"
             )
@@ -365,6 +365,10 @@ def _shown(figure: dict, form: str = ".2f") -> str:
         low, high = figure["interval_95"]
         text += f" ({max(0.0, low):{form}} to {high:{form}})"
     return text
+
+
+def _mean_alone(figure: dict) -> dict:
+    return {"mean": figure["mean"]}
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
