@@ -156,8 +156,10 @@ class Trainer:
         self, batch: tuple[Tensor, ...], sums: PassSums, epoch: int, batch_index: int
     ) -> Tensor:
         recipe = self.recipe
-        features, labels, indices = self._to_device(batch)
-        targets = labels if recipe.make_targets is None else recipe.make_targets(labels, indices)
+        features, labels, indices, *scene = self._to_device(batch)
+        targets = labels
+        if recipe.make_targets is not None:
+            targets = recipe.make_targets(labels, indices, *scene)
         if recipe.batch_augmentation is not None:
             features, targets = recipe.batch_augmentation(features, targets, epoch, batch_index)
         with recipe.precision.autocast():
@@ -259,13 +261,12 @@ class Trainer:
     def _new_sums(self) -> PassSums:
         return PassSums.empty(len(self.recipe.classes), self.recipe.precision.device)
 
-    def _to_device(self, batch: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        features, labels, indices = batch
+    def _to_device(self, batch: Iterable[Tensor]) -> tuple[Tensor, ...]:
+        features, *others = batch
         precision = self.recipe.precision
         features = features.to(precision.device, non_blocking=True)
         features = features.contiguous(memory_format=precision.memory_format)
-        labels, indices = (t.to(precision.device, non_blocking=True) for t in (labels, indices))
-        return features, labels, indices
+        return features, *(t.to(precision.device, non_blocking=True) for t in others)
 
     def _report(
         self, result: PhaseResult, epoch: int, *, with_figures: bool, dataset: Any = None

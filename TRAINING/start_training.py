@@ -16,12 +16,20 @@ except ModuleNotFoundError:  # this Python does not have the project itself
 from animal_spot.settings.config_file import start
 
 # Flags that take several numbers.
-LIST_KEYS = frozenset({"conv_kernel_size", "pitch_range", "stretch_range", "gain", "noise_snr"})
+LIST_KEYS = frozenset(
+    {"conv_kernel_size", "pitch_range", "stretch_range", "gain", "noise_snr", "partial_shares"}
+)
+PATH_LIST_KEYS = frozenset({"background_dir"})
 
 
 def main(argv: list[str] | None = None) -> int:
     """Start training; return the exit status."""
-    return start("main.py", sys.argv[1:] if argv is None else argv, list_keys=LIST_KEYS)
+    return start(
+        "main.py",
+        sys.argv[1:] if argv is None else argv,
+        list_keys=LIST_KEYS,
+        path_list_keys=PATH_LIST_KEYS,
+    )
 
 
 if __name__ == "__main__":

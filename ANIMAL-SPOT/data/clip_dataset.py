@@ -18,7 +18,11 @@ from animal_spot.audio.clip_files import ClipError, read_waveform
 from animal_spot.audio.spectrograms import PowerBand, SpectrogramPipeline
 from animal_spot.data.augment import augment, clip_generator
 from animal_spot.data.augmentation_limits import Augmentation
+from animal_spot.data.call_finder import Calls, find_calls
 from animal_spot.data.feature_cache import FeatureCache
+from animal_spot.data.scene_limits import SceneLimits
+from animal_spot.data.scene_shares import SceneWeights, class_weights
+from animal_spot.data.scenes import Clip, SceneMaker
 from animal_spot.utils.interrupt import leave_to_main_process
 
 _NOISE_MEMORY_BYTES = 256 * 2**20  # spectrograms of noise clips that each worker keeps
@@ -80,7 +84,9 @@ class ClipDataset(Dataset):
     An item is asked for as ``(epoch, index)``, or ``(epoch, index, n)`` if it came ``n`` times
     before in the epoch, and is ``(features, label, index)`` with features of
     shape ``(1, n_frames, n_features)``, float32 in 0..1 (``mfcc``: any number; ``pcen``: 0 or
-    more).
+    more). With ``scenes`` the item goes on: with the weights of the clip's class, of that of a
+    second clip and of the noise class in the target, shape ``(3,)``, and with the index of that
+    second clip; the label is then what has the largest weight.
 
     Args:
         samples: Clips of the partition.
@@ -90,6 +96,9 @@ class ClipDataset(Dataset):
         augmentation: How to distort clips, and to mix in noise if there are noise clips; None: not.
         noise: Clips to mix in.
         seed: Of everything random.
+        scenes: How often windows are made as recordings hold calls, which needs ``augmentation``;
+            None: never.
+        noise_label: Index of the noise class; None: all classes are of calls.
     """
 
     def __init__(
@@ -102,6 +111,8 @@ class ClipDataset(Dataset):
         augmentation: Augmentation | None = None,
         noise: Sequence[Sample] = (),
         seed: int = 0,
+        scenes: SceneLimits | None = None,
+        noise_label: int | None = None,
     ) -> None:
         self.samples = list(samples)
         self._pipeline = pipeline
@@ -111,14 +122,22 @@ class ClipDataset(Dataset):
         self._seed = seed
         self._reader = BandReader(pipeline, cache_dir, for_pitch_shift=augmentation is not None)
         self._noise_memory: OrderedDict[str, PowerBand] = OrderedDict()
+        self._noise_label = noise_label
+        self._scenes = None
+        self._calls: dict[str, Calls] = {}
+        if scenes is not None and augmentation is not None:
+            self._scenes = SceneMaker(pipeline, n_frames, augmentation, scenes)
+            self._with_calls = [i for i, sample in enumerate(samples) if self._holds_call(sample)]
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, key: tuple[int, ...]) -> tuple[Tensor, int, int]:
+    def __getitem__(self, key: tuple[int, ...]) -> tuple[Tensor | int, ...]:
         epoch, index, *n_before = key
         sample = self.samples[index]
         with one_thread():
+            if self._scenes is not None:
+                return self._scene(index, clip_generator(self._seed, epoch, sample.name, *n_before))
             band = self._reader.read(sample.path, sample.digest, sample.span)
             if self._augmentation is not None:
                 rng = clip_generator(self._seed, epoch, sample.name, *n_before)
@@ -129,6 +148,48 @@ class ClipDataset(Dataset):
             else:
                 features = self._pipeline.clip_features(band, self._n_frames)
         return features, sample.label, index
+
+    def _holds_call(self, sample: Sample) -> bool:
+        return sample.label >= 0 and sample.label != self._noise_label
+
+    def _scene(self, index: int, rng: np.random.Generator) -> tuple[Tensor, int, int, Tensor, int]:
+        """Make a window as recordings hold calls; see the class for what is returned."""
+        second = index
+
+        def draw_second() -> Clip:
+            nonlocal second
+            second = self._with_calls[rng.integers(len(self._with_calls))]
+            return self._clip(second)
+
+        features, shares = self._scenes.make(
+            self._clip(index),
+            rng,
+            (lambda: self._noise_band(rng)) if self._noise else None,
+            draw_second,
+        )
+        label, weights = self.samples[index].label, SceneWeights()
+        if self._holds_call(self.samples[index]):
+            has_noise = self._noise_label is not None
+            weights = class_weights(shares, self._scenes.limits, has_noise=has_noise)
+            if weights.noise > max(weights.own, weights.second):
+                label = self._noise_label
+            elif weights.second > weights.own:
+                label = self.samples[second].label
+        target = torch.tensor([weights.own, weights.second, weights.noise])
+        return features, label, index, target, second
+
+    def _clip(self, index: int) -> Clip:
+        """Read a clip, and find its calls if that was not done before."""
+        sample = self.samples[index]
+        band = self._reader.read(sample.path, sample.digest, sample.span)
+        if not self._holds_call(sample):
+            return Clip(band, None)
+        if sample.digest not in self._calls:
+            pipeline = self._scenes.pipeline
+            power = pipeline.compress(band.to_power(band.gather(None, pipeline.bins)))
+            frame_s = pipeline.config.hop_length / pipeline.config.sr
+            self._calls[sample.digest] = find_calls(power.numpy(), frame_s)
+        return Clip(band, self._calls[sample.digest])
 
     def _noise_band(self, rng: np.random.Generator) -> PowerBand:
         """Draw a noise clip; those drawn before are kept in memory."""

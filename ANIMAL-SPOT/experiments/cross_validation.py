@@ -30,6 +30,7 @@ from animal_spot.experiments.fold_report import result_lines, summarise
 from animal_spot.experiments.fold_result import PREDICTIONS_FILE, FoldResult, complete_fold
 from animal_spot.experiments.network_training import train
 from animal_spot.model_files.model_file import FILE_NAME, calibrated_network, load_model
+from animal_spot.training.background import add_background_of
 from animal_spot.training.class_report import results_text
 from animal_spot.training.config import FREE_TO_CHANGE, TrainConfig, as_dict
 from animal_spot.training.finished_run import RESULTS, holds, require_no_model, write_if_changed
@@ -164,6 +165,7 @@ def _log_fold(fold: int, n_folds: int, split: Split) -> None:
 def _run_fold(setup: RunSetup, corpus: Corpus, fold: int) -> FoldResult:
     own = dataclasses.replace(setup, folders=setup.folders.of_fold(fold))
     corpus.noise = _noise_of(corpus, setup.config)
+    add_background_of(setup.config, corpus)
     train(own, corpus)
     network = calibrated_network(load_model(own.folders.model / FILE_NAME))
     said = _clip_probabilities(network, corpus.samples["test"], setup)

@@ -32,7 +32,7 @@ from animal_spot.training.config import TrainConfig
 from animal_spot.training.distillation import DistillationTargets, teach
 from animal_spot.training.embedding_training import train_on_embeddings
 from animal_spot.training.finished_run import data_fingerprint
-from animal_spot.training.loaders import training_loaders
+from animal_spot.training.loaders import noise_label_of, training_loaders
 from animal_spot.training.network import first_network
 from animal_spot.training.optimizers import build_optimizer, build_scheduler
 from animal_spot.training.outputs import Trained, finish_training
@@ -45,6 +45,7 @@ from animal_spot.training.recipe import (
 )
 from animal_spot.training.run_folders import run_prefix
 from animal_spot.training.run_setup import RunSetup
+from animal_spot.training.scene_targets import SceneTargets
 from animal_spot.training.seeding import seed_everything
 from animal_spot.training.tensorboard import new_summary
 from animal_spot.training.trainer_recipe import TargetFunction, TrainerRecipe
@@ -155,6 +156,23 @@ def _tell_what_is_frozen(config: TrainConfig, model: nn.Module) -> None:
 
 
 def _targets(setup: RunSetup, corpus: Corpus) -> TargetFunction | None:
+    """Return what targets are made of; None: of the labels alone.
+
+    That is what a teacher says of the training clips, and which parts of calls a window holds.
+    """
+    taught = _taught(setup, corpus)
+    if not setup.config.scene_limits.is_on:
+        return taught
+    samples = [*corpus.samples["train"], *corpus.unlabelled]
+    return SceneTargets(
+        [sample.label for sample in samples],
+        len(corpus.classes),
+        noise_label_of(setup.config, corpus.classes),
+        taught,
+    )
+
+
+def _taught(setup: RunSetup, corpus: Corpus) -> TargetFunction | None:
     """Return what a teacher says of the training clips as targets; None without one."""
     config = setup.config
     if config.distill is None:

@@ -16,6 +16,7 @@ from animal_spot.data.unlabelled import add_unlabelled
 from animal_spot.experiments.cross_validation import cross_validate
 from animal_spot.experiments.network_training import train
 from animal_spot.model_files.model_file import FILE_NAME
+from animal_spot.training.background import add_background_of
 from animal_spot.training.checkpoints import CheckpointFolder
 from animal_spot.training.config import TrainConfig, preset_line
 from animal_spot.training.finished_run import LOCK, is_finished
@@ -135,6 +136,7 @@ def _corpus(config: TrainConfig, folders: RunFolders) -> Corpus:
     if config.unlabelled_dir is not None:
         _find_unlabelled(config, corpus)
     noise_class_of(config.noise_class, names_by_index(corpus.classes))  # refuses what is no class
+    add_background_of(config, corpus)
     return corpus
 
 

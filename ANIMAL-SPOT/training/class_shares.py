@@ -11,7 +11,7 @@ from animal_spot.data.labels import names_by_index
 from animal_spot.data.sampling import draw_probabilities
 from animal_spot.training.config import TrainConfig
 from animal_spot.training.distillation import DistillationLoss
-from animal_spot.training.losses import TrainingLoss
+from animal_spot.training.losses import SharedTargetsLoss, TrainingLoss
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def draw_shares(config: TrainConfig, corpus: Corpus) -> np.ndarray | None:
 
 def training_loss(
     config: TrainConfig, corpus: Corpus, shares: np.ndarray | None
-) -> TrainingLoss | DistillationLoss:
+) -> TrainingLoss | SharedTargetsLoss | DistillationLoss:
     """Return what training minimises.
 
     Args:
@@ -49,7 +49,7 @@ def training_loss(
         logit_adjustment=config.logit_adjustment,
     )
     if config.distill is None:
-        return loss
+        return SharedTargetsLoss(loss) if config.scene_limits.is_on else loss
     return DistillationLoss(loss, config.distill_weight, config.distill_temperature)
 
 

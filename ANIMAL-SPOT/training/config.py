@@ -13,6 +13,7 @@ from animal_spot.audio.signal_config import PITCH_FACTORS, Pcen, SignalConfig
 from animal_spot.data import clip_labels
 from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.class_balance import STRATEGIES, STRATEGY_OF_WEIGHTING
+from animal_spot.data.scene_limits import TARGETS, SceneLimits
 from animal_spot.models.names import BACKBONES, ON_EMBEDDINGS, TIMM_PREFIX, Backbone, backbone
 from animal_spot.settings.flags import (
     Parser,
@@ -316,6 +317,52 @@ class TrainConfig:
         most=200,
         marks="views",
     )
+    background_dir: tuple[str, ...] | None = option(
+        None,
+        "folders of recordings without calls: windows of them are mixed in as noise, and some are "
+        "clips of the noise class",
+        nargs="+",
+        metavar="DIR",
+        marks="any",
+    )
+    partial_calls: float = option(
+        0.0,
+        "share of training windows of calls that are placed anywhere over the call, so that they "
+        "hold all of it or a part",
+        least=0,
+        most=1,
+        needs="--augmentation",
+    )
+    partial_targets: str = option(
+        SceneLimits.targets,
+        "what such a window is: by its share of the call (soft), unknown (ignore) or noise, where "
+        "the share lies between the two of --partial_shares",
+        choices=TARGETS,
+    )
+    partial_shares: tuple[float, float] = option(
+        SceneLimits.bounds,
+        "share of a call up to which a window is noise, and from which it is the call",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        least=0,
+        most=1,
+    )
+    mix_calls: float = option(
+        0.0,
+        "share of training windows of calls that a second call is added to; both count",
+        least=0,
+        most=1,
+        needs="--augmentation",
+    )
+    fill_holes: float = option(
+        0.0,
+        "share of training clips with silence or holes of denoising in them, or too short for the "
+        "window, that get background laid under them",
+        least=0,
+        most=1,
+        needs="--augmentation",
+    )
     mixup_alpha: float = option(
         0.0,
         "mix pairs of training clips, by shares of a beta distribution of that parameter",
@@ -501,6 +548,7 @@ class TrainConfig:
         if self.folds is not None and self.jit_save:
             raise ValueError("--folds saves dictionary files; leave --jit_save out")
         self.augmentation_limits  # noqa: B018 - refuses bad ranges
+        self.scene_limits  # noqa: B018
         if self.signal.n_clip_frames(self.sequence_len) < 1:
             raise ValueError(
                 f"--sequence_len {self.sequence_len} ms is shorter than one --hop_length"
@@ -544,6 +592,17 @@ class TrainConfig:
             noise_probability=self.noise_probability,
             time_shift=self.time_shift,
             filter_db=self.random_filter,
+        )
+
+    @property
+    def scene_limits(self) -> SceneLimits:
+        """How often training windows are made as recordings hold calls."""
+        return SceneLimits(
+            partial=self.partial_calls,
+            targets=self.partial_targets,
+            bounds=tuple(self.partial_shares),
+            mix=self.mix_calls,
+            fill_holes=self.fill_holes,
         )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,12 @@ from torch.utils.data import DataLoader
 
 from animal_spot.data.clip_dataset import ClipDataset, EpochSampler, Sample, make_loader
 from animal_spot.data.corpus import Corpus
+from animal_spot.data.labels import names_by_index
+from animal_spot.data.noise_class import noise_class_of
 from animal_spot.embeddings.embedding_dataset import ClipEmbedder, EmbeddingDataset
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
 from animal_spot.model_files.signal_path import Pipeline
+from animal_spot.training.config import TrainConfig
 from animal_spot.training.run_setup import RunSetup
 from animal_spot.utils.hardware import n_cores
 
@@ -67,6 +70,8 @@ def _train_loader(setup: RunSetup, corpus: Corpus, shares: np.ndarray | None) ->
         augmentation=config.augmentation_limits if config.augmentation else None,
         noise=corpus.noise,
         seed=config.seed,
+        scenes=config.scene_limits if config.scene_limits.is_on else None,
+        noise_label=noise_label_of(config, corpus.classes),
     )
     sampler = EpochSampler(
         len(labelled),
@@ -113,6 +118,12 @@ def evaluation_loader(
         dataset = ClipDataset(samples, pipeline, n_frames, cache_dir=cache_dir)
     sampler = EpochSampler(len(samples), batch_size, shuffle=False, drop_last=False, seed=0)
     return _loader(dataset, sampler, n_workers, device)
+
+
+def noise_label_of(config: TrainConfig, classes: Mapping[str, int]) -> int | None:
+    """Return the index of the noise class; None without one."""
+    name = noise_class_of(config.noise_class, names_by_index(dict(classes)))
+    return None if name is None else classes[name]
 
 
 def _loader(

@@ -89,6 +89,30 @@ class TrainingLoss(nn.Module):
         )
 
 
+class SharedTargetsLoss(nn.Module):
+    """Loss of clips that count by share: those whose targets sum to 0 do not.
+
+    Args:
+        training_loss: Of targets whose sum is 1.
+    """
+
+    def __init__(self, training_loss: TrainingLoss) -> None:
+        super().__init__()
+        self.training_loss = training_loss
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over what counts, a scalar; 0 if nothing does.
+
+        Args:
+            logits: Shape ``(batch, classes)``.
+            targets: Parts of the classes, shape ``(batch, classes)``; their sum is the share.
+        """
+        share = targets.sum(1)
+        smallest = torch.finfo(share.dtype).tiny
+        of_clips = self.training_loss.of_clips(logits, targets / share.clamp(min=smallest)[:, None])
+        return (share * of_clips).sum() / share.sum().clamp(min=smallest)
+
+
 def class_weights(counts: np.ndarray, weighting: str) -> np.ndarray:
     """Return the weight of each class, shape ``(classes,)``; their mean over the clips is 1.
 

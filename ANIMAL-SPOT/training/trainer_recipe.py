@@ -15,8 +15,8 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from animal_spot.data.labels import names_by_index
 from animal_spot.models.precision import Precision
 
-# (labels, indices of the samples) to targets.
-TargetFunction = Callable[[Tensor, Tensor], Tensor]
+# (labels, indices of the samples, what else the data set says of each) to targets.
+TargetFunction = Callable[..., Tensor]
 # (features, labels, epoch, batch index) to features and targets, all on the device.
 BatchFunction = Callable[[Tensor, Tensor, int, int], tuple[Tensor, Tensor]]
 
