@@ -129,7 +129,8 @@ class SceneMaker:
             own = Heard(lay_under(own.power, under, rng), own.salience)
         excess = len(own.power) - self.n_frames
         position, share = rng.random(), 1.0
-        start = dsp.crop_offset(excess, position) if excess > 0 else -int(position * (1 - excess))
+        offset = dsp.crop_offset(abs(excess), position)
+        start = offset if excess > 0 else -offset
         if is_partial:
             first, end = own.extent
             beside = max(1, round(_BESIDE * self.n_frames))
@@ -145,14 +146,19 @@ class SceneMaker:
             added, share = self._second(second, own.call_power(), rng)
             window = window + added
             shares.append(share)
-        if draw_noise is not None and (is_noisy or (is_partial and not is_whole)):
-            window = self._add_noise(window, own.power, draw_noise, rng)
-        elif not is_whole and (is_partial or is_filled):
+        noise = None
+        if is_noisy or (is_partial and not is_whole):
+            noise = self._noise(draw_noise, self.n_frames, rng)
+        if noise is not None:
+            window = self._add_noise(window, own.power, noise, rng)
+        elif not is_whole and (is_partial or is_filled or len(shares) > 1):
             window = self._fill_gap(window, covered, own, rng)
+        elif not is_whole:  # as it was before: padded when it is normalised
+            window = window[covered]
         if self.augmentation.filter_db:
             response_db = random_filter_db(window.shape[1], self.augmentation.filter_db, rng)
             window = window * 10.0 ** (response_db / 10.0)
-        return self.pipeline.finish_clip(window, self.n_frames), shares
+        return self.pipeline.finish_clip(window, self.n_frames, position), shares
 
     def _heard(self, clip: Clip, rng: np.random.Generator, *, gain: bool) -> Heard:
         change = draw_distortion(self.augmentation, rng, gain=gain)
@@ -216,15 +222,12 @@ class SceneMaker:
         self,
         window: Tensor,
         clip_power: Tensor,
-        draw_noise: Callable[[], PowerBand],
+        noise: Tensor,
         rng: np.random.Generator,
     ) -> Tensor:
         """Add noise as loud as to the whole clip in one window, however much of it is here."""
-        noise = self._noise(draw_noise, self.n_frames, rng)
         low, high = self.augmentation.snr_db
         snr_db = float(rng.integers(low, high + 1))
-        if noise is None:
-            return window
         factor = clip_power.sum() / noise.sum() * 10.0 ** (-snr_db / 10.0)
         return window + noise * factor if torch.isfinite(factor) else window
 
