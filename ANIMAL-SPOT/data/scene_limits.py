@@ -33,7 +33,7 @@ class SceneLimits:
         low, high = self.bounds
         if not 0 <= low <= high <= 1 or high == 0:
             raise ValueError(
-                f"the shares of a call must be two rising ones in 0..1, got {low} {high}"
+                f"--partial_shares must be two rising shares in 0..1, got {low:g} {high:g}"
             )
 
     @property

@@ -548,7 +548,11 @@ class TrainConfig:
         if self.folds is not None and self.jit_save:
             raise ValueError("--folds saves dictionary files; leave --jit_save out")
         self.augmentation_limits  # noqa: B018 - refuses bad ranges
-        self.scene_limits  # noqa: B018
+        limits = self.scene_limits  # refuses bad ones too
+        if not limits.partial and not limits.mix:
+            for name in ("partial_targets", "partial_shares"):
+                if tuple(getattr(self, name)) != tuple(getattr(type(self), name)):
+                    raise ValueError(f"--{name} needs --partial_calls or --mix_calls")
         if self.signal.n_clip_frames(self.sequence_len) < 1:
             raise ValueError(
                 f"--sequence_len {self.sequence_len} ms is shorter than one --hop_length"
