@@ -126,7 +126,7 @@ def test_lists_are_split_at_blanks_and_commas(value):
 @pytest.mark.parametrize(
     ("module", "lists"),
     [
-        ("animal_spot.training.config", start_training.LIST_KEYS),
+        ("animal_spot.training.config", start_training.LIST_KEYS | start_training.PATH_LIST_KEYS),
         (
             "animal_spot.prediction.config",
             start_prediction.LIST_KEYS | start_prediction.PATH_LIST_KEYS,
