@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -64,10 +64,12 @@ def raven_lines(
     *,
     time: RecordingTime = NO_TIME,
     legacy: bool = False,
+    bands: Sequence[tuple[float, float]] = (),
 ) -> Iterator[str]:
     """Write a Raven selection table; see ``raven_cells``, and ``legacy_cells`` for ``legacy``.
 
-    Columns of when and where come last, where it is known; ``legacy`` has none.
+    Columns of when and where come last, where it is known; ``legacy`` has none. ``bands`` are those
+    of the rows, Hz, where each has its own.
     """
     columns = () if legacy else time_columns([time])
     yield table_line((*(LEGACY_HEADER if legacy else RAVEN_HEADER), *columns))
@@ -75,7 +77,8 @@ def raven_lines(
         if legacy:
             yield table_line(legacy_cells(number, row, low_hz, high_hz))
         else:
-            cells = raven_cells(number, row, low_hz, high_hz, channel)
+            band_hz = bands[number - 1] if bands else (low_hz, high_hz)
+            cells = raven_cells(number, row, *band_hz, channel)
             more = time_cells(columns, time, row.begin_s, row.end_s)
             yield table_line((*cells, *map(one_cell, more)))
 
@@ -97,6 +100,7 @@ def annotation_lines(
     band_hz: tuple[float, float],
     channel: int = 1,
     time: RecordingTime = NO_TIME,
+    bands: Sequence[tuple[float, float]] = (),
 ) -> Iterator[str]:
     """Return the lines of a ``raven`` or ``audacity`` table; the latter has no boxes, no time.
 
@@ -104,7 +108,7 @@ def annotation_lines(
         ValueError: If the kind is another.
     """
     if kind == "raven":
-        return raven_lines(annotations, *band_hz, channel, time=time)
+        return raven_lines(annotations, *band_hz, channel, time=time, bands=bands)
     if kind == "audacity":
         return audacity_lines(annotations)
     raise ValueError(f"kind must be raven or audacity, got {kind!r}")

@@ -33,6 +33,7 @@ class Completed:
         annotations: ``[begin_s, end_s, class, score]`` of each joined detection.
         channel: Number of the channel that was heard; 1 for the mix.
         warnings: What is probably not as it was meant.
+        bands: ``[low_hz, high_hz]`` of each annotation; empty: that of the model for all.
     """
 
     path: str
@@ -48,6 +49,7 @@ class Completed:
     annotations: list[list[Any]] = field(default_factory=list)
     channel: int = 1
     warnings: list[str] = field(default_factory=list)
+    bands: list[list[float]] = field(default_factory=list)
 
 
 _NEEDED = {
@@ -130,6 +132,8 @@ class Journal:
                 raise LineError(f"{name} is no result of {stem}")
         if not isinstance(entry.annotations, list) or not all(map(_is_row, entry.annotations)):
             raise LineError("annotations are none")
+        if not _are_bands(entry.bands) or len(entry.bands) not in (0, len(entry.annotations)):
+            raise LineError("bands of annotations are none")
         return entry
 
     @property
@@ -224,6 +228,12 @@ def _is_time(value: object) -> bool:
 
 def _is_counts(value: object) -> bool:
     return isinstance(value, dict) and all(map(is_count, value.values()))
+
+
+def _are_bands(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(band, list) and len(band) == 2 and all(map(_is_time, band)) for band in value
+    )
 
 
 def _is_row(value: object) -> bool:

@@ -173,6 +173,11 @@ class PredictConfig:
         default=None,
         metavar="CLASS",
     )
+    measure_band: bool = option(
+        False,
+        "lowest and highest frequency of each annotation from the sound, instead of the band that "
+        "the model listens to",
+    )
     min_duration: float | None = option(
         None, "leave out shorter events, seconds (decoder events)", type=float, least=0, most=1e6
     )

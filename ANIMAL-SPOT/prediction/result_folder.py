@@ -9,7 +9,7 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +82,7 @@ class ResultFolder:
         kinds: What to write for each recording, of ``SUFFIXES``.
         run: Hash of model and settings.
         times: When and where recordings were made.
+        bands: Measures the band of each annotation of a recording; None: it is that of the model.
     """
 
     journal: Journal
@@ -90,6 +91,7 @@ class ResultFolder:
     kinds: Sequence[str]
     run: str
     times: Mapping[Path, RecordingTime]
+    bands: Callable[[Path, Sequence[Annotation]], list[tuple[float, float]]] | None = None
 
     def _run_of(self, path: Path) -> str:
         """Return the hash of all that the results of a recording depend on."""
@@ -134,7 +136,7 @@ class ResultFolder:
                 kind: files.enter_context(self.journal.own.writing(name, of=stem))
                 for kind, name in reversed(wanted.items())  # so that they appear in their order
             }
-            rows = self._write_all(temporary, outcome)
+            rows, bands = self._write_all(temporary, outcome)
             sizes = {name: temporary[kind].stat().st_size for kind, name in wanted.items()}
         counts = Counter(row.name for row in rows)
         entry = Completed(
@@ -151,12 +153,15 @@ class ResultFolder:
             annotations=[list(row) for row in rows],
             channel=outcome.channel,
             warnings=list(outcome.warnings),
+            bands=[list(band) for band in bands],
         )
         self.journal.add(entry)
         return entry
 
-    def _write_all(self, paths: dict[str, Path], outcome: Outcome) -> list[Annotation]:
-        """Write each kind of result, in one go over the windows; return the annotations."""
+    def _write_all(
+        self, paths: dict[str, Path], outcome: Outcome
+    ) -> tuple[list[Annotation], list[tuple[float, float]]]:
+        """Write each kind of result, in one go over the windows; return annotations and bands."""
         header = self.header
         source = source_of(outcome, self.grid, self.times.get(outcome.path, NO_TIME))
         with contextlib.ExitStack() as opened:
@@ -168,10 +173,13 @@ class ResultFolder:
             batches = window_batches(outcome, self.grid, header, latent="latent" in paths)
             rows = list(annotations_of(_handed_to(writers, batches), header))
         band_hz = header.data_opts["fmin"], header.data_opts["fmax"]
+        bands = self.bands(outcome.path, rows) if self.bands else []
         for kind in [kind for kind in TABLES if kind in paths]:
             with open_text(paths[kind]) as file:
-                file.writelines(annotation_lines(rows, kind, band_hz, source.channel, source.time))
-        return rows
+                file.writelines(
+                    annotation_lines(rows, kind, band_hz, source.channel, source.time, bands)
+                )
+        return rows, bands
 
 
 def _handed_to(writers: Sequence[Add], batches: Iterable[WindowBatch]) -> Iterator[WindowBatch]:
@@ -202,4 +210,6 @@ def run_key(config: PredictConfig, header: RunHeader) -> str:
         "engine": config.engine,
         "precision": config.precision,
     }
+    if config.measure_band:
+        content["measure_band"] = True
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()

@@ -6,12 +6,13 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from animal_spot.audio.recordings import FoundSounds, find_sounds, output_stems
 from animal_spot.audio.sound_kinds import counted, why_not_read
 from animal_spot.data.noise_class import no_noise_warning
+from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.journal import Journal
 from animal_spot.detections.result_writers import SUFFIXES, log_head, log_lines
 from animal_spot.metadata.recording_time import RecordingTime, TimeFinder, lines_about
@@ -169,6 +170,15 @@ def _predict_to_folder(run: Run, found: FoundSounds, output_dir: Path, finder: T
     return not tally.failed
 
 
+def _bands(run: Run) -> Callable[[Path, Sequence[Annotation]], list[tuple[float, float]]]:
+    """Return what measures the band of each annotation of a recording."""
+    from animal_spot.prediction.bands import measured_bands  # scipy, which few runs need
+
+    opts, channel = run.header.data_opts, run.models[0].signal.channel
+    band_hz = float(opts["fmin"]), float(opts["fmax"])
+    return lambda path, rows: measured_bands(path, rows, channel, band_hz)
+
+
 def _write_results(
     run: Run,
     found: FoundSounds,
@@ -188,7 +198,8 @@ def _write_results(
         extras = WindowExtras(
             output_dir, header, grid, stem_of, visualize=config.visualize, collect=pickled
         )
-    results = ResultFolder(journal, header, grid, kinds, run_key(config, header), times)
+    bands = _bands(run) if config.measure_band else None
+    results = ResultFolder(journal, header, grid, kinds, run_key(config, header), times, bands)
     before = results.complete(stem_of) if config.resume and not pickled else {}
     if before:
         log.info("%d recordings are complete already and left as they are", len(before))

@@ -110,10 +110,11 @@ def _combined_lines(
     for original, entry in done:
         time = times.get(original, NO_TIME)
         path = one_cell(entry.path), one_cell(os.path.basename(entry.path))
-        for begin, end, name, score in entry.annotations:
+        for index, (begin, end, name, score) in enumerate(entry.annotations):
             number += 1
+            band = entry.bands[index] if entry.bands else band_hz
             row = Annotation(offset + begin, offset + end, name, score)
-            cells = raven_cells(number, row, *band_hz, entry.channel)
+            cells = raven_cells(number, row, *band, entry.channel)
             when = map(one_cell, time_cells(columns, time, begin, end))
             yield table_line((*cells[:-2], path[0], f"{begin:.3f}", path[1], *cells[-2:], *when))
         offset += entry.duration_s
