@@ -42,12 +42,11 @@ def call_band(
     within = (times >= begin_s) & (times <= end_s)
     if not inside.any() or not within.any():
         return None
-    power, hz = power[:, inside], hz[inside]
+    power, hz = uniform_filter(power[:, inside], 3, mode="nearest"), hz[inside]
     around = ~within if (~within).sum() >= within.sum() / 4 else np.ones_like(within)
     background = np.median(power[around], axis=0)
     background = np.maximum(background, 1e-12 * max(float(power.max()), 1e-30))
-    smooth = uniform_filter(power[within], 3, mode="nearest")
-    loud = np.where(smooth >= _STANDS_OUT * background, smooth, 0.0)
+    loud = np.where(power[within] >= _STANDS_OUT * background, power[within], 0.0)
     if (loud > 0).sum() < _LEAST_CELLS:
         return None
     stands_out = loud.sum(0)

@@ -105,6 +105,12 @@ class EventSettings:
                 f"an event cannot go on above {self.stay} of evidence and start at {self.start}"
             )
 
+    @classmethod
+    def for_windows(cls, window_s: float) -> EventSettings:
+        """Return settings for windows of a length of which nothing else is known, seconds."""
+        tenth = round(0.1 * window_s, 6)
+        return cls(smoothing_s=round(0.25 * window_s, 6), begin_s=tenth, end_s=tenth)
+
     def entries(self) -> dict[str, Any]:
         """Return what a model file keeps: plain numbers and texts."""
         content = dataclasses.asdict(self)
@@ -314,10 +320,16 @@ class EventDecoder:
         centres = (starts + ends) / 2
         evidence = smoothed(self._evidence(probabilities, labels), centres, settings.smoothing_s)
         for first, last in runs(evidence, settings.stay, settings.start):
-            for part in self._parts(evidence, centres, first, last):
-                event = self._event(evidence, starts, ends, probabilities[:, labels], part, labels)
-                if event is not None:
-                    yield event
+            found = [
+                self._event(evidence, starts, ends, probabilities[:, labels], part, labels)
+                for part in self._parts(evidence, centres, first, last)
+            ]
+            long_enough = [
+                event
+                for event in without_overlap(found)
+                if event.end_s - event.begin_s >= settings.min_duration_s
+            ]
+            yield from long_enough
 
     def _parts(
         self, evidence: np.ndarray, centres: np.ndarray, first: int, last: int
@@ -337,8 +349,8 @@ class EventDecoder:
         calls: np.ndarray,
         part: tuple[int, int],
         labels: Sequence[int],
-    ) -> Event | None:
-        """Return the event of windows ``first`` to ``last`` (included); None if it is too short."""
+    ) -> Event:
+        """Return the event of windows ``first`` to ``last`` (included)."""
         first, last = part
         settings = self.settings
         stay = settings.stay
@@ -355,8 +367,6 @@ class EventDecoder:
         if end - begin < _SHORTEST_S:
             middle = (begin + end) / 2
             begin, end = middle - _SHORTEST_S / 2, middle + _SHORTEST_S / 2
-        if end - begin < settings.min_duration_s:
-            return None
         centres = (starts[first : last + 1] + ends[first : last + 1]) / 2
         within = (centres >= begin - settings.begin_s) & (centres <= end + settings.end_s)
         if not within.any():
@@ -367,6 +377,17 @@ class EventDecoder:
         share = float(sums[best] / max(sums.sum(), _QUIET))
         peak = float(evidence[first : last + 1].max())
         return Event(begin, end, labels[best], peak, share, tuple(crossings))
+
+
+def without_overlap(events: Sequence[Event]) -> list[Event]:
+    """Let events in the order of time that overlap meet half way."""
+    apart = list(events)
+    for i, (one, other) in enumerate(itertools.pairwise(events)):
+        if one.end_s > other.begin_s:
+            middle = (max(one.begin_s, other.begin_s) + min(one.end_s, other.end_s)) / 2
+            apart[i] = dataclasses.replace(apart[i], end_s=max(middle, apart[i].begin_s))
+            apart[i + 1] = dataclasses.replace(other, begin_s=min(middle, other.end_s))
+    return apart
 
 
 def _joined(

@@ -67,7 +67,7 @@ def decoder_of(result: Result, config: EvaluateConfig) -> EventSettings | None:
     if config.use_probability_priority or config.decoder == ORIGINAL:
         return None
     if config.decoder == EVENTS and result.decoder is None:
-        return EventSettings()
+        return EventSettings.for_windows(result.sequence_len)
     return result.decoder
 
 

@@ -79,12 +79,7 @@ def fit_decoder(recordings: Sequence[Heard], names: tuple[str, ...], noise: str)
         With the figures that they reach under ``found``.
     """
     window_s = float(np.median(recordings[0].end_s - recordings[0].start_s))
-    settings = EventSettings(
-        smoothing_s=_TRIED["smoothing_s"][0] * window_s,
-        begin_s=0.1 * window_s,
-        end_s=0.1 * window_s,
-        threshold=0.0,
-    )
+    settings = dataclasses.replace(EventSettings.for_windows(window_s), threshold=0.0)
 
     def gain(tried: EventSettings) -> float:
         found = _figures(tried, recordings, names, noise)

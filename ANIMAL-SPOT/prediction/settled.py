@@ -142,7 +142,7 @@ def settled(
         noise_class=models.noise_class,
         class_thresholds=class_thresholds,
         debug=config.debug,
-        decoder=_decoder(config, models),
+        decoder=_decoder(config, models, sequence_len),
     )
     return Run(config, models, header, check)
 
@@ -267,7 +267,7 @@ def _stored_decoder(models: Ensemble) -> EventSettings | None:
     return average(decoders) if all(decoders) else None
 
 
-def _decoder(config: PredictConfig, models: Ensemble) -> EventSettings | None:
+def _decoder(config: PredictConfig, models: Ensemble, sequence_len: float) -> EventSettings | None:
     """Settle how windows become annotations; None: by the original's rule.
 
     Raises:
@@ -288,7 +288,7 @@ def _decoder(config: PredictConfig, models: Ensemble) -> EventSettings | None:
         return None
     settings = stored
     if settings is None:
-        settings = EventSettings()
+        settings = EventSettings.for_windows(sequence_len)
         log.warning(
             "the model file does not say how to find events (calibrate.py can add it): default "
             "settings are used, and the confidence of an event is not calibrated"
