@@ -35,6 +35,7 @@ from animal_spot.training.class_report import results_text
 from animal_spot.training.config import FREE_TO_CHANGE, TrainConfig, as_dict
 from animal_spot.training.finished_run import RESULTS, holds, require_no_model, write_if_changed
 from animal_spot.training.loaders import evaluation_loader
+from animal_spot.training.network import tell_start
 from animal_spot.training.recipe import changes
 from animal_spot.training.run_setup import RunSetup, warn_of_clips
 from animal_spot.utils.hardware import n_processes
@@ -63,6 +64,7 @@ def cross_validate(setup: RunSetup) -> None:
     pool, model_dir = _pool(setup), setup.folders.model
     noise_class = noise_class_of(setup.config.noise_class, names_by_index(pool.classes))
     pool.warnings.extend(warn_of_clips(setup, {"train": list(pool.samples.values())}, pool.classes))
+    pool.warnings.extend(tell_start(setup.config, pool.classes))
     require_no_model(model_dir)
     is_begun = False
 

@@ -33,7 +33,7 @@ from animal_spot.training.distillation import DistillationTargets, teach
 from animal_spot.training.embedding_training import train_on_embeddings
 from animal_spot.training.finished_run import data_fingerprint
 from animal_spot.training.loaders import noise_label_of, training_loaders
-from animal_spot.training.network import first_network
+from animal_spot.training.network import FirstNetwork, first_network
 from animal_spot.training.optimizers import build_optimizer, build_scheduler
 from animal_spot.training.outputs import Trained, finish_training
 from animal_spot.training.recipe import (
@@ -95,21 +95,21 @@ def _decoder(config: TrainConfig, content: ModelFile, corpus: Corpus) -> EventSe
 
 
 def _train_on_spectrograms(setup: RunSetup, corpus: Corpus) -> None:
-    config, folders, n_classes = setup.config, setup.folders, len(corpus.classes)
+    config, folders = setup.config, setup.folders
     shares = draw_shares(config, corpus)
     loaders = training_loaders(setup, corpus, shares)
-    model, classifier_opts = first_network(config, n_classes, setup.precision.device)
-    prefix = run_prefix(n_classes)
+    first = first_network(config, corpus.classes, setup.precision.device)
+    prefix = run_prefix(len(corpus.classes))
     trainer = Trainer(
-        model,
-        _recipe(setup, corpus, model, shares, len(loaders["train"].batch_sampler)),
+        first.model,
+        _recipe(setup, corpus, first, shares, len(loaders["train"].batch_sampler)),
         checkpoints=CheckpointFolder(folders.checkpoint, prefix) if folders.checkpoint else None,
         summary=new_summary(folders.summary, prefix, names_by_index(corpus.classes)),
     )
     _go_on_or_begin(config, trainer)
     setup.begin()
     try:
-        _train_and_save(setup, corpus, trainer, loaders, classifier_opts)
+        _train_and_save(setup, corpus, trainer, loaders, first)
     finally:
         for loader in loaders.values():
             end_workers(loader)
@@ -119,17 +119,20 @@ def _train_on_spectrograms(setup: RunSetup, corpus: Corpus) -> None:
 def _recipe(
     setup: RunSetup,
     corpus: Corpus,
-    model: nn.Module,
+    first: FirstNetwork,
     shares: np.ndarray | None,
     steps_per_epoch: int,
 ) -> TrainerRecipe:
     config, precision = setup.config, setup.precision
-    _tell_what_is_frozen(config, model)
+    _tell_what_is_frozen(config, first.model)
+    # One kernel for all weights where layers are mixed; fp32 keeps to the golden path.
+    optimizer = functools.partial(
+        build_optimizer, config, fused=precision.is_mixed, head_is_new=first.head_is_new
+    )
     return TrainerRecipe(
         classes=corpus.classes,
         precision=precision,
-        # One kernel for all weights where layers are mixed; fp32 keeps to the golden path.
-        optimizer=functools.partial(build_optimizer, config, fused=precision.is_mixed),
+        optimizer=optimizer,
         scheduler=functools.partial(build_scheduler, config, steps_per_epoch=steps_per_epoch),
         patience=config.in_validations(config.early_stopping_patience_epochs),
         val_metric=config.val_metric,
@@ -149,7 +152,7 @@ def _recipe(
 def _tell_what_is_frozen(config: TrainConfig, model: nn.Module) -> None:
     if config.freeze_epochs:
         log.info("the last layer alone is trained in the first %d epochs", config.freeze_epochs)
-        if not config.pretrained:
+        if not config.pretrained and config.init_from is None:
             log.warning("--freeze_epochs without --pretrained keeps a random network")
     if config.freeze_batch_norm and not batch_norms(model):
         log.warning("--freeze_batch_norm does nothing: this network has no batch normalisation")
@@ -228,7 +231,7 @@ def _train_and_save(
     corpus: Corpus,
     trainer: Trainer,
     loaders: dict[str, DataLoader],
-    classifier_opts: dict[str, Any],
+    first: FirstNetwork,
 ) -> None:
     config, precision = setup.config, setup.precision
     started = time.perf_counter()
@@ -245,8 +248,8 @@ def _train_and_save(
             scored[phase] = (logits, labels)
     trained = Trained(
         trainer.model,
-        config.encoder_opts,
-        classifier_opts,
+        first.encoder_opts,
+        first.classifier_opts,
         config.signal,
         config.signal.normalization,
         precision.name,

@@ -23,6 +23,7 @@ from animal_spot.experiments.search_space import suggest
 from animal_spot.experiments.trial_settings import in_words, is_of_search, preset_of
 from animal_spot.experiments.tune_study import TuneStudy
 from animal_spot.training.config import FREE_TO_CHANGE, TrainConfig, as_dict
+from animal_spot.training.network import tell_start
 from animal_spot.training.run_folders import RunFolders
 from animal_spot.training.run_setup import RunSetup
 from animal_spot.utils.errors import RunError, is_memory_error, one_line
@@ -74,6 +75,7 @@ def search(
     pool = _pool_without_test(config, output_dir)
     noise_class_of(config.noise_class, list(pool.classes))
     warn_of_weak_folds(pool, assign_folds(pool.clips, config.folds, config.seed))
+    tell_start(config, pool.classes)
     # It has been said once.
     logging.getLogger("animal_spot.data.tape_folds").setLevel(logging.ERROR)
     started = time.monotonic()

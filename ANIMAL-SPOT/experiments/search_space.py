@@ -39,7 +39,7 @@ def suggest(trial: Trial, base: TrainConfig) -> dict[str, Any]:
     }
     if base.optimizer == "adamw":
         drawn["weight_decay"] = trial.suggest_float("weight_decay", 1e-3, 0.3, log=True)
-    if base.pretrained:
+    if base.pretrained or base.init_from:
         drawn["backbone_lr_factor"] = trial.suggest_float("backbone_lr_factor", 0.03, 1.0, log=True)
         if base.kind.has_batch_norm:
             drawn["freeze_batch_norm"] = trial.suggest_categorical(

@@ -18,8 +18,10 @@ from animal_spot.experiments.network_training import train
 from animal_spot.model_files.model_file import FILE_NAME
 from animal_spot.training.background import add_background_of
 from animal_spot.training.checkpoints import CheckpointFolder
+from animal_spot.training.clip_scores import split_fingerprint
 from animal_spot.training.config import TrainConfig, preset_line
 from animal_spot.training.finished_run import LOCK, is_finished
+from animal_spot.training.network import tell_start
 from animal_spot.training.run_folders import RunFolders, run_prefix
 from animal_spot.training.run_setup import RunSetup, warn_of_clips
 from animal_spot.training.seeding import compute_repeatably
@@ -81,6 +83,8 @@ def _run_alone(config: TrainConfig, folders: RunFolders, log_file: HeldLog) -> N
     config.encoder_opts  # noqa: B018 - refuses a name that timm does not know
     if config.distill is not None and not Path(config.distill).is_file():
         raise ValueError(f"--distill {config.distill} does not exist or is not a file")
+    if config.init_from is not None:
+        _refuse_own_model(config, folders)
     if config.folds is not None:
         cross_validate(dataclasses.replace(setup, begin=log_file.release))
         return
@@ -93,12 +97,22 @@ def _run_alone(config: TrainConfig, folders: RunFolders, log_file: HeldLog) -> N
         )
         return
     corpus.warnings += warn_of_clips(setup, corpus.samples, corpus.classes)
+    corpus.warnings += tell_start(config, corpus.classes, split_fingerprint(corpus.samples))
 
     def begin() -> None:
         log_file.release()
         report_excluded(corpus.excluded, folders.log)
 
     train(dataclasses.replace(setup, begin=begin), corpus)
+
+
+def _refuse_own_model(config: TrainConfig, folders: RunFolders) -> None:
+    own = folders.model / FILE_NAME
+    if own.exists() and own.samefile(config.init_from):
+        raise ValueError(
+            f"--init_from {config.init_from} would be replaced by the model that comes of it; name "
+            "another --model_dir"
+        )
 
 
 def _tell_setup(setup: RunSetup) -> None:

@@ -16,7 +16,7 @@ from animal_spot.training.config import FREE_TO_CHANGE, TrainConfig, as_dict, bu
 # What a preset does not hold: settings of a run, not of a recipe, and files of this machine.
 _NOT_OF_A_PRESET = FREE_TO_CHANGE | {
     *("seed", "folds", "cuda", "num_classes", "start_scratch"),
-    *("noise_dir", "background_dir", "pretrained_weights"),
+    *("noise_dir", "background_dir", "pretrained_weights", "init_digest"),
 }
 
 log = logging.getLogger("TUNE")

@@ -66,7 +66,7 @@ class ModelFile:
         sequence_len_ms: Clip length in training; None in files of the original.
         normalization: ``min_max``, ``db_range``, ``pcen``, or ``none`` with ``birdnet``; None in
             files of the original, which does not store it.
-        extra: Further keys: ``seed``, ``metrics`` and ``split``.
+        extra: Further keys: ``seed``, ``metrics``, ``split`` and ``init_from``.
         calibration: Temperature and thresholds, if it was calibrated.
         noise_class: The class that is no call; None: all are calls.
     """
@@ -222,7 +222,7 @@ def model_of(content: Any, path: Path | str) -> ModelFile:
         backbone=backbone,
         sequence_len_ms=content.get("sequence_len_ms"),
         normalization=normalization,
-        extra={k: content[k] for k in ("seed", "metrics", "split") if k in content},
+        extra={k: content[k] for k in ("seed", "metrics", "split", "init_from") if k in content},
         calibration=calibration,
         noise_class=noise_class,
     )

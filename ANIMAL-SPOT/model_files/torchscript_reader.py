@@ -105,6 +105,19 @@ def _first(value: Any = None, *_: Any) -> Any:
     return value
 
 
+def is_torchscript(path: Path) -> bool:
+    """Tell whether a file is a TorchScript archive, and not one of plain tensors.
+
+    Raises:
+        OSError: If it cannot be opened.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
+
+
 def read_torchscript(
     path: Path, texts: Collection[str]
 ) -> tuple[dict[str, Tensor], dict[str, str]]:

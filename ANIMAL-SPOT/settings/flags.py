@@ -42,7 +42,7 @@ def option(
         most: Largest value; what is above it is mistyped, or would take all memory or time.
         below: What all values are below.
         needs: Flag as it is typed, ``--pretrained`` or ``--loss focal``, without which any value
-            but the default would do nothing.
+            but the default would do nothing; several are joined by `` or ``.
         marks: Words by which the program picks options out, see ``marked``.
         group: Heading at the end of ``--help`` under which it stands; None: it stands before those.
         argument: Overrides what ``add_argument`` is given.
@@ -259,10 +259,15 @@ def refuse_without_need(settings: Any) -> None:
     for name in given(settings):
         if needs[name] is None:
             continue
-        needed, _, wanted = needs[name].removeprefix("--").partition(" ")
-        found = getattr(settings, needed)
-        if found != wanted if wanted else not found:
+        if not any(_is_set(settings, flag) for flag in needs[name].split(" or ")):
             raise ValueError(f"--{name} needs {needs[name]}")
+
+
+def _is_set(settings: Any, flag: str) -> bool:
+    """Tell whether a flag as it is typed, with or without a value, holds."""
+    needed, _, wanted = flag.removeprefix("--").partition(" ")
+    found = getattr(settings, needed)
+    return found == wanted if wanted else bool(found)
 
 
 def _share(bounds: Mapping[str, float]) -> str | None:

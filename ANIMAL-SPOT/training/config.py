@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from animal_spot.audio import channel_choice
@@ -206,7 +208,7 @@ class TrainConfig:
     freeze_batch_norm: bool = option(
         False,
         "keep the mean and variance of the pretrained batch normalisations as they are",
-        needs="--pretrained",
+        needs="--pretrained or --init_from",
     )
     backbone_lr_factor: float = option(
         1.0, "learning rate of all layers but the last, relative to that of the last", most=1000
@@ -499,11 +501,30 @@ class TrainConfig:
     )
     labels: str | None = option(None, clip_labels.LABELS_HELP, metavar="FILE", marks="free")
     tape_pattern: str | None = option(None, clip_labels.TAPE_HELP, metavar="REGEX", marks="free")
+    init_from: str | None = option(
+        None,
+        "go on from the network of this model file, of this program or of the original: classes "
+        "of the same name are kept, others are new; network and spectrograms are as in the file",
+        metavar="FILE",
+        marks="free",
+    )
+    init_lr_factor: float = option(
+        0.3,
+        "learning rate then, relative to --lr; the last layer, if it has new classes, has all of "
+        "--lr",
+        above=0,
+        most=1000,
+        needs="--init_from",
+    )
     split_by_time: bool = option(
         False,
         "where a class has too few tapes for a new split, divide recordings into blocks of time: "
         "figures flatter",
         marks="free",
+    )
+    # What the file of --init_from was, without a flag; runs are compared by it and not by its name.
+    init_digest: str | None = field(
+        default=None, metadata={"argument": {"flags": ("--init_from",)}, "marks": ["meaning"]}
     )
 
     def __post_init__(self) -> None:
@@ -538,6 +559,10 @@ class TrainConfig:
             raise ValueError(
                 "--distill cannot be combined with --folds: the teacher has heard tapes that the "
                 "folds judge the student on"
+            )
+        if self.init_from is not None and self.pretrained:
+            raise ValueError(
+                "--pretrained cannot be combined with --init_from, whose weights are the start"
             )
         if self.split_by_time and self.folds is not None:
             raise ValueError("--split_by_time is of no use with --folds, which keep tapes whole")
@@ -610,6 +635,14 @@ class TrainConfig:
         )
 
     @property
+    def origin(self) -> dict[str, dict[str, str]]:
+        """``init_from`` of the model file and the results: what file it was; {} without one."""
+        if self.init_from is None:
+            return {}
+        name = os.path.basename(self.init_from)
+        return {"init_from": {"file": name, "sha256": self.init_digest.removeprefix("sha256 ")}}
+
+    @property
     def encoder_opts(self) -> dict[str, Any]:
         """``encoderOpts`` of the model file."""
         from animal_spot.models.factory import encoder_options  # brings PyTorch: --help is quick
@@ -618,6 +651,8 @@ class TrainConfig:
         return encoder_options(self.backbone, as_dict(self), size)
 
 
+# A network that goes on may hear more or less of a clip, and another channel.
+MAY_DIFFER_FROM_START = frozenset({"sequence_len", "channel"})
 FREE_TO_CHANGE = marked(TrainConfig, "free files")
 
 # Options of the original: where a shortened flag could also mean a newer one, it means these.
@@ -644,17 +679,59 @@ def parse_config(argv: list[str] | None, prog: str = "main.py") -> TrainConfig:
     try:
         preset = {} if values["preset"] is None else read_preset(values["preset"], parser)
         parser.set_defaults(**preset)
+        values = vars(parser.parse_args(argv))
+        start = {} if values["init_from"] is None else _settings_of_start(values["init_from"])
+        parser.set_defaults(**start)
         values = vars(parser.parse_args(argv))  # of which the backbone may be the preset's
         of_backbone = TrainConfig(backbone=values["backbone"]).kind.defaults
-        parser.set_defaults(**(of_backbone | preset))
+        parser.set_defaults(**(of_backbone | preset | start))
         values = vars(parser.parse_args(argv))
         if isinstance(kernel := values["conv_kernel_size"], list):
             if not kernel:
                 parser.error("argument --conv_kernel_size: a number is needed, such as 7")
             values["conv_kernel_size"] = kernel[0]
-        return TrainConfig(**values)
+        config = TrainConfig(**values)
+        _refuse_contradictions(config, start)
+        return config
     except ValueError as error:
         parser.error(str(error))
+
+
+def going_on_from(model: Path, **settings: Any) -> TrainConfig:
+    """Return the settings of a training that begins from a model file.
+
+    Args:
+        model: The file.
+        settings: Further ones; what is the file's cannot be among them, but as it is there.
+
+    Raises:
+        ValueError: If the file or a setting cannot be used, or they contradict each other.
+    """
+    start = _settings_of_start(str(model))
+    config = TrainConfig(**(start | settings | {"init_from": str(model)}))
+    _refuse_contradictions(config, start)
+    return config
+
+
+def _settings_of_start(path: str) -> dict[str, Any]:
+    from animal_spot.training.start_model import StartModel  # brings PyTorch: --help is quick
+
+    return StartModel.read(Path(path)).settings
+
+
+def _refuse_contradictions(config: TrainConfig, start: Mapping[str, Any]) -> None:
+    """Refuse settings that the network of ``--init_from`` is not made for.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for name, value in start.items():
+        found = getattr(config, name)
+        if found != value and name not in MAY_DIFFER_FROM_START:
+            raise ValueError(
+                f"--{name} {found} contradicts --init_from {config.init_from}, whose network was "
+                f"trained with {name} {value}; leave it out"
+            )
 
 
 def preset_line(config: TrainConfig) -> str | None:
@@ -670,7 +747,8 @@ def preset_line(config: TrainConfig) -> str | None:
     line = f"preset {preset_path(config.preset)}"
     if config.preset in FORMER_NAMES:
         line += f", as {config.preset} is called now"
-    return line + (f"; changed by flags: {', '.join(changed)}" if changed else "")
+    by = "flags" if config.init_from is None else "flags and --init_from"
+    return line + (f"; changed by {by}: {', '.join(changed)}" if changed else "")
 
 
 def _plain(value: Any) -> Any:

@@ -13,25 +13,31 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from animal_spot.training.config import TrainConfig
 
 
-def build_optimizer(config: TrainConfig, model: nn.Sequential, *, fused: bool) -> Optimizer:
+def build_optimizer(
+    config: TrainConfig, model: nn.Sequential, *, fused: bool, head_is_new: bool = True
+) -> Optimizer:
     """Build Adam or AdamW over ``encoder`` and ``classifier``.
 
     The learning rate is ``--lr`` times ``--batch_size``, for the encoder also times
-    ``--backbone_lr_factor``. The first group is always one of the classifier, or all. With AdamW,
-    norms and biases do not decay.
+    ``--backbone_lr_factor``. With ``--init_from`` both are also multiplied by ``--init_lr_factor``,
+    but that of a classifier with new rows is not: it has far to go. The first group is always one
+    of the classifier, or all. With AdamW, norms and biases do not decay.
 
     Args:
         config: Settings.
         model: Network on its device.
         fused: Use one kernel for all weights.
+        head_is_new: The classifier has rows of classes that it has not learned yet.
     """
-    lr = config.lr * config.batch_size
-    if config.backbone_lr_factor == 1:
+    full = config.lr * config.batch_size
+    slower = full if config.init_from is None else full * config.init_lr_factor
+    lr = full if head_is_new else slower
+    if config.backbone_lr_factor == 1 and lr == slower:
         groups = [{"params": list(model.parameters()), "lr": lr}]
     else:
         groups = [
             {"params": list(model.classifier.parameters()), "lr": lr},
-            {"params": list(model.encoder.parameters()), "lr": lr * config.backbone_lr_factor},
+            {"params": list(model.encoder.parameters()), "lr": slower * config.backbone_lr_factor},
         ]
     betas = (config.beta1, 0.999)
     if config.optimizer == "adam":
@@ -62,10 +68,10 @@ def build_scheduler(
             warmup_steps=round(config.warmup_epochs * steps_per_epoch),
         )
     if config.scheduler == "onecycle":
-        head_lr = optimizer.param_groups[0]["lr"]
+        full = config.lr * config.batch_size
         return OneCycleLR(
             optimizer,
-            max_lr=[10 * config.lr * (g["lr"] / head_lr) for g in optimizer.param_groups],
+            max_lr=[10 * config.lr * (g["lr"] / full) for g in optimizer.param_groups],
             total_steps=total_steps,
             div_factor=10,
             final_div_factor=100,

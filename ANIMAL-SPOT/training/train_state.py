@@ -26,7 +26,7 @@ from animal_spot.utils.names import with_composed_names
 _RESTORED_SETTINGS = frozenset(
     {
         *("lr", "beta1", "weight_decay", "lr_patience_epochs", "lr_decay_factor"),
-        *("backbone_lr_factor", "warmup_epochs"),
+        *("backbone_lr_factor", "init_lr_factor", "warmup_epochs"),
     }
 )
 
