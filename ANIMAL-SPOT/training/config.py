@@ -157,6 +157,21 @@ class TrainConfig:
         "from its installed package",
         needs="--pretrained",
     )
+    init_from: str | None = option(
+        None,
+        "go on from the network of this model file, of this program or of the original: classes "
+        "of the same name are kept, others are new; network and spectrograms are as in the file",
+        metavar="FILE",
+        marks="free",
+    )
+    init_lr_factor: float = option(
+        0.3,
+        "learning rate then, relative to --lr; the last layer, if it has new classes, has all of "
+        "--lr",
+        above=0,
+        most=1000,
+        needs="--init_from",
+    )
     seed: int = option(
         0,
         "of the split, the start weights, the order and all augmentation",
@@ -501,21 +516,6 @@ class TrainConfig:
     )
     labels: str | None = option(None, clip_labels.LABELS_HELP, metavar="FILE", marks="free")
     tape_pattern: str | None = option(None, clip_labels.TAPE_HELP, metavar="REGEX", marks="free")
-    init_from: str | None = option(
-        None,
-        "go on from the network of this model file, of this program or of the original: classes "
-        "of the same name are kept, others are new; network and spectrograms are as in the file",
-        metavar="FILE",
-        marks="free",
-    )
-    init_lr_factor: float = option(
-        0.3,
-        "learning rate then, relative to --lr; the last layer, if it has new classes, has all of "
-        "--lr",
-        above=0,
-        most=1000,
-        needs="--init_from",
-    )
     split_by_time: bool = option(
         False,
         "where a class has too few tapes for a new split, divide recordings into blocks of time: "
