@@ -143,17 +143,24 @@ class Project:
             raise
 
     def _prepare(self) -> None:
-        db = self.db
-        with self.writing():
-            is_new = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if is_new:
-                for statement in _statements(_SCHEMA):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {_VERSION}")
-                db.execute(f"PRAGMA application_id = {_APPLICATION}")
-        if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
+        """Make what is not there; of what is only that is touched which is ours."""
+        if self.path.exists() and self.path.stat().st_size:
+            self._require_ours()
+        with self.writing() as db:
+            if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                return
+            for statement in _statements(_SCHEMA):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {_VERSION}")
+            db.execute(f"PRAGMA application_id = {_APPLICATION}")
+
+    def _require_ours(self) -> None:
+        with contextlib.closing(sqlite3.connect(self.path, timeout=_BUSY_S)) as db:
+            kind = db.execute("PRAGMA application_id").fetchone()[0]
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            is_empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if kind != _APPLICATION and not is_empty:  # empty: killed before it was made
             raise ProjectError(f"{self.path} is a database of another program: name another file")
-        version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
             raise ProjectError(
                 f"{self.path} was written by a newer version of this program: install that"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class Queue:
         self._lock = threading.RLock()
         self._loaded: tuple[int, int] | None = None
         self._seen = (0, 0)  # last decision, and how many are undone
-        self._columns = _Columns.of(project)
+        self._columns = _Columns([], [])
         self._ordered: dict[tuple, np.ndarray] = {}
 
     def find(
@@ -168,27 +169,33 @@ class Queue:
         """Take up what this or another process has written since."""
         with self._lock:
             db = self._project.db
-            top = db.execute("SELECT max(id) FROM detections").fetchone()[0] or 0
-            loaded = top, self._project.setting("run", 0)
-            if loaded != self._loaded:
-                if self._loaded is not None:
-                    self._columns = _Columns.of(self._project)
-                self._loaded, self._seen = loaded, (0, 0)
-                self._ordered.clear()
-            last = db.execute("SELECT max(id) FROM decisions").fetchone()[0] or 0
-            n_undone = db.execute("SELECT count(*) FROM decisions WHERE undone = 1").fetchone()[0]
-            if (last, n_undone) == self._seen:
-                return
-            if n_undone != self._seen[1] or self._seen[0] == 0:
-                self._columns.forget_states()
-                rows = db.execute(f"SELECT {_OF_DECISION} FROM counting ORDER BY id")
-            else:
-                rows = db.execute(
-                    f"SELECT {_OF_DECISION} FROM decisions WHERE id > ? AND undone = 0 ORDER BY id",
-                    (self._seen[0],),
-                )
-            self._columns.decide([tuple(row) for row in rows])
-            self._seen = last, n_undone
+            db.execute("BEGIN")  # all that is read is of one moment
+            try:
+                self._follow(db)
+            finally:
+                db.execute("COMMIT")
+
+    def _follow(self, db: sqlite3.Connection) -> None:
+        top = db.execute("SELECT max(id) FROM detections").fetchone()[0] or 0
+        loaded = top, self._project.setting("run", 0)
+        if loaded != self._loaded:
+            self._columns = _Columns.of(self._project)
+            self._loaded, self._seen = loaded, (0, 0)
+            self._ordered.clear()
+        last = db.execute("SELECT max(id) FROM decisions").fetchone()[0] or 0
+        n_undone = db.execute("SELECT count(*) FROM decisions WHERE undone = 1").fetchone()[0]
+        if (last, n_undone) == self._seen:
+            return
+        if n_undone != self._seen[1] or self._seen[0] == 0:
+            self._columns.forget_states()
+            rows = db.execute(f"SELECT {_OF_DECISION} FROM counting ORDER BY id")
+        else:
+            rows = db.execute(
+                f"SELECT {_OF_DECISION} FROM decisions WHERE id > ? AND undone = 0 ORDER BY id",
+                (self._seen[0],),
+            )
+        self._columns.decide([tuple(row) for row in rows])
+        self._seen = last, n_undone
 
 
 class _Columns:

@@ -255,9 +255,9 @@ class _OpenSound:
                 with contextlib.suppress(StretchError):
                     samples, _, _ = self.read(float(position), float(position) + _PROBE_S)
                     columns = _columns(samples, 0, len(samples), 16, _PROBE_WINDOW)
-                    levels.append(np.median(columns[columns > _LOWEST_DB + 1]))
-            found = [level for level in levels if np.isfinite(level)]
-            self._noise_db = float(np.median(found)) if found else _LOWEST_DB + _RANGE_DB
+                    heard = columns[columns > _LOWEST_DB + 1]
+                    levels += [np.median(heard)] if len(heard) else []
+            self._noise_db = float(np.median(levels)) if levels else _LOWEST_DB + _RANGE_DB
         return self._noise_db
 
     def close(self) -> None:
