@@ -49,17 +49,17 @@ def _label(row: Mapping[str, Any]) -> str:
 
 
 def _kappa(first: list[str], second: list[str], n_same: int) -> dict[str, float | None]:
-    """Return kappa and its interval: Wilson's of the share that is the same, chance as it is."""
+    """Return kappa (Cohen 1960) and its interval: Wilson's of the share that is the same."""
     if len({*first, *second}) < 2:
         return dict.fromkeys(("kappa", "low", "high"))
-    from sklearn.metrics import cohen_kappa_score  # takes a second
-
     n = len(first)
     by_chance = sum(first.count(name) * second.count(name) for name in {*first, *second}) / n**2
     middle, half = _wilson(n_same, n)
-    low, high = ((share - by_chance) / (1 - by_chance) for share in (middle - half, middle + half))
-    kappa = float(cohen_kappa_score(first, second))
-    return {"kappa": kappa, "low": min(low, kappa), "high": min(max(high, kappa), 1.0)}
+    kappa, low, high = (
+        (share - by_chance) / (1 - by_chance)
+        for share in (n_same / n, middle - half, middle + half)
+    )
+    return {"kappa": kappa, "low": low, "high": high}
 
 
 def _wilson(n_same: int, n: int) -> tuple[float, float]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from animal_spot.cutting.config import ClipsConfig
 from animal_spot.cutting.labels_file import NAME as LABELS
 from animal_spot.cutting.labels_file import read_labels
 from animal_spot.cutting.run import make_corpus
+from animal_spot.cutting.stale_clips import FOLDER as STALE
 from animal_spot.cutting.stale_clips import set_aside
 from animal_spot.detections.annotation_tables import (
     AUDACITY_ENDING,
@@ -130,6 +132,12 @@ def _target(project: Project, folder: str) -> Path:
         raise ExportError(f"folder: {error}") from error
     if target.exists() and not target.is_dir():
         raise ExportError(f"folder: {target} is a file")
+    real = target.resolve()
+    reviewed = project.setting("predictions")
+    if reviewed is not None and real.is_relative_to(reviewed):
+        raise ExportError(f"folder: nothing in {reviewed}, which is reviewed, is changed")
+    if any(one.path.is_relative_to(real) for one in project.recordings()):
+        raise ExportError(f"folder: {target} holds the recordings: name another one")
     return target
 
 
@@ -169,7 +177,8 @@ def _tables(kind: str, rows: Sequence[Judged], noise_class: str) -> dict[str, st
     """Return the text of the table of each recording on which something was decided."""
     by_recording: dict[Recording, list[Judged]] = {}
     for row in rows:
-        by_recording.setdefault(row.recording, []).append(row)
+        if row.verdict != "unsure":  # an empty table would say that nothing is there
+            by_recording.setdefault(row.recording, []).append(row)
     stems = output_stems([one.path for one in by_recording], {})
     ending, lines = {
         "raven": (RAVEN_ENDING, _raven_lines),
@@ -195,8 +204,7 @@ def _raven_lines(recording: Recording, rows: Sequence[Judged], noise_class: str)
     time = _time_of(recording)
     columns = time_columns([time])
     yield table_line((*RAVEN_HEADER, *_REVIEW_COLUMNS, *columns))
-    known = (row for row in rows if row.verdict != "unsure")
-    for number, row in enumerate(known, 1):
+    for number, row in enumerate(rows, 1):
         name = row.class_name or row.predicted or noise_class
         score = math.nan if row.score is None else row.score
         low_hz, high_hz = row.low_hz, row.high_hz
@@ -293,6 +301,7 @@ def _clips(
         remove_stale=True,  # clips of what was decided otherwise since
         **{f"{role}_column": name for role, name in _CLIP_ROLES.items()},
     )
+    _bring_back(folder, table, paths)
     status = make_corpus(config)
     labels = [row for row in read_labels(folder / LABELS) if (folder / row["file"]).is_file()]
     # Of a recording on which every decision was taken back the cutter is told nothing.
@@ -312,6 +321,19 @@ def _clips(
         "files": [{"name": name, "rows": n} for name, n in sorted(counts.items())],
         "notes": [*notes, *_unsure(rows)],
     }
+
+
+def _bring_back(folder: Path, table: Path, paths: Collection[str]) -> None:
+    """Take clips out of the hidden folder that were put there when something else was decided.
+
+    Those that are still not wanted go there again.
+    """
+    for row in read_labels(folder / LABELS):
+        file = row["file"]
+        aside = folder / STALE / file
+        is_ours = row.get("table") == str(table) and row.get("source") in paths
+        if is_ours and aside.is_file() and not (folder / file).exists():
+            os.replace(aside, folder / file)
 
 
 _CLIP_ROLES = {

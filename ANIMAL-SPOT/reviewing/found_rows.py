@@ -117,8 +117,7 @@ def read_predictions(config: ReviewConfig) -> list[Found]:
     for line in failed[:_N_SHOWN]:
         log.warning("%s", line)
     if not found:
-        why = f": {failed[0]}" if failed else ""
-        raise ValueError(f"there are no results of predict.py and no tables in {folder}{why}")
+        raise ValueError(_why_nothing(config, folder, failed))
     for path, one in found.items():
         if path in entries:
             one.duration_s = entries[path].duration_s
@@ -128,6 +127,20 @@ def read_predictions(config: ReviewConfig) -> list[Found]:
             if row.class_name and not is_background(row.class_name, config.noise_class)
         ]
     return list(found.values())
+
+
+def _why_nothing(config: ReviewConfig, folder: Path, failed: Sequence[str]) -> str:
+    if failed:
+        return f"nothing in {folder} can be reviewed: {failed[0]}"
+    if not sources.tables_in(folder):
+        return f"there are no results of predict.py and no tables in {folder}"
+    if not config.recordings:
+        return (
+            f"no recordings found: the tables in {folder} do not say where they are; name their "
+            "folder with --recordings"
+        )
+    where = ", ".join(config.recordings)
+    return f"no table in {folder} is of a recording in {where}: name another folder of --recordings"
 
 
 def _add_windows(

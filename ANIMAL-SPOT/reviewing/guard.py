@@ -78,12 +78,12 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, _with_headers(send))
             return
-        limited = _Limited(receive)
-        try:
-            await self._app(scope, limited, _with_headers(send))
-        except _TooLargeError:
-            answer = _said(413, f"a request may have at most {LARGEST_BODY} bytes")
-            await answer(scope, receive, _with_headers(send))
+        body = await _body(receive)
+        if body is None:
+            refusal = _said(413, f"a request may have at most {LARGEST_BODY} bytes")
+            await refusal(scope, receive, _with_headers(send))
+            return
+        await self._app(scope, _Read(body, receive), _with_headers(send))
 
     def _refusal(self, scope: Scope) -> Response | None:
         """Return what a request is answered that may not pass."""
@@ -142,23 +142,30 @@ class Guard:
         return cookies[self._cookie].value if self._cookie in cookies else ""
 
 
-class _TooLargeError(Exception):
-    """A body is larger than it may be."""
+async def _body(receive: Receive) -> bytes | None:
+    """Read a body, which may come without its length; None if it is too large."""
+    parts = b""
+    while True:
+        message = await receive()
+        parts += message.get("body", b"")
+        if len(parts) > LARGEST_BODY:
+            return None
+        if not message.get("more_body", False):
+            return parts
 
 
-class _Limited:
-    """Counts the bytes of a body, which may come without its length."""
+class _Read:
+    """Gives a body that was read, then what comes after it."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
         self._receive = receive
-        self._n = 0
 
     async def __call__(self) -> Message:
-        message = await self._receive()
-        self._n += len(message.get("body", b""))
-        if self._n > LARGEST_BODY:
-            raise _TooLargeError
-        return message
+        if self._body is None:
+            return await self._receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
 
 
 def _said(status: int, line: str) -> Response:

@@ -51,6 +51,7 @@ def bring_in(project: Project, config: ReviewConfig) -> None:
     project.keep_setting("imported", state)
     if not by_windows:
         project.keep_setting("threshold", config.threshold)
+        project.keep_setting("predictions", str(Path(config.predictions).resolve()))
     log.info(
         "%d %s in %d recordings, %d of them new",
         *(rows, "windows" if by_windows else "detections", len(found), n_new),

@@ -1,0 +1,71 @@
+"""The program as a process: killed, started again, stopped, and used wrongly."""
+
+from __future__ import annotations
+
+import socket
+import urllib.error
+
+import pytest
+
+from animal_spot import review
+from tests.helpers.programs import run_here
+from tests.helpers.reviewing import Running
+
+
+def test_killed_and_started_again(folder):
+    """No decision that was answered is lost, and the page's address goes on."""
+    arguments = ("--predictions", "predictions", "--recordings", "recordings")
+    running = Running(*arguments, cwd=folder)
+    body = {"verdict": "right", "reviewer": "Ann"}
+    for number in (1, 2, 3):
+        running.ask("/api/decide", body | {"ids": [number]})
+    token, running.token = running.token, "x"
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        running.ask("/api/project")
+    running.kill()
+    again = Running("--project", "review.sqlite", cwd=folder)
+    assert again.base == running.base
+    assert again.ask("/api/project")["totals"]["states"]["right"] == 3
+    again.token = token
+    assert again.ask("/api/queue?state=open")["total"] == 3, "a page that was open goes on"
+    again.ask("/api/undo", {"reviewer": "Ann"})
+    status, said = again.stop()
+    assert status == 0, said
+    assert "Traceback" not in said
+    shown = run_here("review", "--project", folder / "review.sqlite", "--statistics")
+    assert shown.returncode == 0
+    assert [line.split()[:4] for line in shown.stdout.splitlines()[1:3]] == [
+        ["fox", "2", "0", "0"],
+        ["owl", "4", "2", "2"],
+    ]
+
+
+def refused(*arguments):
+    done = run_here("review", "--no_browser", *arguments)
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+def test_wrong_use_is_one_line(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert "what shall be reviewed?" in refused()
+    assert "--threshold needs --predictions" in refused(
+        "--recordings", "recordings", "--threshold", 0.3
+    )
+    assert "in which nothing is changed" in refused(
+        "--predictions", "predictions", "--project", "predictions/review.sqlite"
+    )
+    assert "--recordings" in refused("--predictions", "predictions")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refused("--predictions", "predictions", "--recordings", "recordings", "--port", port)
+    assert f"cannot listen at 127.0.0.1 port {port}" in said
+    assert not (folder / "predictions" / "review.sqlite").exists()
+
+
+def test_help(capsys):
+    with pytest.raises(SystemExit) as ended:
+        review.main(["--help"])
+    assert ended.value.code == 0
+    assert "--no_browser" in capsys.readouterr().out
