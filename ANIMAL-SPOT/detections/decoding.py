@@ -37,23 +37,26 @@ _QUIET = 1e-9
 class EventConfidence:
     """How likely an event is right: it is a call, and of this class.
 
-    ``1 / (1 + exp(-(bias + evidence * logit(peak) + share * logit(share of the class))))``, with
-    the highest evidence of its windows and the class's share of all calls' probability.
+    A logistic curve over the logit of the highest evidence of its windows, the logit of its class's
+    share of all calls' probability, and the logarithm of its length in seconds.
 
     Attributes:
-        bias: Of the logistic curve.
+        bias: Of the curve.
         evidence: Weight of the evidence.
         share: Weight of the share.
+        duration: Weight of the length.
     """
 
     bias: float
     evidence: float
     share: float
+    duration: float = 0.0
 
-    def of(self, peak: np.ndarray | float, share: np.ndarray | float) -> np.ndarray:
-        """Return probabilities of being right."""
-        logit = self.bias + self.evidence * logits(peak) + self.share * logits(share)
-        return 1 / (1 + np.exp(-logit))
+    def of(self, event: Event) -> float:
+        """Return the probability that an event is right."""
+        features = confidence_features([event])[0]
+        logit = self.bias + float(features @ [self.evidence, self.share, self.duration])
+        return 1 / (1 + math.exp(-logit))
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,7 @@ def average(settings: Sequence[EventSettings]) -> EventSettings:
     return EventSettings(**mean, together=tuple(together), confidence=confidence, found=found)
 
 
-def logits(probability: np.ndarray | float) -> np.ndarray:
+def logits(probability: Sequence[float]) -> np.ndarray:
     """Return ``log(p / (1 - p))``, bounded where ``p`` is 0 or 1."""
     p = np.clip(np.asarray(probability, np.float64), _TINY, 1 - _TINY)
     return np.log(p) - np.log1p(-p)
@@ -203,6 +206,13 @@ class Event:
     peak: float
     share: float
     crossings: tuple[float, float]
+
+
+def confidence_features(events: Sequence[Event]) -> np.ndarray:
+    """Return what a confidence is made of, shape ``(event, 3)``; see ``EventConfidence``."""
+    duration = [max(e.end_s - e.begin_s, _SHORTEST_S) for e in events]
+    columns = logits([e.peak for e in events]), logits([e.share for e in events]), np.log(duration)
+    return np.stack(columns, axis=1)
 
 
 @dataclass(frozen=True)
@@ -251,7 +261,7 @@ class EventDecoder:
         """Return how likely an event is right."""
         if self.settings.confidence is None:
             return event.peak * event.share
-        return float(self.settings.confidence.of(event.peak, event.share))
+        return self.settings.confidence.of(event)
 
     def events(
         self, batches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]

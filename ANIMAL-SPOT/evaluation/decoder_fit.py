@@ -13,10 +13,11 @@ import numpy as np
 from animal_spot.detections.annotations import Annotation, found_windows, merge_windows
 from animal_spot.detections.decisions import DecisionRule, Thresholds
 from animal_spot.detections.decoding import (
+    Event,
     EventConfidence,
     EventDecoder,
     EventSettings,
-    logits,
+    confidence_features,
 )
 from animal_spot.evaluation.event_scores import (
     Counts,
@@ -35,7 +36,9 @@ _TRIED = {
     "stay": (0.5, 0.3, 0.4, 0.6, 0.7),
     "smoothing_s": (0.25, 0.0, 0.35, 0.5),
     "valley": (0.1, 0.05, 0.2, 0.4),
+    "min_duration_s": (0.0, 0.03, 0.06, 0.1),
 }
+_IN_WINDOWS = ("smoothing_s", "min_duration_s")
 _THRESHOLDS = tuple(round(0.02 * i, 2) for i in range(26))  # none above one half: a call is heard
 _LEAST_GAIN = 0.005  # in the mean of both F1; less is chance
 _FEWEST = 8  # right and wrong events each, from which a confidence is learned
@@ -90,7 +93,7 @@ def fit_decoder(recordings: Sequence[Heard], names: tuple[str, ...], noise: str)
     for _ in range(_ROUNDS):
         for name, values in _TRIED.items():
             for value in values:
-                number = value * window_s if name == "smoothing_s" else value
+                number = value * window_s if name in _IN_WINDOWS else value
                 changed = {name: round(number, 4)}
                 if name == "stay" and number > settings.start:
                     continue
@@ -190,10 +193,10 @@ def _with_edges(
 
 def _events(
     settings: EventSettings, recordings: Sequence[Heard], names: tuple[str, ...], noise: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return peak, share, and whether each event is right, of all recordings."""
+) -> tuple[list[Event], np.ndarray]:
+    """Return the events of all recordings, and whether each is right."""
     decoder = EventDecoder(names, noise, settings)
-    peaks, shares, right = [], [], []
+    every, right = [], []
     for recording in recordings:
         events = list(
             decoder.events([(recording.start_s, recording.end_s, recording.probabilities)])
@@ -204,27 +207,32 @@ def _events(
             for i, j in match_events(recording.truth, rows)
             if recording.truth[i].name == rows[j].name
         }
-        peaks += [e.peak for e in events]
-        shares += [e.share for e in events]
+        every += events
         right += [j in hits for j in range(len(events))]
-    return np.array(peaks), np.array(shares), np.array(right, bool)
+    return every, np.array(right, bool)
 
 
 def _confidence(
     settings: EventSettings, recordings: Sequence[Heard], names: tuple[str, ...], noise: str
 ) -> EventConfidence | None:
-    """Learn how likely events are right; None from too few of them."""
+    """Learn how likely events are right; None from too few of them.
+
+    No weight is below 0: that surer, clearer or longer events are less often right was chance.
+    """
     from sklearn.linear_model import LogisticRegression  # slow to import
 
-    peaks, shares, right = _events(settings, recordings, names, noise)
+    events, right = _events(settings, recordings, names, noise)
     if min(right.sum(), (~right).sum()) < _FEWEST:
         return None
-    features = np.stack([logits(peaks), logits(shares)], axis=1)
-    curve = LogisticRegression(C=1.0).fit(features, right)
-    if curve.coef_[0, 0] < 0:  # a surer network is not less often right: that was chance
-        curve = LogisticRegression(C=1.0).fit(features * [0, 1], right)
-    numbers = (curve.intercept_[0], *np.maximum(curve.coef_[0], 0))
-    return EventConfidence(*(round(float(x), 3) for x in numbers))
+    features = confidence_features(events)
+    used = np.ones(features.shape[1])
+    while True:
+        curve = LogisticRegression(C=1.0).fit(features * used, right)
+        weights = curve.coef_[0] * used
+        if (weights >= 0).all():
+            break
+        used[weights.argmin()] = 0
+    return EventConfidence(*(round(float(x), 3) for x in (curve.intercept_[0], *weights)))
 
 
 def _threshold(

@@ -178,7 +178,7 @@ def test_the_average_of_settings_is_that_of_their_numbers():
     mean = average([one, other])
     assert mean.start == pytest.approx(0.8)
     assert mean.stay == one.stay
-    assert mean.confidence == EventConfidence(2, 2, 2)
+    assert mean.confidence == EventConfidence(2, 2, 2, 0)
     assert average([one, EventSettings()]).confidence is None
 
 
