@@ -179,8 +179,12 @@ class Queue:
         top = db.execute("SELECT max(id) FROM detections").fetchone()[0] or 0
         loaded = top, self._project.setting("run", 0)
         if loaded != self._loaded:
-            self._columns = _Columns.of(self._project)
-            self._loaded, self._seen = loaded, (0, 0)
+            if self._loaded is None or loaded[1] != self._loaded[1]:
+                self._columns = _Columns.of(self._project)
+                self._seen = 0, 0
+            else:  # what people added
+                self._columns.append(_rows_of(db, self._loaded[0]))
+            self._loaded = loaded
             self._ordered.clear()
         last = db.execute("SELECT max(id) FROM decisions").fetchone()[0] or 0
         n_undone = db.execute("SELECT count(*) FROM decisions WHERE undone = 1").fetchone()[0]
@@ -202,32 +206,43 @@ class _Columns:
     """What filters and orders need of each detection, one array each, in the order of numbers."""
 
     def __init__(self, rows: list[tuple], recordings: list[tuple]) -> None:
-        columns = list(zip(*rows, strict=True)) if rows else [()] * 7
-        self.ids = np.array(columns[0], np.int64)
-        self.recordings = np.array(columns[1], np.int64)
-        self.begins_s = np.array(columns[2], np.float64)
-        names = sorted({name for name in columns[3] if name is not None})
-        code_of = {name: code for code, name in enumerate(names)} | {None: -1}
-        self.names = names
-        self.classes = np.array([code_of[name] for name in columns[3]], np.int32)
-        self.scores = np.array(columns[4], np.float64)  # None becomes NaN
-        self.sources = np.array(columns[5], "U10")
-        self.runs = np.array(columns[6], np.int64)
-        self._is_added = self.runs == ADDED
+        self.names: list[str] = []
+        self.ids = np.empty(0, np.int64)
+        self.recordings = np.empty(0, np.int64)
+        self.begins_s = np.empty(0)
+        self.classes = np.empty(0, np.int32)  # places in names; -1: none
+        self.scores = np.empty(0)  # NaN: not known
+        self.sources = np.empty(0, "U10")
+        self.runs = np.empty(0, np.int64)
         self._site_of = {row[0]: row[1] or "" for row in recordings}
         self._start_of = {row[0]: _clock_s(row[2]) for row in recordings}
         self.forget_states()
+        self.append(rows)
 
     @classmethod
     def of(cls, project: Project) -> _Columns:
         """Read those of a project."""
-        rows = project.db.execute(
-            "SELECT id, recording_id, begin_s, class, score, source, run FROM detections "
-            "ORDER BY id"
-        )
-        rows.row_factory = None
         recordings = project.db.execute("SELECT id, site, start FROM recordings")
-        return cls(rows.fetchall(), [tuple(row) for row in recordings])
+        return cls(_rows_of(project.db, 0), [tuple(row) for row in recordings])
+
+    def append(self, rows: list[tuple]) -> None:
+        """Take further detections, which nobody decided on yet, by their numbers."""
+        if not rows:
+            return
+        ids, recordings, begins_s, names, scores, sources, runs = zip(*rows, strict=True)
+        self.names += sorted({name for name in names if name is not None} - set(self.names))
+        code_of = {name: code for code, name in enumerate(self.names)} | {None: -1}
+        self.ids = np.append(self.ids, ids)
+        self.recordings = np.append(self.recordings, recordings)
+        self.begins_s = np.append(self.begins_s, begins_s)
+        codes = np.array([code_of[name] for name in names], np.int32)
+        self.classes = np.append(self.classes, codes)
+        self.scores = np.append(self.scores, np.array(scores, np.float64))  # None becomes NaN
+        self.sources = np.append(self.sources, np.array(sources, "U10"))
+        self.runs = np.append(self.runs, runs)
+        nothing = np.zeros(len(rows), np.int8)
+        self._of_all = np.append(self._of_all, nothing)
+        self._states = {who: np.append(own, nothing) for who, own in self._states.items()}
 
     def places(self, ids: Sequence[int]) -> np.ndarray:
         """Return where detections stand in the columns.
@@ -277,7 +292,7 @@ class _Columns:
 
     def shown(self) -> np.ndarray:
         """Tell which are looked at: not what somebody added and took back."""
-        return ~self._is_added | (self._of_all != 0)
+        return (self.runs != ADDED) | (self._of_all != 0)
 
     def is_prediction(self) -> np.ndarray:
         """Tell which the last prediction that was brought in has found."""
@@ -366,6 +381,17 @@ class _Columns:
             turn[own[drawn]] = np.arange(len(own)) - np.repeat(starts, lengths)
             rank[own] = -bins
         return np.lexsort((self.ids, self.classes, rank, turn))
+
+
+def _rows_of(db: sqlite3.Connection, above: int) -> list[tuple]:
+    """Read what columns are made of, of detections above a number, in the order of numbers."""
+    rows = db.execute(
+        "SELECT id, recording_id, begin_s, class, score, source, run FROM detections "
+        "WHERE id > ? ORDER BY id",
+        (above,),
+    )
+    rows.row_factory = None
+    return rows.fetchall()
 
 
 def _in_states(state: np.ndarray, wanted: tuple[str, ...]) -> np.ndarray:

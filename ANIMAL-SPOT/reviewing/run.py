@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import logging
+import os
 import secrets
 import signal
 import socket
@@ -32,6 +33,7 @@ _TOKEN_BYTES = 24
 _MOST_TOKENS = 5  # of runs whose pages may go on
 _GRACE_S = 3  # for answers that are under way at the end
 _LOCAL = ("127.0.0.1", "localhost")
+_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 _EVERYWHERE = ("0.0.0.0", "::")
 
 log = logging.getLogger("REVIEW")
@@ -133,7 +135,9 @@ def _show(address: str, config: ReviewConfig) -> None:
 
 
 def _open(address: str) -> None:
-    """Open a browser, if there is one: a computer without screen has none."""
+    """Open a browser, if there is a screen: one of text would take this terminal."""
+    if sys.platform.startswith("linux") and not any(map(os.environ.get, _SCREENS)):
+        return
     with contextlib.suppress(webbrowser.Error, OSError):
         webbrowser.open(address)
 

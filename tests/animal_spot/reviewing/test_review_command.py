@@ -64,6 +64,14 @@ def test_wrong_use_is_one_line(folder, monkeypatch):
     assert not (folder / "predictions" / "review.sqlite").exists()
 
 
+def test_without_its_packages(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(review, "find_spec", lambda name: None)
+    said = refused("--recordings", "recordings")
+    assert "review needs starlette and uvicorn" in said
+    assert "pip install starlette uvicorn" in said
+
+
 def test_help(capsys):
     with pytest.raises(SystemExit) as ended:
         review.main(["--help"])
