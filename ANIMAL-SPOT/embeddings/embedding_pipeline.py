@@ -68,6 +68,10 @@ class EmbeddingPipeline:
             "sr": info.sample_rate,
             "n_samples": self.n_clip_samples(sequence_len_ms),
         }
+        if info.peak is not None:
+            settings["peak"] = info.peak
+        if info.is_open:
+            settings["window"] = info.n_samples
         if self.config.channel != MIX:
             settings["channel"] = self.config.channel
         return settings

@@ -64,7 +64,10 @@ _BACKBONES = (
         builder="embeddings",
         label="layers on embeddings",
         hears="embeddings",
-        options=("embedding_model", "embedding_output", "embedding_rate"),
+        options=(
+            *("embedding_model", "embedding_output", "embedding_rate"),
+            *("embedding_preset", "embedding_peak"),
+        ),
         refused=("pretrained", "jit_save", "distill", "init_from"),
         defaults={"sequence_len": 3000, "val_metric": "macro_accuracy"},
         keeps_checkpoints=False,

@@ -124,9 +124,10 @@ class TimmEncoder(nn.Module):
                 )
             before = [side // 2 for side in missing]
         else:
-            missing = [max(0, LEAST_SIDE - side) for side in x.shape[2:]]
+            missing = [_lacking(side) for side in x.shape[2:]]
             before = [0, 0]
-        if any(missing):
+        # A length that an export leaves free may lack something: there the filling up stays.
+        if any(not isinstance(sides, int) or sides > 0 for sides in missing):
             after = [side - first for side, first in zip(missing, before, strict=True)]
             x = F.pad(x, (before[1], after[1], before[0], after[0]))
         return self.network((x - self.input_mean) / self.input_std)[:, :, None, None]
@@ -165,6 +166,15 @@ class HalvingConv2d(Conv2dSame):
         odd_height, odd_width = (length % 2 for length in x.shape[2:])
         x = F.pad(x, (start + odd_width, end, start + odd_height, end))
         return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+def _lacking(side: int | Tensor) -> int | Tensor:
+    """Return what a side lacks of ``LEAST_SIDE``, in a form that traces and exports keep."""
+    if isinstance(side, int):
+        return max(0, LEAST_SIDE - side)
+    if isinstance(side, Tensor):
+        return side.clamp(min=LEAST_SIDE) - side
+    return torch.sym_max(side, LEAST_SIDE) - side
 
 
 def _halves(module: nn.Module) -> bool:

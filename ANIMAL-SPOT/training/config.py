@@ -16,6 +16,7 @@ from animal_spot.data import clip_labels
 from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.class_balance import STRATEGIES, STRATEGY_OF_WEIGHTING
 from animal_spot.data.scene_limits import TARGETS, SceneLimits
+from animal_spot.embeddings.known_models import PRESETS
 from animal_spot.models.names import BACKBONES, ON_EMBEDDINGS, TIMM_PREFIX, Backbone, backbone
 from animal_spot.settings.flags import (
     Parser,
@@ -406,16 +407,32 @@ class TrainConfig:
     )
     embedding_output: str | None = option(
         None,
-        "name or index of the tensor of it that is the embedding; none: BirdNET's, or the only "
-        "output",
+        "name or index of the tensor of it that is the embedding; none: BirdNET's, a preset's, or "
+        "the only output",
         marks="embeddings",
     )
     embedding_rate: int | None = option(
         None,
-        "its sampling rate, Hz; none: BirdNET's, or what the file says",
+        "its sampling rate, Hz; none: BirdNET's, a preset's, or what the file says",
         type=int,
         least=1,
         most=100_000_000,
+        marks="embeddings",
+    )
+    embedding_preset: str = option(
+        "auto",
+        "how an ONNX file of a known embedding model is fed: perch2 (Perch 2.0), aves, birdaves; "
+        "auto: what the file is recognised as; none: as the other options say",
+        choices=PRESETS,
+        marks="embeddings",
+    )
+    embedding_peak: float | None = option(
+        None,
+        "remove the mean of each window and scale its peak to this (full scale: 1) before it is "
+        "embedded; none: a preset's, or windows as they are",
+        type=float,
+        above=0,
+        most=100_000,
         marks="embeddings",
     )
     embedding_head: str = option(

@@ -15,6 +15,7 @@ from animal_spot.data.clip_dataset import Sample
 from animal_spot.data.corpus import Corpus
 from animal_spot.data.labels import names_by_index
 from animal_spot.embeddings.embedding_dataset import ClipEmbedder
+from animal_spot.embeddings.embedding_model import options_of
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
 from animal_spot.training.config import TrainConfig
 from animal_spot.training.head_trainer import (
@@ -50,7 +51,7 @@ def train_on_embeddings(setup: RunSetup, corpus: Corpus) -> None:
     clips, train = _embedded(setup, corpus)
     seconds = time.perf_counter() - started
     log.info("embedded %d clips in %.1f s", sum(map(len, corpus.samples.values())), seconds)
-    options = _encoder_options(setup.pipeline)
+    options = options_of(setup.pipeline.model.info)
     heads = candidates(config.embedding_head, config.embedding_l2)
     model, head = choose_head(
         *(train, clips["val"], len(names), heads, options),
@@ -79,18 +80,6 @@ def _embedded(setup: RunSetup, corpus: Corpus) -> tuple[dict[str, Embedded], Emb
     for phase, embedded in clips.items():
         _require_finite(corpus.samples[phase], embedded.embeddings)
     return clips, _with_views(config, corpus, embedder, clips["train"])
-
-
-def _encoder_options(pipeline: EmbeddingPipeline) -> dict[str, Any]:
-    info = pipeline.model.info
-    return {
-        "embedding_model": info.name,
-        "sha256": info.sha256,
-        "output": info.output,
-        "sample_rate": info.sample_rate,
-        "n_samples": info.n_samples,
-        "dim": info.dim,
-    }
 
 
 def _judged(

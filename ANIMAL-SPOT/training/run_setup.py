@@ -97,7 +97,12 @@ def pipeline_of_config(config: TrainConfig) -> Pipeline:
     path = Path(config.embedding_model) if config.embedding_model else None
     return EmbeddingPipeline(
         open_embedding_model(
-            path, output=config.embedding_output, sample_rate=config.embedding_rate
+            path,
+            output=config.embedding_output,
+            sample_rate=config.embedding_rate,
+            open_s=config.sequence_len / 1000,
+            peak=config.embedding_peak,
+            preset=config.embedding_preset,
         ),
         config.channel,
     )

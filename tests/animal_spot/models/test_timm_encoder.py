@@ -219,6 +219,17 @@ def test_any_size_is_computed_and_every_weight_learns(size):
     assert all(p.grad is not None for p in encoder.parameters())
 
 
+@torch.no_grad()
+def test_trace_of_a_long_input_fills_a_short_one_up_too():
+    """Exports did not: what is missing was counted once, on the input that they were made with."""
+    options = timm_encoder.encoder_options(SMALL, pretrained=False, input_size=(9, 9))
+    encoder = build_encoder(SMALL, options).eval()
+    traced = torch.jit.trace(encoder, torch.rand(2, 1, 64, 40))
+    for size in ((20, 40), (64, 33), (31, 40), (90, 40)):
+        x = torch.rand(2, 1, *size)
+        torch.testing.assert_close(traced(x), encoder(x), rtol=0, atol=1e-5)
+
+
 def test_transformer_takes_the_size_that_it_was_built_for():
     options = timm_encoder.encoder_options(VIT, pretrained=False, input_size=(64, 32))
     assert options["input_size"] == [64, 32]

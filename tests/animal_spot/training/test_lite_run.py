@@ -64,7 +64,9 @@ def test_lite2_is_trained_gone_on_with_used_and_exported(tmp_path):
     assert sum(p.numel() for p in load_model(model).model.encoder.parameters()) == 4_810_496
 
     wav = tmp_path / "a.wav"
-    sf.write(wav, sound(2, rate=RATE), RATE, subtype="FLOAT")
+    # Noise in all bands: the export computes what is below rounding in another way.
+    hiss = 0.01 * np.random.default_rng(0).standard_normal(2 * RATE)
+    sf.write(wav, sound(2, rate=RATE) + hiss, RATE, subtype="FLOAT")
     use = ("--sequence_len", "0.32", "--hop", "0.32", "--format", "csv", "--threshold", "0.5")
     predict_into(model, wav, tmp_path / "torch", *use)
     wanted = probabilities(tmp_path / "torch")
@@ -94,7 +96,7 @@ def test_lite1_is_trained_in_bf16_over_folds(tmp_path):
     assert "network: EfficientNet-Lite1, ImageNet weights" in result.stderr
     results = json.loads((tmp_path / "model" / "results.json").read_text())
     assert len(results["clips"]) == 6 * len(CLASSES)
-    for fold in range(3):
+    for fold in (1, 2, 3):
         content = torch.load(
             tmp_path / "model" / f"fold_{fold}" / "ANIMAL-SPOT.pk", weights_only=True
         )
