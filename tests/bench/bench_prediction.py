@@ -8,6 +8,7 @@ folder: many one-second files against one file with as many windows.
 agreement: decisions and probabilities of each arithmetic against fp32, on all recordings.
 memory: peak over a long recording against the loaded model; --hours sets its length.
 start: --help, and the first window, as processes.
+lites: EfficientNet-Lite0, 1 and 2 with the signal path of the preset recommended, end to end.
 
 Without --model a ResNet-18 with random weights is used, without --recordings synthetic sound.
 """
@@ -42,7 +43,7 @@ from animal_spot.audio.windows import WindowGrid
 from animal_spot.demo.corpus import sea_noise
 from animal_spot.model_files.model_file import ModelFile, load_model, save_model
 from animal_spot.models.classifier import Classifier
-from animal_spot.models.factory import build_encoder, build_model
+from animal_spot.models.factory import build_encoder, build_model, encoder_options
 from animal_spot.prediction.config import parse_config
 from animal_spot.prediction.predictor import Predictor
 from animal_spot.prediction.settled import Run, load_models, settled
@@ -347,6 +348,58 @@ def bench_start(args: argparse.Namespace, folder: Path, sources: list[Path]) -> 
     print(f"a recording of 1 s, start to end of the process: {median(predict_once):.2f} s")
 
 
+def bench_lites(args: argparse.Namespace, folder: Path, sources: list[Path]) -> None:
+    """Backbones of one family in turn, so that all have the same disturbances."""
+    signal = SignalConfig(
+        sr=32_000,
+        n_fft=1024,
+        hop_length=500,
+        n_freq_bins=96,
+        fmin=300,
+        fmax=12_000,
+        freq_compression="mel",
+        min_max_norm=True,
+    )
+    recording = long_recording(folder / "long.wav", 60 * args.minutes, sources)
+    names = [f"efficientnet_lite{number}" for number in range(3)]
+    predictors = {}
+    for name in names:
+        torch.manual_seed(0)
+        options = encoder_options(name, {"pretrained": True}, (190, 96))
+        encoder = build_encoder(name, options, pretrained=True)
+        classifier_opts = {"input_channels": 1280, "pooling": "avg", "num_classes": 8}
+        model = build_model(encoder, Classifier(**classifier_opts)).eval()
+        classes = {f"c{i}": i for i in range(8)}
+        content = ModelFile(model, options, classifier_opts, signal, classes, name, 3000, "min_max")
+        save_model(content, folder / f"{name}.pk")
+        config = parse_config(
+            [
+                *("--model_path", str(folder / f"{name}.pk"), "--hop", "0.5"),
+                *("--precision", args.precision or "auto"),
+            ]
+        )
+        run = settled(config, load_models(config))
+        predictors[name] = run.predictor([recording], temporary_folder=folder)
+    seconds = {name: [] for name in names}
+    cpu_seconds = {name: [] for name in names}
+    for _ in range(args.rounds + 1):
+        for name in names:
+            started = time.process_time()
+            probabilities, wall = predicted(predictors[name], [recording])
+            seconds[name].append(wall)
+            cpu_seconds[name].append(time.process_time() - started)
+    for name in names:
+        wall, cpu, of_lite0 = (
+            1e3 * statistics.median(times[1:]) / len(probabilities)  # the first warms up
+            for times in (seconds[name], cpu_seconds[name], cpu_seconds[names[0]])
+        )
+        engine = predictors[name].detectors[0].engine.name
+        print(
+            f"{name} ({engine}): {wall:.2f} ms a window of 3 s, {cpu:.2f} ms of CPU, "
+            f"{cpu / of_lite0:.2f} x lite0"
+        )
+
+
 @contextlib.contextmanager
 def sole_output(folder: Path) -> object:
     """Give an empty output folder that is removed afterwards."""
@@ -365,17 +418,21 @@ BENCHES = {
     "agreement": bench_agreement,
     "start": bench_start,
     "memory": bench_memory,
+    "lites": bench_lites,
 }
 
 
 def main() -> None:
     """Run the benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", choices=list(BENCHES), help="none: all but memory")
+    by_name = ("memory", "lites")
+    parser.add_argument(
+        "--only", choices=list(BENCHES), help=f"none: all but {' and '.join(by_name)}"
+    )
     parser.add_argument("--recordings", help="folder of real sound; none: synthetic")
     parser.add_argument("--model", type=Path, help="model file; none: random weights")
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--precision", help="for floor; none: fp32 and bf16")
+    parser.add_argument("--precision", help="for floor and lites; none: fp32 and bf16, auto")
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--hours", type=float, default=24)
     parser.add_argument("--hop", type=float, default=1.0, help="seconds, for memory")
@@ -384,7 +441,7 @@ def main() -> None:
     logging.getLogger("PREDICT").setLevel(logging.WARNING)
     print(f"{os.cpu_count()} cores, torch {torch.__version__}")
     sources = find_recordings([args.recordings]) if args.recordings else []
-    for name in [args.only] if args.only else [n for n in BENCHES if n != "memory"]:
+    for name in [args.only] if args.only else [n for n in BENCHES if n not in by_name]:
         with tempfile.TemporaryDirectory() as temporary:
             BENCHES[name](args, Path(temporary), sources)
 

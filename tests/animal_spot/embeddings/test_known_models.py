@@ -260,14 +260,13 @@ def test_few_clips_are_trained_on_perch_and_found_again(tmp_path, capsys):
     options = torch.load(model, weights_only=True)["encoderOpts"]
     assert (options["preset"], options["peak"], options["n_samples"]) == ("perch2", 0.25, 160_000)
 
-    rows = {}
-    for level in (1, 0.05):
-        clip = next((data / "A").glob("*.wav"))
-        samples, rate = sf.read(clip, dtype="float32")
-        wav = tmp_path / f"level{level}.wav"
-        sf.write(wav, level * np.resize(samples, 3 * rate), rate, subtype="FLOAT")
+    found = {}
+    for name, level in (("A", 1), ("A", 0.05), ("B", 1)):
+        samples, rate = sf.read(next((data / name).glob("*.wav")), dtype="float32")
+        wav = tmp_path / f"{name}{level}.wav"
+        sf.write(wav, level * samples, rate, subtype="FLOAT")
         common = ("--model_path", model, "--input_file", wav, "--threshold", "0.5")
-        folder = tmp_path / f"out{level}"
+        folder = tmp_path / f"out_{name}{level}"
         status = predict_here(
             *(*common, "--embedding_model", perch, "--output_dir", folder, "--format", "csv"),
             plain=False,
@@ -275,9 +274,9 @@ def test_few_clips_are_trained_on_perch_and_found_again(tmp_path, capsys):
         assert status == 0
         (path,) = folder.glob("*_predict_output.csv")
         with open(path, newline="") as file:
-            rows[level] = [float(row["p_A"]) for row in csv.DictReader(file)]
-    assert rows[1][0] > 0.5
-    np.testing.assert_allclose(rows[0.05], rows[1], rtol=0, atol=1e-4)
+            found[name, level] = float(next(csv.DictReader(file))["p_A"])
+    assert found["A", 1] > 0.5 > found["B", 1]
+    assert found["A", 0.05] == pytest.approx(found["A", 1], abs=1e-4)
     capsys.readouterr()
     other = write_perch(tmp_path / "other.onnx", name="waveform")
     assert predict_here(*common, "--embedding_model", other, plain=False) == 1
