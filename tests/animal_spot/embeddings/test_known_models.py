@@ -28,8 +28,7 @@ from tests.helpers.known_embeddings import (
     write_perch,
 )
 from tests.helpers.prediction import only_error, predict_here
-from tests.helpers.programs import run_program
-from tests.helpers.training import TAPES, folders, run_main
+from tests.helpers.training import TAPES, folders, main_here, run_main
 
 OPEN_S = 0.5
 
@@ -245,7 +244,7 @@ def test_few_clips_are_trained_on_perch_and_found_again(tmp_path, capsys):
     """Through the commands; the window in prediction is scaled as in training."""
     data = make_corpus(tmp_path / "data", dict.fromkeys(("A", "B", "noise"), TAPES[:6]), rate=16000)
     perch = write_perch(tmp_path / "perch_v2.onnx")
-    result = run_main(
+    result = main_here(
         *("--preset", "few_clips", "--noise_from_class", "noise", "--embedding_views", "1"),
         *("--embedding_model", str(perch), "--embedding_l2", "0.1"),
         *("--data_dir", str(data), *folders(tmp_path / "run")),
@@ -289,24 +288,22 @@ def test_few_clips_are_trained_on_aves_and_a_misfit_is_one_line(tmp_path):
     aves = write_aves(tmp_path / "encoder.onnx")
     common = ("--preset", "few_clips", "--embedding_views", "0", "--embedding_model", str(aves))
     common += ("--data_dir", str(data), "--sequence_len", "500", "--embedding_l2", "0.1")
-    wrong = run_main(
+    wrong = main_here(
         *(*common, "--embedding_preset", "perch2", "--model_dir", str(tmp_path / "wrong"))
     )
     assert wrong.returncode == 1
     said = only_error(wrong.stderr)
     assert "--embedding_preset perch2 does not fit" in said
     assert "takes inputs (batch, 160000), and this file x (batch, samples)" in said
-    right = run_main(*common, "--embedding_preset", "aves", *folders(tmp_path / "run"))
+    use = ("--embedding_preset", "aves", "--embedding_peak", "0.5")
+    right = run_main(*common, *use, *folders(tmp_path / "run"))
     assert right.returncode == 0, right.stderr
     assert "embeddings: AVES, 768 numbers of 0.5 s at 16000 Hz" in right.stderr
     model = tmp_path / "run" / "model" / "ANIMAL-SPOT.pk"
     options = torch.load(model, weights_only=True)["encoderOpts"]
     assert (options["preset"], options["n_samples"]) == ("aves", 8000)
-    assert "peak" not in options
+    assert options["peak"] == 0.5
     wav = next((data / "A").glob("*.wav"))
-    found = run_program(
-        *("predict", "--model_path", str(model), "--input_file", str(wav), "--no_cuda"),
-        *("--embedding_model", str(aves), "--output_dir", str(tmp_path / "out")),
-    )
-    assert found.returncode == 0, found.stderr
-    assert "AVES" in found.stderr
+    arguments = ("--model_path", model, "--input_file", wav, "--embedding_model", aves)
+    assert predict_here(*arguments, "--output_dir", tmp_path / "out", plain=False) == 0
+    assert "each window scaled to a peak of 0.5" in right.stderr
