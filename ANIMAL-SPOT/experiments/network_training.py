@@ -127,7 +127,11 @@ def _recipe(
     _tell_what_is_frozen(config, first.model)
     # One kernel for all weights where layers are mixed; fp32 keeps to the golden path.
     optimizer = functools.partial(
-        build_optimizer, config, fused=precision.is_mixed, head_is_new=first.head_is_new
+        build_optimizer,
+        config,
+        fused=precision.is_mixed,
+        head_is_new=first.head_is_new,
+        known_rows=first.known_rows,
     )
     return TrainerRecipe(
         classes=corpus.classes,

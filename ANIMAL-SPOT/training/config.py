@@ -166,9 +166,8 @@ class TrainConfig:
         marks="free",
     )
     init_lr_factor: float = option(
-        0.3,
-        "learning rate then, relative to --lr; the last layer, if it has new classes, has all of "
-        "--lr",
+        0.1,
+        "learning rate then, relative to --lr; new classes learn at all of --lr",
         above=0,
         most=1000,
         needs="--init_from",

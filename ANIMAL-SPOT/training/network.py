@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,13 +27,18 @@ class FirstNetwork(NamedTuple):
         model: ``encoder`` and ``classifier`` on the device.
         encoder_opts: ``encoderOpts`` of the model file.
         classifier_opts: ``classifierOpts`` of the model file.
-        head_is_new: Whether the last layer has rows of classes that it has not learned yet.
+        known_rows: Rows of the last layer that a model of before has learned.
     """
 
     model: nn.Sequential
     encoder_opts: dict[str, Any]
     classifier_opts: dict[str, Any]
-    head_is_new: bool = True
+    known_rows: Sequence[int] = ()
+
+    @property
+    def head_is_new(self) -> bool:
+        """Whether the last layer has rows of classes that it has not learned yet."""
+        return len(self.known_rows) < self.classifier_opts["num_classes"]
 
 
 def first_network(
@@ -82,8 +87,8 @@ def _network_of_start(config: TrainConfig, classes: Mapping[str, int]) -> FirstN
         (config.signal.n_clip_frames(config.sequence_len), config.signal.n_features)
     )
     model, options = start.network(classes, config.stochastic_depth)
-    head_is_new = len(start.known(classes)) < len(classes)
-    return FirstNetwork(model, start.content.encoder_opts, options, head_is_new)
+    known_rows = [classes[name] for name in start.known(classes)]
+    return FirstNetwork(model, start.content.encoder_opts, options, known_rows)
 
 
 def start_of(config: TrainConfig) -> StartModel:

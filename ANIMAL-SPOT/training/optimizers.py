@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
@@ -14,13 +15,18 @@ from animal_spot.training.config import TrainConfig
 
 
 def build_optimizer(
-    config: TrainConfig, model: nn.Sequential, *, fused: bool, head_is_new: bool = True
+    config: TrainConfig,
+    model: nn.Sequential,
+    *,
+    fused: bool,
+    head_is_new: bool = True,
+    known_rows: Sequence[int] = (),
 ) -> Optimizer:
     """Build Adam or AdamW over ``encoder`` and ``classifier``.
 
     The learning rate is ``--lr`` times ``--batch_size``, for the encoder also times
     ``--backbone_lr_factor``. With ``--init_from`` both are also multiplied by ``--init_lr_factor``,
-    but that of a classifier with new rows is not: it has far to go. The first group is always one
+    but for rows of the classifier that are new: they have far to go. The first group is always one
     of the classifier, or all. With AdamW, norms and biases do not decay.
 
     Args:
@@ -28,6 +34,7 @@ def build_optimizer(
         model: Network on its device.
         fused: Use one kernel for all weights.
         head_is_new: The classifier has rows of classes that it has not learned yet.
+        known_rows: Its rows that the model of ``--init_from`` has learned.
     """
     full = config.lr * config.batch_size
     slower = full if config.init_from is None else full * config.init_lr_factor
@@ -41,9 +48,35 @@ def build_optimizer(
         ]
     betas = (config.beta1, 0.999)
     if config.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=lr, betas=betas, fused=fused)
-    halves = [half for group in groups for half in _by_decay(group, config.weight_decay)]
-    return torch.optim.AdamW(halves, lr=lr, betas=betas, fused=fused)
+        optimizer = torch.optim.Adam(groups, lr=lr, betas=betas, fused=fused)
+    else:
+        halves = [half for group in groups for half in _by_decay(group, config.weight_decay)]
+        optimizer = torch.optim.AdamW(halves, lr=lr, betas=betas, fused=fused)
+    if head_is_new and known_rows:
+        _slow_down(optimizer, list(model.classifier.parameters()), known_rows, slower / full)
+    return optimizer
+
+
+def _slow_down(
+    optimizer: Optimizer, head: Sequence[nn.Parameter], rows: Sequence[int], factor: float
+) -> None:
+    """Let rows of a last layer learn at a share of its rate.
+
+    A step of Adam and of AdamW, decay included, is in proportion to the rate; so that share of the
+    step is taken. (A smaller gradient would not do: Adam divides by its size.)
+    """
+    before: list[Tensor] = []
+
+    def keep(*_: Any) -> None:
+        before[:] = [values.detach()[rows] for values in head]
+
+    @torch.no_grad()
+    def shorten(*_: Any) -> None:
+        for values, old in zip(head, before, strict=True):
+            values[rows] = old.lerp(values[rows], factor)
+
+    optimizer.register_step_pre_hook(keep)
+    optimizer.register_step_post_hook(shorten)
 
 
 def _by_decay(group: dict[str, Any], weight_decay: float) -> list[dict[str, Any]]:

@@ -144,7 +144,7 @@ def test_files_that_no_training_can_begin_from(models, capsys, tmp_path):
 
 
 def test_learning_rates():
-    """``--lr`` times batch is 4e-3: the network has 0.3 of it, a head with new rows all."""
+    """``--lr`` times batch is 4e-3: the network has a tenth of it, a head with new rows all."""
     encoder = torch.nn.Linear(2, 2)
     model = torch.nn.Sequential()
     model.add_module("encoder", encoder)
@@ -159,13 +159,42 @@ def test_learning_rates():
             return [group["max_lr"] for group in optimizer.param_groups]
         return [group["lr"] for group in optimizer.param_groups]
 
-    assert rates(head_is_new=True) == pytest.approx([4e-3, 1.2e-3])
-    assert rates(head_is_new=False) == pytest.approx([1.2e-3])
-    assert rates(head_is_new=False, backbone_lr_factor=0.5) == pytest.approx([1.2e-3, 0.6e-3])
+    assert rates(head_is_new=True) == pytest.approx([4e-3, 4e-4])
+    assert rates(head_is_new=False) == pytest.approx([4e-4])
+    assert rates(head_is_new=False, backbone_lr_factor=0.5) == pytest.approx([4e-4, 2e-4])
     assert rates(head_is_new=True, init_lr_factor=1.0) == pytest.approx([4e-3])
     # Its highest rate is 10 times --lr, whatever the batch.
-    assert rates(head_is_new=True, scheduler="onecycle") == pytest.approx([1e-2, 3e-3])
-    assert rates(head_is_new=False, scheduler="onecycle") == pytest.approx([3e-3])
+    assert rates(head_is_new=True, scheduler="onecycle") == pytest.approx([1e-2, 1e-3])
+    assert rates(head_is_new=False, scheduler="onecycle") == pytest.approx([1e-3])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_known_rows_of_a_head_with_new_ones_learn_as_slowly_as_the_network(optimizer):
+    """Row 1 moves as it does in a head that is all known, row 0 as in one that is all new."""
+    config = TrainConfig(
+        **{"lr": 1e-2, "batch_size": 4, "init_from": "m.pk", "init_lr_factor": 0.25},
+        **{"optimizer": optimizer, "weight_decay": 0.5 if optimizer == "adamw" else 0.0},
+    )
+
+    def trained(**rows) -> torch.nn.Linear:
+        torch.manual_seed(0)
+        model = torch.nn.Sequential()
+        model.add_module("encoder", torch.nn.Identity())
+        model.add_module("classifier", torch.nn.Linear(3, 2))
+        descent = build_optimizer(config, model, fused=False, **rows)
+        for step in range(5):
+            descent.zero_grad()
+            # A slope that does not depend on the weights, so that rows do not meddle.
+            (model(torch.eye(3) + step) * torch.tensor([1.0, -2.0])).sum().backward()
+            descent.step()
+        return model.classifier
+
+    mixed = trained(head_is_new=True, known_rows=[1])
+    new, known = trained(head_is_new=True), trained(head_is_new=False, known_rows=[0, 1])
+    assert torch.equal(mixed.weight[0], new.weight[0])
+    torch.testing.assert_close(mixed.weight[1], known.weight[1])
+    torch.testing.assert_close(mixed.bias, torch.stack([new.bias[0], known.bias[1]]))
+    assert not torch.allclose(new.weight[1], known.weight[1], atol=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +240,7 @@ def test_same_split_and_classes_are_no_reason_to_warn(source, corpus, tmp_path):
     said = train(corpus, tmp_path, "--init_from", str(source), *RUN, "--max_train_epochs", "1")
     assert "flatter" not in said
     assert "new to it" not in said
-    assert "|lr:1.20e-04|" in said, "0.3 of --lr times batch, the last layer too"
+    assert "|lr:4.00e-05|" in said, "a tenth of --lr times batch, the last layer too"
 
 
 def test_folds_are_warned_of(source, others, tmp_path):
