@@ -43,6 +43,9 @@ demo: .venv/.installed
 	DATA_DIR=$(DEMO_DATA) TRAINING/train_demo.sh
 	PREDICTION/predict_demo.sh
 	TRAINING/footprints_demo.sh
+	@echo
+	@echo "Look at the calls that were found, and listen:"
+	@echo "  .venv/bin/animal-spot review --predictions demo/predictions --project demo/review.sqlite"
 
 demo-data: $(DEMO_DATA)/.complete
 

@@ -26,3 +26,6 @@ run "$python" "$ROOT/ANIMAL-SPOT/evaluate.py" --prediction_dir "$DEMO_DIR/predic
 echo
 echo "Raven table: $DEMO_DIR/annotations/recording1.Table.1.selections.txt"
 echo "scores:      $DEMO_DIR/annotations/scores.json, scores.csv, confusion.png"
+review=("$python" "$ROOT/ANIMAL-SPOT/review.py" --predictions "$DEMO_DIR/predictions"
+    --project "$DEMO_DIR/review.sqlite")
+echo "look, listen:$(for word in "${review[@]}"; do echo -n " $(quoted "$word")"; done)"

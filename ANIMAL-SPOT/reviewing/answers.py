@@ -333,7 +333,8 @@ class Review:
             str(values.get("kind", "")),
             requests.name(values, "folder", needed=False) or _EXPORT_FOLDER,
             noise_class=self.noise_class,
-            clip_length=requests.number(values, "clip_length"),
+            # Neighbouring windows overlap in clips that are longer.
+            clip_length=requests.number(values, "clip_length", self.project.setting("window_s")),
         )
 
     def retrain(self, values: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,7 +113,8 @@ def read_predictions(config: ReviewConfig) -> list[Found]:
         unedited = {name for path in as_written for name in entries[path].files}
         for path, events in _of_tables(config, folder, known, unedited).items():
             found[path] = Found(path, [_row_of(event) for event in events])
-    failed = _add_windows(config, folder, found, {entry.stem for entry in entries.values()})
+    path_of = {entry.stem: path for path, entry in entries.items()}
+    failed = _add_windows(config, folder, found, path_of)
     for line in failed[:_N_SHOWN]:
         log.warning("%s", line)
     if not found:
@@ -144,20 +145,30 @@ def _why_nothing(config: ReviewConfig, folder: Path, failed: Sequence[str]) -> s
 
 
 def _add_windows(
-    config: ReviewConfig, folder: Path, found: dict[Path, Found], stems: Collection[str]
+    config: ReviewConfig, folder: Path, found: dict[Path, Found], path_of: Mapping[str, Path]
 ) -> list[str]:
-    """Read windows of recordings of which nothing else says what was found; return what failed."""
+    """Read windows of recordings of which nothing else says what was found.
+
+    Args:
+        config: The settings.
+        folder: Where they are.
+        found: Of each recording what is known; it is added to.
+        path_of: Recordings of results, by their stem, that the journal has.
+
+    Returns:
+        What failed.
+    """
     failed = []
     names = {path.name for path in found}
     for path in find_results(folder):
-        if config.threshold is None and result_stem(path) in stems and found:
+        if config.threshold is None and result_stem(path) in path_of and found:
             continue  # the journal has it, or a table that was edited
         try:
             result = read_settled(path, config.noise_class)
         except (ValueError, OSError) as error:
             failed.append(one_line(error))
             continue
-        recording = Path(result.file)
+        recording = path_of.get(result_stem(path), Path(result.file))
         if config.threshold is None and recording.name in names:
             continue
         rows = _rows_of(result, config.threshold)
@@ -184,10 +195,12 @@ def _journal(folder: Path) -> tuple[dict[Path, Completed], list[Path]]:
 
 
 def _of_journal(folder: Path, entry: Completed) -> Found:
-    band = band_of(folder / name for name in entry.files)
+    bands = entry.bands
+    if not bands:
+        bands = [band_of(folder / name for name in entry.files)] * len(entry.annotations)
     rows = [
         Row(begin_s, end_s, composed(name), score, *band)
-        for begin_s, end_s, name, score in entry.annotations
+        for (begin_s, end_s, name, score), band in zip(entry.annotations, bands, strict=True)
     ]
     return Found(Path(entry.path), rows, entry.duration_s)
 

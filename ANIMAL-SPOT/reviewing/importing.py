@@ -43,13 +43,17 @@ def bring_in(project: Project, config: ReviewConfig) -> None:
     found = read_windows(config) if by_windows else read_predictions(config)
     rows = sum(len(one.rows) for one in found)
     if not rows:
-        raise ValueError(f"there is nothing to review in {config.predictions}: no detection")
+        log.warning(
+            "nothing was found in %s; calls that were missed can be marked", config.predictions
+        )
     _locate(found, config)
     times = _times(found, config)
     source = "window" if by_windows else "prediction"
     n_new, n_gone = _store(project, found, times, source)
     project.keep_setting("imported", state)
-    if not by_windows:
+    if by_windows:
+        project.keep_setting("window_s", config.window)
+    else:
         project.keep_setting("threshold", config.threshold)
         project.keep_setting("predictions", str(Path(config.predictions).resolve()))
     log.info(

@@ -42,9 +42,11 @@ def _json(value: Any) -> Response:
 
 
 def _finite(value: Any) -> Any:
-    """Return a value in which what is no number, which JSON cannot say, is None."""
+    """Return a value in which None is what is no number, and all texts are UTF-8, for JSON."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, str) and not value.isascii():  # a name of a file need not be UTF-8
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if isinstance(value, dict):
         return {key: _finite(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

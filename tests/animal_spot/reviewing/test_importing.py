@@ -100,6 +100,35 @@ def windows(folder, stem, scores):
     (folder / f"{stem}_predict_output.csv").write_text("\n".join(lines) + "\n")
 
 
+def test_bands_that_the_prediction_measured(folder, open_project):
+    predictions = folder / "predictions"
+    journal(predictions, {STEM: [[1.0, 2.0, "owl", 0.9], [4.0, 5.0, "fox", 0.8]]})
+    path = predictions / FILE_NAME
+    bands = '"bands": [[900.0, 1500.0], [2000.5, 2500.0]]'
+    assert '"bands": []' in path.read_text()
+    path.write_text(path.read_text().replace('"bands": []', bands))
+    project = open_project(recordings=())
+    assert rows(project, "low_hz, high_hz")[:2] == [(900.0, 1500.0), (2000.5, 2500.0)]
+
+
+def test_a_threshold_where_the_prediction_was_given_relative_paths(folder, open_project):
+    predictions = folder / "predictions"
+    journal(predictions, {STEM: [[1.0, 2.0, "owl", 0.9]]})
+    windows(predictions, STEM, [0.1, 0.3, 0.9])
+    result = predictions / f"{STEM}_predict_output.csv"
+    result.write_text(result.read_text().replace(f"{folder}/", ""))
+    project = open_project(recordings=(), threshold=0.2)
+    assert rows(project) == [("owl", 1.0, 3.0, 0.9)]
+
+
+def test_nothing_was_found(folder, open_project, caplog):
+    for table in (folder / "predictions").iterdir():
+        table.write_text(f"{reviewing.RAVEN}\n")
+    project = open_project()
+    assert "nothing was found" in caplog.text
+    assert len(project.recordings()) == 3, "in which missed calls can be marked"
+
+
 def test_windows_where_there_is_no_table_and_by_a_threshold(folder, open_project):
     predictions = folder / "predictions"
     (predictions / TABLE).unlink()
