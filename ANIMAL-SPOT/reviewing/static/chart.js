@@ -37,14 +37,15 @@ export function curve(title, points, xName) {
   return el("figure", {}, el("figcaption", { text: title }), picture);
 }
 
-/** A value with its interval on a line from 0 to 1. */
+/** A value with its interval on a line from 0 to 1; the value may be unknown. */
 export function bar({ value, low, high }) {
   const place = (v) => 2 + v * 96;
+  const mark = value === null ? [] : [svg("line", { class: "value", x1: place(value), x2: place(value), y1: 1, y2: 11 })];
   return svg(
     "svg",
     { class: "bar", viewBox: "0 0 100 12", "aria-hidden": "true", preserveAspectRatio: "none" },
     svg("line", { class: "rule", x1: 2, x2: 98, y1: 6, y2: 6 }),
-    svg("line", { class: "span", x1: place(low ?? value), x2: place(high ?? value), y1: 6, y2: 6 }),
-    svg("line", { class: "value", x1: place(value), x2: place(value), y1: 1, y2: 11 }),
+    svg("line", { class: "span", x1: place(low ?? 0), x2: place(high ?? 1), y1: 6, y2: 6 }),
+    ...mark,
   );
 }

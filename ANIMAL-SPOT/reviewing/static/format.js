@@ -24,11 +24,12 @@ export const score = (x) => (x === null || x === undefined ? "" : x.toFixed(x > 
 
 export const khz = (hz) => (hz / 1000).toFixed(hz % 1000 === 0 ? 0 : 1);
 
-/** A figure with its 95 % interval, or a dash. */
+/** A figure with its 95 % interval; a dash if nothing is known, "?" for what is not. */
 export function interval(x, digits = 2) {
-  if (!x || x.value === null || x.value === undefined) return "–";
-  const f = (v) => (digits ? v.toFixed(digits) : count(Math.round(v)));
-  if (x.low === null || x.low === undefined) return f(x.value);
+  const isKnown = (v) => v !== null && v !== undefined;
+  const f = (v) => (!isKnown(v) ? "?" : digits ? v.toFixed(digits) : count(Math.round(v)));
+  if (!x || ![x.value, x.low, x.high].some(isKnown)) return "–";
+  if (![x.low, x.high].some(isKnown)) return f(x.value);
   return `${f(x.value)} (${f(x.low)} to ${f(x.high)})`;
 }
 

@@ -4,7 +4,7 @@ import { address } from "./address.js";
 import { bar, curve } from "./chart.js";
 import { button, el } from "./dom.js";
 import { count, interval, score } from "./format.js";
-import { get } from "./server.js";
+import { Gone, Locked, get } from "./server.js";
 
 export class StatisticsView {
   constructor(app) {
@@ -14,7 +14,11 @@ export class StatisticsView {
 
   async show() {
     const chosen = address.get("class");
-    const [{ classes }, { pairs }] = await Promise.all([get("/api/statistics"), get("/api/agreement")]);
+    const why = (error) => {
+      if (error instanceof Gone || error instanceof Locked) throw error;
+      return { error: error.message };
+    };
+    const [{ classes = [], error }, { pairs }] = await Promise.all([get("/api/statistics").catch(why), get("/api/agreement")]);
     const one = classes.find((c) => c.class === chosen) ?? classes[0];
     this.el.replaceChildren(
       el("h1", { text: "How far can it be trusted?" }),
@@ -22,7 +26,7 @@ export class StatisticsView {
         class: "faint",
         text: "From rows of the order “sample over score bins” that were decided. Intervals hold the truth in 95 of 100 cases.",
       }),
-      classes.length ? this.#table(classes, one) : el("p", { text: "No class yet." }),
+      classes.length ? this.#table(classes, one) : el("p", { text: error ?? "No class yet." }),
       one ? this.#details(one) : el("p"),
       el("h2", { text: "Agreement of reviewers" }),
       this.#agreement(pairs),
