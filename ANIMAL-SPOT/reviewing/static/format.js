@@ -13,7 +13,8 @@ export function clock(seconds, digits = 1) {
 
 /** Seconds as "9 minutes". */
 export function span(seconds) {
-  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} seconds`;
+  const whole = Math.max(1, Math.round(seconds));
+  if (seconds < 90) return whole === 1 ? "1 second" : `${whole} seconds`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} minutes`;
   return `${(seconds / 3600).toFixed(1)} hours`;
 }
@@ -35,6 +36,9 @@ export function interval(x, digits = 2) {
 
 /** Name of a file without its ending. */
 export const stem = (name) => name.replace(/\.[^./\\]{1,5}$/, "");
+
+/** The last letters of a name: names of recordings differ at their ends. */
+export const ending = (name, most) => (name.length <= most ? name : `…${name.slice(1 - most)}`);
 
 /** Date and time without the T and the fraction. */
 export const wallClock = (iso) => (iso ? iso.replace("T", " ").replace(/\.\d+/, "") : "");

@@ -68,7 +68,7 @@ export class OneView {
     this.empty = el("p", { class: "notice" });
     app.player.addEventListener("time", () => this.el.isConnected && this.plot.playhead(app.player.time));
     app.player.addEventListener("change", () => this.#drawPlay());
-    app.player.addEventListener("silent", () => app.say("Press space to listen."));
+    app.player.addEventListener("silent", () => app.say("Press space to listen."), { once: true });
   }
 
   /** Show the row that the address names; the first undecided one if it names none. */

@@ -2,11 +2,12 @@
 
 import { address } from "./address.js";
 import { button, el, field, select } from "./dom.js";
-import { STATES, classOf, clock, count, score, span, stem } from "./format.js";
+import { STATES, classOf, clock, count, ending, score, span, stem } from "./format.js";
 import { VirtualList } from "./list.js";
 import { sign } from "./parts.js";
 
 const ROW_PX = 26;
+const NAME_LETTERS = 13; // of a recording, in a row
 const SOURCES = [
   ["detections", "Detections"],
   ["windows", "Windows of recordings"],
@@ -68,12 +69,12 @@ export class QueuePanel {
         rows.push(input("from", "Time from", time, set("from")), input("to", "to", time, set("to")));
       }
       rows.push(choice("order", "Order", ORDERS));
-      if (address.get("order") === "bins") rows.push(number("n", "Size of the sample", { min: "1", step: "1" }));
+      if (address.get("order") === "bins") rows.push(number("n", "How many", { min: "1", step: "1" }));
       if (["random", "bins"].includes(address.get("order"))) {
         rows.push(button("Draw anew", () => set("seed")(address.number("seed") + 1), { class: "quiet" }));
       }
     }
-    if (!isList) rows.push(number("len", "Length of a window, s", { min: "0.1" }));
+    if (!isList) rows.push(number("len", "Window, s", { min: "0.1" }));
     const focused = document.activeElement?.closest(".filters .field")?.querySelector("span")?.textContent;
     this.filters.replaceChildren(...rows);
     if (focused) {
@@ -114,9 +115,9 @@ export class QueuePanel {
     return [
       sign(state),
       el("span", { class: "off-screen", text: STATES[state].text }),
-      el("span", { class: "name", text: classOf(row) }),
+      el("span", { class: "name", text: row.class || row.label ? classOf(row) : "–" }),
       el("span", { class: "numbers", text: score(row.score) }),
-      el("span", { class: "file", title: this.app.nameOf(row), text: stem(this.app.nameOf(row)) }),
+      el("span", { class: "file", title: this.app.nameOf(row), text: ending(stem(this.app.nameOf(row)), NAME_LETTERS) }),
       el("span", { class: "numbers", text: clock(row.begin_s) }),
     ];
   }

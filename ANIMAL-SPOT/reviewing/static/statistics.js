@@ -14,6 +14,7 @@ export class StatisticsView {
 
   async show() {
     const chosen = address.get("class");
+    if (!this.el.firstChild) this.el.append(el("p", { class: "faint", text: "Computing …" }));
     const why = (error) => {
       if (error instanceof Gone || error instanceof Locked) throw error;
       return { error: error.message };
