@@ -74,6 +74,9 @@ export function fillSelect(node, options, value) {
   node.value = value ?? "";
 }
 
+/** Do something once the next frame is on the screen: what a reviewer waits for comes first. */
+export const afterFrame = (work) => requestAnimationFrame(() => requestAnimationFrame(work));
+
 /** Whether keys typed now belong to a field or a menu. */
 export function isTyping(target) {
   if (!(target instanceof HTMLElement)) return false;

@@ -1,6 +1,6 @@
 // A list that holds only the rows that can be seen: 100,000 rows scroll like 30.
 
-import { el } from "./dom.js";
+import { afterFrame, el } from "./dom.js";
 
 const MARGIN = 12; // rows made above and below what can be seen
 
@@ -9,6 +9,7 @@ export class VirtualList {
   #current = -1;
   #first = -1;
   #last = -1;
+  #isDue = false;
 
   /**
    * @param {object} options
@@ -33,25 +34,39 @@ export class VirtualList {
   set total(total) {
     this.#total = total;
     this.spacer.style.height = `${total * this.rowHeight}px`;
-    this.redraw();
+    this.#first = -1;
+    this.#draw();
   }
 
   /** Mark a row as the one shown, and bring it into view. */
   set current(index) {
     this.#current = index;
+    this.redraw();
+  }
+
+  #bringIntoView() {
+    const index = this.#current;
     const top = index * this.rowHeight;
     const { scrollTop, clientHeight } = this.el;
     if (index >= 0 && (top < scrollTop || top + this.rowHeight > scrollTop + clientHeight)) {
       this.el.scrollTop = top - clientHeight / 3;
     }
-    this.redraw();
   }
 
   /** Make the visible rows anew, since what they say has changed. */
   redraw() {
-    this.#first = -1;
-    this.#draw();
+    if (this.#isDue) return;
+    this.#isDue = true;
+    afterFrame(() => {
+      this.#isDue = false;
+      if (this.#current !== this.#inView) this.#bringIntoView();
+      this.#inView = this.#current;
+      this.#first = -1;
+      this.#draw();
+    });
   }
+
+  #inView = -1; // the row that was brought into view last; who scrolls away stays there
 
   #draw() {
     const seen = Math.ceil((this.el.clientHeight || 600) / this.rowHeight);

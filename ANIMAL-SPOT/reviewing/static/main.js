@@ -2,7 +2,7 @@
 
 import { address, isQueuePart } from "./address.js";
 import { askClass, askReviewer, exportDialog, keysDialog } from "./dialogs.js";
-import { button, el, isTyping } from "./dom.js";
+import { afterFrame, button, el, isTyping } from "./dom.js";
 import { classKeys } from "./format.js";
 import { GridView } from "./grid.js";
 import { Items } from "./items.js";
@@ -12,7 +12,7 @@ import { Player } from "./media.js";
 import { OneView } from "./one.js";
 import { QueuePanel, progressText } from "./queue.js";
 import { RetrainView } from "./retrain.js";
-import { Gone, Locked, Outbox, get } from "./server.js";
+import { Gone, Locked, Outbox, Refused, get } from "./server.js";
 import { StatisticsView } from "./statistics.js";
 
 const VIEWS = [
@@ -38,7 +38,7 @@ class App {
   #view = null;
   #keyed = null; // when the key was pressed that the next picture answers
   #opening = null;
-  #redraw = 0;
+  #isDue = false;
   #toast = 0;
 
   async start() {
@@ -152,9 +152,10 @@ class App {
   }
 
   #refreshSoon() {
-    if (this.#redraw) return;
-    this.#redraw = requestAnimationFrame(() => {
-      this.#redraw = 0;
+    if (this.#isDue) return;
+    this.#isDue = true;
+    afterFrame(() => {
+      this.#isDue = false;
       this.panel.refresh();
       this.#drawProgress();
     });
@@ -294,6 +295,7 @@ class App {
   /** Show what keeps the page from going on. */
   trouble(error) {
     if (error.name === "AbortError") return;
+    if (![Gone, Locked, Refused].some((kind) => error instanceof kind)) reportError(error); // a mistake of ours
     if (!(error instanceof Gone || error instanceof Locked)) {
       this.say(error.message, true);
       return;
@@ -370,11 +372,8 @@ class App {
     const start = this.#keyed;
     this.#keyed = null;
     if (start === null) return;
-    ready.then(() =>
-      requestAnimationFrame(() =>
-        setTimeout(() => performance.measure("key-to-picture", { start, end: performance.now() })),
-      ),
-    );
+    const note = () => performance.measure("key-to-picture", { start, end: performance.now() });
+    ready.then(() => requestAnimationFrame(() => setTimeout(note))); // after the frame was drawn
   }
 }
 

@@ -124,7 +124,7 @@ export class Player extends EventTarget {
   stop() {
     cancelAnimationFrame(this.#frame);
     if (!this.#audio) return;
-    this.#audio.pause();
+    if (!this.#audio.paused) this.#audio.pause();
     this.#tell("time");
     this.#tell("change");
   }

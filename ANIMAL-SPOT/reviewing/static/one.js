@@ -1,7 +1,7 @@
 // One detection at a time: look, listen, press a key.
 
 import { address } from "./address.js";
-import { button, el, field, select } from "./dom.js";
+import { afterFrame, button, el, field, select } from "./dom.js";
 import { STATES, classOf, clock, khz, score, wallClock } from "./format.js";
 import { SPEEDS, sound, speedName } from "./media.js";
 import { sign, stepper } from "./parts.js";
@@ -21,13 +21,15 @@ export class OneView {
   #details = null;
   #timer = 0;
   #heard = "";
+  #controlsSay = "";
+  #verdictsSay = "";
 
   constructor(app) {
     this.app = app;
     this.plot = new Plot({
       label: "Spectrogram",
       onBox: (box, finished) => this.#boxMoved(box, finished),
-      onClick: (seconds) => app.player.play(seconds),
+      onClick: (seconds) => this.#row && this.#load().play(seconds),
     });
     this.facts = el("div", { class: "facts" });
     this.end = el("p", { class: "notice", hidden: true });
@@ -137,7 +139,9 @@ export class OneView {
     const draft = readDraft(row.key);
     if (isOther || !this.#range) this.#range = row;
     this.plot.box = null;
-    const ready = this.plot.show(this.#shown(this.#range));
+    const shown = this.#shown(this.#range);
+    const thing = this.plot.fetch(shown);
+    const ready = this.plot.show(shown);
     this.plot.box = draft.box ?? boxOf(row);
     this.app.pictureShown(ready);
     if (isOther) {
@@ -149,17 +153,24 @@ export class OneView {
     if (document.activeElement !== this.note) this.note.value = draft.note ?? row.note ?? "";
     this.end.hidden = this.app.items.left > 0 || row.state === "open";
     this.end.textContent = "All of this queue is decided. Choose another one, look at the figures, or export.";
-    this.#sound(row, isOther);
+    if (thing.isReady) ready.then(() => afterFrame(() => this.#row === row && this.#sound(row)));
+    else this.#sound(row);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#later(row), DETAILS_MS);
     ready.then(() => this.#fetchAhead());
   }
 
-  #sound(row, isOther) {
+  /** Make the sound of what is shown ready. */
+  #load() {
+    this.app.player.load(this.#soundOf(this.#range));
+    return this.app.player;
+  }
+
+  #sound(row) {
     const stretch = this.#soundOf(row);
     const heard = JSON.stringify([row.key, stretch.speed]);
     const { player } = this.app;
-    player.load(isOther ? stretch : this.#soundOf(this.#range));
+    this.#load();
     if (address.get("auto") === "1" && heard !== this.#heard) {
       player.play(Math.max(stretch.from, row.begin_s - BEFORE_S));
     }
@@ -250,9 +261,12 @@ export class OneView {
 
   #drawVerdicts(row) {
     const state = this.app.items.stateOf(row.key);
+    const chosen = state === "other" ? row.label : row.id === null && state === "right" ? row.class : null;
+    const says = JSON.stringify([state, chosen, Boolean(row.class), [...this.app.keys]]);
+    if (says === this.#verdictsSay) return;
+    this.#verdictsSay = says;
     const make = (verdict, label, key) =>
       button(label, () => this.decide(verdict), { key, class: `verdict ${verdict}`, "aria-pressed": String(state === verdict) });
-    const chosen = state === "other" ? row.label : row.id === null && state === "right" ? row.class : null;
     const classes = [...this.app.keys].map(([key, name]) =>
       button(name, () => this.decideClass(name), { key, class: "verdict named", "aria-pressed": String(name === chosen), title: name }),
     );
@@ -270,6 +284,9 @@ export class OneView {
   }
 
   #drawControls() {
+    const says = ["speed", "auto", "context", "gain", "low", "high"].map((name) => address.get(name)).join() + this.app.band().high;
+    if (says === this.#controlsSay) return;
+    this.#controlsSay = says;
     const low = el("input", { type: "number", min: "0", step: "any", "aria-label": "Lowest frequency shown, in kHz", on: { change: () => address.set({ low: Math.max(0, low.value * 1000) }) } });
     const high = el("input", { type: "number", min: "0", step: "any", "aria-label": "Highest frequency shown, in kHz", on: { change: () => address.set({ high: high.value === "" ? "" : high.value * 1000 }) } });
     const band = this.app.band();
@@ -297,7 +314,7 @@ export class OneView {
   #toggle() {
     const { player } = this.app;
     if (player.isPlaying) player.stop();
-    else if (this.#row) player.play(Math.max(0, Math.min(this.#row.begin_s - BEFORE_S, this.#row.begin_s)));
+    else if (this.#row) this.#load().play(Math.max(0, Math.min(this.#row.begin_s - BEFORE_S, this.#row.begin_s)));
   }
 
   #zoom(direction) {
@@ -384,11 +401,11 @@ export class OneView {
   /** @returns {boolean} Whether the key meant something here. */
   key(event) {
     const verdict = { y: "right", n: "wrong", u: "unsure", s: "skip" }[event.key];
-    const { player, keys } = this.app;
+    const { keys } = this.app;
     if (verdict) this.decide(verdict);
     else if (keys.has(event.key)) this.decideClass(keys.get(event.key));
     else if (event.key === " " && event.shiftKey) {
-      if (this.#row) player.play(this.#row.begin_s, this.#row.end_s);
+      if (this.#row) this.#load().play(this.#row.begin_s, this.#row.end_s);
     } else if (event.key === " ") this.#toggle();
     else if (event.key === "ArrowRight" || event.key === "ArrowDown") this.#step(1);
     else if (event.key === "ArrowLeft" || event.key === "ArrowUp") this.#step(-1);
@@ -401,7 +418,7 @@ export class OneView {
     else if (event.key === "c") this.#askClass();
     else if (event.key === "m") this.app.moreLike(this.#row?.id ?? this.#row?.key);
     else if (event.key === "l") this.app.openRecording(this.#row);
-    else if (event.key === "Home") player.play();
+    else if (event.key === "Home" && this.#row) this.#load().play();
     else return false;
     return true;
   }

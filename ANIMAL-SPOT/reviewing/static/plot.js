@@ -6,7 +6,7 @@ import { picture } from "./media.js";
 
 const LEFT = 46; // px, for the frequencies
 const BOTTOM = 22; // px, for the times
-const STEP = 50; // px; pictures grow in steps, so that small changes of the window use the kept ones
+const SETTLED_MS = 120; // after the window has changed its size
 const EDGES = {
   begin_s: { axis: "x", name: "Begin", side: "left" },
   end_s: { axis: "x", name: "End", side: "right" },
@@ -21,6 +21,8 @@ export class Plot {
   #box = null;
   #handles = {};
   #token = null;
+  #measured = null; // size; asking for it makes the browser lay out the page
+  #axesOf = "";
 
   /**
    * @param {object} options
@@ -50,16 +52,27 @@ export class Plot {
     this.axes = svg("svg", { class: "axes", "aria-hidden": "true" });
     this.el = el("div", { class: "plot" }, this.axes, this.pane);
     this.pane.addEventListener("pointerdown", (event) => this.#press(event));
-    new ResizeObserver(() => this.#shown && this.show(this.#shown)).observe(this.el);
+    let timer = 0;
+    const settle = () => {
+      this.#measured = null;
+      if (this.#shown) this.show(this.#shown);
+    };
+    new ResizeObserver(() => {
+      clearTimeout(timer);
+      timer = setTimeout(settle, SETTLED_MS);
+    }).observe(this.el);
   }
 
   /** Size of the pane in px, and of the picture to ask for. */
   size() {
+    if (this.#measured) return this.#measured;
     const width = Math.max(50, this.el.clientWidth - LEFT);
     const height = Math.max(50, this.el.clientHeight - BOTTOM);
     const scale = Math.min(2, window.devicePixelRatio || 1);
-    const up = (x) => Math.min(4000, Math.ceil((x * scale) / STEP) * STEP);
-    return { width, height, picture: { width: up(width), height: up(height) } };
+    const up = (x) => Math.min(4000, Math.round(x * scale)); // one to one: scaling takes time
+    const size = { width, height, picture: { width: up(width), height: up(height) } };
+    if (this.el.clientWidth) this.#measured = size;
+    return size;
   }
 
   /** The picture of a stretch, which is fetched if it is not there yet. */
@@ -158,6 +171,9 @@ export class Plot {
   #drawAxes() {
     const { width, height } = this.size();
     const { from, to, low, high } = this.#shown;
+    const axesOf = [width, height, from, to, low, high].join();
+    if (axesOf === this.#axesOf) return;
+    this.#axesOf = axesOf;
     const marks = [];
     const text = (x, y, anchor, words) => svg("text", { x, y, "text-anchor": anchor, text: words });
     for (const hz of ticks(low, high, height / 45)) {

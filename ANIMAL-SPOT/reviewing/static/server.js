@@ -6,6 +6,9 @@ export class Gone extends Error {}
 /** The server was started anew under another address. */
 export class Locked extends Error {}
 
+/** The server would not do it, and says why. */
+export class Refused extends Error {}
+
 async function ask(path, options) {
   let answer;
   try {
@@ -18,7 +21,7 @@ async function ask(path, options) {
   const body = await answer.json().catch(() => ({}));
   if (answer.ok) return body;
   const line = body.error ?? `The server answered ${answer.status}.`;
-  throw [401, 403].includes(answer.status) ? new Locked(line) : new Error(line);
+  throw [401, 403].includes(answer.status) ? new Locked(line) : new Refused(line);
 }
 
 /** Address of something to get; empty parameters are left out. */
@@ -76,7 +79,7 @@ export class Outbox extends EventTarget {
     localStorage.setItem(name, JSON.stringify({ place, body: kept }));
     return new Promise((done, failed) => {
       this.#posts.push({ name, place, body: kept, done, failed });
-      this.#run();
+      setTimeout(() => this.#run()); // the next picture goes first
     });
   }
 

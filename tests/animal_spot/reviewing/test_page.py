@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sqlite3
 import statistics
 from pathlib import Path
@@ -101,6 +102,11 @@ def browsing(chrome):
     assert one.wrong == []
 
 
+def is_busy() -> bool:
+    """Tell whether other programs have the machine, so that nothing can be said about times."""
+    return os.getloadavg()[0] > 2 * os.cpu_count()
+
+
 def one_by_one(page) -> None:
     """Wait until a detection is shown."""
     page.wait_for_selector(SHOWN)
@@ -163,7 +169,7 @@ def test_thirty_detections_are_reviewed_by_keyboard_and_each_next_picture_comes_
     took_ms = page.evaluate("performance.getEntriesByName('key-to-picture').map(e => e.duration)")
     assert len(took_ms) >= N_CALLS - 1
     print(f"key to picture: median {statistics.median(took_ms):.0f} ms, most {max(took_ms):.0f}")
-    assert statistics.quantiles(took_ms, n=4)[0] < 100  # other programs may hold up some
+    assert is_busy() or statistics.median(took_ms) < 100
 
 
 def test_an_edge_is_dragged_kept_undone_and_outlives_a_reload(server, browsing):
@@ -403,14 +409,9 @@ def test_a_hundred_thousand_rows_open_in_two_seconds_and_scroll(sounds, tmp_path
         page = browsing.open(server, "jo", order="-score")
         one_by_one(page)
         page.wait_for_selector(".row .name")
-        opened_ms = [page.evaluate("performance.now()")]
-        while opened_ms[-1] > 2000 and len(opened_ms) < 3:  # other programs may hold it up
-            page.reload()
-            one_by_one(page)
-            page.wait_for_selector(".row .name")
-            opened_ms.append(page.evaluate("performance.now()"))
-        print(f"100,030 rows: page complete after {min(opened_ms):.0f} ms")
-        assert min(opened_ms) < 2000
+        opened_ms = page.evaluate("performance.now()")
+        print(f"100,030 rows: page complete after {opened_ms:.0f} ms")
+        assert is_busy() or opened_ms < 2000
         assert page.text_content(".progress").startswith("100,030 of 100,030 left")
         assert page.locator(".row").count() < 100
         page.locator(".list").evaluate("list => list.scrollTop = list.scrollHeight")
@@ -424,7 +425,7 @@ def test_a_hundred_thousand_rows_open_in_two_seconds_and_scroll(sounds, tmp_path
             "most = Math.max(most, now - before); before = now; } return most; }"
         )
         print(f"longest frame while scrolling: {frames:.0f} ms")
-        assert frames < 200
+        assert is_busy() or frames < 100
     finally:
         browsing.close()
         server.stop()
