@@ -5,17 +5,19 @@ call is looked for as what stands out from the clip's own background:
 
 1. Levels are smoothed over some frames and bands, so that neither the speckle of noise nor the
    single holes that denoising leaves count.
-2. The background of a band is its lower quartile over time, but nothing lower than what the
-   neighbouring bands have, nor than ``_RANGE_DB`` under the loudest cell: a band that denoising
+2. The background of a band is what is exceeded in six frames of ten, but nothing lower than what
+   the neighbouring bands have, nor than ``_RANGE_DB`` under the loudest cell: a band that denoising
    has emptied for most of the clip would else make a call of its remnants.
 3. A frame is as salient as the mean, over its most salient tenth of bands, of what each has above
    background, each at most ``_MOST_DB``: a call is narrow or has harmonics, so it need not fill
-   the band, and a click that is loud everywhere counts no more than a call.
+   the band, and what is loud everywhere counts no more. A running median over ``_CLICK_S`` takes
+   clicks away.
 4. Frames above a share of the greatest salience are active; activity with no longer gap than
-   ``_GAP_S`` is one call. What is shorter than ``_SHORTEST_S`` is a click and no call.
+   ``_GAP_S`` is one call, and what is shorter than ``_SHORTEST_S`` is none.
 
-Seen on real clips, raw and denoised, this marks the call that one sees; it also marks a second one.
-Where nothing stands out, the whole clip is the call, as it was before.
+On real clips, raw and denoised, this marks the calls that one sees, a second one too. It cannot
+know which of several has the label: all count, each by its salience. Quiet ends of a call, and a
+faint call beside a louder sound, are missed. Where nothing stands out, the whole clip is the call.
 """
 
 from __future__ import annotations
