@@ -255,15 +255,19 @@ class Project:
 
     # --- decisions ---
 
-    def _once(self, key: str | None, work: Callable[[sqlite3.Connection], list[int]]) -> list[int]:
+    def _once(
+        self, kind: str, key: str | None, work: Callable[[sqlite3.Connection], list[int]]
+    ) -> list[int]:
         """Write what a request asks for, unless it has been done.
 
         A page that got no answer asks again, since it cannot know what became of its request.
 
         Args:
-            key: What tells requests apart; None: nothing does.
+            kind: Of request.
+            key: What tells those of a kind apart; None: nothing does.
             work: Writes, and returns numbers, which a repeated request gets again.
         """
+        key = None if key is None else f"{kind} {key}"
         with self.writing() as db:
             if key is not None:
                 row = db.execute("SELECT ids FROM answered WHERE key = ?", (key,)).fetchone()
@@ -282,7 +286,7 @@ class Project:
         Raises:
             ProjectError: If a detection is not there.
         """
-        return self._once(key, lambda db: [_decide(db, decisions, reviewer)])[0]
+        return self._once("decide", key, lambda db: [_decide(db, decisions, reviewer)])[0]
 
     def add(
         self,
@@ -319,7 +323,7 @@ class Project:
             _keep_longest(db, extent_s[1] - extent_s[0])
             return [number]
 
-        return self._once(key, work)[0]
+        return self._once("add", key, work)[0]
 
     def undo(self, reviewer: str, key: str | None = None) -> list[dict[str, Any]]:
         """Take back the last decision of a reviewer, on all its detections; return what it was."""
@@ -341,7 +345,7 @@ class Project:
             db.execute("UPDATE decisions SET undone = 1 WHERE batch = ? AND reviewer = ?", batch)
             return [one["id"] for one in found]
 
-        numbers = self._once(key, work)
+        numbers = self._once("undo", key, work)
         rows = [
             self.db.execute("SELECT * FROM decisions WHERE id = ?", (number,)).fetchone()
             for number in numbers

@@ -42,6 +42,9 @@ def test_a_request_that_is_sent_again_counts_once(project):
     assert len(project.decisions_of(1)) == 1
     first = project.add(1, (3.0, 4.0), "newt", "Ann", key="k2")
     assert project.add(1, (3.0, 4.0), "newt", "Ann", key="k2") == first
+    assert project.undo("Ben", "k3") == []
+    project.decide([(1, RIGHT)], "Ben", "k3")
+    assert len(project.decisions_of(1)) == 2, "a key tells requests of one kind apart"
 
 
 def test_all_of_a_batch_or_nothing(project):
