@@ -19,6 +19,8 @@ class SceneLimits:
         mix: Share of windows of calls that a second call is added to.
         fill_holes: Share of clips with holes, or shorter than the window, that get background laid
             under them.
+        background_changes: Share of windows of background, and of background that is mixed in,
+            which chance changes; see ``background_changes``.
     """
 
     partial: float = 0.0
@@ -26,6 +28,7 @@ class SceneLimits:
     bounds: tuple[float, float] = (0.2, 0.6)
     mix: float = 0.0
     fill_holes: float = 0.0
+    background_changes: float = 0.0
 
     def __post_init__(self) -> None:
         if self.targets not in TARGETS:
@@ -39,4 +42,4 @@ class SceneLimits:
     @property
     def is_on(self) -> bool:
         """Whether any of it is wanted."""
-        return bool(self.partial or self.mix or self.fill_holes)
+        return bool(self.partial or self.mix or self.fill_holes or self.background_changes)

@@ -24,6 +24,7 @@ from animal_spot.data.augment import (
     stretched_rows,
 )
 from animal_spot.data.augmentation_limits import Augmentation
+from animal_spot.data.background_changes import change_background
 from animal_spot.data.call_finder import Calls
 from animal_spot.data.holes import floor_of, has_holes, lay_under, noise_of_floor
 from animal_spot.data.scene_limits import SceneLimits
@@ -127,6 +128,9 @@ class SceneMaker:
         if is_filled and has_holes(own.power.numpy()):
             under = self._noise(draw_noise, len(own.power), rng)
             own = Heard(lay_under(own.power, under, rng), own.salience)
+        if not holds_call and self._changes(rng):
+            power = change_background(own.power, lambda n: self._noise(draw_noise, n, rng), rng)
+            own = Heard(power, own.salience)
         excess = len(own.power) - self.n_frames
         position, share = rng.random(), 1.0
         offset = dsp.crop_offset(abs(excess), position)
@@ -149,6 +153,8 @@ class SceneMaker:
         noise = None
         if is_noisy or (is_partial and not is_whole):
             noise = self._noise(draw_noise, self.n_frames, rng)
+        if noise is not None and self._changes(rng):
+            noise = change_background(noise, lambda n: self._noise(draw_noise, n, rng), rng)
         if noise is not None:
             window = self._add_noise(window, own.power, noise, rng)
         elif not is_whole and (is_partial or is_filled or len(shares) > 1):
@@ -159,6 +165,10 @@ class SceneMaker:
             response_db = random_filter_db(window.shape[1], self.augmentation.filter_db, rng)
             window = window * 10.0 ** (response_db / 10.0)
         return self.pipeline.finish_clip(window, self.n_frames, position), shares
+
+    def _changes(self, rng: np.random.Generator) -> bool:
+        chance = self.limits.background_changes
+        return chance > 0 and rng.random() < chance  # draws nothing where it is not wanted
 
     def _heard(self, clip: Clip, rng: np.random.Generator, *, gain: bool) -> Heard:
         change = draw_distortion(self.augmentation, rng, gain=gain)

@@ -380,6 +380,14 @@ class TrainConfig:
         most=1,
         needs="--augmentation",
     )
+    background_changes: float = option(
+        0.0,
+        "share of windows of background, and of background that is mixed in, in which another "
+        "background takes over, the level changes, or it falls silent",
+        least=0,
+        most=1,
+        needs="--augmentation",
+    )
     mixup_alpha: float = option(
         0.0,
         "mix pairs of training clips, by shares of a beta distribution of that parameter",
@@ -648,6 +656,7 @@ class TrainConfig:
             bounds=tuple(self.partial_shares),
             mix=self.mix_calls,
             fill_holes=self.fill_holes,
+            background_changes=self.background_changes,
         )
 
     @property
