@@ -22,8 +22,9 @@ from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.decoding import ORIGINAL, EventSettings
 from animal_spot.evaluation.decoder_fit import Heard, figures_of, fit_decoder, original_rows_of
 from animal_spot.mixing.backgrounds import Background, MadeNoise, NoiseClips, Recordings
-from animal_spot.mixing.clips import MixClip
+from animal_spot.mixing.clips import LONGEST_S, MixClip
 from animal_spot.mixing.mixture import mix
+from animal_spot.mixing.placement import LEAST_GAP_S
 from animal_spot.model_files.ensemble_file import Ensemble
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.settled import settled
@@ -79,7 +80,7 @@ def tune_decoder(
         return None
     signal = models[0].signal
     bed = _background([c for c in clips if c.label == noise], calls, background, models)
-    minutes = N_CALLS * _SLOT_WINDOWS * sequence_len_s / 60
+    minutes = _minutes(samples, sequence_len_s)
     log.info(
         "%d validation calls are mixed into %s, for how events are found in recordings",
         *(len(calls), bed.about),
@@ -125,6 +126,13 @@ def tune_decoder(
         *(before[k] for k in ("f1", "f1_whatever_class", "false_per_hour")),
     )
     return dataclasses.replace(found, found=report)
+
+
+def _minutes(samples: Sequence[Sample], sequence_len_s: float) -> float:
+    """Return how long the recording with calls is, so that they are apart."""
+    call_s = np.mean([min(s.duration_s or sequence_len_s, LONGEST_S) for s in samples])
+    slot_s = max(_SLOT_WINDOWS * sequence_len_s, 1.5 * LEAST_GAP_S + float(call_s))
+    return N_CALLS * slot_s / 60
 
 
 def _background(
