@@ -12,6 +12,7 @@ const DEFAULTS = {
   max: "",
   from: "",
   to: "",
+  hours: "", // of the day, such as 21-5
   order: "time",
   seed: "1",
   n: "100", // size of a sample over score bins
@@ -31,7 +32,7 @@ const DEFAULTS = {
 };
 
 // These make another queue; all else only shows another part of it.
-const QUEUE = ["src", "class", "state", "site", "rec", "min", "max", "from", "to", "order", "seed", "n", "like", "len", "reviewer"];
+const QUEUE = ["src", "class", "state", "site", "rec", "min", "max", "from", "to", "hours", "order", "seed", "n", "like", "len", "reviewer"];
 
 class Address extends EventTarget {
   #now = read();

@@ -99,7 +99,7 @@ export class Items extends EventTarget {
   }
 
   async #openDetections(signal) {
-    const names = ["class", "state", "site", "min", "max", "from", "to", "order", "seed", "reviewer"];
+    const names = ["class", "state", "site", "min", "max", "from", "to", "hours", "order", "seed", "reviewer"];
     const params = Object.fromEntries(names.map((name) => [name, address.get(name)]));
     const answer = await get(
       "/api/queue",

@@ -13,7 +13,7 @@ const BEFORE_S = 0.3; // sound starts this long before the call
 const DETAILS_MS = 120; // who hurries through the rows needs no details
 const CONTEXTS = [0.1, 0.25, 0.5, 1, 2, 4, 8, 16];
 const GAIN_STEP = 3;
-const NEAREST = 24;
+const NEAREST = 8;
 
 export class OneView {
   #row = null;

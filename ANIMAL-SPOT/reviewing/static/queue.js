@@ -7,7 +7,7 @@ import { VirtualList } from "./list.js";
 import { sign } from "./parts.js";
 
 const ROW_PX = 26;
-const NAME_LETTERS = 13; // of a recording, in a row
+const NAME_LETTERS = 12; // of a recording, in a row
 const SOURCES = [
   ["detections", "Detections"],
   ["windows", "Windows of recordings"],
@@ -67,6 +67,8 @@ export class QueuePanel {
       if (project.starts) {
         const time = { type: "datetime-local", step: "1" };
         rows.push(input("from", "Time from", time, set("from")), input("to", "to", time, set("to")));
+        const hours = { type: "text", placeholder: "21-5", pattern: "\\s*[\\d.]+\\s*-\\s*[\\d.]+\\s*", title: "Hours of the day, such as 21-5" };
+        rows.push(input("hours", "Hours", hours, set("hours")));
       }
       rows.push(choice("order", "Order", ORDERS));
       if (address.get("order") === "bins") rows.push(number("n", "How many", { min: "1", step: "1" }));

@@ -87,7 +87,7 @@ export class StatisticsView {
 
   #agreement(pairs) {
     if (!pairs.length) return el("p", { class: "faint", text: "No two reviewers have judged the same rows yet." });
-    const heads = ["Reviewers", "Judged by both", "The same", "Cohen’s kappa"];
+    const heads = ["Reviewers", "Judged by both", "The same", "Cohen’s kappa", "They differ in"];
     return el(
       "table",
       {},
@@ -103,10 +103,17 @@ export class StatisticsView {
             number(count(p.both)),
             number(count(p.same)),
             number(interval({ value: p.kappa, low: p.low, high: p.high })),
+            el("td", {}, ...this.#differing(p.differ ?? [])),
           ),
         ),
       ),
     );
+  }
+
+  #differing(ids) {
+    const most = 12;
+    const links = ids.slice(0, most).map((id) => button(String(id), () => this.app.openRow({ id }), { class: "link", "aria-label": `Detection ${id}` }));
+    return ids.length > most ? [...links, ` and ${count(ids.length - most)} more`] : links;
   }
 
   key() {
