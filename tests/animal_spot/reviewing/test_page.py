@@ -76,7 +76,7 @@ class Browsing:
         )
         self._contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)  # ms; other programs may have the machine
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
         page.on("console", lambda m: m.type == "error" and self.wrong.append(m.text))
         page.on("request", self._saw)
@@ -126,7 +126,7 @@ def press(page, *keys: str, pause_ms: int = 0) -> None:
 
 def until(page, condition, what: str) -> None:
     """Wait until something holds that the page does not show."""
-    for _ in range(100):
+    for _ in range(600):
         if condition():
             return
         page.wait_for_timeout(50)
