@@ -16,7 +16,7 @@ except ModuleNotFoundError:  # this Python does not have the project itself
 from animal_spot.settings.config_file import start
 
 # Flags that take several values, and those that take several paths.
-LIST_KEYS = frozenset({"format", "export"})
+LIST_KEYS = frozenset({"format", "export", "co_occurring"})
 PATH_LIST_KEYS = frozenset({"model_path", "input_file", "embedding_model"})
 
 

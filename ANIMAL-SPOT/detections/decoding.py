@@ -25,12 +25,11 @@ import numpy as np
 from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.decisions import Thresholds
 
-ORIGINAL, EVENTS = "original", "events"
-DECODERS = (ORIGINAL, EVENTS)
 _MS = 3  # decimals of a time in seconds
 _SHORTEST_S = 0.05  # no event is shorter than this, whatever its windows say
 _TINY = 1e-6
 _QUIET = 1e-9
+_CLEAR = 1.5  # times the level that the windows of a second class reach
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,8 @@ class EventSettings:
             much of a call a window needs to hear it.
         end_s: From where the last such window starts, on to the call's end.
         valley: An event is cut where the evidence falls by at least this between two peaks.
+        second: Probability from which another class in an event is a call of its own, if its
+            windows say that it lies beside the first one; 1: none is.
         min_duration_s: Shorter events are dropped.
         max_duration_s: Longer events are cut at their lowest evidence; ``inf``: none is.
         together: Classes that call at the same time as others. Each of them is decoded by itself
@@ -86,6 +87,7 @@ class EventSettings:
     begin_s: float = 0.3
     end_s: float = 0.3
     valley: float = 0.1
+    second: float = 0.25
     min_duration_s: float = 0.0
     max_duration_s: float = math.inf
     together: tuple[str, ...] = ()
@@ -94,7 +96,7 @@ class EventSettings:
     found: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("start", "stay", "valley", "threshold"):
+        for name in ("start", "stay", "valley", "second", "threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} of a decoder must be in 0..1, got {getattr(self, name)}")
         for name in ("smoothing_s", "min_duration_s", "max_duration_s"):
@@ -329,17 +331,15 @@ class EventDecoder:
         settings = self.settings
         centres = (starts + ends) / 2
         evidence = smoothed(self._evidence(probabilities, labels), centres, settings.smoothing_s)
+        calls = probabilities[:, labels]
         for first, last in runs(evidence, settings.stay, settings.start):
-            found = [
-                self._event(evidence, starts, ends, probabilities[:, labels], part, labels)
-                for part in self._parts(evidence, centres, first, last)
-            ]
-            long_enough = [
-                event
-                for event in without_overlap(found)
-                if event.end_s - event.begin_s >= settings.min_duration_s
-            ]
-            yield from long_enough
+            found = []
+            for part in self._parts(evidence, centres, first, last):
+                event = self._event(evidence, starts, ends, calls, part, labels)
+                found += self._of_each_class(event, evidence, starts, ends, calls, part, labels)
+            for event in without_overlap(found):
+                if event.end_s - event.begin_s >= settings.min_duration_s:
+                    yield event
 
     def _parts(
         self, evidence: np.ndarray, centres: np.ndarray, first: int, last: int
@@ -350,6 +350,57 @@ class EventDecoder:
             return parts
         longest_windows = max(1, int(longest / _step(centres)) + 1)
         return [short for part in parts for short in _shortened(evidence, *part, longest_windows)]
+
+    def _of_each_class(
+        self,
+        event: Event,
+        evidence: np.ndarray,
+        starts: np.ndarray,
+        ends: np.ndarray,
+        calls: np.ndarray,
+        part: tuple[int, int],
+        labels: Sequence[int],
+    ) -> list[Event]:
+        """Part an event in which calls of several classes lie one beside the other.
+
+        While a window holds two calls its evidence does not fall, but each class has windows of its
+        own, and these say from when to when its call is. A class that only the windows at an edge
+        are named after would have a call that ends before it begins.
+        """
+        level, first, last = self.settings.second, *part
+        if level >= 1 or calls.shape[1] < 2:
+            return [event]
+        settings, near = self.settings, slice(max(0, part[0] - 1), part[1] + 2)
+        starts, ends, calls, evidence = (x[near] for x in (starts, ends, calls, evidence))
+        first, last = first - near.start, last - near.start
+        found: list[tuple[float, Event]] = []
+        for column in np.flatnonzero(calls[first : last + 1].max(0) >= _CLEAR * level):
+            own = smoothed(calls[:, column], (starts + ends) / 2, settings.smoothing_s)
+            for a, b in runs(own[first : last + 1], level, min(1.0, _CLEAR * level)):
+                a, b = a + first, b + first
+                begin = _crossing(own, ends, a, -1, level) if a else float(starts[a])
+                end = _crossing(own, starts, b, 1, level) if b + 1 < len(own) else float(ends[b])
+                begin, end = begin - settings.begin_s, end + settings.end_s
+                sums = calls[a : b + 1].sum(0, dtype=np.float64)
+                share = float(sums[column] / max(sums.sum(), _QUIET))
+                peak = float(evidence[a : b + 1].max())
+                if end > begin:
+                    one = Event(begin, end, labels[column], peak, share, (begin, end))
+                    found.append((float(own[a : b + 1].max()), one))
+        apart: list[Event] = []
+        for _, one in sorted(found, key=lambda pair: -pair[0]):
+            if all(_lie_apart(one, other) for other in apart):
+                apart.append(one)
+        if len(apart) < 2:
+            return [event]
+        apart.sort(key=lambda one: one.begin_s)
+        apart[0] = dataclasses.replace(
+            apart[0], begin_s=min(event.begin_s, apart[0].end_s - _SHORTEST_S)
+        )
+        apart[-1] = dataclasses.replace(
+            apart[-1], end_s=max(event.end_s, apart[-1].begin_s + _SHORTEST_S)
+        )
+        return apart
 
     def _event(
         self,
@@ -387,6 +438,13 @@ class EventDecoder:
         share = float(sums[best] / max(sums.sum(), _QUIET))
         peak = float(evidence[first : last + 1].max())
         return Event(begin, end, labels[best], peak, share, tuple(crossings))
+
+
+def _lie_apart(one: Event, other: Event) -> bool:
+    """Tell whether two calls are one after the other, give or take a tenth of the shorter."""
+    common = min(one.end_s, other.end_s) - max(one.begin_s, other.begin_s)
+    shorter = min(one.end_s - one.begin_s, other.end_s - other.begin_s)
+    return common <= 0.1 * shorter
 
 
 def without_overlap(events: Sequence[Event]) -> list[Event]:

@@ -19,7 +19,8 @@ from animal_spot.detections.annotations import (
     merge_by_priority,
 )
 from animal_spot.detections.decisions import Thresholds
-from animal_spot.detections.decoding import EVENTS, ORIGINAL, EventSettings
+from animal_spot.detections.decoders import EVENTS, ORIGINAL
+from animal_spot.detections.decoding import EventSettings
 from animal_spot.detections.result_readers import Result, read_settled
 from animal_spot.detections.result_rows import event_rows, original_rows
 from animal_spot.evaluation.config import EvaluateConfig

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from animal_spot.detections.decoding import DECODERS
+from animal_spot.detections.decoders import DECODERS
 from animal_spot.metadata.time_flags import (
     deployments_option,
     refuse_time_flags,

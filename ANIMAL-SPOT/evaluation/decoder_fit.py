@@ -38,6 +38,7 @@ _TRIED = {
     "stay": (0.5, 0.4, 0.6),
     "smoothing_s": (0.25, 0.0, 0.35, 0.5),
     "valley": (0.1, 0.05, 0.2, 0.4),
+    "second": (0.25, 0.2, 0.35, 1.0),
     "min_duration_s": (0.0, 0.03, 0.06, 0.1),
 }
 _IN_WINDOWS = ("smoothing_s", "min_duration_s")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from animal_spot.audio import channel_choice
-from animal_spot.detections.decoding import DECODERS
+from animal_spot.detections.decoders import DECODERS
 from animal_spot.metadata.time_flags import (
     TIME_FIELDS,
     deployments_option,
