@@ -22,7 +22,7 @@ from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.decoders import ORIGINAL
 from animal_spot.detections.decoding import EventSettings
 from animal_spot.evaluation.decoder_fit import Heard, figures_of, fit_decoder, original_rows_of
-from animal_spot.mixing.backgrounds import Background, MadeNoise, NoiseClips, Recordings
+from animal_spot.mixing.backgrounds import Background, choose_background
 from animal_spot.mixing.clips import LONGEST_S, MixClip
 from animal_spot.mixing.mixture import mix
 from animal_spot.mixing.placement import LEAST_GAP_S
@@ -55,7 +55,8 @@ def tune_decoder(
         models: The network, or several whose probabilities are averaged.
         samples: Clips that it has not learned from.
         sequence_len_s: Length of a window, seconds.
-        background: Recordings without calls to mix calls into; none: clips of the noise class.
+        background: Recordings without calls, to mix calls into where the samples have too few clips
+            of the noise class.
         seed: Of the mixing.
         settings: Further settings of the prediction, such as the embedding model.
 
@@ -137,22 +138,20 @@ def _minutes(samples: Sequence[Sample], sequence_len_s: float) -> float:
 
 
 def _background(
-    noise: Sequence[MixClip],
-    calls: Sequence[MixClip],
-    folders: Sequence[Path],
-    models: Ensemble,
+    noise: Sequence[MixClip], calls: Sequence[MixClip], recordings: Sequence[Path], models: Ensemble
 ) -> Background:
+    """Choose what calls are mixed into: what the network never learned from, if there is enough."""
     signal = models[0].signal
-    if folders:
-        return Recordings(list(folders), signal.channel)
-    if len(noise) >= _FEWEST_NOISE:
-        return NoiseClips(noise, signal.channel)
-    log.warning(
-        "only %d validation clips of background: noise is made up for the mixtures, which lacks "
-        "what makes false alarms",
-        len(noise),
-    )
-    return MadeNoise(calls, signal.channel, (max(signal.fmin, 1.0), signal.fmax))
+    held_out = noise if len(noise) >= _FEWEST_NOISE else []
+    if not held_out and not recordings:
+        log.warning(
+            "only %d validation clips of background: noise is made up for the mixtures, which "
+            "lacks what makes false alarms",
+            len(noise),
+        )
+    band_hz = (max(signal.fmin, 1.0), signal.fmax)
+    used = () if held_out else recordings
+    return choose_background(calls, held_out, used, signal.channel, band_hz)
 
 
 def _predicted(

@@ -89,9 +89,17 @@ def _decoder(config: TrainConfig, content: ModelFile, corpus: Corpus) -> EventSe
         ensemble_of_one(content),
         corpus.samples["val"],
         sequence_len_s=config.sequence_len / 1000,
+        background=_recordings_without_calls(config, corpus),
         seed=config.seed,
         settings={"cuda": config.cuda, "embedding_model": tuple(map(str, models))},
     )
+
+
+def _recordings_without_calls(config: TrainConfig, corpus: Corpus) -> list[Path]:
+    """Return the recordings of ``--background_dir`` that are used."""
+    folders = [Path(folder).absolute() for folder in config.background_dir or ()]
+    paths = {sample.path for sample in corpus.noise}
+    return sorted(p for p in paths if any(p.absolute().is_relative_to(f) for f in folders))
 
 
 def _train_on_spectrograms(setup: RunSetup, corpus: Corpus) -> None:

@@ -1,13 +1,13 @@
 """What is found in recordings, by networks that never heard their calls and noise? Run by hand.
 
     python -m tests.bench.bench_recordings --data_dir CLIPS --output DIR --rows 'recommended'
-        [--models 'NAME=FOLDER OF FOLDS'] [--decode 'NAME: flags of predict.py'] [--jobs 2]
+        [--models 'NAME=FOLDER OF FOLDS'] [--decode 'NAME: flags of evaluate.py'] [--jobs 2]
 
 Rows are networks: settings as in ``ablation.py``, trained on all folds but one with ``main.py
 --folds``, or folders of such a run (``--models``). Of the clips of the fifth fold three recordings
-are mixed: calls at 3 to 15 dB (loud), at -3 to 3 dB (faint), and none (empty). ``predict.py`` finds
-what it can; with each ``--decode`` it does so once more with these flags. What is complete is not
-done again; ``--again`` predicts anew where the program has changed.
+are mixed: calls at 3 to 15 dB (loud), at -3 to 3 dB (faint), and none (empty). ``predict.py`` lets
+networks say what they hear, once; ``evaluate.py`` makes events of it with each ``--decode``.
+What is complete is not done again; ``--again`` does all anew where the program has changed.
 
 Prints a Markdown table, and writes it to ``DIR/table.md``, its figures to ``DIR/table.json``. Rows
 are scored as by ``evaluate.py``: matched one to one by any overlap in time, within the class for
@@ -94,9 +94,11 @@ class Task:
         seed: Of the training; None: all are averaged.
         fold: Number of the fold.
         models: Model files, which are averaged.
-        flags: Further flags of ``predict.py``.
+        flags: Further flags of ``evaluate.py``.
+        hop: Seconds between windows.
         mixtures: Recordings and tables of all folds.
-        folder: Of the results.
+        windows: Folder of what the network said.
+        folder: Of the tables.
     """
 
     row: str
@@ -105,20 +107,26 @@ class Task:
     fold: int
     models: tuple[Path, ...]
     flags: tuple[str, ...]
+    hop: float
     mixtures: Path
+    windows: Path
     folder: Path
 
     def recording(self, kind: str) -> Path:
         """Return the recording of a kind."""
         return self.mixtures / f"fold_{self.fold}_{kind}.wav"
 
-    def state(self) -> dict:
-        """Return what the results depend on, but for the program."""
+    def heard(self) -> dict:
+        """Return what the windows depend on, but for the program."""
         files = [*self.models, *map(self.recording, KINDS)]
         return {
-            "flags": list(self.flags),
+            "hop": self.hop,
             "files": {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in files},
         }
+
+    def state(self) -> dict:
+        """Return what the tables depend on, but for the program."""
+        return self.heard() | {"flags": list(self.flags)}
 
 
 # -- networks and mixtures -------------------------------------------------------------------------
@@ -174,35 +182,53 @@ def mixtures_of(trained: Trained, args: argparse.Namespace) -> Path:
 
 
 def find_events(task: Task, *, again: bool) -> str | None:
-    """Find the events of a fold's recordings; leave their tables in ``task.folder``.
-
-    The one place that knows how a network and flags become tables.
+    """Make the tables of a fold's recordings, out of the windows of the network.
 
     Returns:
         What went wrong; None: nothing.
     """
-    done = task.folder / "done.json"
-    state = json.loads(json.dumps(task.state()))
+    found = (
+        *("evaluate.py", "--prediction_dir", task.windows, "--output_dir", task.folder),
+        *("--format", "raven", *task.flags),
+    )
+    return _run_once(task.folder, found, task.state(), again=again)
+
+
+def hear_windows(task: Task, *, again: bool) -> str | None:
+    """Let the network hear a fold's recordings once, for all decoders.
+
+    Returns:
+        What went wrong; None: nothing.
+    """
+    heard = (
+        *("predict.py", "--model_path", *task.models),
+        *("--input_file", *map(task.recording, KINDS), "--hop", task.hop),
+        *("--format", "parquet", "--output_dir", task.windows, "--log_dir", task.windows),
+    )
+    return _run_once(task.windows, heard, task.heard(), again=again)
+
+
+def _run_once(folder: Path, command: Sequence[object], state: dict, *, again: bool) -> str | None:
+    """Run a program whose results go into a folder, unless they are complete."""
+    done, state = folder / "done.json", json.loads(json.dumps(state))
     if done.is_file() and _read(done) == state and not again:
         return None
-    shutil.rmtree(task.folder, ignore_errors=True)
-    task.folder.mkdir(parents=True)
-    command = [
-        *(sys.executable, "-W", "ignore::UserWarning", ROOT / "ANIMAL-SPOT" / "predict.py"),
-        *("--model_path", *task.models, "--input_file", *map(task.recording, KINDS)),
-        *("--format", "parquet", "raven", "--output_dir", task.folder, "--log_dir", task.folder),
-        *task.flags,
-    ]
-    with open(task.folder / "output.txt", "wb") as output:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    program, *arguments = map(str, command)
+    with open(folder / "output.txt", "wb") as output:
         status = subprocess.run(
-            [str(part) for part in command],
+            [
+                *(sys.executable, "-W", "ignore::UserWarning"),
+                *(str(ROOT / "ANIMAL-SPOT" / program), *arguments),
+            ],
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         ).returncode
     if status:
-        return f"FAILED ({status}), see {task.folder / 'output.txt'}"
+        return f"FAILED ({status}), see {folder / 'output.txt'}"
     done.write_text(json.dumps(state))
     return None
 
@@ -211,6 +237,14 @@ def find_all(tasks: Sequence[Task], jobs: int, *, again: bool) -> bool:
     """Predict what is not complete, some at a time; tell whether all went well."""
     all_well = True
     with ThreadPoolExecutor(jobs) as pool:
+        once = {task.windows: task for task in tasks}
+        heard = pool.map(lambda task: hear_windows(task, again=again), once.values())
+        for number, (task, problem) in enumerate(zip(once.values(), heard, strict=True), 1):
+            all_well &= problem is None
+            print(
+                f"heard {number} of {len(once)}: {task.row}, fold {task.fold}: {problem or 'done'}",
+                flush=True,
+            )
         results = pool.map(lambda task: find_events(task, again=again), tasks)
         for number, (task, problem) in enumerate(zip(tasks, results, strict=True), 1):
             all_well &= problem is None
@@ -402,7 +436,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--ensemble", nargs="+", default=[], metavar="'NAME; NAME'")
     parser.add_argument(
-        "--decode", nargs="+", default=[f"{TODAY}:"], metavar="'NAME: FLAGS'", help="of predict.py"
+        "--decode", nargs="+", default=[f"{TODAY}:"], metavar="'NAME: FLAGS'", help="of evaluate.py"
     )
     parser.add_argument("--hop", type=float, default=0.5, help="of predict.py, seconds")
     parser.add_argument("--folds", type=int, default=5)
@@ -479,8 +513,11 @@ def tasks_of(trained: Sequence[Trained], args: argparse.Namespace) -> list[Task]
                     Task(
                         *(row, name.strip(), seed, fold),
                         tuple(one.model(fold) for one in members),
-                        ("--hop", str(args.hop), *shlex.split(flags)),
-                        *(mixtures, folder / _slug(name) / f"fold_{fold}"),
+                        *(tuple(shlex.split(flags)), args.hop, mixtures),
+                        *(
+                            folder / "windows" / f"fold_{fold}",
+                            folder / _slug(name) / f"fold_{fold}",
+                        ),
                     )
                 )
     if len({task.folder for task in tasks}) < len(tasks):

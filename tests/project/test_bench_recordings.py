@@ -57,17 +57,23 @@ def run_folder(tmp_path) -> Path:
     return tmp_path
 
 
-def test_each_fold_is_mixed_of_its_own_clips_and_complete_predictions_stay(run_folder, monkeypatch):
-    """A program in the place of predict.py finds what the table beside the recording says."""
-    fake = run_folder / "program" / "ANIMAL-SPOT" / "predict.py"
-    fake.parent.mkdir(parents=True)
-    fake.write_text(
+def test_each_fold_is_mixed_of_its_own_clips_and_complete_results_stay(run_folder, monkeypatch):
+    """A program in the place of predict.py gives the truth, one for evaluate.py shows it."""
+    programs = run_folder / "program" / "ANIMAL-SPOT"
+    programs.mkdir(parents=True)
+    note = f"open({str(run_folder / 'calls')!r}, 'a').write(' '.join(sys.argv) + '\\n')\n"
+    (programs / "predict.py").write_text(
         "import shutil, sys\n"
-        "files = sys.argv[sys.argv.index('--input_file') + 1 : sys.argv.index('--format')]\n"
+        "files = sys.argv[sys.argv.index('--input_file') + 1 : sys.argv.index('--hop')]\n"
         "out = sys.argv[sys.argv.index('--output_dir') + 1]\n"
         "for name in files:\n"
-        "    shutil.copy(name.replace('.wav', '.Table.1.selections.txt'), out)\n"
-        f"open({str(run_folder / 'calls')!r}, 'a').write(' '.join(sys.argv) + '\\n')\n"
+        "    shutil.copy(name.replace('.wav', '.Table.1.selections.txt'), out)\n" + note
+    )
+    (programs / "evaluate.py").write_text(
+        "import pathlib, shutil, sys\n"
+        "said = pathlib.Path(sys.argv[sys.argv.index('--prediction_dir') + 1])\n"
+        "for table in said.glob('*.Table.1.selections.txt'):\n"
+        "    shutil.copy(table, sys.argv[sys.argv.index('--output_dir') + 1])\n" + note
     )
     monkeypatch.setattr(bench_recordings, "ROOT", run_folder / "program")
     used = []
@@ -91,7 +97,9 @@ def test_each_fold_is_mixed_of_its_own_clips_and_complete_predictions_stay(run_f
     assert not parts[0] & parts[1]
     assert sum(map(len, parts)) == 4
     commands = (run_folder / "calls").read_text().splitlines()
-    assert len(commands) == 4
+    heard = [line for line in commands if "predict.py" in line]
+    assert len(heard) == 2, "each fold is heard once"
+    assert len(commands) - len(heard) == 4
     assert sum("--threshold 0.9" in line for line in commands) == 2
     assert first.stdout.count("| mine | ") == 4
     assert "| mine | now | loud | 1.00 (1.00 to 1.00) | 1.00 |" in first.stdout
@@ -103,9 +111,9 @@ def test_each_fold_is_mixed_of_its_own_clips_and_complete_predictions_stay(run_f
     assert (run_folder / "calls").read_text().splitlines() == commands
     (run_folder / "run" / "fold_1" / "ANIMAL-SPOT.pk").write_text("another")
     assert run().returncode == 0
-    assert len((run_folder / "calls").read_text().splitlines()) == 6, "fold 1 only"
+    assert len((run_folder / "calls").read_text().splitlines()) == 9, "fold 1 only"
     assert run("--again").returncode == 0
-    assert len((run_folder / "calls").read_text().splitlines()) == 10
+    assert len((run_folder / "calls").read_text().splitlines()) == 15
     mixtures = next((run_folder / "out" / "mixtures").iterdir())
     assert read_table(mixtures / "fold_1_empty.Table.1.selections.txt") == []
 
