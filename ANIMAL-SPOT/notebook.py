@@ -163,15 +163,15 @@ class CallClassifier:
     def detect(
         self, path: StrPath, *, hop: float | None = None, threshold: float | None = None
     ) -> list[Annotation]:
-        """Find calls in a recording of any length: begin, end, class and highest probability.
+        """Find calls in a recording of any length: begin, end, class and confidence.
 
-        Neighbouring windows of one class are joined. Memory does not depend on the length.
+        Windows become calls as in ``predict.py``: by the decoder of the model file, or else those
+        of one class that overlap are joined, and the score is their highest probability.
 
         Args:
             path: The recording.
             hop: Seconds between window starts; None: ``hop_s``.
-            threshold: Least probability of a detection; None: for each class what a calibrated
-                model file says, else 0.5.
+            threshold: Least score; None: what the model file says, else 0.5.
 
         Returns:
             Rows in the order of time.
