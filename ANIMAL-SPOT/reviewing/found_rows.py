@@ -14,11 +14,11 @@ from animal_spot.audio.recordings import find_recordings
 from animal_spot.audio.sound_file import SoundFile
 from animal_spot.data.noise_class import is_background
 from animal_spot.detections.annotation_tables import AUDACITY_ENDING, RAVEN_ENDING
-from animal_spot.detections.annotations import found_windows, merge_windows
 from animal_spot.detections.decisions import Thresholds
 from animal_spot.detections.journal import FILE_NAME, Completed, Journal
 from animal_spot.detections.result_bands import band_of
 from animal_spot.detections.result_readers import Result, read_settled
+from animal_spot.detections.result_rows import rows_of
 from animal_spot.effort import sources
 from animal_spot.evaluation.found_results import find_results, result_stem
 from animal_spot.metadata.recording_time import NO_TIME, RecordingTime
@@ -270,14 +270,10 @@ def _score(event: LabelledEvent) -> float | None:
 
 
 def _rows_of(result: Result, threshold: float | None) -> list[Row]:
-    """Return what is found in windows by a threshold; None: 0.5."""
-    rule = result.rule(Thresholds() if threshold is None else Thresholds(threshold))
-    decisions = rule.decide_scores(result.winner, result.score)
-    windows = found_windows(result.start_s, result.end_s, decisions, result.names)
+    """Return what is found in windows by the decoder that the result names; see ``rows_of``."""
+    found = rows_of(result, None if threshold is None else Thresholds(threshold))
     band = float(result.f_min), float(result.f_max)
-    return [
-        Row(row.begin_s, row.end_s, row.name, row.score, *band) for row in merge_windows(windows)
-    ]
+    return [Row(row.begin_s, row.end_s, row.name, row.score, *band) for row in found]
 
 
 # --- windows to go through ------------------------------------------------------------------------
