@@ -6,11 +6,11 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
@@ -22,10 +22,15 @@ from animal_spot.reviewing.agreement import agreement
 from animal_spot.reviewing.project import VERDICTS, Decision, Project, ProjectError, Recording
 from animal_spot.reviewing.queue import Queue, seconds_each
 from animal_spot.reviewing.request_values import RequestError
+from animal_spot.reviewing.similar import SimilarSounds
 from animal_spot.reviewing.sounds import LARGEST_PIXELS, OpenSounds, SoundError
+
+if TYPE_CHECKING:
+    from animal_spot.similarity.search import Hit
 
 _NEAR_S = 60.0  # neighbours of a detection that are sent with it
 _KEYS = "123456789abcdefhijklopqrtvwx"  # of classes; other letters are commands
+_TO_DO = ("open", "skip")  # states of what may be decided on
 _LETTERS = {"open": "-"} | {name: name[0] for name in VERDICTS}  # of states
 _ABOVE = 1.25  # what is shown above the highest box, as a factor
 _EXPORT_FOLDER = "export"
@@ -61,6 +66,7 @@ class Review:
 
     def __post_init__(self) -> None:
         self.queue = Queue(self.project)
+        self.alike = SimilarSounds(self.project)
         self._root: Path | None = None
         self._highest: float | None = None
 
@@ -95,6 +101,7 @@ class Review:
                 "threshold": self.project.setting("threshold"),
             },
             "has_model": self.has_model,
+            "has_index": self.alike.is_there,
         }
 
     def show_recordings(self, _: QueryParams) -> list[dict[str, Any]]:
@@ -346,8 +353,49 @@ class Review:
         raise NotYetError("retraining comes with a later version")
 
     def similar(self, query: QueryParams) -> dict[str, Any]:
-        """Return the stretches of all recordings that sound most alike."""
-        raise NotYetError("a search for similar sounds comes with a later version")
+        """Return the stretches of all recordings that sound most alike to one of them.
+
+        What is a detection already has its number; ``score`` is the similarity, up to 1.
+        """
+        reviewer = requests.name(query, "reviewer", needed=False)
+        n = requests.whole(query, "n", 40, 1, requests.MOST_ROWS)
+        asked: dict[str, Any] = {"class": None}
+        if query.get("id"):
+            number = requests.whole(query, "id", None, 1, 2**62)
+            if not self.project.detections([number]):
+                raise NotThereError(f"there is no detection {number}")
+            (asked,) = self._rows([number], reviewer)
+            recording = self._recording({"recording": asked["recording"]})
+            begin_s, end_s = asked["begin_s"], asked["end_s"]
+        else:
+            recording = self._recording(query)
+            begin_s = requests.needed_number(query, "from")
+            end_s = requests.needed_number(query, "to")
+            if not 0 <= begin_s < end_s or begin_s >= recording.duration_s:
+                raise RequestError("from and to must be within the recording")
+        hits = self.alike.find(recording, begin_s, end_s, n, reviewer)
+        found = [self._alike_row(hit, asked, reviewer) for hit in hits]
+        each = {row["id"] or (row["recording"], row["begin_s"]): row for row in reversed(found)}
+        return {"rows": list(reversed(each.values()))}
+
+    def _alike_row(self, hit: Hit, asked: dict[str, Any], reviewer: str | None) -> dict[str, Any]:
+        """Return the detection that lies where something was found, or what could become one."""
+        from animal_spot.similarity.search import shared_most
+
+        near = self.project.near(hit.recording, hit.begin_s, hit.end_s)
+        score = round(hit.similarity, 4)
+        rows = [row for row in self._shown_rows(near, reviewer) if row["state"] in _TO_DO]
+        stretches = [(row["begin_s"], row["end_s"]) for row in rows]
+        place = shared_most(stretches, (hit.begin_s, hit.end_s))
+        if place is not None:
+            return rows[place] | {"score": score}
+        wrong = asked.get("state") == "wrong"
+        return {
+            **{"id": None, "recording": hit.recording, "source": "similar", "state": "open"},
+            **{"begin_s": round(hit.begin_s, 6), "end_s": round(hit.end_s, 6), "score": score},
+            "class": None if wrong else asked.get("label") or asked["class"],
+            **dict.fromkeys(("low_hz", "high_hz", "label", "note")),
+        }
 
     # --- helpers ---
 
@@ -373,7 +421,7 @@ class Review:
             self._highest = min(limits, default=None)
         return self._highest
 
-    def _recording(self, values: QueryParams) -> Recording:
+    def _recording(self, values: Mapping[str, Any]) -> Recording:
         number = requests.whole(values, "recording", None, 1, 2**62)
         try:
             recording = self.project.recording(number)

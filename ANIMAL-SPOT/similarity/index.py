@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from animal_spot.similarity.embedder import RecordingVectors
+from animal_spot.similarity.recording_vectors import RecordingVectors
 from animal_spot.similarity.search import Windows, joined
 from animal_spot.utils.files import file_digest, file_state
 
-ENDING = ".similar"
 _VERSION = 1
 _APPLICATION = 0x41535653  # "ASVS": which SQLite files are ours
 _ROWS = 2**14  # vectors of a part; SQLite keeps at most 1 GB in a place

@@ -10,7 +10,8 @@ import numpy as np
 from animal_spot.audio.recordings import RecordingError
 from animal_spot.detections.journal import FILE_NAME, Completed, Journal
 from animal_spot.detections.result_writers import SUFFIXES
-from animal_spot.similarity.embedder import Embedder, RecordingVectors
+from animal_spot.similarity.embedder import Embedder
+from animal_spot.similarity.recording_vectors import RecordingVectors
 from animal_spot.utils.files import file_digest, file_state
 
 _MOST_OFF = 0.05  # of its length, that rounding may move a vector; another model moves it by 1

@@ -10,6 +10,7 @@ import numpy as np
 _BLOCK = 2**15  # vectors whose lengths are computed at once
 _SMALLEST = 1e-12  # length of a vector that has a direction
 _FIRST = 512  # windows that are looked at first; four times as many each time they do not suffice
+_REACH = 0.25  # of a window: how far a call may reach beyond the window that hears it best
 _SHARE = 0.5  # of the shorter of two stretches, from which on they are the same
 
 Stretch = tuple[float, float]  # begin and end in seconds
@@ -107,7 +108,7 @@ class Windows:
     ) -> list[Hit]:
         """Return the windows most alike, the best first, one for each event.
 
-        Of windows that overlap only the best is returned.
+        Of windows that overlap or touch only the best is returned.
 
         Args:
             vector: What is looked for, shape ``(dim,)``.
@@ -160,10 +161,11 @@ class _Taken:
             self._hit[query[0]] = [query[1]]
 
     def take(self, recording: int, stretch: Stretch) -> bool:
-        """Take a stretch, unless it overlaps a hit or is known already."""
+        """Take a stretch, unless it hears the same event as a hit, or is known already."""
         begin_s, end_s = stretch
         hits = self._hit.setdefault(recording, [])
-        if any(begin < end_s and end > begin_s for begin, end in hits):
+        reach_s = _REACH * (end_s - begin_s)
+        if any(begin < end_s + reach_s and end > begin_s - reach_s for begin, end in hits):
             return False
         known = self._known.get(recording)
         if known is not None and is_same(known, stretch).any():
@@ -183,6 +185,19 @@ def is_same(stretches: np.ndarray, stretch: Stretch) -> np.ndarray:
     shared = np.minimum(stretches[:, 1], end_s) - np.maximum(stretches[:, 0], begin_s)
     shorter = np.minimum(stretches[:, 1] - stretches[:, 0], end_s - begin_s)
     return (shared > 0) & (shared >= _SHARE * shorter)
+
+
+def shared_most(stretches: Sequence[Stretch], stretch: Stretch) -> int | None:
+    """Return the place of the stretch that is the same as another, by the longest common part.
+
+    None: none shares at least half of the shorter one.
+    """
+    edges = np.array(stretches, np.float64).reshape(-1, 2)
+    same = np.flatnonzero(is_same(edges, stretch))
+    if not len(same):
+        return None
+    shared = np.minimum(edges[same, 1], stretch[1]) - np.maximum(edges[same, 0], stretch[0])
+    return int(same[shared.argmax()])
 
 
 def joined(
