@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from animal_spot.detections.decisions import winner_and_score
-from animal_spot.detections.decoding import EventSettings
+from animal_spot.detections.event_settings import EventSettings
 
 N_BINS = 15
 TEMPERATURES = (0.1, 10.0)  # that are looked through

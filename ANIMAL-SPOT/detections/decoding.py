@@ -14,207 +14,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.decisions import Thresholds
+from animal_spot.detections.event_settings import EventSettings
+from animal_spot.detections.events import SHORTEST_S, Event
 
 _MS = 3  # decimals of a time in seconds
-_SHORTEST_S = 0.05  # no event is shorter than this, whatever its windows say
 _TINY = 1e-6
 _QUIET = 1e-9
 _CLEAR = 1.5  # times the level that the windows of a second class reach
-
-
-@dataclass(frozen=True)
-class EventConfidence:
-    """How likely an event is right: it is a call, and of this class.
-
-    A logistic curve over the logit of the highest evidence of its windows, the logit of its class's
-    share of all calls' probability, and the logarithm of its length in seconds.
-
-    Attributes:
-        bias: Of the curve.
-        evidence: Weight of the evidence.
-        share: Weight of the share.
-        duration: Weight of the length.
-    """
-
-    bias: float
-    evidence: float
-    share: float
-    duration: float = 0.0
-
-    def of(self, event: Event) -> float:
-        """Return the probability that an event is right."""
-        features = confidence_features([event])[0]
-        logit = self.bias + float(features @ [self.evidence, self.share, self.duration])
-        return 1 / (1 + math.exp(-logit))
-
-
-@dataclass(frozen=True)
-class EventSettings:
-    """How windows become events; in seconds wherever it is a time.
-
-    Attributes:
-        start: Evidence that an event reaches at its peak, 0..1.
-        stay: Evidence above which it goes on, at most ``start``.
-        smoothing_s: Windows whose centres are closer than this are averaged, the nearer the more.
-        begin_s: From where the first window ends that hears a call, back to the call's begin: how
-            much of a call a window needs to hear it.
-        end_s: From where the last such window starts, on to the call's end.
-        valley: An event is cut where the evidence falls by at least this between two peaks.
-        second: Probability from which another class in an event is a call of its own, if its
-            windows say that it lies beside the first one; 1: none is.
-        min_duration_s: Shorter events are dropped.
-        max_duration_s: Longer events are cut at their lowest evidence; ``inf``: none is.
-        together: Classes that call at the same time as others. Each of them is decoded by itself
-            against the background.
-        confidence: Of events; None: their highest evidence times the share of their class.
-        threshold: Least confidence of an event, where no other is asked for.
-        found: How the numbers were found, for people.
-    """
-
-    start: float = 0.8
-    stay: float = 0.5
-    smoothing_s: float = 0.75
-    begin_s: float = 0.3
-    end_s: float = 0.3
-    valley: float = 0.1
-    second: float = 0.25
-    min_duration_s: float = 0.0
-    max_duration_s: float = math.inf
-    together: tuple[str, ...] = ()
-    confidence: EventConfidence | None = None
-    threshold: float = 0.3
-    found: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name in ("start", "stay", "valley", "second", "threshold"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} of a decoder must be in 0..1, got {getattr(self, name)}")
-        for name in ("smoothing_s", "min_duration_s", "max_duration_s"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} of a decoder must be at least 0")
-        for name in ("begin_s", "end_s"):
-            if not math.isfinite(getattr(self, name)):
-                raise ValueError(f"{name} of a decoder must be a number")
-        if self.stay > self.start:
-            raise ValueError(
-                f"an event cannot go on above {self.stay} of evidence and start at {self.start}"
-            )
-
-    @classmethod
-    def for_windows(cls, window_s: float) -> EventSettings:
-        """Return settings for windows of a length of which nothing else is known, seconds."""
-        tenth = round(0.1 * window_s, 6)
-        return cls(smoothing_s=round(0.25 * window_s, 6), begin_s=tenth, end_s=tenth)
-
-    def entries(self) -> dict[str, Any]:
-        """Return what a model file keeps: plain numbers and texts."""
-        content = dataclasses.asdict(self)
-        content["together"] = list(self.together)
-        content["found"] = dict(self.found)
-        if math.isinf(self.max_duration_s):
-            del content["max_duration_s"]  # no number in JSON
-        return content
-
-    def to_json(self) -> str:
-        """Return what results of a prediction keep, in one line; not how it was found."""
-        return json.dumps({k: v for k, v in self.entries().items() if k != "found"})
-
-    @classmethod
-    def from_json(cls, text: str) -> EventSettings:
-        """Read what ``to_json`` returns.
-
-        Raises:
-            ValueError: If it cannot be meant.
-        """
-        return cls.from_entries(json.loads(text))
-
-    @classmethod
-    def from_entries(cls, content: Any) -> EventSettings:
-        """Read what ``entries`` returns.
-
-        Raises:
-            ValueError: If it cannot be meant.
-        """
-        if not isinstance(content, Mapping):
-            raise ValueError(f"its decoder must be a dictionary, got {content!r}")
-        known = {f.name for f in dataclasses.fields(cls)}
-        if unknown := sorted(set(map(str, content)) - known):
-            raise ValueError(f"its decoder has settings that are not known: {', '.join(unknown)}")
-        values = dict(content)
-        together, found = values.pop("together", ()), values.pop("found", {})
-        confidence = values.pop("confidence", None)
-        for name, value in values.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise ValueError(f"its decoder has {name} {value!r}, which is no number")
-        if confidence is not None:
-            try:
-                confidence = EventConfidence(**{k: float(v) for k, v in confidence.items()})
-            except (AttributeError, TypeError, ValueError) as error:
-                raise ValueError(f"its decoder has a confidence {confidence!r}") from error
-        if not isinstance(together, (list, tuple)) or not all(isinstance(n, str) for n in together):
-            raise ValueError(f"its decoder must name classes, got {together!r}")
-        found = dict(found) if isinstance(found, Mapping) else {}
-        return cls(**values, together=tuple(together), confidence=confidence, found=found)
-
-
-def average(settings: Sequence[EventSettings]) -> EventSettings:
-    """Return the mean of the settings of networks whose probabilities are averaged."""
-    numbers = [f.name for f in dataclasses.fields(EventSettings) if f.type == "float"]
-    mean = {name: float(np.mean([getattr(s, name) for s in settings])) for name in numbers}
-    confidences = [s.confidence for s in settings]
-    confidence = None
-    if all(confidences):
-        fields = dataclasses.fields(EventConfidence)
-        confidence = EventConfidence(
-            *(float(np.mean([getattr(c, f.name) for c in confidences])) for f in fields)
-        )
-    together = sorted({name for s in settings for name in s.together})
-    found = {"mean_of": len(settings)}
-    return EventSettings(**mean, together=tuple(together), confidence=confidence, found=found)
-
-
-def logits(probability: Sequence[float]) -> np.ndarray:
-    """Return ``log(p / (1 - p))``, bounded where ``p`` is 0 or 1."""
-    p = np.clip(np.asarray(probability, np.float64), _TINY, 1 - _TINY)
-    return np.log(p) - np.log1p(-p)
-
-
-@dataclass(frozen=True)
-class Event:
-    """A call that was found.
-
-    Attributes:
-        begin_s: Begin in seconds.
-        end_s: End in seconds.
-        label: Class index.
-        peak: Highest evidence of its windows, 0..1.
-        share: Its class's share of what its windows say of all calls, 0..1.
-        crossings: When the first window that hears it ends, and when the last one starts, seconds.
-    """
-
-    begin_s: float
-    end_s: float
-    label: int
-    peak: float
-    share: float
-    crossings: tuple[float, float]
-
-
-def confidence_features(events: Sequence[Event]) -> np.ndarray:
-    """Return what a confidence is made of, shape ``(event, 3)``; see ``EventConfidence``."""
-    duration = [max(e.end_s - e.begin_s, _SHORTEST_S) for e in events]
-    columns = logits([e.peak for e in events]), logits([e.share for e in events]), np.log(duration)
-    return np.stack(columns, axis=1)
 
 
 @dataclass(frozen=True)
@@ -230,7 +44,7 @@ class EventDecoder:
 
     names: tuple[str, ...]
     noise: str
-    settings: EventSettings = EventSettings()
+    settings: EventSettings = field(default_factory=EventSettings)
     thresholds: Thresholds | None = None
 
     def __post_init__(self) -> None:
@@ -395,10 +209,10 @@ class EventDecoder:
             return [event]
         apart.sort(key=lambda one: one.begin_s)
         apart[0] = dataclasses.replace(
-            apart[0], begin_s=min(event.begin_s, apart[0].end_s - _SHORTEST_S)
+            apart[0], begin_s=min(event.begin_s, apart[0].end_s - SHORTEST_S)
         )
         apart[-1] = dataclasses.replace(
-            apart[-1], end_s=max(event.end_s, apart[-1].begin_s + _SHORTEST_S)
+            apart[-1], end_s=max(event.end_s, apart[-1].begin_s + SHORTEST_S)
         )
         return apart
 
@@ -425,9 +239,9 @@ class EventDecoder:
             crossings[1] = _crossing(evidence, starts, last, 1, stay)
         begin = max(begin, crossings[0] - settings.begin_s)
         end = min(end, crossings[1] + settings.end_s)
-        if end - begin < _SHORTEST_S:
+        if end - begin < SHORTEST_S:
             middle = (begin + end) / 2
-            begin, end = middle - _SHORTEST_S / 2, middle + _SHORTEST_S / 2
+            begin, end = middle - SHORTEST_S / 2, middle + SHORTEST_S / 2
         centres = (starts[first : last + 1] + ends[first : last + 1]) / 2
         within = (centres >= begin - settings.begin_s) & (centres <= end + settings.end_s)
         if not within.any():

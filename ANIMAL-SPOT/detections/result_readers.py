@@ -17,7 +17,7 @@ import numpy as np
 
 from animal_spot.data.noise_class import noise_class_of
 from animal_spot.detections.decisions import DecisionRule, Thresholds, winner_and_score
-from animal_spot.detections.decoding import EventSettings
+from animal_spot.detections.event_settings import EventSettings
 from animal_spot.detections.result_times import COLUMNS as TIME_COLUMNS
 from animal_spot.detections.result_times import ResultTimes
 from animal_spot.metadata.moments import MomentError

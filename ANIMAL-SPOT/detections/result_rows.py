@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from animal_spot.detections.annotations import Annotation, found_windows, merge_windows
 from animal_spot.detections.decisions import Thresholds
-from animal_spot.detections.decoding import EventDecoder, EventSettings
+from animal_spot.detections.decoding import EventDecoder
+from animal_spot.detections.event_settings import EventSettings
 from animal_spot.detections.result_readers import Result
 
 

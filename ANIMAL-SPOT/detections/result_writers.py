@@ -21,7 +21,8 @@ from animal_spot.data.noise_class import noise_name
 from animal_spot.detections.annotation_tables import AUDACITY_ENDING, RAVEN_ENDING, one_cell
 from animal_spot.detections.annotations import Annotation, found_windows, merge_windows
 from animal_spot.detections.decisions import DecisionRule, Decisions, Thresholds
-from animal_spot.detections.decoding import EventDecoder, EventSettings
+from animal_spot.detections.decoding import EventDecoder
+from animal_spot.detections.event_settings import EventSettings
 from animal_spot.metadata.recording_time import NO_TIME, RecordingTime
 from animal_spot.metadata.time_columns import time_columns, time_rows
 from animal_spot.utils.csv_cells import safe_cell

@@ -20,7 +20,7 @@ from animal_spot.detections.annotations import (
 )
 from animal_spot.detections.decisions import Thresholds
 from animal_spot.detections.decoders import EVENTS, ORIGINAL
-from animal_spot.detections.decoding import EventSettings
+from animal_spot.detections.event_settings import EventSettings
 from animal_spot.detections.result_readers import Result, read_settled
 from animal_spot.detections.result_rows import event_rows, original_rows
 from animal_spot.evaluation.config import EvaluateConfig

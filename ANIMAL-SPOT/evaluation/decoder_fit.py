@@ -12,13 +12,9 @@ import numpy as np
 
 from animal_spot.detections.annotations import Annotation, found_windows, merge_windows
 from animal_spot.detections.decisions import DecisionRule, Thresholds
-from animal_spot.detections.decoding import (
-    Event,
-    EventConfidence,
-    EventDecoder,
-    EventSettings,
-    confidence_features,
-)
+from animal_spot.detections.decoding import EventDecoder
+from animal_spot.detections.event_settings import EventSettings
+from animal_spot.detections.events import Event, EventConfidence, confidence_features
 from animal_spot.evaluation.event_scores import (
     Counts,
     count_detection,

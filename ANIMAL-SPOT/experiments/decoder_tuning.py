@@ -20,7 +20,7 @@ import soundfile as sf
 from animal_spot.data.clip_dataset import Sample
 from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.decoders import ORIGINAL
-from animal_spot.detections.decoding import EventSettings
+from animal_spot.detections.event_settings import EventSettings
 from animal_spot.evaluation.decoder_fit import Heard, figures_of, fit_decoder, original_rows_of
 from animal_spot.mixing.backgrounds import Background, choose_background
 from animal_spot.mixing.clips import LONGEST_S, MixClip

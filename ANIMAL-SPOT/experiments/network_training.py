@@ -18,7 +18,7 @@ from animal_spot.data.clip_dataset import end_workers
 from animal_spot.data.corpus import Corpus
 from animal_spot.data.labels import names_by_index
 from animal_spot.data.noise_class import no_noise_warning, noise_class_of
-from animal_spot.detections.decoding import EventSettings
+from animal_spot.detections.event_settings import EventSettings
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
 from animal_spot.experiments.decoder_tuning import tune_decoder
 from animal_spot.model_files.ensemble_file import ensemble_of_one

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from animal_spot.data.corpus import Corpus
-from animal_spot.detections.decoding import EventSettings
+from animal_spot.detections.event_settings import EventSettings
 from animal_spot.experiments.decoder_tuning import tune_decoder
 from animal_spot.experiments.scoring_flags import ScoringSettings
 from animal_spot.model_files.ensemble_file import Ensemble

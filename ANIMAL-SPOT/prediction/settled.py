@@ -15,7 +15,8 @@ import numpy as np
 from animal_spot.audio.windows import WindowGrid
 from animal_spot.detections.calibration import Calibration
 from animal_spot.detections.decoders import EVENTS, ORIGINAL
-from animal_spot.detections.decoding import EventDecoder, EventSettings, average
+from animal_spot.detections.decoding import EventDecoder
+from animal_spot.detections.event_settings import EventSettings, average
 from animal_spot.detections.result_writers import RunHeader
 from animal_spot.model_files.ensemble_file import Ensemble, load_members
 from animal_spot.model_files.model_file import ModelFile

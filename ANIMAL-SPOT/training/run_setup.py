@@ -16,7 +16,7 @@ from animal_spot.data.corpus import Corpus
 from animal_spot.data.hearing import hearing_warnings
 from animal_spot.data.labels import names_by_index
 from animal_spot.data.noise_class import noise_class_of
-from animal_spot.detections.decoding import EventSettings
+from animal_spot.detections.event_settings import EventSettings
 from animal_spot.embeddings.embedding_model import open_embedding_model
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
 from animal_spot.model_files.model_file import ModelFile

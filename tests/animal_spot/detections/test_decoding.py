@@ -8,15 +8,9 @@ import numpy as np
 import pytest
 
 from animal_spot.detections.decisions import Thresholds
-from animal_spot.detections.decoding import (
-    EventConfidence,
-    EventDecoder,
-    EventSettings,
-    average,
-    cut_at_valleys,
-    runs,
-    smoothed,
-)
+from animal_spot.detections.decoding import EventDecoder, cut_at_valleys, runs, smoothed
+from animal_spot.detections.event_settings import EventSettings, average
+from animal_spot.detections.events import EventConfidence
 
 NAMES = ("A", "B", "noise")
 WINDOW_S, HOP_S, NEEDED_S = 3.0, 0.5, 0.3

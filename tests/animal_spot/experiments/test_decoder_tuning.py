@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from animal_spot.detections.annotations import Annotation
-from animal_spot.detections.decoding import EventDecoder, EventSettings
+from animal_spot.detections.decoding import EventDecoder
+from animal_spot.detections.event_settings import EventSettings
 from animal_spot.evaluation.decoder_fit import Heard, fit_decoder, original_rows_of
 from animal_spot.evaluation.event_scores import count_events
 from tests.helpers.clips import make_corpus

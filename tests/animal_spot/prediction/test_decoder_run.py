@@ -10,7 +10,7 @@ import soundfile as sf
 import torch
 
 from animal_spot.detections.annotation_tables import read_table
-from animal_spot.detections.decoding import EventSettings
+from animal_spot.detections.event_settings import EventSettings
 from tests.helpers.prediction import predict_here, write_sound
 from tests.helpers.programs import run_here
 
