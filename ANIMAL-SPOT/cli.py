@@ -35,6 +35,7 @@ PROGRAMS = {
     "predict": Program("predict", "find calls in recordings"),
     "evaluate": Program("evaluate", "make annotation tables of what was found, and score them"),
     "review": Program("review", "look at detections, listen and correct, on a page"),
+    "retrain": Program("retrain", "train a model further with what was decided in a review"),
     "activity": Program("activity", "count what was found by hour, day and hours recorded"),
     "ensemble": Program("ensemble", "judge several models and put them into one file"),
     "calibrate": Program("calibrate", "fit temperature and thresholds of a trained model"),

@@ -22,6 +22,7 @@ PARSERS = {
     "evaluate": "evaluation.config",
     "activity": "effort.config",
     "review": "reviewing.config",
+    "retrain": "reviewing.retrain_config",
 }
 # Command -> module with its build_parser(), and how the same program is started as a file.
 COMMANDS = {

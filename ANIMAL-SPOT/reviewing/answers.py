@@ -22,6 +22,7 @@ from animal_spot.reviewing.agreement import agreement
 from animal_spot.reviewing.project import VERDICTS, Decision, Project, ProjectError, Recording
 from animal_spot.reviewing.queue import Queue, seconds_each
 from animal_spot.reviewing.request_values import RequestError
+from animal_spot.reviewing.retrain_job import RetrainJob
 from animal_spot.reviewing.similar import SimilarSounds
 from animal_spot.reviewing.sounds import LARGEST_PIXELS, OpenSounds, SoundError
 
@@ -54,6 +55,7 @@ class Review:
         noise_class: The one that is no call.
         has_model: Whether there is a model that can be trained on.
         window_s: Length of a window that is gone through.
+        job: Retraining that the page starts; None: there is no model.
     """
 
     project: Project
@@ -62,6 +64,7 @@ class Review:
     noise_class: str = NOISE
     has_model: bool = False
     window_s: float = 3.0
+    job: RetrainJob | None = None
     sounds: OpenSounds = field(default_factory=OpenSounds)
 
     def __post_init__(self) -> None:
@@ -345,12 +348,36 @@ class Review:
         )
 
     def retrain(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Start training on what was decided."""
-        raise NotYetError("retraining comes with a later version")
+        """Start training on what was decided, or end it; return how far it is."""
+        job = self._job()
+        if values.get("stop") is True:
+            job.stop()
+        else:
+            job.start()
+        return self.show_retraining(None)
 
-    def show_retraining(self, query: QueryParams) -> dict[str, Any]:
+    def show_retraining(self, _: QueryParams | None) -> dict[str, Any]:
         """Return how far the training is, and what came of it."""
-        raise NotYetError("retraining comes with a later version")
+        answer = self._job().state()
+        if answer["result"] is not None:
+            answer["result"] = self._with_rows(answer["result"])
+        return answer
+
+    def _job(self) -> RetrainJob:
+        if self.job is None:
+            self.job = RetrainJob(self.project.path)
+        return self.job
+
+    def _with_rows(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Return what came of a training with the rows of the page in place of places."""
+        found = {}
+        for key in ("gone", "still"):
+            ids = [one.get("id") for one in result.get(key, ()) if isinstance(one, dict)]
+            known = [
+                row["id"] for row in self.project.detections([i for i in ids if type(i) is int])
+            ]
+            found[key] = self._rows(known, None)
+        return {"sets": result.get("sets", []), "notes": result.get("notes", []), **found}
 
     def similar(self, query: QueryParams) -> dict[str, Any]:
         """Return the stretches of all recordings that sound most alike to one of them.

@@ -12,7 +12,13 @@ from animal_spot.metadata.time_flags import (
     time_pattern_option,
     timezone_option,
 )
-from animal_spot.settings.flags import option, parser_of, refuse_out_of_range, settings_from
+from animal_spot.settings.flags import (
+    option,
+    parser_of,
+    refuse_out_of_range,
+    refuse_without_need,
+    settings_from,
+)
 
 HOME = "127.0.0.1"
 _WINDOW_S = 3.0
@@ -61,6 +67,13 @@ class ReviewConfig:
         action="extend",
         default=None,
         metavar="FILE",
+    )
+    data_dir: str | None = option(
+        None,
+        "folder of the labelled clips that the model was trained on, for retraining; none: where "
+        "results.json beside the model says",
+        metavar="DIR",
+        needs="--model",
     )
     reviewer: str | None = option(
         None, "who decides; none: the name of this computer's user", metavar="NAME"
@@ -116,6 +129,11 @@ class ReviewConfig:
     def __post_init__(self) -> None:
         refuse_out_of_range(self)
         refuse_time_flags(self)
+        refuse_without_need(self)
+        if self.model is not None and not os.path.isfile(self.model):
+            raise ValueError(f"--model {self.model} does not exist or is not a file")
+        if self.data_dir is not None and not os.path.isdir(self.data_dir):
+            raise ValueError(f"--data_dir {self.data_dir} does not exist or is not a folder")
         if not (self.predictions or self.recordings or os.path.isfile(self.project)):
             raise ValueError(
                 "give --predictions, --recordings or both, or the --project of an earlier review: "

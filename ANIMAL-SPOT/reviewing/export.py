@@ -92,7 +92,7 @@ def export(
     if not rows:
         raise ExportError("nothing was decided yet")
     if kind == "clips":
-        return _clips(rows, target, noise_class, clip_length)
+        return export_clips(rows, target, noise_class, clip_length)
     require_writable_folder(target, "the folder of the export")
     with (
         sole_process(target / _LOCK, f"writing into {target}"),
@@ -272,10 +272,25 @@ def _plain(value: Any) -> Any:
 # --- clips to train on ----------------------------------------------------------------------------
 
 
-def _clips(
+def export_clips(
     rows: Sequence[Judged], folder: Path, noise_class: str, clip_length: float | None
 ) -> dict[str, Any]:
-    """Cut calls that are right, and wrong ones as background, as ``animal-spot clips`` does."""
+    """Cut calls that are right, and wrong ones as background, as ``animal-spot clips`` does.
+
+    Args:
+        rows: What was decided.
+        folder: Where the clips go.
+        noise_class: See ``export``.
+        clip_length: See ``export``.
+
+    Returns:
+        See ``export``.
+
+    Raises:
+        ExportError: If nothing was decided on a recording that is there.
+        ValueError: If clips cannot be cut.
+        OSError: If something cannot be read or written.
+    """
     there = [row for row in rows if row.verdict != "unsure" and not row.recording.missing]
     if not there:
         raise ExportError("nothing was decided on a recording that is there")

@@ -23,6 +23,7 @@ from animal_spot.reviewing.config import HOME, ReviewConfig
 from animal_spot.reviewing.guard import TOKEN, Guard, digest_of
 from animal_spot.reviewing.importing import bring_in
 from animal_spot.reviewing.project import Project
+from animal_spot.reviewing.retrain_job import RetrainJob
 from animal_spot.reviewing.server import make_app
 from animal_spot.reviewing.similar import build_index
 from animal_spot.utils.files import require_writable_folder
@@ -60,6 +61,7 @@ def run(config: ReviewConfig) -> int:
             composed(config.noise_class or NOISE),
             config.model is not None,
             config.window,
+            _job(path, config),
         )
         if config.index is not None:
             model = config.index or config.model
@@ -69,6 +71,17 @@ def run(config: ReviewConfig) -> int:
         else:
             _serve(review, config)
     return OK
+
+
+def _job(project: Path, config: ReviewConfig) -> RetrainJob | None:
+    if config.model is None:
+        return None
+    return RetrainJob(
+        project,
+        Path(config.model).absolute(),
+        None if config.data_dir is None else Path(config.data_dir).absolute(),
+        config.noise_class,
+    )
 
 
 def _statistics(review: Review, config: ReviewConfig) -> list[str]:

@@ -117,6 +117,8 @@ def make_app(review: Review) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
+        if review.job is not None:
+            await run_in_threadpool(review.job.close)
         review.sounds.close()
 
     def route(path: str, answer: Callable, method: str = "GET") -> Route:

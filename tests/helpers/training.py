@@ -48,9 +48,9 @@ def train(data: Path, run: Path, *flags: str) -> str:
     return result.stderr
 
 
-def start(*arguments: str) -> subprocess.Popen:
+def start(*arguments: str, program: str = "main") -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, str(MAIN), *arguments],
+        [sys.executable, str(SOUND / f"{program}.py"), *arguments],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,

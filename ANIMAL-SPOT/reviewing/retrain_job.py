@@ -1,0 +1,166 @@
+"""Retraining that the page starts: ``retrain.py`` as a process, how far it is, what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from animal_spot.reviewing.retrain_config import output_of
+from animal_spot.utils.status import OK, stopped_by
+from animal_spot.utils.typed import ContentError, read_json, typed
+
+_PROGRAM = Path(__file__).resolve().parents[1] / "retrain.py"
+_LOG = "retrain.log"
+_RESULT = "retrained.json"
+_MOST_LINES = 40
+_MOST_BYTES = 64 * 1024  # of the log that are looked at
+_GRACE_S = 20.0  # for a checkpoint at the end of the server
+_LINE = re.compile(r"\d\d:\d\d:\d\d\|(\w)\|(.*)")
+_STEP = re.compile(r"step (\d+) of (\d+): ")
+_EPOCH = re.compile(r"epoch (\d+) of (\d+)")
+
+
+class JobError(ValueError):
+    """Retraining that cannot be started; one line says why."""
+
+
+@dataclass
+class RetrainJob:
+    """The process, of which there is one at a time.
+
+    Attributes:
+        project: File of the review.
+        model: Model file to begin with; None: there is none.
+        data_dir: Its clips; None: where its results say.
+        noise_class: Class that is no call; None: that of the model.
+    """
+
+    project: Path
+    model: Path | None = None
+    data_dir: Path | None = None
+    noise_class: str | None = None
+    _process: subprocess.Popen | None = None
+    _is_stopped: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def start(self) -> None:
+        """Start the process.
+
+        Raises:
+            JobError: If there is no model, or it runs already.
+            OSError: If it cannot be started.
+        """
+        if self.model is None:
+            raise JobError("no model was given: start again with --model")
+        with self._lock:
+            if self._is_running():
+                raise JobError("retraining runs already")
+            output = output_of(self.project)
+            output.mkdir(exist_ok=True)
+            command = [sys.executable, _PROGRAM, "--project", self.project, "--model", self.model]
+            if self.data_dir is not None:
+                command += ["--data_dir", self.data_dir]
+            if self.noise_class is not None:
+                command += ["--noise_class", self.noise_class]
+            self._is_stopped = False
+            with open(output / _LOG, "wb") as log:
+                # In a group of its own: Ctrl-C reaches it once, from here.
+                self._process = subprocess.Popen(
+                    list(map(str, command)),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+
+    def stop(self) -> None:
+        """Ask the process to end; what it has done is kept."""
+        with self._lock:
+            if self._is_running():
+                self._is_stopped = True
+                self._process.send_signal(_END)
+
+    def close(self) -> None:
+        """End the process with the server."""
+        self.stop()
+        if self._process is not None:
+            try:
+                self._process.wait(_GRACE_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def state(self) -> dict[str, Any]:
+        """Return how far it is: ``state``, ``step``, ``done``, ``lines``, ``error``, ``result``."""
+        with self._lock:
+            status = None if self._process is None else self._process.poll()
+            is_begun, is_stopped = self._process is not None, self._is_stopped
+        said = self._said() if is_begun else []
+        texts = [text for _, text in said]
+        answer: dict[str, Any] = {
+            **{"state": "idle", "step": "", "done": None, "error": None},
+            **{"lines": texts[-_MOST_LINES:], "result": None},
+        }
+        if is_begun and status is None:
+            return answer | {"state": "running"} | _progress(texts)
+        if is_begun and is_stopped and status != OK:
+            return answer | {"step": "stopped; Retrain goes on where it was"}
+        if is_begun and status != OK:
+            errors = [text for level, text in said if level in ("E", "W", "")]
+            why = errors[-1] if errors else f"it ended with status {status}"
+            if status in map(stopped_by, (signal.SIGINT, signal.SIGTERM)):
+                why = "it was stopped; Retrain goes on where it was"
+            return answer | {"state": "failed", "error": why}
+        result = self.result()
+        return answer if result is None else answer | {"state": "done", "result": result}
+
+    def result(self) -> dict[str, Any] | None:
+        """Return what the last round brought, as ``retrained.json`` has it; None: nothing yet."""
+        files = sorted(
+            output_of(self.project).glob(f"round_*/{_RESULT}"),
+            key=lambda path: path.stat().st_mtime_ns,
+        )
+        for path in reversed(files):
+            with contextlib.suppress(ContentError, OSError):
+                return typed(dict[str, Any], read_json(path), str(path))
+        return None
+
+    def _is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def _said(self) -> list[tuple[str, str]]:
+        """Return level and text of the lines of the log; the level of others is empty."""
+        with contextlib.suppress(OSError), open(output_of(self.project) / _LOG, "rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - _MOST_BYTES))
+            lines = log.read().decode("utf-8", "replace").splitlines()
+            parted = [_LINE.match(line) for line in lines]
+            return [
+                ("", line) if found is None else (found[1], found[2])
+                for line, found in zip(lines, parted, strict=True)
+                if line.strip()
+            ]
+        return []
+
+
+_END = signal.SIGTERM if sys.platform == "win32" else signal.SIGINT
+
+
+def _progress(texts: list[str]) -> dict[str, Any]:
+    """Return the step that a run is in and which share of it is done, by its lines."""
+    step, done = "begins", None
+    for text in texts:
+        if found := _STEP.match(text):
+            step, done = text, (int(found[1]) - 1) / int(found[2])
+            first, width = done, 1 / int(found[2])
+        elif done is not None and (found := _EPOCH.match(text)):
+            done = first + width * int(found[1]) / int(found[2])
+            step = text
+    return {"step": step, "done": done}
