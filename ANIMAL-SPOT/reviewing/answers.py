@@ -40,10 +40,6 @@ _ADDED_AS = ("missed", "window", "similar")  # sources of what people add
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})\Z")
 
 
-class NotYetError(Exception):
-    """Something that this version cannot do; one line says so."""
-
-
 @dataclass
 class Review:
     """What the server works with.

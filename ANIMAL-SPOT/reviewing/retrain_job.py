@@ -41,12 +41,14 @@ class RetrainJob:
         model: Model file to begin with; None: there is none.
         data_dir: Its clips; None: where its results say.
         noise_class: Class that is no call; None: that of the model.
+        embedding_model: File of the embedding model; None: as the model's results say.
     """
 
     project: Path
     model: Path | None = None
     data_dir: Path | None = None
     noise_class: str | None = None
+    embedding_model: str | None = None
     _process: subprocess.Popen | None = None
     _is_stopped: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -70,6 +72,8 @@ class RetrainJob:
                 command += ["--data_dir", self.data_dir]
             if self.noise_class is not None:
                 command += ["--noise_class", self.noise_class]
+            if self.embedding_model is not None:
+                command += ["--embedding_model", self.embedding_model]
             self._is_stopped = False
             with open(output / _LOG, "wb") as log:
                 # In a group of its own: Ctrl-C reaches it once, from here.

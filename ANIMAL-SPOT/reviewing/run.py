@@ -81,6 +81,7 @@ def _job(project: Path, config: ReviewConfig) -> RetrainJob | None:
         Path(config.model).absolute(),
         None if config.data_dir is None else Path(config.data_dir).absolute(),
         config.noise_class,
+        next(iter(config.embedding_model), None),
     )
 
 

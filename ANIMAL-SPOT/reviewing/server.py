@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from animal_spot.reviewing import request_values as requests
-from animal_spot.reviewing.answers import NotThereError, NotYetError, Review
+from animal_spot.reviewing.answers import NotThereError, Review
 from animal_spot.reviewing.similar import NoIndexError
 from animal_spot.utils.errors import one_line
 
@@ -30,11 +30,11 @@ _STATIC = re.compile(r"[a-z0-9_-]+\.(html|js|css|svg)\Z")
 def _status(error: Exception) -> int:
     if isinstance(error, (NotThereError, NoIndexError, FileNotFoundError)):
         return 404
-    return 501 if isinstance(error, NotYetError) else 400
+    return 400
 
 
 # The rest is a fault of ours.
-_SAID = (ValueError, OSError, NotThereError, NoIndexError, NotYetError)
+_SAID = (ValueError, OSError, NotThereError, NoIndexError)
 
 log = logging.getLogger("REVIEW")
 

@@ -148,7 +148,7 @@ def test_statistics_and_agreement(client, decide):
 
 
 def test_what_comes_later_says_so(client):
-    for path in ("similar?id=1",):
+    for path in ("similar?id=1", "retrain"):
         answer = client.get(f"/api/{path}")
         assert answer.status_code in (200, 404, 501)
         assert answer.status_code == 200 or answer.json()["error"]
