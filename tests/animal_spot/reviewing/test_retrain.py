@@ -150,7 +150,7 @@ def test_the_page_starts_it(place):
         twice = client.post("/api/retrain", json={})
         assert twice.status_code == 400
         assert "runs already" in twice.json()["error"]
-        wait_until(lambda: client.get("/api/retrain").json()["state"] != "running", 60)
+        wait_until(lambda: client.get("/api/retrain").json()["state"] != "running", 300)
         found = client.get("/api/retrain").json()
         assert found["state"] == "done", found
         assert {row["id"] for row in found["result"]["gone"]} == wrong_ids(place)
@@ -161,7 +161,7 @@ def test_the_page_starts_it(place):
         client.post("/api/decide", json={"ids": [1, 2, 3], "verdict": "wrong", "reviewer": "Ann"})
         client.post("/api/retrain", json={})
         client.post("/api/retrain", json={"stop": True})
-        wait_until(lambda: client.get("/api/retrain").json()["state"] != "running", 60)
+        wait_until(lambda: client.get("/api/retrain").json()["state"] != "running", 300)
         stopped = client.get("/api/retrain").json()
         assert stopped["state"] in ("idle", "done"), stopped
     project.close()
