@@ -321,17 +321,17 @@ def cut_at_valleys(
     Returns:
         First and last window of each part; the window at the bottom belongs to neither.
     """
-    if depth <= 0 or last - first < 2:
-        return [(first, last)]
-    from scipy.signal import find_peaks  # slow to import
-
-    padded = np.concatenate([[-1.0], evidence[first : last + 1], [-1.0]])
-    peaks, _ = find_peaks(padded, prominence=depth, plateau_size=1)
     parts, begin = [], first
-    for left, right in itertools.pairwise(peaks):
-        bottom = first - 1 + int(left) + int(np.argmin(padded[left : right + 1]))
-        parts.append((begin, bottom - 1))
-        begin = bottom + 1
+    peak, bottom = evidence[first], first
+    for window in range(first + 1, last + 1):
+        here = evidence[window]
+        if min(peak, here) - evidence[bottom] >= depth > 0:
+            parts.append((begin, bottom - 1))
+            begin, peak, bottom = bottom + 1, here, window
+        elif here >= peak:
+            peak, bottom = here, window
+        elif here < evidence[bottom]:
+            bottom = window
     return [*parts, (begin, last)]
 
 
