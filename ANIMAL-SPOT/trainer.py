@@ -104,7 +104,7 @@ class Trainer:
         except Interrupted:
             self._save(epoch - 1, done)
             raise
-        self.state.judge(result.value_of(self.recipe.val_metric))
+        self.state.judge(self.recipe.worth(result, epoch))
         self._save(epoch)
         self._report(result, epoch, with_figures=True, dataset=val_loader.dataset)
         return trained, result

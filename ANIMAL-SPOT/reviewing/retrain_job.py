@@ -90,7 +90,7 @@ class RetrainJob:
         with self._lock:
             if self._is_running():
                 self._is_stopped = True
-                self._process.send_signal(_END)
+                self._process.terminate()  # SIGINT is ignored below a shell's background job
 
     def close(self) -> None:
         """End the process with the server."""
@@ -120,7 +120,7 @@ class RetrainJob:
         if is_begun and status != OK:
             errors = [text for level, text in said if level in ("E", "W", "")]
             why = errors[-1] if errors else f"it ended with status {status}"
-            if status in map(stopped_by, (signal.SIGINT, signal.SIGTERM)):
+            if status in (-signal.SIGTERM, stopped_by(signal.SIGINT), stopped_by(signal.SIGTERM)):
                 why = "it was stopped; Retrain goes on where it was"
             return answer | {"state": "failed", "error": why}
         result = self.result()
@@ -152,9 +152,6 @@ class RetrainJob:
                 if line.strip()
             ]
         return []
-
-
-_END = signal.SIGTERM if sys.platform == "win32" else signal.SIGINT
 
 
 def _progress(texts: list[str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from animal_spot.model_files.model_file import ModelFile
 from animal_spot.settings.presets import read_preset
 from animal_spot.training.config import (
     FREE_TO_CHANGE,
+    LAST,
     TrainConfig,
     build_parser,
     going_on_from,
@@ -128,6 +129,8 @@ def training_settings(
         if not before and content.sequence_len_ms is None:
             kept.pop("sequence_len", None)
         kept["max_train_epochs"] = epochs
+        # The validation part rarely holds what was reviewed: it would choose the first epoch.
+        kept["val_metric"] = LAST
         for name, most in (("freeze_epochs", epochs // 3), ("warmup_epochs", epochs / 3)):
             kept[name] = min(kept.get(name, 0), most)
     return kept | {name: value for name, value in given.items() if name != "preset"}

@@ -30,6 +30,7 @@ from animal_spot.settings.flags import (
 from animal_spot.settings.presets import FORMER_NAMES, preset_path, read_preset
 from animal_spot.utils.names import composed
 
+LAST = "last"  # of val_metric
 EXPERIMENTAL = "experimental (of no use in any measurement so far)"
 
 
@@ -189,8 +190,9 @@ class TrainConfig:
     )
     val_metric: str = option(
         "accuracy",
-        "what the best epoch, decay and stopping are judged by",
-        choices=("accuracy", "macro_accuracy", "loss"),
+        "what the best epoch, decay and stopping are judged by; last: by nothing, the last epoch "
+        "is kept",
+        choices=("accuracy", "macro_accuracy", "loss", LAST),
         marks="any",
     )
     scheduler: str = option(
@@ -574,6 +576,11 @@ class TrainConfig:
             )
         if kind.hears == "spectrograms" and self.unused:
             raise ValueError(f"{self.unused[0]} needs --backbone {' or '.join(ON_EMBEDDINGS)}")
+        if self.val_metric == LAST and kind.hears == "embeddings":
+            raise ValueError(
+                f"--val_metric {LAST} is of no use with --backbone {self.backbone}, which has no "
+                "epochs"
+            )
         for name in kind.refused:
             if getattr(self, name):
                 raise ValueError(

@@ -14,6 +14,8 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from animal_spot.data.labels import names_by_index
 from animal_spot.models.precision import Precision
+from animal_spot.training.config import LAST
+from animal_spot.training.phase_result import PhaseResult
 
 # (labels, indices of the samples, what else the data set says of each) to targets.
 TargetFunction = Callable[..., Tensor]
@@ -32,7 +34,8 @@ class TrainerRecipe:
         scheduler: Makes its schedule: ``ReduceLROnPlateau`` steps once a validation, on its metric;
             one with ``total_steps`` once a batch.
         patience: Validations without improvement that early stopping forgives.
-        val_metric: ``accuracy``, ``macro_accuracy`` or ``loss``; judges epochs.
+        val_metric: ``accuracy``, ``macro_accuracy`` or ``loss``; judges epochs. ``last``: each is
+            better than those before.
         epochs_per_eval: Validate after epochs 0, n, 2n ... and after the last.
         gradient_clip_norm: Largest gradient norm, or None.
         loss: Logits ``(batch, classes)`` and targets to what training minimises. Validation and
@@ -78,6 +81,10 @@ class TrainerRecipe:
     def worst(self) -> float:
         """Value of the metric that an epoch must better to be the best."""
         return math.inf if self.val_metric == "loss" else 0.0
+
+    def worth(self, result: PhaseResult, epoch: int) -> float:
+        """Return the value of the metric after an epoch."""
+        return epoch + 1.0 if self.val_metric == LAST else result.value_of(self.val_metric)
 
     def is_better(self, value: float, best: float) -> bool:
         """Compare two values of the metric."""

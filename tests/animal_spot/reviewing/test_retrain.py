@@ -136,6 +136,7 @@ def test_a_network_goes_on_after_kill(place):
     settings = results["settings"]
     assert settings["init_from"] == str(network / "ANIMAL-SPOT.pk")
     assert (settings["batch_size"], settings["epochs_per_eval"]) == (4, 1)
+    assert settings["val_metric"] == "last"
     assert (network / "ANIMAL-SPOT.pk").read_bytes() == old
 
 

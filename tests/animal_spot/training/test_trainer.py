@@ -189,3 +189,27 @@ def test_average_is_validated_and_kept():
     without.fit(loader(), loader(), 1)
     assert not same(without.state.best_model, averaged)
     assert without.summary.of["train", 0].loss == trainer.summary.of["train", 0].loss
+
+
+def test_the_last_epoch_is_kept_however_it_validates():
+    """Validation sees other classes than training, so the more is learned the worse it gets."""
+    trainers = {}
+    for metric in ("loss", "last"):
+        trainers[metric] = trainer_of(val_metric=metric, epochs_per_eval=1)
+        trainers[metric].fit(loader(), Shifted.loader(), 4)
+    losses = [trainers["last"].summary.of["val", epoch].loss for epoch in range(4)]
+    assert losses[-1] > min(losses), "else this shows nothing"
+    last = trainers["last"].summary.weights["val", 3]
+    assert same(copy_of(trainers["last"].model), last)
+    assert not same(copy_of(trainers["loss"].model), last)
+
+
+class Shifted(Clips):
+    def __getitem__(self, key):
+        features, label, index = super().__getitem__(key)
+        return features, (label + 1) % N_CLASSES, index
+
+    @classmethod
+    def loader(cls) -> DataLoader:
+        sampler = EpochSampler(N_CLIPS, 4, shuffle=False, drop_last=False, seed=0)
+        return DataLoader(cls(), batch_sampler=sampler)
