@@ -20,9 +20,9 @@ fi
 python="$(find_python)"
 run "$python" "$ROOT/ANIMAL-SPOT/synthesise_recording.py" --output_dir "$DEMO_DIR/recordings"
 run "$python" "$ROOT/ANIMAL-SPOT/predict.py" --model_path "$MODEL" \
-    --input_file "$DEMO_DIR/recordings" --output_dir "$DEMO_DIR/predictions" --hop 0.2
+    --input_file "$DEMO_DIR/recordings" --output_dir "$DEMO_DIR/predictions"
 run "$python" "$ROOT/ANIMAL-SPOT/evaluate.py" --prediction_dir "$DEMO_DIR/predictions" \
-    --output_dir "$DEMO_DIR/annotations" --truth_dir "$DEMO_DIR/recordings" --threshold 0.9
+    --output_dir "$DEMO_DIR/annotations" --truth_dir "$DEMO_DIR/recordings"
 echo
 echo "Raven table: $DEMO_DIR/annotations/recording1.Table.1.selections.txt"
 echo "scores:      $DEMO_DIR/annotations/scores.json, scores.csv, confusion.png"
