@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ class StartModel:
         Raises:
             ValueError: If there is none, or a training cannot begin from it.
         """
-        if not path.is_file():
+        if not os.path.isfile(path):  # which takes a name that is too long, too
             raise ValueError(f"--init_from {path} does not exist or is not a file")
         try:
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
