@@ -367,7 +367,7 @@ class Review:
     def _with_rows(self, result: dict[str, Any]) -> dict[str, Any]:
         """Return what came of a training with the rows of the page in place of places."""
         found = {}
-        for key in ("gone", "still"):
+        for key in ("gone", "still", "newly"):
             ids = [one.get("id") for one in result.get(key, ()) if isinstance(one, dict)]
             known = [
                 row["id"] for row in self.project.detections([i for i in ids if type(i) is int])

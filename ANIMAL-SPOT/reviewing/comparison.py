@@ -127,6 +127,35 @@ def _answer(one: Detection, rows: Sequence[Judged]) -> str | None:
     return WRONG if rows else None
 
 
+@dataclass(frozen=True)
+class Change:
+    """What another model does otherwise in reviewed rows.
+
+    Attributes:
+        gone: Mistakes of the old model that the new one does not make.
+        still: Those that it makes too.
+        newly: Mistakes that only the new one makes, such as where the old one found nothing.
+        lost: Calls that only the old one finds.
+    """
+
+    gone: list[Judged]
+    still: list[Judged]
+    newly: list[Judged]
+    lost: list[Judged]
+
+
+def change(old: Found, new: Found, rows: Sequence[Judged]) -> Change:
+    """Say which reviewed mistakes and calls two models differ in."""
+    mistakes = [row for row in rows if is_mistake(row)]
+    before = [row for row in mistakes if old.has_mistake(row)]
+    return Change(
+        [row for row in before if not new.has_mistake(row)],
+        [row for row in before if new.has_mistake(row)],
+        [row for row in mistakes if not old.has_mistake(row) and new.has_mistake(row)],
+        [row for row in rows if is_call(row) and old.has_call(row) and not new.has_call(row)],
+    )
+
+
 # --- figures --------------------------------------------------------------------------------------
 
 Figure = dict[str, float | None]  # value, low and high end of its 95 % interval

@@ -49,6 +49,10 @@ _STATE = "round.json"
 _DEALT = "recordings.json"  # where new recordings went, in this round and earlier ones
 _TABLE = "clips.csv"
 _LOCK = ".retrain.lock"
+_CHANGES = {
+    **{"gone": "gone", "still": "still there", "newly": "made only by the new model"},
+    "lost": "no longer found",
+}
 _N_WORKERS = 4
 UNTOUCHED, REVIEWED = "untouched test clips", "reviewed sample"
 HELD_BACK = "reviewed, but not learned from"
@@ -412,14 +416,7 @@ class _Run:
         hours = _hours(rows)
         old_found = comparison.held_against(before, rows)
         new_found = comparison.held_against(after, rows)
-        mistakes = [row for row in rows if comparison.is_mistake(row)]
-        gone = [row for row in mistakes if not new_found.has_mistake(row)]
-        still = [row for row in mistakes if new_found.has_mistake(row)]
-        lost = [
-            row
-            for row in rows
-            if comparison.is_call(row) and old_found.has_call(row) and not new_found.has_call(row)
-        ]
+        change = comparison.change(old_found, new_found, rows)
         content = {
             "model": {"before": str(self._model), "after": str(folder / "model" / FILE_NAME)},
             "sets": [
@@ -431,9 +428,7 @@ class _Run:
                 *self._on_held_back(rows, before, after),
             ],
             "reviewed_hours": hours,
-            "gone": [_shown(row) for row in gone],
-            "still": [_shown(row) for row in still],
-            "lost": [_shown(row) for row in lost],
+            **{kind: [_shown(row) for row in getattr(change, kind)] for kind in _CHANGES},
             "notes": [*self._notes, LEARNED],
         }
         write_text_atomic(folder / _TEXT, "\n".join(_text(content)) + "\n")
@@ -521,7 +516,7 @@ def _text(content: Mapping[str, Any]) -> list[str]:
         lines += [one["name"], *comparison.table_lines(one["rows"]), ""]
     n_gone, n_still = len(content["gone"]), len(content["still"])
     lines.append(f"{n_gone} of {n_gone + n_still} reviewed mistakes are gone")
-    for key, what in (("gone", "gone"), ("still", "still there"), ("lost", "no longer found")):
+    for key, what in _CHANGES.items():
         lines += [f"  {what}: {_place(row)}" for row in content[key]]
     return [*lines, "", *(f"note: {text}" for text in content["notes"])]
 

@@ -85,7 +85,7 @@ export class RetrainView {
     this.result.replaceChildren(...(result ? this.#resultParts(result) : []));
   }
 
-  #resultParts({ sets = [], gone = [], still = [] }) {
+  #resultParts({ sets = [], gone = [], still = [], newly = [] }) {
     return [
       ...sets.flatMap((set) => [
         el("h2", { text: set.name }),
@@ -112,6 +112,8 @@ export class RetrainView {
       this.#rows(gone),
       still.length ? el("h2", { text: "Still there" }) : null,
       still.length ? this.#rows(still) : null,
+      newly.length ? el("h2", { text: "Made only by the new model" }) : null,
+      newly.length ? this.#rows(newly) : null,
     ].filter((part) => part);
   }
 

@@ -17,7 +17,7 @@ from animal_spot.data.clip_dataset import Sample
 from animal_spot.data.corpus import Corpus
 from animal_spot.data.splits import load_split
 from animal_spot.reviewing.answers import Review
-from animal_spot.reviewing.comparison import Detection, held_against
+from animal_spot.reviewing.comparison import Detection, change, held_against
 from animal_spot.reviewing.judged import judged
 from animal_spot.reviewing.project import Project
 from animal_spot.reviewing.retrain_clips import KnownTapes, ReviewedClip, join
@@ -285,3 +285,20 @@ def test_detections_are_held_against_decisions(project, decide):
     again = held_against([Detection(number, 4.2, 5.0, "owl", 0.9)], rows)
     assert again.has_mistake(by_id[2])
     assert not again.has_call(by_id[1])
+
+
+def test_only_mistakes_that_were_made_can_be_gone(project, decide):
+    """Rows of the fixture: owl at 1, owl at 4, fox at 7 s; the first was found by hand, say."""
+    decide([1, 2, 3], "wrong")
+    rows = judged(project)
+    number = rows[0].recording.id
+    old = held_against([Detection(number, *at, 0.9) for at in ((4, 5, "owl"), (7, 8, "fox"))], rows)
+    new = held_against([Detection(number, 7, 8, "fox", 0.9)], rows)
+
+    def ids(found: list) -> list[int]:
+        return [row.id for row in found]
+
+    there = change(old, new, rows)
+    assert (ids(there.gone), ids(there.still), ids(there.newly)) == ([2], [3], [])
+    back = change(new, old, rows)
+    assert (ids(back.gone), ids(back.still), ids(back.newly)) == ([], [3], [2])
