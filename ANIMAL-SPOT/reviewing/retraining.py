@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-import re
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,20 +35,19 @@ from animal_spot.reviewing.found_rows import read_predictions
 from animal_spot.reviewing.judged import Judged, judged
 from animal_spot.reviewing.project import Project, Recording
 from animal_spot.reviewing.retrain_config import RetrainConfig
+from animal_spot.reviewing.retrain_process import PROCESS, sole_retraining
+from animal_spot.reviewing.retrain_rounds import RESULT, rounds_in
 from animal_spot.training.clip_scores import score_clips, split_fingerprint
 from animal_spot.utils.errors import RunError, one_line
-from animal_spot.utils.files import require_writable_folder, sole_process, write_text_atomic
+from animal_spot.utils.files import require_writable_folder, write_text_atomic
 from animal_spot.utils.hardware import n_processes
 from animal_spot.utils.names import composed
 
-RESULT = "retrained.json"
 N_STEPS = 4
 _TEXT = "retrained.txt"
-_ROUND = re.compile(r"round_(\d{1,6})\Z")
 _STATE = "round.json"
 _DEALT = "recordings.json"  # where new recordings went, in this round and earlier ones
 _TABLE = "clips.csv"
-_LOCK = ".retrain.lock"
 _CHANGES = {
     **{"gone": "gone", "still": "still there", "newly": "made only by the new model"},
     "lost": "no longer found",
@@ -84,12 +83,12 @@ def retrain(config: RetrainConfig) -> None:
     """
     given = retrain_settings.further_options(config.training)
     output, model = config.output, Path(config.model).absolute()
-    require_writable_folder(output, "the folder of --output_dir")
-    with (
-        sole_process(output / _LOCK, f"retraining in {output}"),
-        contextlib.closing(Project(Path(config.project))) as project,
-    ):
-        _Run(config, given, project, model, output).run()
+    with contextlib.closing(Project(Path(config.project))) as project:
+        run = _Run(config, given, project, model, output)  # a bad model leaves no folder behind
+        require_writable_folder(output, "the folder of --output_dir")
+        with sole_retraining(output):
+            log.info(PROCESS, os.getpid())
+            run.run()
 
 
 class _Run:
@@ -311,10 +310,7 @@ class _Run:
                 [self._given, config.epochs, config.clip_length, noise, self._before]
             ),
         }
-        rounds = {}
-        for path in self._output.iterdir():
-            if (found := _ROUND.match(path.name)) and path.is_dir():
-                rounds[int(found[1])] = path
+        rounds = rounds_in(self._output)
         for number in sorted(rounds, reverse=True):
             with contextlib.suppress(OSError, ValueError):
                 if json.loads((rounds[number] / _STATE).read_text(encoding="utf-8")) == said:

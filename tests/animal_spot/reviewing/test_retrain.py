@@ -8,6 +8,8 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,8 @@ from animal_spot.reviewing.comparison import Detection, change, held_against
 from animal_spot.reviewing.judged import judged
 from animal_spot.reviewing.project import Project
 from animal_spot.reviewing.retrain_clips import KnownTapes, ReviewedClip, join
-from animal_spot.reviewing.retrain_job import RetrainJob
+from animal_spot.reviewing.retrain_job import JobError, RetrainJob
+from animal_spot.reviewing.retrain_process import sole_retraining
 from animal_spot.reviewing.server import make_app
 from tests.helpers.programs import run_here, run_program
 from tests.helpers.retraining import make_review, tape_of_part
@@ -124,8 +127,14 @@ def test_a_network_goes_on_after_kill(place):
     given += ["--", "--epochs_per_eval", "1", "--num_workers", "0"]
     process = start(*map(str, given), program="retrain")
     wait_for(process, "epoch 1 of 3")
+    job = RetrainJob(place / "review.sqlite", network / "ANIMAL-SPOT.pk")  # of a page begun now
+    now = job.state()
+    assert now["state"] == "running"
+    assert f"process {process.pid}," in now["step"]
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    wait_until(lambda: job.state()["state"] != "running", 30)
+    assert job.state()["step"].startswith("Round 1 is unfinished. Retrain goes on with it")
     done = run_here("retrain", *given)
     assert done.returncode == 0, done.stderr
     assert "epoch 1 of 3" not in done.stderr
@@ -138,6 +147,44 @@ def test_a_network_goes_on_after_kill(place):
     assert (settings["batch_size"], settings["epochs_per_eval"]) == (4, 1)
     assert settings["val_metric"] == "last"
     assert (network / "ANIMAL-SPOT.pk").read_bytes() == old
+    (folder / "round_2").mkdir()
+    later = job.state()
+    assert later["step"].startswith("Round 2 is unfinished")
+    assert later["state"] == "idle"
+    assert later["result"]["round"] == 1
+    assert later["result"]["model"]["after"] == str(folder / "round_1/model/ANIMAL-SPOT.pk")
+
+
+def test_retraining_of_an_earlier_page_is_known(tmp_path):
+    output = tmp_path / "b_retrained"
+    output.mkdir()
+    log = output / "retrain.log"
+    job = RetrainJob(tmp_path / "b.sqlite", tmp_path / "model.pk")
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        lines = ["step 4 of 4: comparison", f"retraining is process {sleeper.pid}"]
+        lines += ["step 2 of 4: training", "epoch 1 of 2"]
+        text = "".join(f"10:00:00|I|{line}\n" for line in lines)
+        log.write_text(text)
+        with sole_retraining(output):
+            (output / ".retrain.pid").write_text(str(sleeper.pid))
+            now = job.state()
+            assert (now["state"], now["done"]) == ("running", 0.375)
+            assert now["lines"][0] == lines[1]
+            assert f"process {sleeper.pid}," in now["step"]
+            with pytest.raises(JobError, match="runs already"):
+                job.start()
+            assert log.read_text() == text
+            job.stop()
+            assert sleeper.wait(10)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert job.state()["state"] == "idle"
+    job.start()  # in vain, without a project
+    job._process.wait(60)
+    assert log.read_text().startswith(text)
+    assert "does not exist" in job.state()["error"]
 
 
 def test_the_page_starts_it(place):
@@ -189,6 +236,11 @@ def test_wrong_use_is_one_line(place, tmp_path):
         db.execute("UPDATE decisions SET undone = 1")
     assert "nothing was decided" in refused(*arguments(place))
     assert not list((place / "review_retrained").glob("round_*"))
+    damaged = place / "damaged.pk"
+    damaged.write_bytes(b"PK\3\4 no model")
+    line = refused(*arguments(place, "--model", damaged, "--output_dir", place / "new"))
+    assert "damaged.pk" in line
+    assert not (place / "new").exists()
 
 
 def test_reviewed_clips_alone_must_suffice(place):
