@@ -134,7 +134,7 @@ class ReviewConfig:
             raise ValueError(f"--model {self.model} does not exist or is not a file")
         if self.data_dir is not None and not os.path.isdir(self.data_dir):
             raise ValueError(f"--data_dir {self.data_dir} does not exist or is not a folder")
-        if not (self.predictions or self.recordings or os.path.isfile(self.project)):
+        if not (self.predictions or self.recordings or os.path.exists(self.project)):
             raise ValueError(
                 "give --predictions, --recordings or both, or the --project of an earlier review: "
                 "what shall be reviewed?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import logging
 import math
 import os
@@ -16,7 +17,7 @@ from animal_spot.audio.recordings import output_stems
 from animal_spot.cutting.config import ClipsConfig
 from animal_spot.cutting.labels_file import NAME as LABELS
 from animal_spot.cutting.labels_file import read_labels
-from animal_spot.cutting.run import make_corpus
+from animal_spot.cutting.run import LEFT_OUT, make_corpus
 from animal_spot.cutting.stale_clips import FOLDER as STALE
 from animal_spot.cutting.stale_clips import set_aside
 from animal_spot.detections.annotation_tables import (
@@ -78,7 +79,8 @@ def export(
 
     Returns:
         ``folder``; ``files``, each with ``name`` and ``rows``, for clips the classes and how many
-        there are of each; ``notes``, lines that somebody should read.
+        there are of each; for clips ``unit``, of what ``rows`` are the number; ``notes``, lines
+        that somebody should read.
 
     Raises:
         ExportError: If the kind or folder cannot be used, or nothing was decided yet.
@@ -328,14 +330,36 @@ def export_clips(
     set_aside(folder, undone)
     counts = Counter(row["label"] for row in labels if row["file"] not in undone)
     notes = ["some clips could not be cut: see the lines of the program"] if status else []
+    notes += _without_clip(folder / LEFT_OUT, table, len(there))
     n_lost = sum(row.recording.missing for row in rows)
     if n_lost:
         notes.append(f"{n_lost} rows are of recordings that are not there")
     return {
         "folder": str(folder),
+        "unit": "clips",
         "files": [{"name": name, "rows": n} for name, n in sorted(counts.items())],
         "notes": [*notes, *_unsure(rows)],
     }
+
+
+def _without_clip(left_out: Path, table: Path, n_events: int) -> list[str]:
+    """Say how many events became clips, and of the others why not.
+
+    Args:
+        left_out: What ``animal-spot clips`` wrote of them.
+        table: The table of the events.
+        n_events: How many there are.
+    """
+    with open(left_out, newline="", encoding="utf-8") as file:
+        kinds = Counter(row["kind"] for row in csv.DictReader(file) if row["table"] == str(table))
+    n_left = kinds.total()
+    if not n_left:
+        return []
+    reasons = ", ".join(f"{kind} ({n})" for kind, n in kinds.most_common())
+    return [
+        f"{n_events - n_left} of {n_events} decided events became clips, {n_left} did not: "
+        f"{reasons}; which: {left_out}"
+    ]
 
 
 def _bring_back(folder: Path, table: Path, paths: Collection[str]) -> None:

@@ -73,6 +73,10 @@ class ProjectError(ValueError):
     """A file of a review that cannot be used, or something that is not in it; in one line."""
 
 
+class ProjectGoneError(OSError):
+    """The file of a review is gone, or cannot be written now; nothing was kept of the request."""
+
+
 @dataclass(frozen=True)
 class Recording:
     """A recording of a review.
@@ -124,7 +128,8 @@ class Project:
         path: The file; made if it is not there.
 
     Raises:
-        ProjectError: If it is another kind of file, or of a newer version of this program.
+        ProjectError: If it is another kind of file, write-protected, or of a newer version of this
+            program.
         OSError: If it cannot be opened.
     """
 
@@ -133,8 +138,14 @@ class Project:
         self._of_thread = threading.local()
         self._every: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._file: tuple[int, int] | None = None  # by which it is known again
+        if path.is_dir():
+            raise ProjectError(f"{path} is a folder: name a file, such as {path / 'review.sqlite'}")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise ProjectError(f"{path} is write-protected: allow writing, or name another file")
         try:
             self._prepare()
+            self._file = self._file_now()
         except sqlite3.Error as error:
             self.close()
             raise ProjectError(f"{path} cannot be used as the file of a review: {error}") from error
@@ -168,7 +179,17 @@ class Project:
 
     @property
     def db(self) -> sqlite3.Connection:
-        """The connection of this thread."""
+        """The connection of this thread.
+
+        Raises:
+            ProjectGoneError: If the file was moved or replaced: what is written into one that has
+                no name any more would be lost.
+        """
+        if self._file is not None and self._file != self._file_now():
+            raise ProjectGoneError(
+                f"{self.path} was moved, removed or replaced while the page was open: put it back; "
+                "till then nothing can be kept in it"
+            )
         db = getattr(self._of_thread, "db", None)
         if db is None:
             # Closed at the end by another thread than that which used it.
@@ -184,17 +205,38 @@ class Project:
             db.execute("PRAGMA foreign_keys = ON")
         return db
 
+    def _file_now(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Write all or nothing; other processes wait."""
+        """Write all or nothing; other processes wait.
+
+        Raises:
+            ProjectGoneError: If the file cannot be written.
+        """
         db = self.db
-        db.execute("BEGIN IMMEDIATE")
         try:
-            yield db
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
-        db.execute("COMMIT")
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if self._file is None:  # not open yet
+                raise
+            raise ProjectGoneError(f"{self.path} cannot be written: {error}") from error
+        # What somebody copies while the page is open shall hold every decision: from the -wal file
+        # into this one. Where a reader is in the way the next decision does it.
+        with contextlib.suppress(sqlite3.OperationalError):
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
         """Close all connections."""
@@ -211,7 +253,8 @@ class Project:
 
     def keep_setting(self, key: str, value: Any) -> None:
         """Keep something that JSON can hold under a name."""
-        self.db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, json.dumps(value)))
+        with self.writing() as db:
+            db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, json.dumps(value)))
 
     # --- recordings ---
 

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import uvicorn
@@ -126,9 +126,9 @@ def _serve(review: Review, config: ReviewConfig) -> None:
         earlier = project.setting("tokens", [])
         project.keep_setting("port", port)
         project.keep_setting("tokens", [*earlier, digest_of(token)][-_MOST_TOKENS:])
-        called = _LOCAL if config.host in (HOME, "localhost") else (*_LOCAL, *_names(config.host))
+        called = _LOCAL if _is_local(config.host) else (*_LOCAL, *_names(config.host))
         hosts = frozenset(f"{_bracketed(name)}:{port}".lower() for name in called)
-        app = Guard(make_app(review), token, hosts, port, frozenset(earlier))
+        app = Guard(make_app(review), token, hosts, port, _still_good(earlier, config.host))
         shown = HOME if config.host in _EVERYWHERE else config.host
         address = f"http://{_bracketed(shown)}:{port}/?{TOKEN}={token}"
         server = _Server(
@@ -143,6 +143,15 @@ def _serve(review: Review, config: ReviewConfig) -> None:
         )
         server.when_started = lambda: _show(address, config)
         server.run([listening])
+
+
+def _is_local(host: str) -> bool:
+    return host in (HOME, "localhost")
+
+
+def _still_good(earlier: Iterable[str], host: str) -> frozenset[str]:
+    """Return the tokens of earlier runs that count; none where other computers could use them."""
+    return frozenset(earlier) if _is_local(host) else frozenset()
 
 
 def _show(address: str, config: ReviewConfig) -> None:

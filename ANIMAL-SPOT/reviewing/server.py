@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from animal_spot.reviewing import request_values as requests
 from animal_spot.reviewing.answers import NotThereError, Review
+from animal_spot.reviewing.project import ProjectGoneError
 from animal_spot.reviewing.similar import NoIndexError
 from animal_spot.utils.errors import one_line
 
@@ -28,6 +29,8 @@ _STATIC = re.compile(r"[a-z0-9_-]+\.(html|js|css|svg)\Z")
 
 
 def _status(error: Exception) -> int:
+    if isinstance(error, ProjectGoneError):
+        return 503  # upon which a page keeps what it sent, and sends it again
     if isinstance(error, (NotThereError, NoIndexError, FileNotFoundError)):
         return 404
     return 400
@@ -63,7 +66,15 @@ async def _answer(work: Callable[[], Any]) -> Response:
     except _SAID as error:
         log.debug("%s", one_line(error), exc_info=True)
         return JSONResponse({"error": one_line(error)}, _status(error))
+    except Exception as error:  # else the server would write it in a way of its own
+        return _fault(error)
     return value if isinstance(value, Response) else _json(value)
+
+
+def _fault(error: Exception) -> Response:
+    line = f"a fault of this program: {type(error).__name__}: {one_line(error)}"
+    log.error("%s", line, exc_info=log.isEnabledFor(logging.DEBUG))
+    return JSONResponse({"error": line}, 500)
 
 
 def _get(answer: Callable[[QueryParams], Any]) -> Callable:
@@ -128,7 +139,7 @@ def make_app(review: Review) -> Starlette:
         return JSONResponse({"error": error.detail}, error.status_code)
 
     async def fault(_: Request, error: Exception) -> Response:
-        return JSONResponse({"error": f"a fault of this program: {one_line(error)}"}, 500)
+        return _fault(error)
 
     return Starlette(
         routes=[

@@ -108,9 +108,9 @@ export function exportDialog(outbox) {
   });
 }
 
-function whatWasWritten({ folder, files = [], notes = [] }) {
+function whatWasWritten({ folder, files = [], notes = [], unit = "rows" }) {
   const most = 12;
-  const lines = files.slice(0, most).map((file) => el("li", { text: file.rows === null || file.rows === undefined ? file.name : `${file.name}: ${count(file.rows)} rows` }));
+  const lines = files.slice(0, most).map((file) => el("li", { text: file.rows === null || file.rows === undefined ? file.name : `${file.name}: ${count(file.rows)} ${unit}` }));
   if (files.length > most) lines.push(el("li", { text: `and ${count(files.length - most)} more` }));
   return [
     el("p", { text: files.length ? `Written to ${folder}:` : `Nothing was written to ${folder}.` }),

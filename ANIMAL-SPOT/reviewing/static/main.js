@@ -302,7 +302,7 @@ class App {
     }
     const n = this.outbox?.waiting ?? 0;
     const kept = n ? ` ${n} ${n === 1 ? "decision waits" : "decisions wait"} in this browser and will be sent when it is back; go on.` : "";
-    const words = error instanceof Locked ? `${error.message}.` : "The server is gone. Is the program still running?";
+    const words = error instanceof Locked || error.said ? `${error.message}.` : "The server is gone. Is the program still running?";
     const banner = document.getElementById("banner");
     banner.textContent = words + kept;
     banner.hidden = false;

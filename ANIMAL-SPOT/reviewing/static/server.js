@@ -1,7 +1,12 @@
 // Talking to the server; what people decide is kept in this browser until the server has it.
 
-/** The server does not answer. */
-export class Gone extends Error {}
+/** The server does not answer, or cannot keep anything now: then `said` is its line. */
+export class Gone extends Error {
+  constructor(said) {
+    super(said ?? "The server does not answer.");
+    this.said = said;
+  }
+}
 
 /** The server was started anew under another address. */
 export class Locked extends Error {}
@@ -15,10 +20,10 @@ async function ask(path, options) {
     answer = await fetch(path, { credentials: "same-origin", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Gone("The server does not answer.");
+    throw new Gone();
   }
-  if ([502, 503, 504].includes(answer.status)) throw new Gone("The server does not answer.");
   const body = await answer.json().catch(() => ({}));
+  if ([502, 503, 504].includes(answer.status)) throw new Gone(body.error);
   if (answer.ok) return body;
   const line = body.error ?? `The server answered ${answer.status}.`;
   throw [401, 403].includes(answer.status) ? new Locked(line) : new Refused(line);

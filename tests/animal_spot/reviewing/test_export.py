@@ -115,6 +115,20 @@ def test_clips_follow_what_is_decided_later(client, decide, folder):
     assert [name.split("-")[0] for name in wavs] == ["owl"]
 
 
+def test_clips_that_were_not_cut_are_counted_by_reason(client, decide, folder):
+    """Longer clips of the first recording hold two classes; a wrong row holds a call, too."""
+    decide([1, 3, 6], "right")
+    decide([2], "wrong")
+    written = export(client, "clips", "corpus", clip_length=8.0)
+    assert written["unit"] == "clips"
+    assert {one["name"]: one["rows"] for one in written["files"]} == {"fox": 1, "owl": 1}
+    left_out = folder / "corpus" / "left_out.csv"
+    assert written["notes"] == [
+        "2 of 4 decided events became clips, 2 did not: overlaps another class (2); which: "
+        f"{left_out}"
+    ]
+
+
 def test_what_somebody_edited_is_left(client, decided, folder):
     export(client, "raven")
     table = folder / "export" / f"{POND}.Table.1.selections.txt"

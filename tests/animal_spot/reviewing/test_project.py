@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import sqlite3
 import threading
 
 import pytest
 
-from animal_spot.reviewing.project import Decision, Project, ProjectError, stored
+from animal_spot.reviewing.project import (
+    Decision,
+    Project,
+    ProjectError,
+    ProjectGoneError,
+    stored,
+)
 
 RIGHT, WRONG = Decision("right"), Decision("wrong")
 
@@ -67,6 +75,39 @@ def test_two_processes_lose_nothing(folder, project):
     assert len(project.decisions_of(1)) == 90
     assert len({row["batch"] for row in project.decisions_of(1)}) == 90
     other.close()
+
+
+def test_a_copy_of_the_file_has_every_decision(folder, project):
+    """Also without the -wal file, while the project is open."""
+    project.decide([(1, RIGHT)], "Ann")
+    project.decide([(2, WRONG)], "Ann")
+    shutil.copy(folder / "review.sqlite", folder / "copy.sqlite")
+    with contextlib.closing(sqlite3.connect(folder / "copy.sqlite")) as db:
+        assert db.execute("SELECT count(*) FROM decisions").fetchone() == (2,)
+
+
+def test_nothing_is_written_into_a_file_that_was_moved(folder, project):
+    path, aside = folder / "review.sqlite", folder / "aside.sqlite"
+    project.decide([(1, RIGHT)], "Ann")
+    path.rename(aside)
+    with pytest.raises(ProjectGoneError, match=r"review.sqlite was moved, removed or replaced"):
+        project.decide([(2, RIGHT)], "Ann")
+    assert not path.exists(), "no empty file in its place"
+    shutil.copy(aside, path)
+    with pytest.raises(ProjectGoneError):
+        project.decide([(2, RIGHT)], "Ann")
+    aside.replace(path)
+    project.decide([(3, RIGHT)], "Ann")
+    assert [row[0] for row in counting(project)] == [1, 3]
+
+
+def test_what_cannot_be_a_project_file(folder, project, monkeypatch):
+    with pytest.raises(ProjectError, match=r"is a folder: name a file, such as .*review.sqlite"):
+        Project(folder)
+    project.close()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(ProjectError, match=r"review.sqlite is write-protected: allow writing"):
+        Project(folder / "review.sqlite")
 
 
 def test_other_databases_and_newer_ones_are_refused(tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sqlite3
+import threading
 
 import numpy as np
 import soundfile as sf
@@ -152,3 +154,35 @@ def test_what_comes_later_says_so(client):
         answer = client.get(f"/api/{path}")
         assert answer.status_code in (200, 404, 501)
         assert answer.status_code == 200 or answer.json()["error"]
+
+
+def test_a_file_that_cannot_be_written_is_no_fault(client, project, decide, monkeypatch):
+    def read_only(path, *_, **more):
+        db = connect(path, *_, **more)
+        db.execute("PRAGMA query_only = ON")
+        return db
+
+    decide([1], "right")
+    connect = sqlite3.connect
+    project.close()
+    project._of_thread = threading.local()
+    monkeypatch.setattr(sqlite3, "connect", read_only)
+    body = {"ids": [2], "verdict": "right", "reviewer": "Ann"}
+    for path in ("decide", "undo"):
+        answer = client.post(f"/api/{path}", json=body)
+        assert answer.status_code == 503
+        assert "review.sqlite cannot be written: attempt to write a readonly" in answer.text
+    monkeypatch.undo()
+    project.path.unlink()
+    answer = client.post("/api/decide", json=body)
+    assert answer.status_code == 503
+    assert "review.sqlite was moved, removed or replaced" in answer.json()["error"]
+
+
+def test_a_fault_is_one_line_in_the_terminal(client, review, monkeypatch, caplog):
+    monkeypatch.setattr(review.queue, "totals", lambda: 1 / 0)
+    answer = client.get("/api/project")
+    assert answer.status_code == 500
+    said = "a fault of this program: ZeroDivisionError: division by zero"
+    assert answer.json()["error"] == said
+    assert [record.getMessage() for record in caplog.records] == [said]
