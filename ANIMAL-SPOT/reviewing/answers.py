@@ -373,7 +373,14 @@ class Review:
                 row["id"] for row in self.project.detections([i for i in ids if type(i) is int])
             ]
             found[key] = self._rows(known, None)
-        return {"sets": result.get("sets", []), "notes": result.get("notes", []), **found}
+        model = result.get("model")
+        return {
+            "round": result.get("round"),
+            "model": model.get("after") if isinstance(model, dict) else None,
+            "sets": result.get("sets", []),
+            "notes": result.get("notes", []),
+            **found,
+        }
 
     def similar(self, query: QueryParams) -> dict[str, Any]:
         """Return the stretches of all recordings that sound most alike to one of them.

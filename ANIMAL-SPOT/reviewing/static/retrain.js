@@ -72,7 +72,7 @@ export class RetrainView {
     this.meter.hidden = !isRunning;
     if (done === null) this.meter.removeAttribute("value");
     else this.meter.value = done;
-    const words = state === "failed" ? `It failed: ${error ?? step}` : state === "done" ? "Done." : (step ?? "");
+    const words = state === "failed" ? `It failed: ${error ?? step}` : state === "done" ? this.#doneWords(result) : (step ?? "");
     this.step.textContent = words;
     if (words && words !== this.#spoken && state !== "idle") this.app.speak(words);
     this.#spoken = words;
@@ -85,8 +85,15 @@ export class RetrainView {
     this.result.replaceChildren(...(result ? this.#resultParts(result) : []));
   }
 
-  #resultParts({ sets = [], gone = [], still = [], newly = [] }) {
+  #doneWords(result) {
+    return typeof result?.round === "number" ? `Done: round ${result.round}.` : "Done.";
+  }
+
+  #resultParts({ round = null, model = null, sets = [], notes = [], gone = [], still = [], newly = [] }) {
     return [
+      round === null ? null : el("h2", { text: `Result of round ${count(round)}` }),
+      model === null ? null : el("p", { class: "new-model" }, "New model: ", el("code", { text: model })),
+      notes.length ? el("ul", { class: "notes" }, ...notes.map((text) => el("li", { text }))) : null,
       ...sets.flatMap((set) => [
         el("h2", { text: set.name }),
         el(

@@ -473,6 +473,10 @@ def test_retraining_is_started_followed_and_its_result_shown(server, browsing):
                 "sets": [{"name": "untouched test clips", "rows": [measure]}],
                 "gone": [row | {"score": 0.7, "label": None}],
                 "still": [],
+                "newly": [row | {"score": 0.6, "label": None, "class": "chirp"}],
+                "round": 2,
+                "model": "/there/review_retrained/round_2/model/ANIMAL-SPOT.pk",
+                "notes": ["5 of 18 reviewed events became no clip"],
             },
         },
     ]
@@ -499,6 +503,11 @@ def test_retraining_is_started_followed_and_its_result_shown(server, browsing):
     assert page.locator("progress").get_attribute("value") == "0.5"
     page.get_by_role("heading", name="Mistakes that are gone: 1 of 1").wait_for()
     assert posted[0] == {}
+    page.get_by_text("Done: round 2.").first.wait_for()
+    page.get_by_role("heading", name="Result of round 2").wait_for()
+    page.get_by_role("heading", name="Made only by the new model").wait_for()
+    page.get_by_text("round_2/model/ANIMAL-SPOT.pk").wait_for()
+    page.get_by_role("listitem").filter(has_text="5 of 18 reviewed events").wait_for()
     cells = page.get_by_role("row").filter(has_text="precision").get_by_role("cell")
     assert cells.all_text_contents() == ["0.50 (0.40 to 0.60)", "0.80 (0.70 to 0.90)"]
     page.locator("main").get_by_role("button", name="hum").click()

@@ -203,6 +203,9 @@ def test_the_page_starts_it(place):
         assert found["state"] == "done", found
         assert {row["id"] for row in found["result"]["gone"]} == wrong_ids(place)
         assert {row["state"] for row in found["result"]["gone"]} == {"wrong"}
+        assert found["result"]["round"] == 1
+        assert Path(found["result"]["model"]).is_file()
+        assert "flatter" in found["result"]["notes"][-1]
         assert "untouched test clips" in [one["name"] for one in found["result"]["sets"]]
         # A new decision, and stopped at once.
         client.post("/api/undo", json={"reviewer": "Ann"})
