@@ -33,6 +33,7 @@ _NEAR_S = 60.0  # neighbours of a detection that are sent with it
 _KEYS = "123456789abcdefhijklopqrtvwx"  # of classes; other letters are commands
 _TO_DO = ("open", "skip")  # states of what may be decided on
 _LETTERS = {"open": "-"} | {name: name[0] for name in VERDICTS}  # of states
+_SHORTEST_S = 0.0001  # of a call: clicks of porpoises are not shorter
 _ABOVE = 1.25  # what is shown above the highest box, as a factor
 _EXPORT_FOLDER = "export"
 _KEPT = "private, max-age=3600"  # pictures and sounds stay as they are
@@ -185,6 +186,8 @@ class Review:
             end_s = row["end_s"] if decision.end_s is None else decision.end_s
             if begin_s >= end_s:
                 raise RequestError("end_s must be after begin_s")
+            if not (decision.begin_s is None and decision.end_s is None):
+                _require_length(end_s - begin_s)
         self._require_extent(rows, decision.end_s, (decision.low_hz, decision.high_hz))
         batch = self.project.decide(decisions, reviewer, requests.key_of(values))
         return {
@@ -225,11 +228,12 @@ class Review:
         recording = self.project.recording(requests.whole(values, "recording", None, 1, 2**62))
         begin_s = requests.needed_number(values, "begin_s")
         end_s = requests.needed_number(values, "end_s")
-        band = requests.number(values, "low_hz"), requests.number(values, "high_hz")
+        band = requests.frequency(values, "low_hz"), requests.frequency(values, "high_hz")
         if not 0 <= begin_s < end_s <= recording.duration_s + 1:
             raise RequestError(
                 f"begin_s and end_s must be within the recording, 0 to {recording.duration_s:.3f}"
             )
+        _require_length(end_s - begin_s)
         _require_band(band)
         source = values.get("source", "missed")
         if source not in _ADDED_AS:
@@ -535,6 +539,11 @@ class Review:
 
 class NotThereError(LookupError):
     """What was asked for is not there."""
+
+
+def _require_length(seconds: float) -> None:
+    if seconds < _SHORTEST_S:
+        raise RequestError(f"a call must last {_SHORTEST_S:g} s at least")
 
 
 def _require_band(band: Sequence[float | None]) -> None:

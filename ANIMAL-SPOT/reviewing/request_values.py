@@ -14,6 +14,7 @@ from animal_spot.utils.names import composed
 
 MOST_ROWS = 1000  # that are sent at once
 MOST_IDS = 5000  # detections that are decided at once
+_HIGHEST_HZ = 1_000_000
 _LONGEST_NAME, _LONGEST_NOTE = 100, 4000
 _STATES = (*STATES, "decided")
 
@@ -52,6 +53,18 @@ def number(values: Mapping[str, Any], key: str, default: float | None = None) ->
         found = math.nan
     if not math.isfinite(found) or abs(found) > 1e12:
         raise RequestError(f"{key} must be a number")
+    return found
+
+
+def frequency(values: Mapping[str, Any], key: str) -> float | None:
+    """Return a frequency in Hz, or None if it is not given.
+
+    Raises:
+        RequestError: If it is none, or higher than any recorder hears.
+    """
+    found = number(values, key)
+    if found is not None and not 0 <= found <= _HIGHEST_HZ:
+        raise RequestError(f"{key} must be 0 to {_HIGHEST_HZ} Hz")
     return found
 
 
@@ -142,10 +155,9 @@ def decision_of(values: Mapping[str, Any]) -> Decision:
     if note is not None and (not isinstance(note, str) or len(note) > _LONGEST_NOTE):
         raise RequestError(f"note must be a text of at most {_LONGEST_NOTE} characters")
     begin_s, end_s = number(values, "begin_s"), number(values, "end_s")
-    low_hz, high_hz = number(values, "low_hz"), number(values, "high_hz")
-    for key, value in (("begin_s", begin_s), ("low_hz", low_hz)):
-        if value is not None and value < 0:
-            raise RequestError(f"{key} must not be below 0")
+    low_hz, high_hz = frequency(values, "low_hz"), frequency(values, "high_hz")
+    if begin_s is not None and begin_s < 0:
+        raise RequestError("begin_s must not be below 0")
     return Decision(
         verdict,
         name(values, "class") if verdict == "other" else None,

@@ -148,7 +148,7 @@ class SimilarSounds:
         if not path.is_file():
             raise NoIndexError(
                 "similar sounds cannot be found yet: end the program and start it once with "
-                "--index and --model"
+                "--index MODEL"
             )
         from animal_spot.similarity.index import IndexFile
 
@@ -194,7 +194,7 @@ class SimilarSounds:
         if found is None:
             raise NoIndexError(
                 "this recording is not among those that can be searched: start the program once "
-                "with --index and --model"
+                "with --index MODEL"
             )
         return found
 

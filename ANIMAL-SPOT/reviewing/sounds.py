@@ -21,6 +21,7 @@ from animal_spot.audio.sound_file import SoundError, SoundFile
 LONGEST_S = 900.0  # of a stretch
 LARGEST_PIXELS = 4096  # of a side of a picture
 _MOST_SAMPLES = 40_000_000  # of a stretch
+_MOST_GAIN_DB = 120.0
 _N_OPEN = 6  # files
 _RATES = (3000, 192_000)  # Hz that browsers play
 _SHORTEST_WINDOW, _LONGEST_WINDOW = 128, 4096  # samples
@@ -148,6 +149,7 @@ class OpenSounds:
         """
         if not 0.005 <= speed <= 10:
             raise StretchError("speed must be 0.005 to 10")
+        _require_gain(gain_db)
         samples, rate, _ = self.read(path, begin_s, end_s)
         played = max(1, round(rate * speed))
         least, most = _RATES
@@ -189,6 +191,9 @@ class OpenSounds:
             raise StretchError(f"a picture may have 1 to {LARGEST_PIXELS} pixels a side")
         if not (math.isfinite(begin_s) and math.isfinite(end_s) and begin_s < end_s):
             raise StretchError("a stretch must end after its begin")
+        if end_s - begin_s > LONGEST_S + 1:
+            raise StretchError(f"a picture may show {LONGEST_S:g} s at most")
+        _require_gain(gain_db)
         with self._of(path) as sound:
             rate = sound.rate
             low_hz, high_hz = band_hz[0], band_hz[1] or rate / 2
@@ -265,6 +270,11 @@ class _OpenSound:
         self._file.close()
 
 
+def _require_gain(gain_db: float) -> None:
+    if not abs(gain_db) <= _MOST_GAIN_DB:
+        raise StretchError(f"gain must be -{_MOST_GAIN_DB:g} to {_MOST_GAIN_DB:g} dB")
+
+
 def _window_length(rate: int, seconds_a_pixel: float) -> int:
     """Return a power of two near to the length that shows time and frequency equally sharp."""
     wanted = max(_WINDOW_PIXELS * seconds_a_pixel * rate, 2)
@@ -290,6 +300,8 @@ def _columns(
     n_each = int(min(_FRAMES_PER_PIXEL, max(1, math.ceil(n_samples / width / window))))
     middles = first + (np.arange(width * n_each) + 0.5) * (n_samples / (width * n_each))
     starts = np.rint(middles - window / 2).astype(np.int64)
+    # Where there is no recording one window of silence is enough, however long the stretch is.
+    starts = np.clip(starts, -window, len(samples))
     before = max(0, -int(starts.min()))
     after = max(0, int(starts.max()) + window - len(samples))
     padded = np.pad(samples, (before, after)) if before or after else samples

@@ -82,6 +82,9 @@ WRONG = (
     ({"end_s": "Infinity"}, "end_s must be a number"),
     ({"low_hz": 5000}, "low_hz must be below high_hz"),
     ({"note": 3}, "note must be a text"),
+    ({"low_hz": -1}, "low_hz must be 0 to 1000000 Hz"),
+    ({"high_hz": 1e11}, "high_hz must be 0 to 1000000 Hz"),
+    ({"begin_s": 1.5, "end_s": 1.5 + 1e-10}, "a call must last 0.0001 s at least"),
 )
 
 
@@ -92,6 +95,27 @@ def test_wrong_decisions_are_refused_in_one_line(client, project):
         assert answer.status_code == 400, body
         assert says in answer.json()["error"]
     assert project.counting() == []
+
+
+def test_wrong_stretches_are_not_added(client, project):
+    for more, says in (
+        ({"end_s": 1 + 1e-10}, "a call must last 0.0001 s at least"),
+        ({"end_s": 2, "high_hz": 1e11}, "high_hz must be 0 to 1000000 Hz"),
+    ):
+        body = {"recording": 1, "begin_s": 1, "class": "owl", "reviewer": "Ann", **more}
+        answer = client.post("/api/add", json=body)
+        assert (answer.status_code, answer.json()["error"]) == (400, says)
+    assert project.counting() == []
+
+
+def test_numbers_that_are_too_large_are_refused(client):
+    for asked, says in (
+        ("spectrogram?recording=1&from=0&to=1e12", "a picture may show 900 s at most"),
+        ("spectrogram?recording=1&from=0&to=1&gain=1e9", "gain must be -120 to 120 dB"),
+        ("sound?recording=1&from=0&to=1&gain=1e9", "gain must be -120 to 120 dB"),
+    ):
+        answer = client.get(f"/api/{asked}")
+        assert (answer.status_code, answer.json()["error"]) == (400, says)
 
 
 def test_bodies_that_are_no_object(client):

@@ -36,7 +36,7 @@ def heard(row) -> tuple | None:
 def test_without_an_index(client):
     answer = client.get("/api/similar?id=1")
     assert answer.status_code == 404
-    assert "--index" in answer.json()["error"]
+    assert answer.json()["error"].endswith("start it once with --index MODEL")
     assert client.get("/api/project").json()["has_index"] is False
 
 
