@@ -461,7 +461,7 @@ class Review:
             recording = self.project.recording(number)
         except ProjectError as error:
             raise NotThereError(str(error)) from error
-        if recording.missing:
+        if recording.missing and not recording.path.is_file():  # else it was put back
             raise NotThereError(f"{self._name(recording)} was not found: see --recordings")
         return recording
 

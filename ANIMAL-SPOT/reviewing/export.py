@@ -90,6 +90,7 @@ def export(
     if kind not in KINDS:
         raise ExportError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
     target = _target(project, folder)
+    project.look_for_recordings()
     rows = judged(project)
     if not rows:
         raise ExportError("nothing was decided yet")
@@ -294,8 +295,10 @@ def export_clips(
         OSError: If something cannot be read or written.
     """
     there = [row for row in rows if row.verdict != "unsure" and not row.recording.missing]
+    gone = sorted({row.recording.path for row in rows if row.recording.missing})
     if not there:
-        raise ExportError("nothing was decided on a recording that is there")
+        which = f": {len(gone)} are not there, such as {gone[0]}" if gone else ""
+        raise ExportError(f"nothing was decided on a recording that is there{which}")
     require_writable_folder(folder, "the folder of the clips")
     table = folder / _OF_CLIPS
     with (
@@ -331,9 +334,11 @@ def export_clips(
     counts = Counter(row["label"] for row in labels if row["file"] not in undone)
     notes = ["some clips could not be cut: see the lines of the program"] if status else []
     notes += _without_clip(folder / LEFT_OUT, table, len(there))
-    n_lost = sum(row.recording.missing for row in rows)
-    if n_lost:
-        notes.append(f"{n_lost} rows are of recordings that are not there")
+    if gone:
+        n_lost = sum(row.recording.missing for row in rows)
+        notes.append(
+            f"{n_lost} rows are of {len(gone)} recordings that are not there, such as {gone[0]}"
+        )
     return {
         "folder": str(folder),
         "unit": "clips",

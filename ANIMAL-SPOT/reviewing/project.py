@@ -273,6 +273,16 @@ class Project:
         """Return all recordings, by their path."""
         return [_recording(r) for r in self.db.execute("SELECT * FROM recordings ORDER BY path")]
 
+    def look_for_recordings(self) -> list[Recording]:
+        """Note which recordings are there now; return those that are not."""
+        every = self.recordings()
+        gone = {one.id for one in every if not one.path.is_file()}
+        changed = [(one.id in gone, one.id) for one in every if one.missing != (one.id in gone)]
+        if changed:
+            with self.writing() as db:
+                db.executemany("UPDATE recordings SET missing = ? WHERE id = ?", changed)
+        return [one for one in every if one.id in gone]
+
     # --- detections ---
 
     def detections(self, ids: Sequence[int]) -> list[dict[str, Any]]:

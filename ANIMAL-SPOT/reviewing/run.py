@@ -51,9 +51,12 @@ def run(config: ReviewConfig) -> int:
     path = Path(config.project).absolute()
     _require_outside(path, config)
     require_writable_folder(path.parent, "the folder of --project")
+    is_new = not path.exists()
     with contextlib.closing(Project(path)) as project:
-        if config.predictions is not None or config.recordings:
-            bring_in(project, config)
+        with _removed_if_empty(project) if is_new else contextlib.nullcontext():
+            if config.predictions is not None or config.recordings:
+                bring_in(project, config)
+        _look_for_recordings(project)
         review = Review(
             project,
             composed(config.reviewer or _user()).strip(),
@@ -71,6 +74,38 @@ def run(config: ReviewConfig) -> int:
         else:
             _serve(review, config)
     return OK
+
+
+@contextlib.contextmanager
+def _removed_if_empty(project: Project) -> Iterator[None]:
+    """Leave no file of a review behind that could not begin."""
+    try:
+        yield
+    except BaseException:
+        if not project.recordings():
+            project.close()
+            project.path.unlink()
+        raise
+
+
+def _look_for_recordings(project: Project) -> None:
+    """Say which recordings are not there any more.
+
+    Raises:
+        ValueError: If the project has none at all.
+    """
+    gone = project.look_for_recordings()
+    every = len(project.recordings())
+    if not every:
+        raise ValueError(
+            f"there is nothing to review in {project.path}: give --predictions or --recordings"
+        )
+    if gone:
+        log.warning(
+            "%d of %d recordings of %s are not there, such as %s: put them back where they were; "
+            "till then they can be neither seen nor heard, and no clips are cut of them",
+            *(len(gone), every, project.path, gone[0].path),
+        )
 
 
 def _job(project: Path, config: ReviewConfig) -> RetrainJob | None:

@@ -129,6 +129,22 @@ def test_clips_that_were_not_cut_are_counted_by_reason(client, decide, folder):
     ]
 
 
+def test_clips_of_recordings_that_are_gone(client, decide, folder):
+    decide([1, 6], "right")
+    (folder / "recordings" / f"{POND}.wav").rename(folder / "aside.wav")
+    written = export(client, "clips", "corpus")
+    assert [(one["name"], one["rows"]) for one in written["files"]] == [("owl", 1)]
+    assert written["notes"] == [
+        f"1 rows are of 1 recordings that are not there, such as {folder / 'recordings' / POND}.wav"
+    ]
+    (folder / "recordings" / "wood_20260502_120000.wav").unlink()
+    answer = client.post("/api/export", json={"kind": "clips", "folder": "corpus"})
+    assert answer.status_code == 400
+    assert "recording that is there: 2 are not there, such as" in answer.json()["error"]
+    (folder / "aside.wav").rename(folder / "recordings" / f"{POND}.wav")
+    assert client.get("/api/sound?recording=1&from=1&to=3").status_code == 200
+
+
 def test_what_somebody_edited_is_left(client, decided, folder):
     export(client, "raven")
     table = folder / "export" / f"{POND}.Table.1.selections.txt"

@@ -8,6 +8,7 @@ import urllib.error
 import pytest
 
 from animal_spot import review
+from animal_spot.reviewing.project import Project
 from tests.helpers.programs import run_here
 from tests.helpers.reviewing import Running
 
@@ -62,6 +63,31 @@ def test_wrong_use_is_one_line(folder, monkeypatch):
         said = refused("--predictions", "predictions", "--recordings", "recordings", "--port", port)
     assert f"cannot listen at 127.0.0.1 port {port}" in said
     assert not (folder / "predictions" / "review.sqlite").exists()
+
+
+def test_a_start_that_fails_leaves_no_file(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "nothing").mkdir()
+    refused("--recordings", "nothing")
+    assert list(folder.glob("review.sqlite*")) == []
+    Project(folder / "empty.sqlite").close()
+    said = refused("--project", "empty.sqlite")
+    assert "there is nothing to review in" in said
+    assert "give --predictions or --recordings" in said
+    assert "is a folder: name a file, such as" in refused("--project", "recordings")
+
+
+def test_recordings_that_were_moved_are_told_at_the_start(folder, project):
+    (folder / "recordings").rename(folder / "elsewhere")
+    command = ("review", "--project", folder / "review.sqlite", "--statistics")
+    done = run_here(*command)
+    assert done.returncode == 0
+    assert "3 of 3 recordings of" in done.stderr
+    assert str(folder / "recordings" / "pond_20260501_213000.wav") in done.stderr
+    assert project.recording(1).missing
+    (folder / "elsewhere").rename(folder / "recordings")
+    assert "not there" not in run_here(*command).stderr
+    assert not project.recording(1).missing
 
 
 def test_without_its_packages(folder, monkeypatch):
