@@ -322,7 +322,14 @@ def export_clips(
         **{f"{role}_column": name for role, name in _CLIP_ROLES.items()},
     )
     _bring_back(folder, table, paths)
-    status = make_corpus(config)
+    try:
+        status = make_corpus(config)
+    except ValueError as error:
+        if LEFT_OUT not in str(error):
+            raise
+        # No clip at all, and the file that was just written says why.
+        why = _without_clip(folder / LEFT_OUT, table, len(there))
+        raise ExportError("; ".join(why) or str(error)) from error
     labels = [row for row in read_labels(folder / LABELS) if (folder / row["file"]).is_file()]
     # Of a recording on which every decision was taken back the cutter is told nothing.
     undone = [

@@ -129,6 +129,15 @@ def test_clips_that_were_not_cut_are_counted_by_reason(client, decide, folder):
     ]
 
 
+def test_no_clip_at_all_says_why(client, decide, folder):
+    decide([1, 3], "right")
+    body = {"kind": "clips", "folder": "corpus", "clip_length": 12.0}
+    answer = client.post("/api/export", json=body)
+    assert answer.status_code == 400
+    said = "0 of 2 decided events became clips, 2 did not: overlaps another class (2); which: "
+    assert answer.json()["error"] == f"{said}{folder / 'corpus' / 'left_out.csv'}"
+
+
 def test_clips_of_recordings_that_are_gone(client, decide, folder):
     decide([1, 6], "right")
     (folder / "recordings" / f"{POND}.wav").rename(folder / "aside.wav")

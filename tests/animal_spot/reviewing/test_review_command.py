@@ -29,6 +29,10 @@ def test_killed_and_started_again(folder):
     assert again.ask("/api/project")["totals"]["states"]["right"] == 3
     again.token = token
     assert again.ask("/api/queue?state=open")["total"] == 3, "a page that was open goes on"
+    (folder / "review.sqlite").rename(folder / "aside.sqlite")
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        again.ask("/api/undo", {"reviewer": "Ann"})
+    (folder / "aside.sqlite").rename(folder / "review.sqlite")
     again.ask("/api/undo", {"reviewer": "Ann"})
     status, said = again.stop()
     assert status == 0, said
