@@ -50,8 +50,8 @@ class RetrainConfig:
     )
     clip_length: float | None = option(
         None,
-        "seconds of each reviewed clip, about the middle of its event; none: as long as the model "
-        "hears, or if it does not say the event and a margin",
+        "seconds of each reviewed clip, about the middle of its event; longer events become "
+        "several clips; none: the event and a margin",
         type=float,
         least=0.01,
         most=7200,

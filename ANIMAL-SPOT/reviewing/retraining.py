@@ -154,10 +154,9 @@ class _Run:
         noise: str,
     ) -> None:
         clips = folder / "corpus"
-        wanted = self._config.clip_length
-        if wanted is None and self._content.sequence_len_ms is not None:
-            wanted = self._content.sequence_len_ms / 1000
-        export_clips(rows, clips, noise, wanted)
+        # Not as long as a window: where it reaches over its event another call may be, and of a
+        # long event not every part holds the call.
+        export_clips(rows, clips, noise, self._config.clip_length)
         reviewed = retrain_clips.reviewed_clips(clips)
         if corpus is None:
             data = self._reviewed_alone(clips, reviewed, noise)
