@@ -94,7 +94,8 @@ def class_summary(
     Returns:
         * counts: ``detections``, ``reviewed`` (those with an answer of right or wrong), ``right``,
           ``wrong``, ``unsure``, ``skipped``, ``without_score`` (which count nowhere else)
-        * ``threshold`` in present use; ``precision`` from it on, ``true_calls`` among all
+        * ``threshold`` in present use, and whether it is ``threshold_given``: else it is the lowest
+          score found; ``precision`` from it on, ``true_calls`` among all
           detections and ``true_calls_at_threshold``: ``value``, ``low``, ``high``
         * ``curve``: ``value``, ``low``, ``high`` of the precision from the ``threshold`` of each
           bin on, with its ``detections`` and those ``reviewed``; ``bins``: counts of each
@@ -140,6 +141,7 @@ def class_summary(
     by_probability = [probability_threshold(fitted, value) for value in wanted]
     return counts | {
         "threshold": float(lows[0]) if threshold is None else threshold,
+        "threshold_given": threshold is not None,
         "precision": bins.shares(first),
         "true_calls": bins.calls(0),
         "true_calls_at_threshold": bins.calls(first),
@@ -302,6 +304,7 @@ def _nothing(threshold: float | None) -> dict[str, Any]:
     unknown = {"value": None, "low": None, "high": None}
     return {
         "threshold": threshold,
+        "threshold_given": threshold is not None,
         "precision": unknown,
         "true_calls": unknown,
         "true_calls_at_threshold": unknown,

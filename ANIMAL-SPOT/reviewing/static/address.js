@@ -1,5 +1,7 @@
 // What the page shows stands in its address, so that reload, back and a sent link show the same.
 
+import { ORDERS, SOURCES, STATES } from "./format.js";
+
 const DEFAULTS = {
   view: "one", // one, grid, long, statistics, retrain
   src: "detections", // detections, windows, like
@@ -33,6 +35,13 @@ const DEFAULTS = {
 
 // These make another queue; all else only shows another part of it.
 const QUEUE = ["src", "class", "state", "site", "rec", "min", "max", "from", "to", "hours", "order", "seed", "n", "like", "len", "reviewer"];
+
+// Anything else in an address, such as an old or mistyped one, is read as the default.
+const CHOICES = {
+  src: SOURCES.map(([name]) => name),
+  state: ["", ...Object.keys(STATES)],
+  order: ORDERS.map(([name]) => name),
+};
 
 class Address extends EventTarget {
   #now = read();
@@ -78,7 +87,11 @@ class Address extends EventTarget {
 
 function read() {
   const params = new URLSearchParams(location.search);
-  return Object.fromEntries(Object.entries(DEFAULTS).map(([name, value]) => [name, params.get(name) ?? value]));
+  const value = (name) => {
+    const given = params.get(name);
+    return given === null || CHOICES[name]?.includes(given) === false ? DEFAULTS[name] : given;
+  };
+  return Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, value(name)]));
 }
 
 export const address = new Address();

@@ -63,6 +63,21 @@ export const STATES = {
   skip: { text: "skipped", sign: "»" },
 };
 
+/** What a queue holds, and in which order: as the address and as people say it. */
+export const SOURCES = [
+  ["detections", "Detections"],
+  ["windows", "Windows of recordings"],
+  ["like", "More like this"],
+];
+export const ORDERS = [
+  ["time", "recording and time"],
+  ["-score", "highest score first"],
+  ["score", "lowest score first"],
+  ["uncertainty", "most uncertain first"],
+  ["random", "at random"],
+  ["bins", "sample over score bins"],
+];
+
 /** What a row shows as its class: the one a person gave, else the one the model gave. */
 export const classOf = (row) => (row.state === "other" ? row.label : row.class) ?? "no class yet";
 

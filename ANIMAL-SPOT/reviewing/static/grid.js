@@ -234,13 +234,24 @@ export class GridView {
     const chosen = this.#selected.size ? this.#page().filter((key) => this.#selected.has(key)) : [address.get("id")];
     const same = name === undefined ? [] : chosen.filter((key) => items.row(key)?.class === name);
     const others = chosen.filter((key) => !same.includes(key));
+    const wasOpen = chosen.every((key) => items.stateOf(key) === "open");
     let done = false;
     if (same.length) done = judge.decide(same, "right");
     if (others.length) done = judge.decide(others, verdict, { class: name }) || done;
     if (!done) return;
     this.#selected.clear();
     this.app.sayProgress(`${count(chosen.length)} ${name ?? STATES[verdict].text}`);
-    this.show();
+    this.#goOn(items.index(chosen.at(-1)), wasOpen, chosen.length > 1);
+  }
+
+  /** Mark the cell after those decided, so that the next key is about another one. After many at
+   * once the page stays, so that what the one key did is seen. */
+  #goOn(here, wasOpen, isMany) {
+    const { items } = this.app;
+    const next = wasOpen ? items.nextOpen(here) : Math.min(here + 1, items.total - 1);
+    const isElsewhere = next < this.#first || next >= this.#first + PAGE;
+    if (next < 0 || next === this.#here() || (isMany && isElsewhere)) this.show();
+    else address.set({ id: items.keys[next] });
   }
 
   async #askClass() {

@@ -124,7 +124,9 @@ class App {
       items = await Items.open(this.recordings, opening.signal);
     } catch (error) {
       if (error.name === "AbortError") return;
-      this.trouble(error);
+      // A refusal stands where the rows would, and is not said a second time over it.
+      if (error instanceof Refused && WITH_QUEUE.includes(address.get("view"))) this.speak(error.message);
+      else this.trouble(error);
       if (error instanceof Gone) setTimeout(() => opening === this.#opening && this.#openQueue(), AGAIN_MS);
       items = new Items();
       items.note = error.message;
@@ -227,7 +229,8 @@ class App {
       return;
     }
     this.say("Taken back.");
-    if (address.get("view") === "one" && key !== address.get("id")) this.go(key);
+    const isInView = address.get("view") === "one" || (address.get("view") === "grid" && this.items.index(key) >= 0);
+    if (isInView && key !== address.get("id")) this.go(key);
     else this.#showView();
   }
 

@@ -2,24 +2,12 @@
 
 import { address } from "./address.js";
 import { button, el, field, select } from "./dom.js";
-import { STATES, classOf, clock, count, ending, score, span, stem } from "./format.js";
+import { ORDERS, SOURCES, STATES, classOf, clock, count, ending, score, span, stem } from "./format.js";
 import { VirtualList } from "./list.js";
 import { sign } from "./parts.js";
 
 const ROW_PX = 26;
 const NAME_LETTERS = 12; // of a recording, in a row
-const SOURCES = [
-  ["detections", "Detections"],
-  ["windows", "Windows of recordings"],
-];
-const ORDERS = [
-  ["time", "recording and time"],
-  ["-score", "highest score first"],
-  ["score", "lowest score first"],
-  ["uncertainty", "most uncertain first"],
-  ["random", "at random"],
-  ["bins", "sample over score bins"],
-];
 
 export class QueuePanel {
   constructor(app) {
@@ -45,7 +33,7 @@ export class QueuePanel {
     const { project, recordings } = this.app;
     const isList = address.get("src") !== "windows";
     const set = (name) => (value) => address.set({ [name]: value, id: "" }, { push: true });
-    const sources = address.get("src") === "like" ? [...SOURCES, ["like", "More like this"]] : SOURCES;
+    const sources = SOURCES.filter(([name]) => name !== "like" || address.get("src") === "like");
     const any = ["", "all"];
     const choice = (name, label, options) => field(label, select(options, address.get(name), set(name)));
     const number = (name, label, props = {}) => input(name, label, { type: "number", step: "any", ...props }, set(name));

@@ -25,9 +25,10 @@ export class StatisticsView {
       el("h1", { text: "How far can it be trusted?" }),
       el("p", {
         class: "faint",
-        text: "From rows of the order “sample over score bins” that were decided. Intervals hold the truth in 95 of 100 cases.",
+        text: "From all rows of the model that were decided, whatever their order. Intervals hold the truth in 95 of 100 cases if the order was “sample over score bins” or “at random”.",
       }),
       classes.length ? this.#table(classes, one) : el("p", { text: error ?? "No class yet." }),
+      reasons(classes) ?? el("p"),
       one ? this.#details(one) : el("p"),
       el("h2", { text: "Agreement of reviewers" }),
       this.#agreement(pairs),
@@ -64,14 +65,15 @@ export class StatisticsView {
   #details(c) {
     const wanted = (c.wanted ?? []).filter((w) => w.threshold !== null);
     const charts = [];
-    if (c.curve?.length) charts.push(curve("Precision of what is above a threshold", c.curve.map((p) => ({ ...p, x: p.threshold })), "threshold"));
+    if (c.curve?.some(isKnown)) charts.push(curve("Precision of what is above a threshold", c.curve.map((p) => ({ ...p, x: p.threshold })), "threshold"));
     if (c.logistic?.length) charts.push(curve("Chance of being right at a score", c.logistic.map((p) => ({ ...p, x: p.score })), "score"));
     return el(
       "div",
       { class: "details" },
       el("h2", { text: c.class }),
-      c.threshold === null || c.threshold === undefined ? null : el("p", { text: `Present threshold: ${score(c.threshold)}` }),
-      ...(c.reasons ?? []).map((text) => el("p", { class: "reason", text })),
+      c.threshold === null || c.threshold === undefined
+        ? null
+        : el("p", { text: `${c.threshold_given ? "Present threshold" : "Lowest score found"}: ${score(c.threshold)}` }),
       wanted.length
         ? el(
             "ul",
@@ -119,6 +121,15 @@ export class StatisticsView {
   key() {
     return false;
   }
+}
+
+/** Whether a point of a curve says more than that the precision lies between 0 and 1. */
+const isKnown = ({ value, low, high }) => value !== null || low > 0 || high < 1;
+
+/** What a reader of the figures must know, of all classes: a class that is not opened has it too. */
+function reasons(classes) {
+  const lines = classes.flatMap((c) => (c.reasons ?? []).map((text) => el("li", { text: `${c.class}: ${text}` })));
+  return lines.length ? el("ul", { class: "reasons" }, ...lines) : null;
 }
 
 const number = (text) => el("td", { class: "numbers", text });

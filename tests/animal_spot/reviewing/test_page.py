@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
+from animal_spot.trust.summary import summary
 from tests.helpers.review_page import (
     CALL_S,
     MARKUP,
@@ -332,6 +333,18 @@ def test_in_the_grid_many_are_selected_and_one_key_decides(server, browsing):
     assert len(server.decisions("gus")) == 4
 
 
+def test_in_the_grid_each_key_is_about_the_next_cell(server, browsing):
+    page = browsing.open(server, "ann", view="grid")
+    page.wait_for_function("() => document.querySelectorAll('.cell img').length === 30")
+    page.locator(".cell").nth(1).click()
+    for key in ("y", "n", "z", "u"):  # the third takes the second back
+        page.keyboard.press(key)
+        waits_for_nothing(page)
+    order = [n for (n,) in server.rows("SELECT id FROM detections ORDER BY recording_id, begin_s")]
+    assert server.decisions("ann") == [(order[1], "right", None), (order[2], "unsure", None)]
+    assert in_address(page, "id") == str(order[3])
+
+
 def test_a_missed_call_is_marked_by_dragging_and_by_keyboard(added_to, browsing):
     page = browsing.open(added_to, "hal", view="long", line="10", lines="3")
     page.wait_for_function("() => document.querySelectorAll('.lines .picture img').length === 3")
@@ -390,6 +403,32 @@ def test_windows_are_labelled_from_nothing_with_a_new_class(added_to, browsing):
     page.reload()
     one_by_one(page)
     assert page.text_content(".progress").startswith("14 of 16 left")
+
+
+def test_scores_and_times_of_the_queue_are_not_cut(server, browsing):
+    def answer(route) -> None:
+        queue = route.fetch().json()
+        for row, value in zip(queue["rows"][10:], (0.9996, 0.9991, 1.0, -12.5), strict=False):
+            row |= {"score": value, "begin_s": 3723.4}
+        route.fulfill(json=queue)
+
+    page = browsing.open(server, "bea")
+    page.route("**/api/queue?*", answer)
+    page.reload()
+    one_by_one(page)
+    page.get_by_role("option").filter(has_text="0.999").wait_for()
+    numbers = page.locator(".row .numbers")
+    assert {"1.000", "0.999", "1.00", "-12.50", "1:02:03.4"} <= set(numbers.all_text_contents())
+    cut = "all => all.filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)"
+    assert numbers.evaluate_all(cut) == []
+
+
+def test_unknown_words_in_the_address_are_read_as_the_default(server, browsing):
+    page = browsing.open(server, "cat", order="loudest", state="odd", src="nowhere")
+    one_by_one(page)
+    chosen = [page.locator(".filters select").nth(n).input_value() for n in (0, 2, -1)]
+    assert chosen == ["detections", "", "time"]
+    assert page.locator(".row").count() > 0
 
 
 def test_a_hundred_thousand_rows_open_in_two_seconds_and_scroll(sounds, tmp_path, browsing):
@@ -454,6 +493,46 @@ def test_what_was_decided_is_exported(server, browsing):
     assert page.locator("input:invalid").count() == 1  # refused here, and by the server
     page.keyboard.press("Escape")
     assert page.get_by_role("dialog").count() == 0
+
+
+def test_what_became_of_exported_clips_is_said(server, browsing):
+    """Cutting is the server's part, which has tests of its own."""
+    note = "9 of 13 events became no clip: overlaps another class"
+    written = {"folder": "export", "files": [{"name": "hum", "rows": 4}], "notes": [note]}
+    page = browsing.open(server, "lia")
+    one_by_one(page)
+    page.route("**/api/export", lambda route: route.fulfill(json=written))
+    page.get_by_role("button", name="Export").click()
+    page.get_by_label("Clips").check()
+    page.get_by_role("dialog").get_by_role("button", name="Export").click()
+    page.locator(".answer").get_by_text(note).wait_for()
+    assert page.locator(".answer li").all_text_contents() == ["hum: 4 clips"]
+
+
+def test_figures_say_what_they_rest_on(server, browsing):
+    answers = ["right", "unsure", None, "wrong", None, None] + ["right", None, None] * 8
+    rows = [("chirp", 0.4 + n / 100, answer) for n, answer in enumerate(answers)]
+    rows += [("hum", 0.5 + n / 100, None) for n in range(30)]
+    figures = {"threshold": None}
+    page = browsing.open(server, "fay")
+    page.route(
+        "**/api/statistics*",
+        lambda route: route.fulfill(json=summary(rows, thresholds=figures["threshold"])),
+    )
+    one_by_one(page)
+    page.get_by_role("button", name="Figures").click()
+    page.get_by_text("Lowest score found: 0.40").wait_for()
+    assert page.get_by_text("Present threshold").count() == 0
+    assert page.locator("figure").count() == 1  # no curve of a chance from 10 rows
+    expected = [
+        f"{one['class']}: {reason}" for one in summary(rows)["classes"] for reason in one["reasons"]
+    ]
+    assert page.locator(".reasons li").all_text_contents() == expected
+    assert any(line.startswith("chirp: 1 unsure rows") for line in expected)
+    figures["threshold"] = {"hum": 0.5}
+    page.get_by_role("table").get_by_role("button", name="hum").click()
+    page.get_by_text("Present threshold: 0.50").wait_for()
+    assert page.locator("figure").count() == 0  # no empty grid where nothing was reviewed
 
 
 def test_retraining_is_started_followed_and_its_result_shown(server, browsing):
@@ -554,6 +633,18 @@ def test_similar_stretches_are_reviewed_in_the_grid(added_to, browsing):
         ("similar", 1, 6.0, "chirp", "right"),
         ("similar", 2, 6.0, "chirp", "wrong"),
     ]
+
+
+def test_what_the_server_refuses_is_said_once(server, browsing):
+    page = browsing.open(server, "pia")
+    one_by_one(page)
+    refusal = {"status": 409, "json": {"error": "similar sounds cannot be found yet"}}
+    page.route("**/api/similar?*", lambda route: route.fulfill(**refusal))
+    page.keyboard.press("m")
+    page.locator(".grid .notice").get_by_text("cannot be found yet").wait_for()
+    assert page.locator(".toast").count() == 0
+    assert all("409" in line for line in browsing.wrong)  # Chromium tells of each refusal
+    browsing.wrong.clear()
 
 
 # --- names, keyboard, contrast --------------------------------------------------------------------

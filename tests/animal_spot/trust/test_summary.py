@@ -26,6 +26,9 @@ def test_summary_of_two_classes_is_json_and_says_the_same_again():
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert summary(rows, thresholds={"K1": 0.7}) == found
     assert [row["class"] for row in found["classes"]] == ["B", "K1"]
+    lowest = min(s for n, s, _ in rows if n == "B")
+    given = [(row["threshold"], row["threshold_given"]) for row in found["classes"]]
+    assert given == [(lowest, False), (0.7, True)]
     row = found["classes"][1]
     assert row["detections"] == 500
     assert row["reviewed"] == 100 == row["right"] + row["wrong"]
