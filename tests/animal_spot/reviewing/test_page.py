@@ -334,14 +334,14 @@ def test_in_the_grid_many_are_selected_and_one_key_decides(server, browsing):
 
 
 def test_in_the_grid_each_key_is_about_the_next_cell(server, browsing):
-    page = browsing.open(server, "ann", view="grid")
+    page = browsing.open(server, "gil", view="grid")
     page.wait_for_function("() => document.querySelectorAll('.cell img').length === 30")
     page.locator(".cell").nth(1).click()
     for key in ("y", "n", "z", "u"):  # the third takes the second back
         page.keyboard.press(key)
         waits_for_nothing(page)
     order = [n for (n,) in server.rows("SELECT id FROM detections ORDER BY recording_id, begin_s")]
-    assert server.decisions("ann") == [(order[1], "right", None), (order[2], "unsure", None)]
+    assert server.decisions("gil") == [(order[1], "right", None), (order[2], "unsure", None)]
     assert in_address(page, "id") == str(order[3])
 
 
@@ -514,7 +514,7 @@ def test_figures_say_what_they_rest_on(server, browsing):
     rows = [("chirp", 0.4 + n / 100, answer) for n, answer in enumerate(answers)]
     rows += [("hum", 0.5 + n / 100, None) for n in range(30)]
     figures = {"threshold": None}
-    page = browsing.open(server, "fay")
+    page = browsing.open(server, "max")
     page.route(
         "**/api/statistics*",
         lambda route: route.fulfill(json=summary(rows, thresholds=figures["threshold"])),
