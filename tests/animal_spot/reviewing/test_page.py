@@ -497,8 +497,9 @@ def test_what_was_decided_is_exported(server, browsing):
 
 def test_what_became_of_exported_clips_is_said(server, browsing):
     """Cutting is the server's part, which has tests of its own."""
-    note = "9 of 13 events became no clip: overlaps another class"
-    written = {"folder": "export", "files": [{"name": "hum", "rows": 4}], "notes": [note]}
+    note = "4 of 13 decided events became clips, 9 did not: overlaps another class (9)"
+    files = [{"name": "hum", "rows": 4}]
+    written = {"folder": "export", "files": files, "unit": "clips", "notes": [note]}
     page = browsing.open(server, "lia")
     one_by_one(page)
     page.route("**/api/export", lambda route: route.fulfill(json=written))
