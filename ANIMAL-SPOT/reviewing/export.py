@@ -276,7 +276,11 @@ def _plain(value: Any) -> Any:
 
 
 def export_clips(
-    rows: Sequence[Judged], folder: Path, noise_class: str, clip_length: float | None
+    rows: Sequence[Judged],
+    folder: Path,
+    noise_class: str,
+    clip_length: float | None,
+    margin: float | None = None,
 ) -> dict[str, Any]:
     """Cut calls that are right, and wrong ones as background, as ``animal-spot clips`` does.
 
@@ -285,6 +289,8 @@ def export_clips(
         folder: Where the clips go.
         noise_class: See ``export``.
         clip_length: See ``export``.
+        margin: Seconds before and after an event, where there is no clip length; None: as
+            ``animal-spot clips`` does.
 
     Returns:
         See ``export``.
@@ -315,6 +321,7 @@ def export_clips(
         negatives=(str(table),) if any(row.verdict == _WRONG for row in there) else (),
         output_dir=str(folder),
         clip_length=clip_length,
+        margin=margin,
         contact_sheets=0,
         background=0,  # where nobody looked may be calls that the model missed
         background_class=noise_class,

@@ -51,7 +51,7 @@ class RetrainConfig:
     clip_length: float | None = option(
         None,
         "seconds of each reviewed clip, about the middle of its event; longer events become "
-        "several clips; none: the event and a margin",
+        "several clips; none: the event",
         type=float,
         least=0.01,
         most=7200,

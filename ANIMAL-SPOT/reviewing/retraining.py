@@ -154,9 +154,10 @@ class _Run:
         noise: str,
     ) -> None:
         clips = folder / "corpus"
-        # Not as long as a window: where it reaches over its event another call may be, and of a
-        # long event not every part holds the call.
-        export_clips(rows, clips, noise, self._config.clip_length)
+        # Neither longer nor as long as a window: a clip that reaches over its event would be left
+        # out if another call is beside it, and of a long event not every part holds the call.
+        length = self._config.clip_length
+        export_clips(rows, clips, noise, length, margin=0.0 if length is None else None)
         reviewed = retrain_clips.reviewed_clips(clips)
         if corpus is None:
             data = self._reviewed_alone(clips, reviewed, noise)
