@@ -125,11 +125,16 @@ class _Run:
         return self._content.kind.hears == "embeddings"
 
     def run(self) -> None:
-        rows = [row for row in judged(self._project) if row.verdict != "unsure"]
+        decided = judged(self._project)
+        rows = [row for row in decided if row.verdict != "unsure"]
         usable = [row for row in rows if not row.recording.missing]
         if not usable:
             why = "its recordings are not there" if rows else "nothing was decided yet"
             raise ValueError(f"--project {self._config.project}: {why}")
+        if n := len(decided) - len(rows):
+            self._note(f"{n} reviewed rows are unsure, or reviewers differ: they teach nothing")
+        if n := len(rows) - len(usable):
+            self._note(f"{n} reviewed rows teach nothing: their recordings are not there")
         # What cannot be used is refused before anything is cut.
         settings = self._settings(self._content.names, None)
         retrain_settings.train_config(self._model, self._content, settings)
@@ -157,7 +162,9 @@ class _Run:
         # Neither longer nor as long as a window: a clip that reaches over its event would be left
         # out if another call is beside it, and of a long event not every part holds the call.
         length = self._config.clip_length
-        export_clips(rows, clips, noise, length, margin=0.0 if length is None else None)
+        margin = 0.0 if length is None else None
+        for text in export_clips(rows, clips, noise, length, margin=margin)["notes"]:
+            self._note(text)
         reviewed = retrain_clips.reviewed_clips(clips)
         if corpus is None:
             data = self._reviewed_alone(clips, reviewed, noise)
