@@ -132,9 +132,9 @@ class _Run:
             why = "its recordings are not there" if rows else "nothing was decided yet"
             raise ValueError(f"--project {self._config.project}: {why}")
         if n := len(decided) - len(rows):
-            self._note(f"{n} reviewed rows are unsure, or reviewers differ: they teach nothing")
+            self._note(f"rows that teach nothing, since they are unsure or reviewers differ: {n}")
         if n := len(rows) - len(usable):
-            self._note(f"{n} reviewed rows teach nothing: their recordings are not there")
+            self._note(f"rows that teach nothing, since their recordings are not there: {n}")
         # What cannot be used is refused before anything is cut.
         settings = self._settings(self._content.names, None)
         retrain_settings.train_config(self._model, self._content, settings)
