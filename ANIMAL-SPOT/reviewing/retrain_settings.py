@@ -36,6 +36,10 @@ _OURS = (
 _MAY_DIFFER = frozenset({"sequence_len", "channel", "noise_class"})
 _PRESET = "recommended"  # for networks of which nobody knows how they were trained
 _FEW_CLIPS = "few_clips"
+# Reviewed clips are as short as their events and lie in whole clips of the corpus: background is
+# laid under what they lack, and calls lie anywhere, so that neither length nor silence is a cue.
+_AS_IN_RECORDINGS = {"fill_holes": 1.0, "partial_calls": 0.5, "mix_calls": 0.2}
+_RATE = 0.5  # of the weights that are gone on from; with the tenth of trainings little is learned
 
 log = logging.getLogger("RETRAIN")
 
@@ -131,6 +135,12 @@ def training_settings(
         kept["max_train_epochs"] = epochs
         # The validation part rarely holds what was reviewed: it would choose the first epoch.
         kept["val_metric"] = LAST
+        kept["init_lr_factor"] = _RATE
+        if kept.get("augmentation"):
+            if not kept.get("partial_calls") and not kept.get("mix_calls"):
+                kept["partial_targets"] = "ignore"
+            for name, share in _AS_IN_RECORDINGS.items():
+                kept[name] = max(kept.get(name, 0.0), share)
         for name, most in (("freeze_epochs", epochs // 3), ("warmup_epochs", epochs / 3)):
             kept[name] = min(kept.get(name, 0), most)
     return kept | {name: value for name, value in given.items() if name != "preset"}
