@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,9 +22,10 @@ import numpy as np
 from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.decisions import Thresholds
 from animal_spot.detections.event_settings import EventSettings
-from animal_spot.detections.events import SHORTEST_S, Event
+from animal_spot.detections.events import Event
 
 _MS = 3  # decimals of a time in seconds
+_SHORTEST = 1 / 60  # of a window: no event is shorter, whatever its windows say
 _TINY = 1e-6
 _QUIET = 1e-9
 _CLEAR = 1.5  # times the level that the windows of a second class reach
@@ -69,7 +69,8 @@ class EventDecoder:
             name = self.names[event.label]
             confidence = self.confidence(event)
             if confidence >= thresholds.of(name):
-                begin, end = round(event.begin_s, _MS), round(event.end_s, _MS)
+                begin = round(event.begin_s, _MS)
+                end = max(round(event.end_s, _MS), round(begin + 10**-_MS, _MS))
                 rows.append(Annotation(begin, end, name, confidence))
         return sorted(rows, key=lambda row: row[:3])
 
@@ -152,7 +153,7 @@ class EventDecoder:
                 event = self._event(evidence, starts, ends, calls, part, labels)
                 found += self._of_each_class(event, evidence, starts, ends, calls, part, labels)
             for event in without_overlap(found):
-                if event.end_s - event.begin_s >= settings.min_duration_s:
+                if event.end_s - event.begin_s >= max(settings.min_duration_s, _TINY):
                     yield event
 
     def _parts(
@@ -208,11 +209,12 @@ class EventDecoder:
         if len(apart) < 2:
             return [event]
         apart.sort(key=lambda one: one.begin_s)
+        shortest = _shortest_s(starts, ends)
         apart[0] = dataclasses.replace(
-            apart[0], begin_s=min(event.begin_s, apart[0].end_s - SHORTEST_S)
+            apart[0], begin_s=min(event.begin_s, apart[0].end_s - shortest)
         )
         apart[-1] = dataclasses.replace(
-            apart[-1], end_s=max(event.end_s, apart[-1].begin_s + SHORTEST_S)
+            apart[-1], end_s=max(event.end_s, apart[-1].begin_s + shortest)
         )
         return apart
 
@@ -239,9 +241,11 @@ class EventDecoder:
             crossings[1] = _crossing(evidence, starts, last, 1, stay)
         begin = max(begin, crossings[0] - settings.begin_s)
         end = min(end, crossings[1] + settings.end_s)
-        if end - begin < SHORTEST_S:
+        shortest = _shortest_s(starts, ends)
+        if end - begin < shortest:
             middle = (begin + end) / 2
-            begin, end = middle - SHORTEST_S / 2, middle + SHORTEST_S / 2
+            begin = max(float(starts[first]), middle - shortest / 2)
+            end = min(float(ends[last]), middle + shortest / 2)
         centres = (starts[first : last + 1] + ends[first : last + 1]) / 2
         within = (centres >= begin - settings.begin_s) & (centres <= end + settings.end_s)
         if not within.any():
@@ -262,13 +266,14 @@ def _lie_apart(one: Event, other: Event) -> bool:
 
 
 def without_overlap(events: Sequence[Event]) -> list[Event]:
-    """Let events in the order of time that overlap meet half way."""
-    apart = list(events)
-    for i, (one, other) in enumerate(itertools.pairwise(events)):
+    """Let events that overlap meet half way; return them in the order of time."""
+    apart = sorted(events, key=lambda event: (event.begin_s, event.end_s))
+    for i in range(len(apart) - 1):
+        one, other = apart[i : i + 2]
         if one.end_s > other.begin_s:
-            middle = (max(one.begin_s, other.begin_s) + min(one.end_s, other.end_s)) / 2
-            apart[i] = dataclasses.replace(apart[i], end_s=max(middle, apart[i].begin_s))
-            apart[i + 1] = dataclasses.replace(other, begin_s=min(middle, other.end_s))
+            middle = (other.begin_s + min(one.end_s, other.end_s)) / 2
+            apart[i] = dataclasses.replace(one, end_s=middle)
+            apart[i + 1] = dataclasses.replace(other, begin_s=middle)
     return apart
 
 
@@ -293,6 +298,10 @@ def smoothed(evidence: np.ndarray, centres: np.ndarray, width_s: float) -> np.nd
     weights = 1 - np.abs(np.arange(-reach, reach + 1)) * _step(centres) / width_s
     padded = np.pad(evidence, reach, mode="edge")
     return np.convolve(padded, weights / weights.sum(), mode="valid")
+
+
+def _shortest_s(starts: np.ndarray, ends: np.ndarray) -> float:
+    return _SHORTEST * float(np.median(ends - starts))
 
 
 def _step(centres: np.ndarray) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SHORTEST_S = 0.05  # no event is shorter than this, whatever its windows say
+_LEAST_S = 1e-3  # in the logarithm of a length
 _TINY = 1e-6
 
 
@@ -61,7 +61,7 @@ class EventConfidence:
 
 def confidence_features(events: Sequence[Event]) -> np.ndarray:
     """Return what a confidence is made of, shape ``(event, 3)``; see ``EventConfidence``."""
-    duration = [max(e.end_s - e.begin_s, SHORTEST_S) for e in events]
+    duration = [max(e.end_s - e.begin_s, _LEAST_S) for e in events]
     columns = logits([e.peak for e in events]), logits([e.share for e in events]), np.log(duration)
     return np.stack(columns, axis=1)
 

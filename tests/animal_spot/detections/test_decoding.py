@@ -1,6 +1,7 @@
 """Windows of calls at known times become events: one row, one name, begin and end."""
 
 import dataclasses
+import itertools
 import json
 import math
 
@@ -186,3 +187,27 @@ def test_smoothing_runs_and_valleys():
     twice = np.array([0.6, 0.95, 0.7, 0.65, 0.9, 0.6])
     assert cut_at_valleys(twice, 0, 5, 0.2) == [(0, 2), (4, 5)]
     assert cut_at_valleys(twice, 0, 5, 0.3) == [(0, 5)]
+
+
+@pytest.mark.parametrize("window_s", [0.02, 3.0])
+def test_rows_of_any_windows_are_in_order_and_last_for_a_while(window_s):
+    rng = np.random.default_rng(0)
+    n_rows = 0
+    for _ in range(300):
+        starts = np.arange(60) * window_s / 6
+        probabilities = rng.dirichlet([0.4, 0.4, 0.4], 60).astype(np.float32)
+        settings = dataclasses.replace(
+            EventSettings.for_windows(window_s), start=0.5, valley=0.05, second=0.1, threshold=0.0
+        )
+        found = list(
+            EventDecoder(NAMES, "noise", settings).events(
+                [(starts, starts + window_s, probabilities)]
+            )
+        )
+        n_rows += len(found)
+        assert all(event.end_s > event.begin_s for event in found)
+        assert all(event.begin_s >= 0 for event in found)
+        assert all(event.end_s <= starts[-1] + window_s for event in found)
+        pairs = list(itertools.pairwise(found))
+        assert all(one.end_s <= other.begin_s for one, other in pairs)
+    assert n_rows > 500
