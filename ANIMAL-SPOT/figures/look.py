@@ -1,6 +1,6 @@
 """The look of all figures, and how they become files: PNG, SVG, SVG inside a page.
 
-A function that draws is marked ``@in_our_look``, since Matplotlib takes fonts and colours from its
+A function that draws is marked ``@in_our_look()``, since Matplotlib takes fonts and colours from its
 settings at the moment in which each part of a figure is made.
 """
 
@@ -46,7 +46,7 @@ def _style() -> matplotlib.RcParams:
 
 @contextlib.contextmanager
 def in_our_look() -> Iterator[None]:
-    """Draw in our style, as ``with in_our_look():`` or ``@in_our_look()``."""
+    """Draw in our style: a context for ``with``, and a mark, ``@in_our_look()``, of a function."""
     with matplotlib.rc_context({**_style(), "svg.hashsalt": _SALT}):
         yield
 
