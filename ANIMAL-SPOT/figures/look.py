@@ -1,7 +1,7 @@
 """The look of all figures, and how they become files: PNG, SVG, SVG inside a page.
 
-A function that draws is marked ``@in_our_look()``, since Matplotlib takes fonts and colours from its
-settings at the moment in which each part of a figure is made.
+A function that draws is marked ``@in_our_look()``, since Matplotlib takes fonts and colours from
+its settings at the moment in which each part of a figure is made.
 """
 
 from __future__ import annotations
