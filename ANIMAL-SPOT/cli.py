@@ -36,6 +36,7 @@ PROGRAMS = {
     "evaluate": Program("evaluate", "make annotation tables of what was found, and score them"),
     "review": Program("review", "look at detections, listen and correct, on a page"),
     "retrain": Program("retrain", "train a model further with what was decided in a review"),
+    "report": Program("report", "make one HTML file of what the other programs wrote"),
     "activity": Program("activity", "count what was found by hour, day and hours recorded"),
     "ensemble": Program("ensemble", "judge several models and put them into one file"),
     "calibrate": Program("calibrate", "fit temperature and thresholds of a trained model"),

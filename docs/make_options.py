@@ -23,6 +23,7 @@ PARSERS = {
     "activity": "effort.config",
     "review": "reviewing.config",
     "retrain": "reviewing.retrain_config",
+    "report": "reporting.config",
 }
 # Command -> module with its build_parser(), and how the same program is started as a file.
 COMMANDS = {

@@ -176,7 +176,9 @@ def parser_of(
             } | argument
             if argument["default"] is not None:
                 argument["help"] = f"{declared.metadata['help']} (default: %(default)s)"
-        argument = {"help": declared.metadata["help"], "dest": declared.name} | argument
+        argument = {"help": declared.metadata["help"]} | argument
+        if flags[0].startswith("-"):  # else it is given by its place, and named by that
+            argument = {"dest": declared.name} | argument
         action = parser.add_argument(*flags, group=declared.metadata["group"], **argument)
         if negatable and action.const is True:
             parser.add_argument(
