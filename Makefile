@@ -7,7 +7,7 @@
 # make test-quick the same without whole runs, kills and fuzz: about four minutes
 # make demo-data  only make the recordings and cut the clips
 # make lint       check style, and that imports run one way (pyproject.toml)
-# make docs       write the pages of options, docs/options, anew
+# make docs       write the pages of options, docs/options, and copies of the look anew
 # make clean      remove what the above made, .venv included
 #
 # PIP_FLAGS are handed on to pip, such as PIP_FLAGS="--extra-index-url URL"; see docs/install.md.
@@ -59,6 +59,7 @@ lint: .venv/.installed
 
 docs: .venv/.installed
 	$(PY) docs/make_options.py
+	$(PY) docs/copy_look.py
 
 $(DEMO_TAPES)/.complete: $(SOUND) ANIMAL-SPOT/synthesise_recording.py
 	$(PY) ANIMAL-SPOT/synthesise_recording.py --output_dir $(DEMO_TAPES) --recordings 12 --minutes 2 \

@@ -135,10 +135,11 @@ class Sound:
     Attributes:
         title: What it is.
         lines: What else is known of it.
-        png: Its spectrogram; None: none.
+        png: Its spectrogram, or the photo; None: none.
         audio: The compressed sound; None: it cannot be had.
         media_type: Of ``audio``.
         alt: Says what the picture shows.
+        image_type: Of ``png``, where that is no PNG.
     """
 
     title: str
@@ -147,6 +148,7 @@ class Sound:
     audio: bytes | None = None
     media_type: str = "audio/mpeg"
     alt: str = ""
+    image_type: str = "image/png"
 
 
 @dataclass(frozen=True)
