@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -85,6 +86,8 @@ def report_of(sources: Sequence[Source], wanted: Wanted) -> Report:
         ValueError: If what a source holds cannot be used.
         OSError: If something cannot be read.
     """
+    # Each part has its share of the bytes, so that a long first one leaves room for the others.
+    wanted = replace(wanted, sound_bytes=wanted.sound_bytes // len(sources))
     sections = [section for source in sources for section in _part_of(source, sources, wanted)]
     kinds = list(dict.fromkeys(_TITLES[source.kind] for source in sources))
     lead = tuple(f"{_TITLES[source.kind]}: {source.path}" for source in sources[:12])
