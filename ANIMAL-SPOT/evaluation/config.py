@@ -105,6 +105,7 @@ class EvaluateConfig:
     timezone: str | None = timezone_option()
     time_pattern: str | None = time_pattern_option()
     deployments: str | None = deployments_option()
+    no_report: bool = _switch_option(False, "make no report.html of the scores")
     replace_edited: bool = _switch_option(
         False, "replace tables and scores that were edited too, and keep each as .bak"
     )

@@ -134,7 +134,8 @@ def _score(
         log.error("nothing to score: no usable table of the truth in %s", truth_dir)
         return max(1, scoring.n_failed), False
     try:
-        whole = write_scores(own, scoring.scores, _settings(config, scoring), scoring.without)
+        settings = _settings(config, scoring)
+        whole = write_scores(own, scoring.scores, settings, scoring.without, scoring.events)
     except OSError as error:
         log.error("%s", _with_name(output_dir, error))
         return scoring.n_failed + 1, False
@@ -154,8 +155,9 @@ def _settings(config: EvaluateConfig, scoring: Scoring) -> dict[str, Any]:
     every = dataclasses.asdict(config)
     used = set(scoring.thresholds.values())
     every["threshold"] = used.pop() if len(used) == 1 else None
-    left_out = {*TIME_FIELDS, "decoder"}
-    return {name: v for name, v in every.items() if v is not None or name not in left_out}
+    del every["no_report"]  # has nothing to do with scores
+    if_given = {*TIME_FIELDS, "decoder"}
+    return {name: v for name, v in every.items() if v is not None or name not in if_given}
 
 
 def _with_name(path: Path, error: BaseException) -> str:

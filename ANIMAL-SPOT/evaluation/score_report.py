@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,8 @@ from animal_spot.evaluation.event_scores import (
     sweep_thresholds,
     window_truth,
 )
+from animal_spot.evaluation.scored_events import FILE_NAME as EVENTS_FILE
+from animal_spot.evaluation.scored_events import ScoredEvent, scored_text
 from animal_spot.utils.csv_cells import csv_text
 from animal_spot.utils.names import refuse_look_alikes
 from animal_spot.utils.own_files import OwnFiles, keep_copy
@@ -46,7 +48,8 @@ Pair = tuple[str | None, str | None]
 # Class of the original's two-class models: whatever sounds.
 TARGET = "target"
 SCORE_FILES = (
-    *("scores.json", "scores.csv", "pr_curves.png", "confusion.png", "confusion_windows.png"),
+    *("scores.json", "scores.csv", EVENTS_FILE),
+    *("pr_curves.png", "confusion.png", "confusion_windows.png"),
 )
 _COLUMNS = (
     *("class", "events", "tp", "fp", "fn", "precision", "recall", "f1"),
@@ -203,8 +206,16 @@ def write_scores(
     recordings: dict[str, Scores],
     settings: dict[str, Any],
     not_scored: Sequence[str],
+    events: Mapping[str, tuple[str, Iterable[ScoredEvent]]],
 ) -> dict[str, Any]:
     """Write ``SCORE_FILES``, but for those that were edited; return the report of all.
+
+    Args:
+        own: The output folder.
+        recordings: Scores of each by its name.
+        settings: What the scores were made with.
+        not_scored: Names of recordings without a table.
+        events: Of each its file, and what is there and was found.
 
     Raises:
         OSError: If one cannot be written.
@@ -223,6 +234,7 @@ def write_scores(
     texts = {
         "scores.json": json.dumps(content, indent=2) + "\n",
         "scores.csv": csv_text([_COLUMNS, *_rows(whole)]),
+        EVENTS_FILE: scored_text(events),
     }
     for name, text in texts.items():
         if own.has_text(name, text) or own.may_write(name, ours_by_name=True):

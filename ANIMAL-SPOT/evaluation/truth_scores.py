@@ -12,6 +12,7 @@ from animal_spot.detections.result_readers import read_settled
 from animal_spot.evaluation.annotated import Evaluated, detect, thresholds_for
 from animal_spot.evaluation.config import EvaluateConfig
 from animal_spot.evaluation.score_report import Scores, events_for_model, score_recording
+from animal_spot.evaluation.scored_events import ScoredEvent, scored_events
 from animal_spot.evaluation.truth_check import (
     Scored,
     TruthError,
@@ -36,6 +37,7 @@ class Scoring:
         classes: Of the models.
         n_failed: Recordings whose table cannot be used.
         thresholds: Least confidence that was used for each recording.
+        events: Of each its file, and what is there and was found, and whether that is right.
     """
 
     scores: dict[str, Scores] = dataclasses.field(default_factory=dict)
@@ -43,6 +45,7 @@ class Scoring:
     classes: set[str] = dataclasses.field(default_factory=set)
     n_failed: int = 0
     thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
+    events: dict[str, tuple[str, list[ScoredEvent]]] = dataclasses.field(default_factory=dict)
 
     @property
     def unknown_classes(self) -> list[str]:
@@ -84,6 +87,14 @@ def score_results(
             scoring.thresholds[name] = thresholds.default
             scoring.scores[name] = score_recording(
                 result, fitting.rows, found, thresholds, iou_threshold=config.iou_threshold
+            )
+            scoring.events[name] = (
+                result.file,
+                scored_events(
+                    events_for_model(fitting.rows, result),
+                    compared[name].found,
+                    iou_threshold=config.iou_threshold,
+                ),
             )
         except TruthError as error:
             log.error("%s: %s; %s is not scored", table, error, name)

@@ -14,7 +14,7 @@ LARGEST = 10_000_000  # bytes of a page that opens at once and can be sent by ma
 RECORD, LOCK = ".report.jsonl", ".report.lock"
 _OF = "report"
 
-log = logging.getLogger("REPORT")
+log = logging.getLogger(__name__)
 
 
 def write_report(target: Path, report: Report, *, replace_edited: bool = False) -> None:

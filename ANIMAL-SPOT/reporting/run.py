@@ -39,7 +39,7 @@ _TITLES = {
     "review": "Review",
 }
 
-log = logging.getLogger("REPORT")
+log = logging.getLogger(__name__)
 
 
 def run(config: ReportConfig) -> int:

@@ -14,7 +14,7 @@ from animal_spot.reviewing.judged import Judged
 from animal_spot.trust.answers import RIGHT, UNSURE, WRONG
 from animal_spot.trust.precision import stratified_interval
 from animal_spot.trust.score_bins import bin_of, score_bins
-from animal_spot.utils.metrics import wilson_interval
+from animal_spot.utils.intervals import wilson_interval
 
 _SHARED = 0.5  # of the shorter of two stretches: more, and they are the same event
 

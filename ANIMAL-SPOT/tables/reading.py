@@ -20,6 +20,7 @@ _WINDOWS = "_predict_output"  # in the names of tables of windows
 _NO_TABLES = frozenset(
     (
         *("summary.csv", "failed_files.csv", "all_recordings.list.txt", "scores.csv"),
+        "scored_events.csv",
         *("deployments.csv", "label_map.csv"),
     )
 )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from animal_spot.training.phase_result import PhaseResult
 from animal_spot.utils.files import write_text_atomic
-from animal_spot.utils.metrics import most_confused, wilson_interval
+from animal_spot.utils.intervals import wilson_interval
+from animal_spot.utils.metrics import most_confused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

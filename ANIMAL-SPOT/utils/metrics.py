@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Z_95 = 1.959963984540054  # normal quantile of a two-sided 95 % interval
+from animal_spot.utils.intervals import wilson_interval as wilson_interval  # was here once
 
 
 class ConfusionMatrix:
@@ -121,21 +121,6 @@ def binary_metrics(confusion: Tensor) -> BinaryMetrics:
         TPR=recall,
         FPR=ratio(fp, fp + tn),
     )
-
-
-def wilson_interval(correct: int, total: int) -> tuple[float, float]:
-    """Return the interval of a proportion (Wilson, J. Am. Stat. Assoc. 22, 1927).
-
-    Returns:
-        Lower and upper limit in 0..1; ``(0, 1)`` without any trial.
-    """
-    if total == 0:
-        return 0.0, 1.0
-    share, z = correct / total, Z_95
-    centre = share + z * z / (2 * total)
-    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    scale = 1 + z * z / total
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
 def most_confused(confusion: Tensor, names: list[str], n: int = 5) -> list[tuple[str, str, int]]:

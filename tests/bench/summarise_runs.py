@@ -14,7 +14,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from animal_spot.utils.metrics import wilson_interval
+from animal_spot.utils.intervals import wilson_interval
 
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}  # by degrees of freedom
 

@@ -29,7 +29,8 @@ def run(*arguments) -> subprocess.CompletedProcess:
 
 def evaluate(folder: Path, *arguments, status: int = 0) -> subprocess.CompletedProcess:
     """Evaluate a folder into its sub-folder out."""
-    result = run("--prediction_dir", folder, "--output_dir", folder / "out", *arguments)
+    folders = ("--prediction_dir", folder, "--output_dir", folder / "out")
+    result = run(*folders, "--no_report", *arguments)
     assert result.returncode == status, result.stderr
     return result
 

@@ -26,7 +26,7 @@ def scores(folder, truth, *options) -> dict:
     out = folder.parent / "scores of evaluation"
     result = run_here(
         *("evaluate", "--prediction_dir", folder, "--output_dir", out, "--truth_dir", truth),
-        *options,
+        *("--no_report", *options),
     )
     assert result.returncode == 0, result.stderr
     return json.loads((out / "scores.json").read_text()) | {"said": result.stderr}

@@ -166,7 +166,7 @@ def test_results_and_tables_of_the_truth(data, place):
     (truth / "good.txt").write_bytes(data.draw(tampered_text(table)))
     status, text = run(
         "evaluate",
-        ["--prediction_dir", folder, "--output_dir", output, "--truth_dir", truth],
+        ["--prediction_dir", folder, "--output_dir", output, "--truth_dir", truth, "--no_report"],
         place.elsewhere,
     )
     assert status in (0, 3), text

@@ -296,7 +296,7 @@ def run_evaluate(folder, *options, status=0, truth=False):
         [
             *("--prediction_dir", str(folder / "results"), "--output_dir", str(folder / "out")),
             *(["--truth_dir", str(folder / "truth")] if truth else []),
-            *options,
+            *("--no_report", *options),
         ]
     )
     assert found == status
@@ -345,7 +345,10 @@ def test_tables_of_prediction_in_the_same_folder_stay(predicted, capsys):
     assert (out / "r1.audacity.txt").is_file()
 
 
-SCORES = {"scores.json", "scores.csv", "pr_curves.png", "confusion.png", "confusion_windows.png"}
+SCORES = {
+    *("scores.json", "scores.csv", "scored_events.csv"),
+    *("pr_curves.png", "confusion.png", "confusion_windows.png"),
+}
 
 
 def scores_in(out) -> set[str]:
@@ -420,7 +423,7 @@ def test_what_was_found_is_no_truth_until_it_is_edited(results, capsys):
     status = evaluate.main(
         [
             *("--prediction_dir", str(results / "results"), "--output_dir", str(out)),
-            *("--truth_dir", str(out)),
+            *("--truth_dir", str(out), "--no_report"),
         ]
     )
     assert status == 3
@@ -429,7 +432,7 @@ def test_what_was_found_is_no_truth_until_it_is_edited(results, capsys):
     status = evaluate.main(
         [
             *("--prediction_dir", str(results / "results"), "--output_dir", str(out)),
-            *("--truth_dir", str(out)),
+            *("--truth_dir", str(out), "--no_report"),
         ]
     )
     assert status == 0
@@ -438,7 +441,7 @@ def test_what_was_found_is_no_truth_until_it_is_edited(results, capsys):
     (results / "r1.txt").write_text("0\t0.4\tA\n")
     whole = [
         *("--prediction_dir", str(results / "results"), "--output_dir", str(out)),
-        *("--truth_dir", str(results)),
+        *("--truth_dir", str(results), "--no_report"),
     ]
     assert evaluate.main(whole) == 0
     assert set(json.loads((out / "scores.json").read_text())["recordings"]) == {"r1"}

@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 import sklearn.metrics
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import binomtest
 
 from animal_spot.utils.metrics import (
     ConfusionMatrix,
@@ -18,7 +15,6 @@ from animal_spot.utils.metrics import (
     mean_present,
     most_confused,
     per_class_accuracy,
-    wilson_interval,
 )
 
 
@@ -125,17 +121,6 @@ def test_binary_metrics_are_those_of_scikit_learn():
 def test_ratio_without_denominator_is_0(confusion):
     metrics = binary_metrics(torch.tensor(confusion))
     assert (metrics.f1, metrics.precision, metrics.TPR, metrics.FPR) == (0, 0, 0, 0)
-
-
-@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_interval_is_wilsons(counts):
-    correct, total = counts
-    expected = binomtest(correct, total).proportion_ci(0.95, method="wilson")
-    assert wilson_interval(correct, total) == pytest.approx((expected.low, expected.high), abs=1e-9)
-
-
-def test_interval_without_trials_is_everything():
-    assert wilson_interval(0, 0) == (0.0, 1.0)
 
 
 def test_most_confused_pairs_come_by_number():
