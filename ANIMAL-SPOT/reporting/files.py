@@ -17,13 +17,16 @@ _OF = "report"
 log = logging.getLogger(__name__)
 
 
-def write_report(target: Path, report: Report, *, replace_edited: bool = False) -> None:
+def write_report(target: Path, report: Report, *, replace_edited: bool = False) -> bool:
     """Write a page and the figures in it; those that were edited are left, which is said.
 
     Args:
         target: The page, such as ``found/report.html``; figures go to ``found/report_figures``.
         report: What stands in it.
         replace_edited: Replace edited files too, and keep a copy of each.
+
+    Returns:
+        Whether the page is there: False if an edited one was left.
 
     Raises:
         OSError: If something cannot be written.
@@ -51,8 +54,10 @@ def write_report(target: Path, report: Report, *, replace_edited: bool = False) 
         for name in own.names_of(_OF):
             if name not in written:
                 own.remove(name)
-        if page.has_text(target.name, text) or page.may_write(target.name):
-            page.write_text(target.name, text)
+        if not page.has_text(target.name, text) and not page.may_write(target.name):
+            return False
+        page.write_text(target.name, text)
     if len(text.encode()) > LARGEST:
         log.warning("%s is larger than %d MB: fewer --examples", target, LARGEST // 1_000_000)
     log.info("report: %s", target)
+    return True

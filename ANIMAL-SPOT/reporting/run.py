@@ -17,11 +17,12 @@ from animal_spot.reporting import (
 )
 from animal_spot.reporting.config import ReportConfig
 from animal_spot.reporting.files import write_report
-from animal_spot.reporting.page import Report, Section
-from animal_spot.reporting.sources import Source, find_sources
+from animal_spot.reporting.page import Note, Report, Section
+from animal_spot.reporting.sources import Source, SourceError, find_sources
+from animal_spot.reporting.unique_names import with_prefix
 from animal_spot.reporting.wanted import Wanted
 from animal_spot.utils.errors import one_line
-from animal_spot.utils.status import OK
+from animal_spot.utils.status import OK, SOME_FAILED
 
 FILE_NAME = "report.html"
 PARTS: dict[str, Callable[[Path, Wanted], list[Section]]] = {
@@ -37,6 +38,7 @@ _TITLES = {
     "prediction": "Calls found",
     "evaluation": "Evaluation",
     "review": "Review",
+    "folder": "Folder",
 }
 
 log = logging.getLogger(__name__)
@@ -63,33 +65,58 @@ def run(config: ReportConfig) -> int:
         examples=config.examples,
         seed=config.seed,
     )
-    write_report(target, report_of(sources, wanted), replace_edited=config.replace_edited)
-    return OK
+    report = report_of(sources, wanted)
+    is_new = write_report(target, report, replace_edited=config.replace_edited)
+    return OK if is_new else SOME_FAILED
 
 
 def report_after(folder: Path, *, replace_edited: bool = False) -> None:
-    """Make the report of a folder that a command has just written into.
+    """Make the report of a folder that a command has just written into, not of those below it.
 
     The command is done: what goes wrong here is a warning.
     """
     try:
-        report = report_of(find_sources([folder]), Wanted())
+        report = report_of(find_sources([folder], deepest=0), Wanted())
         write_report(folder / FILE_NAME, report, replace_edited=replace_edited)
-    except (OSError, ValueError) as error:
+    except (MemoryError, RecursionError, OSError, ValueError) as error:
         log.warning("no report: %s", one_line(error))
+    except Exception as error:  # the work of hours is done, and is not to fail for its description
+        log.warning("no report, by a fault of this program: %s", one_line(error))
+        log.debug("where it came from", exc_info=True)
 
 
 def report_of(sources: Sequence[Source], wanted: Wanted) -> Report:
-    """Put the parts of a report together.
+    """Put the parts of a report together; what is damaged is named in it, and in a warning.
 
     Raises:
-        ValueError: If what a source holds cannot be used.
-        OSError: If something cannot be read.
+        ValueError: If there is nothing else.
+        OSError: If what there is cannot be read.
     """
     # Each part has its share of the bytes, so that a long first one leaves room for the others.
     wanted = replace(wanted, sound_bytes=wanted.sound_bytes // len(sources))
-    sections = [section for source in sources for section in _part_of(source, sources, wanted)]
+    titles = _titles_of(sources)
+    sections: list[Section] = []
+    n_damaged = 0
+    for number, (source, title) in enumerate(zip(sources, titles, strict=True), 1):
+        try:
+            if source.problem:
+                raise SourceError(source.problem)
+            inside = PARTS[source.kind](source.path, wanted)
+        except (OSError, ValueError) as error:
+            n_damaged += 1
+            if n_damaged == len(sources):
+                raise
+            text = f"{title} is left out of the report: {one_line(error)}"
+            log.warning("%s", text)
+            sections.append(Section(title, [Note(f"{text}.", is_warning=True)]))
+            continue
+        if len(sources) == 1:
+            sections = inside
+        else:
+            own = [with_prefix(section, f"part{number}_") for section in inside]
+            sections.append(Section(title, own))
     kinds = list(dict.fromkeys(_TITLES[source.kind] for source in sources))
+    kinds[1:] = [f"{kind[0].lower()}{kind[1:]}" for kind in kinds[1:]]
     lead = tuple(f"{_TITLES[source.kind]}: {source.path}" for source in sources[:12])
     if len(sources) > 12:
         lead += (f"and {len(sources) - 12} more",)
@@ -101,12 +128,24 @@ def report_of(sources: Sequence[Source], wanted: Wanted) -> Report:
     )
 
 
-def _part_of(source: Source, sources: Sequence[Source], wanted: Wanted) -> list[Section]:
-    """Return the sections of a source: under a heading of its own if there are several."""
-    inside = PARTS[source.kind](source.path, wanted)
-    if len(sources) == 1:
-        return inside
-    return [Section(f"{_TITLES[source.kind]}: {source.path.name}", inside)]
+def _titles_of(sources: Sequence[Source]) -> list[str]:
+    """Return what each source is called: by its kind, and by its path where there are several."""
+    titles = []
+    for source in sources:
+        same = [one.path for one in sources if one.kind == source.kind]
+        name = f": {_short_name(source.path, same)}" if len(same) > 1 else ""
+        titles.append(f"{_TITLES[source.kind]}{name}")
+    return titles
+
+
+def _short_name(path: Path, among: Sequence[Path]) -> str:
+    """Return the end of a path, as long as it takes to tell it from others."""
+    parts = path.resolve().parts
+    others = [one.resolve().parts for one in among if one != path]
+    for n in range(1, len(parts)):
+        if all(other[-n:] != parts[-n:] for other in others):
+            return "/".join(parts[-n:])
+    return str(path)
 
 
 def _version() -> str:

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["training", "folds", "prediction", "evaluation", "review"]
+from animal_spot.utils.errors import one_line
+
+Kind = Literal["training", "folds", "prediction", "evaluation", "review", "folder"]
 RESULTS, FOLDS, SUMMARY, SCORES = "results.json", "folds.json", "summary.csv", "scores.json"
+ORDER: tuple[Kind, ...] = ("folds", "training", "prediction", "evaluation", "review", "folder")
 _REVIEW_ENDING = ".sqlite"
 _SQLITE = b"SQLite format 3\0"
+_REVIEW_MARK = slice(68, 72), b"ASPR"  # where SQLite keeps whose file it is
 _COLUMNS = {"file", "status", "duration_s"}  # of a summary
 _DEEPEST = 4  # folders below one that is searched
 _MOST = 200  # sources
@@ -28,71 +32,124 @@ class Source:
     """Something to report on.
 
     Attributes:
-        kind: Which command made it.
+        kind: Which command made it; ``folder``: one that cannot be read.
         path: Its folder; of a review its file.
+        problem: Why nothing can be said of it; empty: nothing is known against it.
     """
 
     kind: Kind
     path: Path
+    problem: str = ""
 
 
-def find_sources(paths: Sequence[Path]) -> list[Source]:
+def find_sources(paths: Sequence[Path], deepest: int = _DEEPEST) -> list[Source]:
     """Return what there is in folders and files, in the order of a project's work.
 
-    Folders below a given one are searched too. The folds of a cross-validation belong to it.
+    Folders below a given one are searched too. The folds of a cross-validation belong to it. What
+    is damaged is among them, with its problem, as long as anything is whole.
+
+    Args:
+        paths: Folders and files.
+        deepest: How many folders deep those below are searched.
 
     Raises:
         SourceError: If a path does not exist, or nothing can be reported on.
-        OSError: If a folder cannot be read.
+        OSError: If a given path cannot be read.
     """
-    found: dict[Source, None] = {}
+    found: dict[tuple[Kind, Path], Source] = {}
     for path in paths:
-        if not path.exists():
-            raise SourceError(f"{path} does not exist")
-        inside = [path] if path.is_file() else _files_below(path)
-        here = [source for file in inside if (source := _source_of(file)) is not None]
-        if not here:
-            raise SourceError(
-                f"{path} holds nothing to report on: no {RESULTS} of train, {SUMMARY} of predict, "
-                f"{SCORES} of evaluate or {_REVIEW_ENDING} file of review"
-            )
-        found |= dict.fromkeys(here)
-    folds = [source.path for source in found if source.kind == "folds"]
+        here = _sources_in(path, deepest)
+        if all(source.problem for source in here):
+            raise SourceError(here[0].problem if here else _nothing_in(path))
+        for source in here:
+            found.setdefault((source.kind, source.path.resolve()), source)
+    folds = [source.path for source in found.values() if source.kind == "folds"]
     own = [
         source
-        for source in found
+        for source in found.values()
         if not (source.kind == "training" and any(p in source.path.parents for p in folds))
     ]
     if len(own) > _MOST:
         raise SourceError(f"{len(own)} runs are too many for a report: name some of the folders")
-    order = ("folds", "training", "prediction", "evaluation", "review")
-    return sorted(own, key=lambda source: order.index(source.kind))
+    return sorted(own, key=lambda source: ORDER.index(source.kind))
 
 
-def _files_below(folder: Path, depth: int = 0) -> Iterator[Path]:
-    with os.scandir(folder) as entries:
-        listed = sorted(entries, key=lambda entry: entry.name)
+def _sources_in(path: Path, deepest: int) -> list[Source]:
+    if not path.exists():
+        raise SourceError(f"{path} does not exist")
+    if not path.is_dir():
+        source = _source_of(path)
+        return [] if source is None else [source]
+    with os.scandir(path):  # a given folder that cannot be read is an error
+        pass
+    found = [
+        thing if isinstance(thing, Source) else _source_of(thing)
+        for thing in _files_below(path, deepest)
+    ]
+    return [source for source in found if source is not None]
+
+
+def _nothing_in(path: Path) -> str:
+    if path.suffix == _REVIEW_ENDING:
+        return f"{path} is not the file of a review"
+    return (
+        f"{path} holds nothing to report on: no {RESULTS} of train, {SUMMARY} of predict, "
+        f"{SCORES} of evaluate or {_REVIEW_ENDING} file of review"
+    )
+
+
+def _files_below(folder: Path, deepest: int) -> Iterator[Path | Source]:
+    try:
+        with os.scandir(folder) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        yield Source("folder", folder, f"{folder} cannot be read: {error.strerror or error}")
+        return
     yield from (Path(entry.path) for entry in listed if entry.is_file())
-    if depth < _DEEPEST:
+    if deepest > 0:
         for entry in listed:
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-                yield from _files_below(Path(entry.path), depth + 1)
+                yield from _files_below(Path(entry.path), deepest - 1)
 
 
 def _source_of(file: Path) -> Source | None:
-    if file.name == RESULTS:
-        content = read_json(file)
-        if "pooled" in content:
-            return Source("folds", file.parent)
-        return Source("training", file.parent) if "partitions" in content else None
-    if file.name == SCORES:
-        return Source("evaluation", file.parent) if "all_recordings" in read_json(file) else None
-    if file.name == SUMMARY and set(_head(file)) >= _COLUMNS:
-        return Source("prediction", file.parent)
-    if file.suffix == _REVIEW_ENDING:
-        with open(file, "rb") as opened:
-            return Source("review", file) if opened.read(len(_SQLITE)) == _SQLITE else None
+    kind: Kind
+    try:
+        if file.name == RESULTS:
+            kind = "training"
+            content = read_json(file)
+            if "pooled" in content:
+                return Source("folds", file.parent)
+            return Source("training", file.parent) if "partitions" in content else None
+        if file.name == SCORES:
+            kind = "evaluation"
+            is_own = "all_recordings" in read_json(file)
+            return Source("evaluation", file.parent) if is_own else None
+        if file.name == SUMMARY:
+            kind = "prediction"
+            return Source("prediction", file.parent) if set(_head(file)) >= _COLUMNS else None
+        if file.suffix == _REVIEW_ENDING:
+            kind = "review"
+            return Source("review", file) if _is_review(file) else None
+    except (OSError, ValueError) as error:
+        text = one_line(error)
+        problem = text if str(file) in text else f"{file}: {text}"
+        return Source(kind, file if kind == "review" else file.parent, problem)
     return None
+
+
+def _is_review(file: Path) -> bool:
+    """Tell whether a file is that of a review, and not of another program.
+
+    Raises:
+        SourceError: If it is no database.
+    """
+    with open(file, "rb") as opened:
+        head = opened.read(100)
+    if not head.startswith(_SQLITE):
+        raise SourceError(f"{file} is damaged: it is no SQLite database")
+    place, mark = _REVIEW_MARK
+    return head[place] == mark
 
 
 def read_json(path: Path) -> dict:
