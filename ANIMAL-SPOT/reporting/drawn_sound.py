@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-SIZE = 244, 140  # pixels of the spectrogram
+SIZE = 204, 136  # pixels of the spectrogram
 _LEFT, _RIGHT, _TOP, _BOTTOM = 27, 8, 9, 15  # pixels around it
 _SHADES = 20  # of sound: more take more bytes and look the same
 _GREYS = 12  # of words and lines
 _GROUND, _INK = (16, 18, 21), (214, 219, 224)
 _FRAME = (120, 220, 255)  # stands out from all shades of sound
 _TICK_PX = 3
+_UNIT_PX = 8  # below the upper edge
 _STEPS = 1, 2, 5, 10
 _TICKS = 5  # of an axis, about
 
@@ -90,10 +91,11 @@ def _draw_axes(draw: ImageDraw.ImageDraw, axes: Axes, width: int, height: int) -
     scale, unit = (1000, "kHz") if in_khz else (1, "Hz")
     for value, text in ticks(axes.low_hz / scale, axes.high_hz / scale):
         y = bottom - 1 - _at(value * scale, axes.low_hz, axes.high_hz, height)
+        if y < _TOP + _UNIT_PX:
+            continue  # the unit stands there
         draw.line((_LEFT - _TICK_PX, y, _LEFT - 1, y), fill=255)
         draw.text((_LEFT - _TICK_PX - 2, y), text, fill=255, font=font, anchor="rm")
-    draw.rectangle((0, 0, _LEFT + 1, _TOP - 2), fill=0)  # the unit stands there
-    draw.text((1, -2), unit, fill=255, font=font)
+    draw.text((1, -1), unit, fill=255, font=font)
     for value, text in ticks(0, axes.length_s):
         x = _LEFT + _at(value, 0, axes.length_s, width)
         draw.line((x, bottom, x, bottom + _TICK_PX - 1), fill=255)
