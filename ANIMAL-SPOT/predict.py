@@ -11,8 +11,9 @@ except ModuleNotFoundError:  # this Python does not have the project itself
     runpy.run_path(str(Path(__file__).with_name("utils") / "environment.py"))
 import logging
 import sys
+from pathlib import Path
 
-from animal_spot.prediction.config import parse_config
+from animal_spot.prediction.config import PredictConfig, parse_config
 
 log = logging.getLogger("PREDICT")
 
@@ -24,16 +25,27 @@ def main(argv: list[str] | None = None, prog: str = "predict.py") -> int:
     the signal's number: it was stopped.
     """
     config = parse_config(argv, prog)
-    from animal_spot.prediction.run import run  # PyTorch: --help need not wait for it
     from animal_spot.utils.errors import run_to_status
 
     return run_to_status(
         log,
-        lambda: run(config),
+        lambda: _run(config),
         debug=config.debug,
         stopped="recordings that are complete are kept, start again to go on",
         at_once="recordings that are complete are kept",
     )
+
+
+def _run(config: PredictConfig) -> int:
+    """Predict, and report on it; return the exit status."""
+    from animal_spot.prediction.run import run  # PyTorch: --help need not wait for it
+
+    status = run(config)
+    if not config.no_report and config.output_dir is not None and config.export is None:
+        from animal_spot.reporting.run import report_after  # draws with Matplotlib
+
+        report_after(Path(config.output_dir), replace_edited=config.replace_edited)
+    return status
 
 
 if __name__ == "__main__":

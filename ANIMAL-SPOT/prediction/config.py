@@ -184,6 +184,7 @@ class PredictConfig:
     max_duration: float | None = option(
         None, "cut longer events, seconds (decoder events)", type=float, above=0, most=1e6
     )
+    no_report: bool = option(False, "make no report.html of what was found")
     timezone: str | None = timezone_option()
     time_pattern: str | None = time_pattern_option()
     deployments: str | None = deployments_option()

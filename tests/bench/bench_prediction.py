@@ -248,7 +248,7 @@ def predict_timed(started: list[float], *arguments: str) -> int:
 
     Predictor.run = run
     try:
-        return predict.main(list(arguments))
+        return predict.main([*arguments, "--no_report"])
     finally:
         Predictor.run = original
 
@@ -326,7 +326,7 @@ def bench_start(args: argparse.Namespace, folder: Path, sources: list[Path]) -> 
     def seconds_of(*arguments: str) -> float:
         started = time.perf_counter()
         subprocess.run(
-            [sys.executable, program, *arguments],
+            [sys.executable, program, *arguments, "--no_report"],
             check=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

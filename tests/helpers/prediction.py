@@ -29,8 +29,8 @@ from tests.helpers.programs import run_program
 
 PREDICT = ROOT / "ANIMAL-SPOT" / "predict.py"
 
-# The slowest but plainest arithmetic, and no wait for other engines to be made.
-PLAIN = ("--no_cuda", "--engine", "torch", "--precision", "fp32")
+# The slowest but plainest arithmetic, and no wait for other engines, or the report, to be made.
+PLAIN = ("--no_cuda", "--engine", "torch", "--precision", "fp32", "--no_report")
 RATE = 16_000
 SIGNAL = {"sr": RATE, "n_fft": 256, "hop_length": 160, "n_freq_bins": 32, "fmin": 500, "fmax": 7000}
 LENGTH_S, HOP_S = 0.25, 0.125  # windows of most tests: 24 frames
@@ -212,7 +212,7 @@ def predict_here(*arguments, plain: bool = True) -> int:
     """Run ``predict.py`` in this process, in plain fp32 unless told otherwise."""
     from animal_spot import predict
 
-    options = PLAIN if plain else ("--no_cuda",)
+    options = PLAIN if plain else ("--no_cuda", "--no_report")
     return predict.main([str(argument) for argument in (*arguments, *options)])
 
 

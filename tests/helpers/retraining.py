@@ -82,7 +82,7 @@ def make_review(folder: Path) -> None:
     done = run_here(
         *("predict", "--model_path", folder / "model" / "ANIMAL-SPOT.pk", "--embedding_model"),
         *(embedding, "--input_file", folder / "recordings", "--output_dir", folder / "found"),
-        *("--format", "raven", "--no_cuda"),
+        *("--format", "raven", "--no_cuda", "--no_report"),
     )
     assert done.returncode == 0, done.stderr
     with contextlib.closing(Project(folder / "review.sqlite")) as project:

@@ -151,6 +151,7 @@ def test_golden_log_by_a_process(golden_folder, golden, tmp_path):
     result = run_predict(
         *golden_arguments("multi", "dictionary", tmp_path),
         *("--batch_size", "5", "--precision", "fp32", "--no_cuda", "--log_dir", tmp_path / "log"),
+        "--no_report",
         cwd=golden_folder,
     )
     assert result.returncode == 0, result.stderr
@@ -159,6 +160,7 @@ def test_golden_log_by_a_process(golden_folder, golden, tmp_path):
         assert re.match(r"\d\d:\d\d:\d\d\|[IW]\|", line), f"not a line of the log: {line}"
     assert result.stdout == ""
     assert "start on" in (tmp_path / "log" / "PREDICT.log").read_text()
+    assert not list(tmp_path.rglob("report*"))
 
 
 # -- any recording --------------------------------------------------------------------------------
@@ -736,6 +738,9 @@ def test_the_config_file_starts_it(two_files, models, tmp_path):
     result = run_python(ROOT / "PREDICTION" / "start_prediction.py", tmp_path / "config")
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "PREDICT.log").exists()
+    report = (tmp_path / "report.html").read_text()
+    assert f"<dd>{model}</dd>" in report
+    assert 'data-value="0.75">0.75</dd>' in report  # the threshold
     content = models.content("binary")
     signal = dataclasses.replace(content.signal, min_max_norm=True)
     for stem in "ab":
