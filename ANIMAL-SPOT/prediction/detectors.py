@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from animal_spot.prediction.engines import (
     CorrectedEngine,
     Engine,
     HeadEngine,
+    OpenVinoNetwork,
     build_engine,
     choose_engine,
     corrected,
@@ -112,18 +114,23 @@ def _engines(
     signal = model.signal
     shape = dsp.n_frames(grid.length, signal.n_fft, signal.hop_length), features.n_features
 
-    def build(precision: str, **options: object) -> Engine:
-        options = {"batch_size": config.batch_size} | options
+    @functools.cache
+    def converted() -> OpenVinoNetwork:
+        return OpenVinoNetwork(calibrated_network(model), shape)
+
+    def build(precision: str, batch_size: int | None = config.batch_size) -> Engine:
         # A copy, since an engine may lay out the weights as its arithmetic likes them.
-        network = calibrated_network(model)
-        return build_engine(engine_name, network, shape, precision, device, **options)
+        network = converted() if engine_name == "openvino" else calibrated_network(model)
+        return build_engine(engine_name, network, shape, precision, device, batch_size=batch_size)
 
     if precision == "fp32" or config.precision != "auto":
         return build(precision), None
-    sample = sample_windows(paths, features, grid, _N_CHECKED, signal.channel)
-    # OpenVINO fills batches up, and there are seldom several open windows in one.
-    single = {"batch_size": 1} if engine_name == "openvino" else {}
-    fast, exact = build(precision), build("fp32", **single)
+    with ThreadPoolExecutor(1) as beside:  # reading waits for the disk
+        drawn = beside.submit(sample_windows, paths, features, grid, _N_CHECKED, signal.channel)
+        # OpenVINO fills batches up, and there are seldom several open windows in one.
+        exact = build("fp32", 1) if engine_name == "openvino" else build("fp32")
+        fast = build(precision)
+        sample = drawn.result()
     correction = _correction_if_close(fast, exact, sample)
     if correction is None:
         return build("fp32"), None

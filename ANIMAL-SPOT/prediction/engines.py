@@ -105,32 +105,65 @@ class HeadEngine(TorchEngine):
         super().__init__(model, Precision("fp32", torch.device("cpu")), batch_size)
 
 
-class OpenVinoEngine:
-    """OpenVINO on the CPU, for windows of one shape; others are left to PyTorch.
+class OpenVinoNetwork:
+    """A network as OpenVINO has it, from which engines are made in a moment.
+
+    This is what ``openvino.convert_model`` does, but in a tenth of its time and without its reports
+    to the makers of OpenVINO.
 
     Args:
-        model: ``encoder`` and ``classifier``.
+        model: ``encoder`` and ``classifier``; nobody may change it any more.
         shape: ``(time, features)`` of a window.
-        precision: ``fp32`` or ``bf16``.
-        batch_size: Windows at once; None: chosen.
 
     Raises:
         EngineError: If OpenVINO is not installed.
     """
 
+    def __init__(self, model: nn.Sequential, shape: tuple[int, int]) -> None:
+        openvino = _module("openvino")
+        from openvino.frontend import FrontEndManager
+        from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+        self.model, self.shape = model, tuple(shape)
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # of TorchScript, which is deprecated
+            network = LogitsAndEmbedding(model).eval()
+            traced = torch.jit.trace(network, torch.zeros(1, 1, *shape), check_trace=False)
+            front_end = FrontEndManager().load_by_framework("pytorch")
+            decoder = TorchScriptPythonDecoder(
+                traced
+            )  # named, since the front end does not keep it
+            self._converted = front_end.convert(front_end.load(decoder))
+        parameter = self._converted.inputs[0].get_node()
+        parameter.set_element_type(openvino.Type.f32)
+        parameter.set_partial_shape(openvino.PartialShape([1, 1, *shape]))
+        self._converted.validate_nodes_and_infer_types()
+
+    def for_batches_of(self, n: int) -> Any:
+        """Return it for inputs ``(n, 1, time, features)``, to be compiled."""
+        network = self._converted.clone()
+        network.reshape([n, 1, *self.shape])
+        return network
+
+
+class OpenVinoEngine:
+    """OpenVINO on the CPU, for windows of one shape; others are left to PyTorch.
+
+    Args:
+        network: What it computes.
+        precision: ``fp32`` or ``bf16``.
+        batch_size: Windows at once; None: chosen.
+    """
+
     def __init__(
-        self,
-        model: nn.Sequential,
-        shape: tuple[int, int],
-        precision: str,
-        batch_size: int | None = None,
+        self, network: OpenVinoNetwork, precision: str, batch_size: int | None = None
     ) -> None:
         core = _openvino_core(_module("openvino"))
         self.batch_size = batch_size or 8
-        self._shape = tuple(shape)
+        self._shape = network.shape
         self.n_parallel = n_cores()
         self._compiled = core.compile_model(
-            _converted(model, (self.batch_size, 1, *shape)),
+            network.for_batches_of(self.batch_size),
             "CPU",
             {
                 "PERFORMANCE_HINT": "THROUGHPUT",
@@ -140,7 +173,7 @@ class OpenVinoEngine:
             },
         )
         self._requests = [self._compiled.create_infer_request() for _ in range(self.n_parallel)]
-        self._other_shapes = TorchEngine(model, Precision("fp32", torch.device("cpu")))
+        self._other_shapes = TorchEngine(network.model, Precision("fp32", torch.device("cpu")))
         self.name = f"openvino {precision} on cpu"
 
     def infer(self, features: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -285,30 +318,6 @@ def _openvino_core(openvino: Any) -> Any:
     return openvino.Core()
 
 
-def _converted(model: nn.Sequential, shape: tuple[int, ...]) -> Any:
-    """Return an OpenVINO network for inputs of one shape.
-
-    This is what ``openvino.convert_model`` does, but in a tenth of its time and without its reports
-    to the makers of OpenVINO.
-    """
-    import openvino
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of TorchScript, which is deprecated
-        network = LogitsAndEmbedding(model).eval()
-        traced = torch.jit.trace(network, torch.zeros(1, *shape[1:]), check_trace=False)
-        front_end = FrontEndManager().load_by_framework("pytorch")
-        decoder = TorchScriptPythonDecoder(traced)  # named, since the front end does not keep it
-        converted = front_end.convert(front_end.load(decoder))
-    parameter = converted.inputs[0].get_node()
-    parameter.set_element_type(openvino.Type.f32)
-    parameter.set_partial_shape(openvino.PartialShape(list(shape)))
-    converted.validate_nodes_and_infer_types()
-    return converted
-
-
 def choose_engine(engine: str, device: torch.device, precision: str) -> tuple[str, str]:
     """Resolve ``auto`` of engine and precision to the fastest that is installed.
 
@@ -329,7 +338,7 @@ def choose_engine(engine: str, device: torch.device, precision: str) -> tuple[st
 
 def build_engine(
     engine: str,
-    model: nn.Sequential,
+    model: nn.Sequential | OpenVinoNetwork,
     shape: tuple[int, int],
     precision: str,
     device: torch.device,
@@ -340,7 +349,8 @@ def build_engine(
 
     Args:
         engine: ``torch``, ``openvino`` or ``onnxruntime``.
-        model: ``encoder`` and ``classifier``.
+        model: ``encoder`` and ``classifier``; for ``openvino`` also what was made of them, so that
+            several engines of one network are quick to make.
         shape: Of most windows; others are computed too.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         device: Where to compute.
@@ -352,7 +362,9 @@ def build_engine(
     if engine == "openvino":
         if precision == "fp16":
             raise EngineError("--engine openvino computes in fp32 or bf16, not fp16")
-        return OpenVinoEngine(model, shape, precision, batch_size)
+        if not isinstance(model, OpenVinoNetwork):
+            model = OpenVinoNetwork(model, shape)
+        return OpenVinoEngine(model, precision, batch_size)
     if engine == "onnxruntime":
         if precision != "fp32":
             raise EngineError("--engine onnxruntime computes in fp32 only")
