@@ -27,7 +27,7 @@ _OF_THAT_RUN = (
     *("folds", "num_classes", "pretrained", "pretrained_weights", "init_digest", "jit_save"),
     *("distill", "distill_weight", "distill_temperature", "unlabelled_dir", "max_train_epochs"),
 )
-_KEPT_FREE = frozenset({"calibrate", "calibration_precision", "tune_decoder"})
+_KEPT_FREE = frozenset({"calibrate", "calibration_precision"})
 _FOLDERS = ("noise_dir", "background_dir")
 _OURS = (
     *("data_dir", "model_dir", "checkpoint_dir", "log_dir", "summary_dir", "labels", "split_dir"),
@@ -120,7 +120,8 @@ def training_settings(
     if kept.get("noise_from_class") not in classes:
         kept["noise_from_class"] = None
     calibration = content.calibration
-    kept["tune_decoder"] = calibration.decoder is not None or bool(before.get("tune_decoder"))
+    # Whatever the old model did: most false alarms in recordings are windows that a call touches.
+    kept["tune_decoder"] = True
     kept["calibrate"] = bool(calibration.thresholds) or bool(before.get("calibrate"))
     if on_embeddings:
         kept["backbone"] = content.backbone

@@ -26,6 +26,7 @@ from animal_spot.reviewing.project import Project
 from animal_spot.reviewing.retrain_clips import KnownTapes, ReviewedClip, join
 from animal_spot.reviewing.retrain_job import JobError, RetrainJob
 from animal_spot.reviewing.retrain_process import sole_retraining
+from animal_spot.reviewing.retrain_settings import further_options
 from animal_spot.reviewing.server import make_app
 from tests.helpers.programs import run_here, run_program
 from tests.helpers.retraining import make_review, tape_of_part
@@ -141,6 +142,7 @@ def test_a_network_goes_on_after_kill(place):
     old = (network / "ANIMAL-SPOT.pk").read_bytes()
     given = arguments(place, "--model", network / "ANIMAL-SPOT.pk", "--epochs", 3)
     given += ["--", "--epochs_per_eval", "1", "--num_workers", "0"]
+    assert further_options(["--no_tune_decoder"]) == {"tune_decoder": False}
     process = start(*map(str, given), program="retrain")
     wait_for(process, "epoch 1 of 3")
     job = RetrainJob(place / "review.sqlite", network / "ANIMAL-SPOT.pk")  # of a page begun now
@@ -162,6 +164,7 @@ def test_a_network_goes_on_after_kill(place):
     assert settings["init_from"] == str(network / "ANIMAL-SPOT.pk")
     assert (settings["batch_size"], settings["epochs_per_eval"]) == (4, 1)
     assert settings["val_metric"] == "last"
+    assert settings["tune_decoder"], "although the old model had none"
     assert (network / "ANIMAL-SPOT.pk").read_bytes() == old
     (folder / "round_2").mkdir()
     later = job.state()
