@@ -16,8 +16,8 @@ from typing import Any
 VERDICTS = ("right", "wrong", "other", "unsure", "skip")
 SOURCES = ("prediction", "missed", "window", "similar")
 ADDED = 0  # run of what people added; those of predictions count from 1
-_VERSION = 1
-_APPLICATION = 0x41535052  # "ASPR": which SQLite files are ours
+VERSION = 1
+APPLICATION = 0x41535052  # "ASPR": which SQLite files are ours
 _BUSY_S = 10.0  # until another process has written
 _SCHEMA = """
 CREATE TABLE recordings(
@@ -162,17 +162,17 @@ class Project:
                 return
             for statement in _statements(_SCHEMA):
                 db.execute(statement)
-            db.execute(f"PRAGMA user_version = {_VERSION}")
-            db.execute(f"PRAGMA application_id = {_APPLICATION}")
+            db.execute(f"PRAGMA user_version = {VERSION}")
+            db.execute(f"PRAGMA application_id = {APPLICATION}")
 
     def _require_ours(self) -> None:
         with contextlib.closing(sqlite3.connect(self.path, timeout=_BUSY_S)) as db:
             kind = db.execute("PRAGMA application_id").fetchone()[0]
             version = db.execute("PRAGMA user_version").fetchone()[0]
             is_empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if kind != _APPLICATION and not is_empty:  # empty: killed before it was made
+        if kind != APPLICATION and not is_empty:  # empty: killed before it was made
             raise ProjectError(f"{self.path} is a database of another program: name another file")
-        if version > _VERSION:
+        if version > VERSION:
             raise ProjectError(
                 f"{self.path} was written by a newer version of this program: install that"
             )
