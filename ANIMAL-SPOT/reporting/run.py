@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from animal_spot.reporting import (
-    evaluation_part,
-    folds_part,
-    prediction_part,
-    review_part,
-    training_part,
-)
 from animal_spot.reporting.config import ReportConfig
 from animal_spot.reporting.files import write_report
 from animal_spot.reporting.page import Note, Report, Section
@@ -25,13 +19,6 @@ from animal_spot.utils.errors import one_line
 from animal_spot.utils.status import OK, SOME_FAILED
 
 FILE_NAME = "report.html"
-PARTS: dict[str, Callable[[Path, Wanted], list[Section]]] = {
-    "folds": folds_part.sections,
-    "training": training_part.sections,
-    "prediction": prediction_part.sections,
-    "evaluation": evaluation_part.sections,
-    "review": review_part.sections,
-}
 _TITLES = {
     "folds": "Cross-validation",
     "training": "Training",
@@ -101,7 +88,7 @@ def report_of(sources: Sequence[Source], wanted: Wanted) -> Report:
         try:
             if source.problem:
                 raise SourceError(source.problem)
-            inside = PARTS[source.kind](source.path, wanted)
+            inside = _sections_of(source, wanted)
         except (OSError, ValueError) as error:
             n_damaged += 1
             if n_damaged == len(sources):
@@ -126,6 +113,12 @@ def report_of(sources: Sequence[Source], wanted: Wanted) -> Report:
         sections,
         f"Made by animal-spot {_version()} with the command report.",
     )
+
+
+def _sections_of(source: Source, wanted: Wanted) -> list[Section]:
+    """Return what a part says; it is loaded only now, since that takes a second or two."""
+    part = importlib.import_module(f"animal_spot.reporting.{source.kind}_part")
+    return part.sections(source.path, wanted)
 
 
 def _titles_of(sources: Sequence[Source]) -> list[str]:

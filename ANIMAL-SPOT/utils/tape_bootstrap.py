@@ -126,3 +126,34 @@ def accuracies(
     ]
     present = [value for value in per_class if value is not None]
     return per_class, math.fsum(present) / len(present)
+
+
+def ratio_intervals(
+    parts: np.ndarray,
+    wholes: np.ndarray,
+    *,
+    fewest: int = 2,
+    n_draws: int = N_DRAWS,
+    seed: int = 0,
+) -> list[Interval]:
+    """Return intervals of shares, such as of events that are found, by drawing whole recordings.
+
+    Args:
+        parts: Counts of each recording, shape ``(recording, share)``.
+        wholes: What they are parts of.
+        fewest: Recordings with any of the whole from which there is an interval.
+        n_draws: Number of draws.
+        seed: Same seed, same draws.
+
+    Returns:
+        Of each share; None where too few recordings have any of the whole.
+    """
+    n = len(parts)
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(n, np.full(n, 1 / n), size=n_draws) if n else np.zeros((0, 0))
+    drawn = times @ wholes
+    shares = np.where(drawn > 0, times @ parts / np.where(drawn > 0, drawn, 1), np.nan)
+    return [
+        middle(shares[:, column]) if (wholes[:, column] > 0).sum() >= fewest else None
+        for column in range(wholes.shape[1])
+    ]
