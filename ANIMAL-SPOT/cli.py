@@ -33,6 +33,7 @@ PROGRAMS = {
     "clips": Program("clips", "cut what tables of annotations name out of recordings"),
     "train": Program("main", "train a network on a folder of named clips"),
     "predict": Program("predict", "find calls in recordings"),
+    "merge": Program("merge", "make the tables of a prediction that was done in shards"),
     "evaluate": Program("evaluate", "make annotation tables of what was found, and score them"),
     "review": Program("review", "look at detections, listen and correct, on a page"),
     "retrain": Program("retrain", "train a model further with what was decided in a review"),

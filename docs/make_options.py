@@ -19,6 +19,7 @@ PARSERS = {
     "clips": "cutting.config",
     "main": "training.config",
     "predict": "prediction.config",
+    "merge": "prediction.merge_config",
     "evaluate": "evaluation.config",
     "activity": "effort.config",
     "review": "reviewing.config",

@@ -91,6 +91,28 @@ def find_sounds(inputs: Sequence[str]) -> FoundSounds:
     return FoundSounds(recordings, not_read, [p for p in others if ending(p.name) not in TABLES])
 
 
+def listed_names(inputs: Sequence[str], paths: Sequence[Path]) -> list[str]:
+    """Return what recordings are called in the inputs that they were found by.
+
+    That is the path below a folder that was given, also that of a list; of all others the path as
+    it was given. It is the same wherever else the folder lies, and whatever else is in it.
+
+    Args:
+        inputs: Files, folders and lists, see ``find_sounds``.
+        paths: What it found.
+    """
+    given = [Path(text) for text in inputs]
+    folders = [path if path.is_dir() else path.parent for path in given if _holds_more(path)]
+    return [
+        next((path.relative_to(f) for f in folders if path.is_relative_to(f)), path).as_posix()
+        for path in paths
+    ]
+
+
+def _holds_more(path: Path) -> bool:
+    return path.suffix.lower() in LIST_SUFFIXES or path.is_dir()
+
+
 def find_recordings(inputs: Sequence[str]) -> list[Path]:
     """Return the recordings that files, folders and lists stand for; see ``find_sounds``."""
     return find_sounds(inputs).recordings

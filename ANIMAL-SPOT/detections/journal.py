@@ -69,6 +69,9 @@ class Journal:
         folder: The output folder.
         suffixes: What names of results end in after their stem; None: anything.
         replace_edited: Replace results that were edited too, and keep a copy.
+        name: Of its file, to which is appended.
+        others: Names of further such files, which are read first: of other processes that write
+            into the folder.
 
     Attributes:
         own: The files that were written.
@@ -83,14 +86,18 @@ class Journal:
         suffixes: Collection[str] | None = None,
         *,
         replace_edited: bool = False,
+        name: str = FILE_NAME,
+        others: Iterable[str] = (),
     ) -> None:
         self._folder = folder
         self._suffixes = suffixes
         self._replace_edited = replace_edited
         self._entries: dict[str, Completed] = {}
         self._stems: dict[str, str] = {}
-        self._lines = JsonLines(folder / FILE_NAME)
+        self._lines = JsonLines(folder / name)
         self.own = OwnFiles(folder, self._lines, replace_edited=replace_edited)
+        for other in others:
+            JsonLines(folder / other).read(self._read)
         self._lines.read(self._read)
 
     def _read(self, content: dict[str, Any]) -> None:

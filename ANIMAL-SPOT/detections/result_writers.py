@@ -76,6 +76,11 @@ class RunHeader:
         """The noise class, if it is not called noise: then results have to say it."""
         return None if self.noise_class == noise_name(self.names) else self.noise_class
 
+    @property
+    def band_hz(self) -> tuple[float, float]:
+        """Lowest and highest frequency that the model listens to."""
+        return self.data_opts["fmin"], self.data_opts["fmax"]
+
     @functools.cached_property
     def rule(self) -> DecisionRule:
         """How windows are decided."""

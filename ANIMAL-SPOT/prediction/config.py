@@ -15,6 +15,7 @@ from animal_spot.metadata.time_flags import (
     time_pattern_option,
     timezone_option,
 )
+from animal_spot.prediction.shard import Shard
 from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
 
 FORMATS = ("log", "csv", "raven", "audacity", "parquet")
@@ -188,6 +189,12 @@ class PredictConfig:
     timezone: str | None = timezone_option()
     time_pattern: str | None = time_pattern_option()
     deployments: str | None = deployments_option()
+    shard: str | None = option(
+        None,
+        "do a share of the recordings only, the first of eight with 1/8: processes that do the "
+        "others may run beside it, and animal-spot merge makes the tables",
+        metavar="I/N",
+    )
     threshold_given: bool = False  # no flag of its own
 
     def __post_init__(self) -> None:
@@ -203,12 +210,29 @@ class PredictConfig:
             return
         if self.checkpoint_path is not None and len(self.model_path) > 1:
             raise ValueError("--checkpoint_path goes with one --model_path")
+        if self.part is not None:
+            self._refuse_what_is_of_all("shard")
         if self.output_dir is None:
-            for name in ("visualize", "latent_extract", *TIME_FIELDS):
+            for name in ("visualize", "latent_extract", "shard", *TIME_FIELDS):
                 if getattr(self, name):
                     raise ValueError(f"--{name} needs --output_dir")
             if set(self.formats) != {"log"}:
                 raise ValueError("--format needs --output_dir")
+
+    def _refuse_what_is_of_all(self, name: str) -> None:
+        """Refuse what only one process can make, if several are to do the work."""
+        if self.visualize:
+            raise ValueError(f"--visualize cannot be had with --{name}: leave one of them out")
+        if self.latent_extract and self.latent_format == "pickle":
+            raise ValueError(
+                f"--latent_format pickle is one file of all recordings, which --{name} cannot "
+                "make: use parquet"
+            )
+
+    @property
+    def part(self) -> Shard | None:
+        """The share of the recordings that is done; None: all."""
+        return None if self.shard is None else Shard.parse(self.shard)
 
     @property
     def formats(self) -> tuple[str, ...]:

@@ -172,12 +172,11 @@ class ResultFolder:
             ]
             batches = window_batches(outcome, self.grid, header, latent="latent" in paths)
             rows = list(annotations_of(_handed_to(writers, batches), header))
-        band_hz = header.data_opts["fmin"], header.data_opts["fmax"]
         bands = self.bands(outcome.path, rows) if self.bands else []
         for kind in [kind for kind in TABLES if kind in paths]:
             with open_text(paths[kind]) as file:
                 file.writelines(
-                    annotation_lines(rows, kind, band_hz, source.channel, source.time, bands)
+                    annotation_lines(rows, kind, header.band_hz, source.channel, source.time, bands)
                 )
         return rows, bands
 

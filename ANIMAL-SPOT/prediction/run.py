@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from animal_spot.audio.recordings import FoundSounds, find_sounds, output_stems
+from animal_spot.audio.recordings import FoundSounds, find_sounds, listed_names, output_stems
 from animal_spot.audio.sound_kinds import counted, why_not_read
 from animal_spot.data.noise_class import no_noise_warning
 from animal_spot.detections.annotations import Annotation
@@ -22,8 +22,10 @@ from animal_spot.prediction.outcome import Outcome
 from animal_spot.prediction.result_folder import ResultFolder, run_key, source_of, window_batches
 from animal_spot.prediction.run_tables import FAILED, Tally, say_what_was_done, write_run_tables
 from animal_spot.prediction.settled import Run, choose_settings, load_models, settled
+from animal_spot.prediction.shard_folder import journals_of_others, shard_writer, sole_writer
+from animal_spot.prediction.shard_note import WholeList, write_note
 from animal_spot.prediction.sound_progress import SoundProgress
-from animal_spot.utils.files import refuse_links, require_writable_folder, sole_process
+from animal_spot.utils.files import refuse_links, require_writable_folder
 from animal_spot.utils.interrupt import StopRequest
 from animal_spot.utils.logging import log_to_file
 from animal_spot.utils.status import OK, SOME_FAILED
@@ -31,7 +33,6 @@ from animal_spot.utils.text import printable_lines
 
 log = logging.getLogger("PREDICT")
 
-LOCK = ".prediction.lock"
 RUN_LOG = "PREDICT.log"
 
 
@@ -75,8 +76,7 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
     if output_dir is None:
         all_done = _predict_to_screen(run, found.recordings)
     else:
-        with sole_process(output_dir / LOCK, f"writing into {output_dir}"):
-            all_done = _predict_to_folder(run, found, output_dir, finder)
+        all_done = _predict_to_folder(run, found, output_dir, finder)
     return OK if all_done and not found.not_read else SOME_FAILED
 
 
@@ -161,13 +161,53 @@ def _times_of(paths: Sequence[Path], finder: TimeFinder) -> dict[Path, Recording
 def _predict_to_folder(run: Run, found: FoundSounds, output_dir: Path, finder: TimeFinder) -> bool:
     """Write the results of recordings into a folder; return whether all could be used."""
     started = time.perf_counter()
-    with contextlib.closing(
-        Journal(output_dir, SUFFIXES.values(), replace_edited=run.config.replace_edited)
-    ) as journal:
-        times = _times_of(found.recordings, finder)
-        tally = _write_results(run, found, output_dir, journal, times)
-    say_what_was_done(tally, run.header, output_dir, time.perf_counter() - started)
+    shard = run.config.part
+    alone = sole_writer(output_dir) if shard is None else shard_writer(output_dir, shard)
+    with alone, contextlib.closing(_journal_of(run.config, output_dir)) as journal:
+        share = _share_of(found, run.config)
+        times = _times_of(share.recordings, finder)
+        tally = _write_results(run, found, share, output_dir, journal, times)
+        if shard is not None:
+            _note_shard(run, found, output_dir, tally)
+    say_what_was_done(tally, run.header, output_dir, time.perf_counter() - started, shard)
     return not tally.failed
+
+
+def _journal_of(config: PredictConfig, folder: Path) -> Journal:
+    options = {"replace_edited": config.replace_edited}
+    if config.part is not None:
+        name = config.part.journal
+        options |= {"name": name, "others": journals_of_others(folder, name)}
+        (folder / config.part.note).unlink(missing_ok=True)  # it is not done any more
+    return Journal(folder, SUFFIXES.values(), **options)
+
+
+def _share_of(found: FoundSounds, config: PredictConfig) -> FoundSounds:
+    """Return what this process works on."""
+    shard = config.part
+    if shard is None:
+        return found
+
+    def held(paths: Sequence[Path]) -> list[Path]:
+        names = listed_names(config.input_file, paths)
+        return [path for path, name in zip(paths, names, strict=True) if shard.holds(name)]
+
+    share = FoundSounds(held(found.recordings), held(found.not_read), [])
+    log.info("shard %s: %d of the recordings", shard, len(share.recordings))
+    return share
+
+
+def _note_shard(run: Run, found: FoundSounds, output_dir: Path, tally: Tally) -> None:
+    paths = [*found.recordings, *found.not_read]
+    write_note(
+        output_dir,
+        run.config.part,
+        WholeList.of(paths, listed_names(run.config.input_file, paths)),
+        run=run_key(run.config, run.header),
+        names=run.header.names,
+        band_hz=run.header.band_hz,
+        tally=tally,
+    )
 
 
 def _bands(run: Run) -> Callable[[Path, Sequence[Annotation]], list[tuple[float, float]]]:
@@ -182,15 +222,18 @@ def _bands(run: Run) -> Callable[[Path, Sequence[Annotation]], list[tuple[float,
 def _write_results(
     run: Run,
     found: FoundSounds,
+    share: FoundSounds,
     output_dir: Path,
     journal: Journal,
     times: Mapping[Path, RecordingTime],
 ) -> Tally:
+    """Write the results of a share of what was found, and unless it is a shard the tables."""
     config, header, grid = run.config, run.header, run.grid_of(run.models[0])
     pickled = config.latent_extract and config.latent_format == "pickle"
     kinds = [*config.formats, *(["latent"] if config.latent_extract and not pickled else [])]
     stems = output_stems(found.recordings, journal.stems)
-    stem_of = dict(zip(found.recordings, stems, strict=True))
+    of_all = dict(zip(found.recordings, stems, strict=True))
+    stem_of = {path: of_all[path] for path in share.recordings}
     extras = None
     if pickled or config.visualize:
         from animal_spot.prediction.window_extras import WindowExtras  # draws with matplotlib
@@ -203,14 +246,14 @@ def _write_results(
     before = results.complete(stem_of) if config.resume and not pickled else {}
     if before:
         log.info("%d recordings are complete already and left as they are", len(before))
-    todo = [path for path in found.recordings if path not in before]
-    not_read = {path: why_not_read(path.name) for path in found.not_read}
-    tally = Tally([*found.recordings, *not_read], not_read, frozenset(before), before, times=times)
+    todo = [path for path in share.recordings if path not in before]
+    not_read = {path: why_not_read(path.name) for path in share.not_read}
+    tally = Tally([*share.recordings, *not_read], not_read, frozenset(before), before, times=times)
     progress = SoundProgress()
     outcomes: Iterable[Outcome] = ()
     if todo:
         predictor = run.predictor(
-            todo,
+            found.recordings,
             temporary_folder=output_dir,
             keep_embeddings=config.latent_extract,
             on_windows=extras.add if extras else None,
@@ -231,7 +274,8 @@ def _write_results(
             outcome.close()
     finally:
         progress.close()
-        write_run_tables(journal.own, header, tally)
+        if config.part is None:
+            write_run_tables(journal.own, header.names, header.band_hz, tally)
     if extras is not None:
         extras.write()
     return tally

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from animal_spot.detections.journal import Completed
 from animal_spot.detections.result_writers import RunHeader
 from animal_spot.metadata.recording_time import NO_TIME, RecordingTime
 from animal_spot.metadata.time_columns import time_cells, time_columns
+from animal_spot.prediction.shard import Shard
 from animal_spot.utils.csv_cells import csv_text
 from animal_spot.utils.own_files import OwnFiles
 
@@ -53,20 +55,29 @@ class Tally:
     times: Mapping[Path, RecordingTime] = field(default_factory=dict)
 
 
-def write_run_tables(own: OwnFiles, header: RunHeader, tally: Tally) -> None:
+def write_run_tables(
+    own: OwnFiles, names: Sequence[str], band_hz: tuple[float, float], tally: Tally
+) -> None:
     """Write the summary, the list of failed files and one Raven table over all recordings.
 
     Those that were edited are left alone, and a line says so.
 
+    Args:
+        own: The files of the folder.
+        names: Classes in index order.
+        band_hz: Of annotations that were not measured.
+        tally: What came of the recordings.
+
     Raises:
         OSError: If one cannot be written.
     """
-    failed = {**tally.failed, **tally.not_read}
+    unusable = {**tally.failed, **tally.not_read}
+    failed = [(path, unusable[path]) for path in tally.paths if path in unusable]
     done = [(path, tally.entries[path]) for path in tally.paths if path in tally.entries]
     texts = {
-        SUMMARY: csv_text(_summary(tally, header.names)),
-        FAILED: csv_text([["file", "reason"], *([str(p), why] for p, why in failed.items())]),
-        ALL_RECORDINGS: "".join(_combined_lines(done, header, tally.times)),
+        SUMMARY: csv_text(_summary(tally, names)),
+        FAILED: csv_text([["file", "reason"], *([str(p), why] for p, why in failed)]),
+        ALL_RECORDINGS: "".join(_combined_lines(done, band_hz, tally.times)),
         RECORDING_LIST: "".join(f"{one_cell(entry.path)}\n" for _, entry in done),
     }
     for name, text in texts.items():
@@ -99,20 +110,21 @@ def _summary(tally: Tally, names: Sequence[str]) -> Iterator[list[Any]]:
 
 
 def _combined_lines(
-    done: Sequence[tuple[Path, Completed]], header: RunHeader, times: Mapping[Path, RecordingTime]
+    done: Sequence[tuple[Path, Completed]],
+    model_band_hz: tuple[float, float],
+    times: Mapping[Path, RecordingTime],
 ) -> Iterator[str]:
     """Return a Raven table with times that run over all recordings in their order."""
     files = ("Begin Path", "File Offset (s)", "Begin File")
     columns = time_columns(times.get(path, NO_TIME) for path, _ in done)
     yield table_line((*RAVEN_HEADER[:-2], *files, *RAVEN_HEADER[-2:], *columns))
-    band_hz = header.data_opts["fmin"], header.data_opts["fmax"]
     offset, number = 0.0, 0
     for original, entry in done:
         time = times.get(original, NO_TIME)
         path = one_cell(entry.path), one_cell(os.path.basename(entry.path))
         for index, (begin, end, name, score) in enumerate(entry.annotations):
             number += 1
-            band = entry.bands[index] if entry.bands else band_hz
+            band = entry.bands[index] if entry.bands else model_band_hz
             row = Annotation(offset + begin, offset + end, name, score)
             cells = raven_cells(number, row, *band, entry.channel)
             when = map(one_cell, time_cells(columns, time, begin, end))
@@ -120,8 +132,10 @@ def _combined_lines(
         offset += entry.duration_s
 
 
-def say_what_was_done(tally: Tally, header: RunHeader, output_dir: Path, seconds: float) -> None:
-    """End the log of a run: how much was done, how fast, where it is, and what failed."""
+def say_what_was_done(
+    tally: Tally, header: RunHeader, output_dir: Path, seconds: float, shard: Shard | None = None
+) -> None:
+    """End the log of a run, or of a shard: how much, how fast, where it is, and what failed."""
     for rate in sorted(tally.slow_rates):
         log.warning(
             "recordings at %d Hz hold nothing above %g Hz, and the model listens up to %g Hz",
@@ -141,6 +155,13 @@ def say_what_was_done(tally: Tally, header: RunHeader, output_dir: Path, seconds
         seconds,
         duration_s / max(seconds, 1e-9),
     )
-    log.info("results: %s, summary in %s", output_dir, output_dir / SUMMARY)
+    if shard is not None:
+        log.info(
+            "results: %s; when all %d shards are done: animal-spot merge %s",
+            *(output_dir, shard.of, shlex.quote(str(output_dir))),
+        )
+    else:
+        log.info("results: %s, summary in %s", output_dir, output_dir / SUMMARY)
     if tally.failed:
-        log.error("%d recordings failed; see %s", len(tally.failed), output_dir / FAILED)
+        where = "" if shard is not None else f"; see {output_dir / FAILED}"
+        log.error("%d recordings failed%s", len(tally.failed), where)

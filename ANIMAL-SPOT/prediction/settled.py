@@ -60,7 +60,7 @@ class Run:
         )
 
     def predictor(self, paths: Sequence[Path], **options: object) -> Predictor:
-        """Make the networks ready for these recordings."""
+        """Make the networks ready, in arithmetic that agrees with fp32 on these recordings."""
         return Predictor(
             build_detectors(
                 self._config_of_engines(),

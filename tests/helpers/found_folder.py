@@ -98,7 +98,7 @@ class FoundFolder:
         failed = {self.recordings / name: why for name, why in self.failed.items()}
         tally = Tally(paths, {}, frozenset(), entries, failed, times=times)
         with contextlib.closing(JsonLines(self.found / FILE_NAME)) as lines:
-            write_run_tables(OwnFiles(self.found, lines), header, tally)
+            write_run_tables(OwnFiles(self.found, lines), header.names, header.band_hz, tally)
 
 
 def made(
