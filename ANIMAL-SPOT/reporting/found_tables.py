@@ -313,6 +313,11 @@ def read_failed(folder: Path, recordings: Sequence[Recording]) -> list[tuple[str
     return list(failed.items())
 
 
+def n_recordings(n: int) -> str:
+    """Return a number of recordings in words."""
+    return "1 recording" if n == 1 else f"{n:,} recordings"
+
+
 def odd_lines(recordings: Sequence[Recording], most: int = 12) -> list[str]:
     """Return what is odd about complete recordings; of those alike one, and how many there are."""
     said: Counter[str] = Counter()

@@ -12,7 +12,7 @@ import numpy as np
 
 from animal_spot.effort.counting import UNKNOWN_SITE, Hour, hours_of
 from animal_spot.figures.found import MOST_PANELS, Places, rates_over, some_ticks
-from animal_spot.reporting.found_tables import Found
+from animal_spot.reporting.found_tables import Found, n_recordings
 from animal_spot.reporting.page import Block, Note, Number, Picture, Section, Table, count, decimal
 from animal_spot.reporting.pictures import picture
 
@@ -123,8 +123,9 @@ def _notes(found: Found, n_without: int) -> list[Note]:
     if n_without:
         notes.append(
             Note(
-                f"{n_without:,} recordings have no known time and do not count here; predict again "
-                "with --time_pattern to say where their names hold it.",
+                f"Not counted here, since nothing says when they were made: "
+                f"{n_recordings(n_without)}. Predict again with --time_pattern to say where their "
+                "names hold it.",
                 is_warning=True,
             )
         )
@@ -135,7 +136,7 @@ def _notes(found: Found, n_without: int) -> list[Note]:
     if local:
         notes.append(
             Note(
-                f"The time zone of {local:,} recordings is not known: hours are those of the "
+                f"The time zone of {n_recordings(local)} is not known: hours are those of the "
                 "recorder's clock. Predict again with --timezone, such as --timezone Europe/Berlin "
                 "or --timezone UTC, if that is not the time at the place.",
                 is_warning=True,
