@@ -47,6 +47,7 @@ def sections(path: Path, wanted: Wanted) -> list[Section]:
     made = [
         _overview(path, found, settings, counts, calls),
         _classes(found, settings, counts, calls),
+        _review(path),
         when_section(found, calls),
         recordings_section(found, counts, calls),
         examples_section(found, settings, calls, wanted),
@@ -146,8 +147,8 @@ def _classes(found: Found, settings: Settings, counts: np.ndarray, calls: Sequen
     blocks: list[Block] = [
         Text(
             (
-                "These are what the model took for calls. How many of them are right is not known "
-                "before somebody has listened to some: animal-spot review.",
+                "These are what the model took for calls. How many of them are right is known when "
+                "somebody has listened to some: animal-spot review.",
             )
         ),
         Table("classes", "Detections of each class", columns, rows),
@@ -164,6 +165,17 @@ def _classes(found: Found, settings: Settings, counts: np.ndarray, calls: Sequen
             )
         )
     return Section("Detections", blocks)
+
+
+def _review(path: Path) -> Section | None:
+    """Return what reviewers said of the prediction; None if no review of it lies nearby."""
+    places = path.resolve().parent, Path.cwd()
+    if not any(next(place.glob("*.sqlite"), None) for place in places):
+        return None
+    from animal_spot.reporting.review_part import review_state  # scipy, which takes two seconds
+
+    blocks = review_state(path)
+    return Section("Review", blocks) if blocks else None
 
 
 def _failed(path: Path, found: Found) -> Section | None:

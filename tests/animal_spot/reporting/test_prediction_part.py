@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import math
 import re
@@ -18,6 +19,9 @@ from animal_spot.reporting.page import Facts, Note, Picture, Section, Sounds, Ta
 from animal_spot.reporting.page import Report as PageReport
 from animal_spot.reporting.sources import SourceError
 from animal_spot.reporting.wanted import Wanted
+from animal_spot.reviewing.config import ReviewConfig
+from animal_spot.reviewing.importing import bring_in
+from animal_spot.reviewing.project import Decision, Project
 from tests.helpers.found_folder import FoundFolder, made
 from tests.helpers.results import log_text
 
@@ -290,6 +294,31 @@ def test_settings_are_those_of_the_log(tmp_path):
     assert [found.threshold_of(name) for name in ("chirp", "hum")] == [0.75, 0.6]
     warnings = [note.text for note in blocks(one.found, Note) if note.is_warning]
     assert any("hold nothing above 4000 Hz" in text for text in warnings)
+
+
+def test_a_review_beside_it_says_how_much_is_right(tmp_path):
+    one = made(tmp_path, 2, 10)
+    one.write_sounds()
+    one.write_tables()
+    assert "Review" not in titles(one.found)
+    with contextlib.closing(Project(tmp_path / "review.sqlite")) as project:
+        given = {"predictions": str(one.found), "recordings": (str(one.recordings),)}
+        bring_in(project, ReviewConfig(**given))
+        ids = [row[0] for row in project.db.execute("SELECT id FROM detections ORDER BY id")]
+        project.decide([(i, Decision("wrong" if i == ids[0] else "right")) for i in ids], "Ann")
+    assert "Review" in titles(one.found)
+    verified = table(one.found, "verified")
+    reviewed = {
+        row[0]: dict(zip(verified.columns, row, strict=True)) for row in values(verified.rows)
+    }
+    n = Counter(row["Annotation"] for row in raven_rows(one.found))
+    assert {name: row["Reviewed"] for name, row in reviewed.items()} == n
+    (wrong,) = [name for name, row in reviewed.items() if row["Wrong"]]
+    assert reviewed[wrong]["Precision"] == pytest.approx((n[wrong] - 1) / n[wrong])
+
+
+def titles(folder: Path) -> list[str]:
+    return [section.title for section in prediction_part.sections(folder, NO_SOUND)]
 
 
 def test_names_have_folders_where_they_need_them():
