@@ -15,11 +15,10 @@ from footprints.network.prepared_set import PreparedSet, open_set
 from footprints.pictures.scales import scales_of
 from footprints.pictures.views import mean_over_views
 from footprints.scores.calibration import calibrated, threshold_in_use, weakness
-from footprints.scores.plots import confusion_png
-from footprints.scores.report import score, table
+from footprints.scores.report import answers_to_crops, score, table
 from footprints.system import files
 from footprints.system.errors import UserError, run
-from footprints.system.flags import option, program, some_path, whole
+from footprints.system.flags import add_report_flag, option, program, some_path, whole
 from footprints.system.results import Results, add_replace_flag, is_of_older_release
 from footprints.system.text import csv_of, printable, printable_lines
 
@@ -45,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     option(parser, "batch_size", whole(1, 10_000), 64, "photos at a time")
     option(parser, "seed", whole(0, 2**32 - 1), 0, "of the bootstrap intervals")
     add_replace_flag(parser)
+    add_report_flag(parser)
     return parser
 
 
@@ -68,7 +68,12 @@ def main(argv: list[str] | None = None) -> int:
     with files.output_folder(args.output_dir):
         older = is_of_older_release(args.output_dir, "scores.json", "confusion", "per_class")
         results = Results(args.output_dir, RESULTS, args.replace_edited or older)
-        return _evaluate(args, facts, prepared, results)
+        status = _evaluate(args, facts, prepared, results)
+        if not args.no_report:
+            from footprints.reporting.run import report_after  # Matplotlib: not for help
+
+            report_after(args.output_dir, replace_edited=args.replace_edited)
+        return status
 
 
 def _evaluate(
@@ -144,6 +149,8 @@ def _write(
     args: argparse.Namespace,
 ) -> None:
     """Write the files; ``scores.json`` comes last."""
+    from footprints.scores.plots import confusion_png  # Matplotlib, which help does without
+
     classes, matrix = scores["classes"], np.array(scores["confusion"])
     rows = [["is \\ named as", *classes]]
     rows += [[name, *counts] for name, counts in zip(classes, matrix.tolist(), strict=True)]
@@ -151,12 +158,8 @@ def _write(
     title = f"{args.model.name}, {args.split}, {len(labels)} photos"
     results.write("confusion.png", confusion_png(matrix, classes, title))
     probabilities = calibrated(raw, scores["temperature"])
-    rows = [["crop", "is", "right", *(f"{w}_{k}" for k in (1, 2, 3) for w in ("class", "p"))]]
-    for path, label, row in zip(paths, labels, probabilities, strict=True):
-        best = np.argsort(-row, kind="stable")[:3]
-        answers = [value for i in best for value in (classes[i], f"{row[i]:.4f}")]
-        crop = path.relative_to(args.data_dir).as_posix()
-        rows.append([crop, classes[label], int(best[0] == label), *answers])
+    crops = [path.relative_to(args.data_dir).as_posix() for path in paths]
+    rows = answers_to_crops(crops, labels, probabilities, classes)
     results.write_text("predictions.csv", csv_of(rows))
     results.write_json("scores.json", scores)
 

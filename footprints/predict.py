@@ -32,7 +32,15 @@ from footprints.scores.answers import (
 from footprints.scores.calibration import DEFAULT_THRESHOLD, threshold_in_use, weakness
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.files import output_folder, sha256_of
-from footprints.system.flags import number, option, program, some_path, some_text, whole
+from footprints.system.flags import (
+    add_report_flag,
+    number,
+    option,
+    program,
+    some_path,
+    some_text,
+    whole,
+)
 from footprints.system.progress import available_cores, progress
 from footprints.system.results import Results, add_replace_flag, is_of_older_release
 from footprints.system.settings import Settings
@@ -41,6 +49,7 @@ from footprints.system.text import printable, printable_lines
 RESULTS = "predictions.json"
 TABLES = (RESULTS, "predictions.csv", "failed_photos.csv")
 PICTURES = "annotated"
+OURS = (PICTURES, *TABLES, "report.html", "report_figures")  # that are none of the user's
 _SCREEN_LINES = 40  # where the rest is in a file
 _CROP_FLAGS = ("conf_threshold", "iou_threshold", "margin", "min_crop_side", "ranking")
 
@@ -87,6 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="processes that read photos and find prints (default: one a core, here %(default)s)",
     )
     add_replace_flag(parser)
+    add_report_flag(parser)
     group = parser.add_argument_group("crops (leave them as the model was trained)")
     for setting in fields(Settings):
         if setting.name in _CROP_FLAGS:
@@ -109,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = _settings(args, metadata, parser)
     threshold = threshold_in_use(metadata) if args.threshold is None else args.threshold
     detector = detector_named(args.detector)
-    root, photos, unused = photos_at(args.photos, args.output_dir, (PICTURES, *TABLES))
+    root, photos, unused = photos_at(args.photos, args.output_dir, OURS)
     request = _Request(args, photos, root, unused, metadata, settings, threshold, detector)
     if args.output_dir is None:
         return _predict(request, None)
@@ -117,7 +127,12 @@ def main(argv: list[str] | None = None) -> int:
     with output_folder(args.output_dir, PICTURES):
         older = is_of_older_release(args.output_dir, RESULTS, "model_sha256", "photos")
         replace = args.replace_edited or older  # whether it was edited, nobody knows: kept as .bak
-        return _predict(request, Results(args.output_dir, TABLES, replace))
+        status = _predict(request, Results(args.output_dir, TABLES, replace))
+        if not args.no_report:
+            from footprints.reporting.run import report_after  # Matplotlib: not for help
+
+            report_after(args.output_dir, replace_edited=args.replace_edited)
+        return status
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,15 @@ from footprints.pictures.views import COUNTS
 from footprints.preparation import missing_steps
 from footprints.system import files
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
-from footprints.system.flags import number, option, program, some_path, some_text, whole
+from footprints.system.flags import (
+    add_report_flag,
+    number,
+    option,
+    program,
+    some_path,
+    some_text,
+    whole,
+)
 from footprints.system.progress import say
 from footprints.system.resuming import add_resume_flag
 
@@ -124,6 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
         "mirrored; 8: also turned and nearer; often better, and as many times slower (default: 1)",
     )
     add_resume_flag(parser)
+    add_report_flag(parser)
     return parser
 
 
@@ -154,6 +163,10 @@ def main(argv: list[str] | None = None) -> int:
             except KeyboardInterrupt:
                 say(f"{stage}: stopped; finished epochs are kept in {args.output_dir / 'resume'}")
                 raise
+        if not args.no_report:
+            from footprints.reporting.run import report_after  # Matplotlib: not for help
+
+            report_after(args.output_dir)
     return status
 
 

@@ -123,6 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
         "is not in its training part), or a list with one file name a line; may be repeated",
     )
     add_resume_flag(parser)
+    flags.add_report_flag(parser)
     add("--verbose", action="store_true", help="show all that Ultralytics says")
     return parser
 
@@ -169,6 +170,10 @@ def main(argv: list[str] | None = None) -> int:
             _report(scores, detector)
         else:
             _train_and_score(start, training, args, data, data_yaml, work)
+        if not args.no_report:
+            from footprints.reporting.run import report_after  # Matplotlib: not for help
+
+            report_after(args.output_dir)
     return STATUS_SOME_FAILED if data.n_unusable else 0
 
 

@@ -38,12 +38,13 @@ from footprints.scores.calibration import (
     weakness,
 )
 from footprints.scores.intervals import wilson_interval
-from footprints.scores.plots import curves_png
+from footprints.scores.report import answers_to_crops, score
 from footprints.system import files
 from footprints.system.errors import UserError
 from footprints.system.progress import say
 from footprints.system.resuming import compare_settings
-from footprints.system.text import csv_of
+from footprints.system.text import csv_of, printable
+from footprints.system.versions import versions
 
 if TYPE_CHECKING:
     import keras
@@ -144,6 +145,14 @@ def _settings_of(stage: Stage, prepared: PreparedSet) -> dict[str, Any]:
     return settings
 
 
+def _photos_of(prepared: PreparedSet) -> dict[str, dict[str, int]]:
+    """Return the number of photos of each class, by part."""
+    return {
+        part: dict(zip(prepared.classes, prepared.counts(part).tolist(), strict=True))
+        for part in prepared.parts
+    }
+
+
 def _identity(start: str) -> str:
     """Return what tells one start from another, wherever its file is."""
     if start in ("imagenet", "none"):
@@ -217,6 +226,8 @@ def _finish(
     settings: dict[str, Any],
 ) -> None:
     """Calibrate on validation and write everything; the model comes last, as it says "finished"."""
+    from footprints.scores.plots import curves_png  # Matplotlib, which help does without
+
     name, path, folder = stage.name, stage.path, stage.output_dir
     raw, labels = predict_batches(model, val, views=stage.views), val.photo_labels
     temperature = metrics.fit_temperature(raw, labels)
@@ -236,12 +247,19 @@ def _finish(
     history = {
         "stage": name,
         "settings": settings,
+        "data_dir": printable(prepared.folder),
+        "photos": _photos_of(prepared),
         "validation": validation,
         "temperature": temperature,
         "threshold": threshold,
         "weakness": weakness({"classes": prepared.classes, "validation": validation}),
+        "scores": score(raw, labels, prepared.classes, temperature),
+        "versions": versions(),
         "epochs": rows,
     }
+    crops = [crop.relative_to(prepared.folder).as_posix() for crop in prepared.parts["val"].paths]
+    answers = answers_to_crops(crops, labels, probabilities, prepared.classes)
+    files.write_text(folder / f"validation_{name}.csv", csv_of(answers))
     files.write_json(folder / f"history_{name}.json", history)
     table = [_COLUMNS, *([row.get(column) for column in _COLUMNS] for row in rows)]
     files.write_text(folder / f"history_{name}.csv", csv_of(table))

@@ -51,9 +51,9 @@ def annotated(
         photo = photo.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
     width, height = size
     text_px = min(32, max(13, max(size) // 36))
-    colour = _NOT_FOUND if not print_found else _FOUND if certain else _UNKNOWN
+    colour = colour_of(certain=certain, print_found=print_found)
     draw = ImageDraw.Draw(photo)
-    _frame(draw, [value * scale for value in box_xyxy], size, colour, max(2, text_px // 7))
+    draw_frame(draw, [value * scale for value in box_xyxy], size, colour, max(2, text_px // 7))
 
     head = _head(answer, ranking, certain)
     if not print_found:
@@ -85,10 +85,15 @@ def annotated(
     return picture
 
 
-def jpeg_bytes(picture: Image.Image) -> bytes:
-    """Encode a picture as JPEG, quality 90."""
+def colour_of(*, certain: bool, print_found: bool) -> tuple[int, int, int]:
+    """Return the colour of an answer's box, RGB."""
+    return _NOT_FOUND if not print_found else _FOUND if certain else _UNKNOWN
+
+
+def jpeg_bytes(picture: Image.Image, quality: int = 90) -> bytes:
+    """Encode a picture as JPEG."""
     content = io.BytesIO()
-    picture.save(content, "JPEG", quality=90)
+    picture.save(content, "JPEG", quality=quality)
     return content.getvalue()
 
 
@@ -98,14 +103,22 @@ def _head(answer: str, ranking: Sequence[tuple[str, float]], certain: bool) -> s
     return f"{answer} (perhaps {ranking[0][0]})"
 
 
-def _frame(
+def draw_frame(
     draw: ImageDraw.ImageDraw,
     box_xyxy: Sequence[float],
     size: tuple[int, int],
     colour: tuple[int, int, int],
     line_px: int,
 ) -> None:
-    """Draw a box with a dark edge, visible on snow and on mud."""
+    """Draw a box with a dark edge, visible on snow and on mud.
+
+    Args:
+        draw: Of the picture, which is changed.
+        box_xyxy: In its pixels; parts outside it are clipped.
+        size: Width and height of the picture.
+        colour: RGB.
+        line_px: Width of the line.
+    """
     x1, x2 = sorted(min(max(0.0, x), size[0] - 1.0) for x in (box_xyxy[0], box_xyxy[2]))
     y1, y2 = sorted(min(max(0.0, y), size[1] - 1.0) for y in (box_xyxy[1], box_xyxy[3]))
     draw.rectangle((x1, y1, x2, y2), outline=(0, 0, 0), width=line_px + 2)

@@ -35,6 +35,25 @@ class ClassScores:
     f1: np.ndarray
 
 
+@dataclass(frozen=True)
+class Bin:
+    """Answers of about one probability.
+
+    Attributes:
+        low: Lower end of the range of their probabilities, not included.
+        high: Upper end, included.
+        photos: How many there are.
+        right: How many of them are right.
+        mean_probability: Of them; NaN if there are none.
+    """
+
+    low: float
+    high: float
+    photos: int
+    right: int
+    mean_probability: float
+
+
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
     """Count ``(true, predicted)`` pairs.
 
@@ -179,6 +198,25 @@ def expected_calibration_error(
     bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
     gap = np.bincount(bins, weights=right - confidence, minlength=n_bins)
     return float(np.abs(gap).sum() / len(labels))
+
+
+def calibration_bins(best: np.ndarray, right: np.ndarray, n_bins: int = 10) -> list[Bin]:
+    """Count answers, and right ones, by their probability, in bins as those of the error above.
+
+    Args:
+        best: Probability of the best class of each photo, ``(n,)``, 0 to 1.
+        right: Whether it is the true one, ``(n,)``.
+        n_bins: Number of equal bins.
+    """
+    best, right = np.asarray(best, dtype=float), np.asarray(right, dtype=bool)
+    number = np.clip(np.ceil(best * n_bins).astype(int) - 1, 0, n_bins - 1)
+    made = []
+    for i in range(n_bins):
+        inside = number == i
+        n = int(inside.sum())
+        mean = float(best[inside].mean()) if n else math.nan
+        made.append(Bin(i / n_bins, (i + 1) / n_bins, n, int(right[inside].sum()), mean))
+    return made
 
 
 def negative_log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -1,128 +1,329 @@
-"""Pictures of training and evaluation, written as PNG; no window is ever opened."""
+"""Figures of training and evaluation, in the look of both halves; no window is ever opened."""
 
 from __future__ import annotations
 
-import functools
-import io
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from footprints.system.text import printable
+from footprints.scores.intervals import wilson_interval
+from footprints.scores.look import (
+    COLOURS,
+    COLUMN_MM,
+    INK,
+    PAGE_MM,
+    PALE,
+    SHADES,
+    all_shown,
+    in_our_look,
+    new_figure,
+    png_bytes,
+    shown,
+)
+from footprints.scores.metrics import Bin
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+_CELLS_MM = 62.0  # side of a matrix of few classes
+_CELL_MM = (3.4, 14.0)  # least and largest side of a cell
+_CHARACTER_MM = 1.45  # width of one of a label
+_MOST_FOR_SHARES = 10  # classes whose cells have room for a second line
+_DARK = "#111111"  # of numbers on pale cells, which stay pale on a dark page
+_ROW_MM, _FRAME_MM = 4.4, 20.0  # a line of a list of classes, and what is around the list
+_LOSSES = (("loss", "training"), ("val_loss", "validation"))
+_SHARES = (
+    ("accuracy", "training, accuracy"),
+    ("val_accuracy", "validation, accuracy"),
+    ("val_macro_f1", "validation, macro F1"),
+)
 
 
-def _plainly(draw: Callable[..., bytes]) -> Callable[..., bytes]:
-    """Let no text in a figure be read as mathematics, as names with dollar signs would be."""
-
-    @functools.wraps(draw)
-    def drawn(*args: Any, **options: Any) -> bytes:
-        import matplotlib
-
-        with matplotlib.rc_context({"text.parse_math": False, "text.usetex": False}):
-            return draw(*args, **options)
-
-    return drawn
-
-
-@_plainly
 def confusion_png(matrix: np.ndarray, classes: Sequence[str], title: str = "") -> bytes:
-    """Draw a confusion matrix, coloured by the share of the true class, with counts.
+    """Return ``confusion_figure`` as the bytes of a PNG file."""
+    return png_bytes(confusion_figure(matrix, classes, title))
+
+
+def curves_png(rows: Sequence[Mapping[str, Any]], title: str = "") -> bytes:
+    """Return ``curves_figure`` as the bytes of a PNG file."""
+    return png_bytes(curves_figure(rows, title))
+
+
+@in_our_look()
+def confusion_figure(matrix: np.ndarray, classes: Sequence[str], title: str = "") -> Figure:
+    """Draw a confusion matrix, coloured by the share of the true class.
+
+    Cells hold the number of photos and, where there is room, the share; those of zero are empty.
 
     Args:
         matrix: Counts ``(true, predicted)``.
         classes: Names in index order.
         title: Written above.
-
-    Returns:
-        The bytes of a PNG file.
     """
     matrix = np.asarray(matrix)
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    side = max(4.0, 0.42 * len(classes) + 2.5)
-    figure = _figure(side + 1.0, side)
+    totals = matrix.sum(1)
+    shares = matrix / np.maximum(totals, 1)[:, None]
+    names, n = all_shown(classes), len(classes)
+    cell = float(np.clip(_CELLS_MM / max(n, 1), *_CELL_MM))
+    longest = max(map(len, names), default=0) * _CHARACTER_MM
+    is_upright = longest > cell
+    figure = new_figure(
+        max(COLUMN_MM, n * cell + longest + 32), n * cell + (longest if is_upright else 3) + 22
+    )
     axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, label="share of the true class")
-    names = [printable(name) for name in classes]
-    axes.set_xticks(range(len(classes)), names, rotation=90)
-    axes.set_yticks(range(len(classes)), names)
+    image = axes.imshow(np.ma.masked_equal(shares, 0), cmap=SHADES, vmin=0, vmax=1)
+    bar = figure.colorbar(
+        image, ax=axes, fraction=0.05, pad=0.02, aspect=25, format=PercentFormatter(1, 0)
+    )
+    bar.set_label("share of the true class")
+    bar.outline.set_visible(False)
+    axes.set_xticks(range(n), names, rotation=90 if is_upright else 0)
+    axes.set_yticks(range(n), [f"{a} ({b})" for a, b in zip(names, totals.tolist(), strict=True)])
+    axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color=INK)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
     axes.set_xlabel("named as")
-    axes.set_ylabel("is")
-    axes.set_title(printable(title))
+    axes.set_ylabel("is (number of photos)")
+    axes.set_title(shown(title, 120))
+    size = min(7.0, 1.3 * cell)
     for (i, j), count in np.ndenumerate(matrix):
         if count:
-            colour = "white" if shares[i, j] > 0.5 else "black"
-            axes.text(j, i, str(count), ha="center", va="center", fontsize=8, color=colour)
-    return _png(figure)
+            text = f"{count}\n{shares[i, j]:.0%}" if n <= _MOST_FOR_SHARES else str(count)
+            colour = "white" if shares[i, j] > 0.5 else _DARK
+            axes.text(j, i, text, ha="center", va="center", fontsize=size, color=colour)
+    return figure
 
 
-@_plainly
-def curves_png(rows: Sequence[dict[str, Any]], title: str = "") -> bytes:
-    """Draw loss, accuracy and macro F1 over the epochs of a stage.
+@in_our_look()
+def curves_figure(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
+    """Draw loss, accuracy and macro F1 over the epochs of a stage, its phases one after another.
 
     Args:
         rows: One record per epoch, in order: ``phase``, ``epoch``, ``loss``, ``accuracy``,
             ``val_loss``, ``val_accuracy``, ``val_macro_f1`` and ``is_best``.
         title: Written above.
-
-    Returns:
-        The bytes of a PNG file.
     """
-    figure = _figure(11.0, 4.2)
-    loss_axes, score_axes = figure.subplots(1, 2)
+    figure = new_figure(PAGE_MM, 66)
+    losses, shares = figure.subplots(1, 2)
     epochs = np.arange(1, len(rows) + 1)
-    panels = (
-        (loss_axes, "loss", (("loss", "training"), ("val_loss", "validation"))),
-        (
-            score_axes,
-            "share of photos",
-            (
-                ("accuracy", "training accuracy"),
-                ("val_accuracy", "validation accuracy"),
-                ("val_macro_f1", "validation macro F1"),
-            ),
-        ),
-    )
     starts = [i for i, row in enumerate(rows) if i == 0 or row["phase"] != rows[i - 1]["phase"]]
-    for axes, what, lines in panels:
+    for axes, lines in ((losses, _LOSSES), (shares, _SHARES)):
         for key, label in lines:
             axes.plot(epochs, [row[key] for row in rows], marker=".", label=label)
-        for start in starts:
-            axes.axvline(start + 0.5, color="grey", linewidth=0.8, linestyle=":")
+        for number, start in enumerate(starts):
+            if number:
+                axes.axvline(start + 0.5, color=INK, alpha=PALE, linewidth=0.8, linestyle=":")
             axes.annotate(
-                rows[start]["phase"],
+                f"phase {shown(rows[start]['phase'])}",
                 (start + 0.6, 1.0),
                 xycoords=("data", "axes fraction"),
-                va="top",
-                fontsize=8,
-                color="grey",
+                va="bottom",
+                fontsize=6.5,
+                alpha=0.8,
             )
-        for epoch, row in zip(epochs, rows, strict=True):
-            if row["is_best"]:
-                axes.axvline(epoch, color="green", linewidth=0.8)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(what)
-        axes.legend(loc="best", fontsize=8)
-    score_axes.set_ylim(0, 1)
-    figure.suptitle(printable(title))
-    return _png(figure)
-
-
-def _figure(width: float, height: float) -> Figure:
-    """Return a figure that belongs to no window system."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
+        best = [epoch for epoch, row in zip(epochs, rows, strict=True) if row["is_best"]]
+        for epoch in best:
+            axes.axvline(epoch, color=INK, linewidth=0.8, alpha=PALE)
+        if best:
+            _at_line(axes, best[-1], "best", best[-1] > (len(rows) + 1) / 2)
+        axes.set_xlabel("epoch of the stage")
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.legend(loc="best")
+    losses.set_ylabel("loss")
+    shares.set_ylabel("share")
+    shares.set_ylim(0, 1.02)
+    shares.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    figure.suptitle(shown(title, 120), x=0.01, ha="left")
     return figure
 
 
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+@in_our_look()
+def shares_figure(
+    names: Sequence[str],
+    shares: Sequence[float | None],
+    intervals: Sequence[tuple[float | None, float | None]],
+    counts: Sequence[int],
+    *,
+    title: str,
+    whole: float | None = None,
+) -> Figure:
+    """Draw the share of right answers for each class with its 95 % interval, the best on top.
+
+    Args:
+        names: Of the classes.
+        shares: Of each, in 0..1; None for a class without photos.
+        intervals: Lower and upper end of each, in 0..1.
+        counts: Photos of each.
+        title: Written above.
+        whole: Share over all photos, drawn as a line.
+    """
+    values = np.array([math.nan if share is None else share for share in shares], dtype=float)
+    order = sorted(range(len(names)), key=lambda i: (-np.nan_to_num(values[i], nan=-1), names[i]))
+    figure = new_figure(COLUMN_MM, _FRAME_MM + _ROW_MM * max(len(names), 2))
+    axes = figure.add_subplot()
+    for row, i in enumerate(order):
+        low, high = intervals[i]
+        text = "no photos"
+        if not math.isnan(values[i]):
+            text = f"{values[i]:.0%}"
+            if low is not None and high is not None:
+                axes.plot((low, high), (row, row), color=COLOURS[0], linewidth=1.6, alpha=0.5)
+            axes.plot(values[i], row, "o", color=COLOURS[0], markersize=4.5)
+        _beside(axes, row, text)
+    if whole is not None:
+        axes.axvline(whole, color=INK, linewidth=0.8, linestyle=":")
+        _at_line(axes, whole, f"all {whole:.0%}", whole > 0.5)
+    _name_rows(axes, [f"{shown(names[i])} ({counts[i]})" for i in order])
+    axes.set_xlim(-0.02, 1.02)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
+    axes.set_xlabel("share named rightly, with the 95 % interval")
+    axes.set_ylabel("class (number of photos)")
+    axes.set_title(shown(title, 120))
+    return figure
+
+
+@in_our_look()
+def reliability_figure(bins: Sequence[Bin], title: str) -> Figure:
+    """Draw how often answers of each probability are right, and how many there are.
+
+    A reliability diagram as in Guo et al., On calibration of modern neural networks, ICML 2017:
+    points on the diagonal are perfect; bars are 95 % intervals (Wilson).
+
+    Args:
+        bins: Of ``scores.metrics.calibration_bins``.
+        title: Written above.
+    """
+    figure = new_figure(COLUMN_MM, 84)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
+    above.plot([0, 1], [0, 1], linestyle=":", color=INK, alpha=PALE, linewidth=0.9)
+    for one in bins:
+        if one.photos:
+            ends = wilson_interval(one.right, one.photos)
+            x = one.mean_probability
+            above.plot((x, x), ends, color=COLOURS[0], alpha=0.45, linewidth=1.4)
+            above.plot(x, one.right / one.photos, "o", color=COLOURS[0], markersize=4.2)
+    edges = [one.low for one in bins] + [bins[-1].high]
+    below.stairs([one.photos for one in bins], edges, color=COLOURS[0], fill=True, alpha=0.45)
+    above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share of right answers")
+    below.set(xlabel="probability of the answer", ylabel="photos")
+    for axis in (above.xaxis, above.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, 0))
+    below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    above.grid(True)
+    above.set_title(shown(title, 120))
+    return figure
+
+
+@in_our_look()
+def answers_figure(names: Sequence[str], counts: Sequence[int], title: str) -> Figure:
+    """Draw how many photos got each answer.
+
+    Args:
+        names: Answers, from top to bottom.
+        counts: Photos of each.
+        title: Written above.
+    """
+    figure = new_figure(COLUMN_MM, _FRAME_MM + _ROW_MM * max(len(names), 2))
+    axes = figure.add_subplot()
+    rows = np.arange(len(names))
+    axes.hlines(rows, 0, counts, color=COLOURS[0], alpha=0.5, linewidth=1.6)
+    axes.plot(counts, rows, "o", color=COLOURS[0], markersize=4.5)
+    for row, count in enumerate(counts):
+        _beside(axes, row, f"{count}")
+    _name_rows(axes, all_shown(names))
+    axes.set_xlim(0, max([*counts, 1]) * 1.03)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.set_xlabel("number of photos")
+    axes.set_title(shown(title, 120))
+    return figure
+
+
+@in_our_look()
+def probabilities_figure(
+    probabilities: Sequence[float], threshold: float | None, title: str
+) -> Figure:
+    """Draw how probable the best class of each photo is, and from where on it is an answer.
+
+    Args:
+        probabilities: Of the best class of each photo, 0 to 1.
+        threshold: Below it the answer is "unknown"; None or 0: never.
+        title: Written above.
+    """
+    figure = new_figure(COLUMN_MM, 60)
+    axes = figure.add_subplot()
+    edges = np.linspace(0, 1, 21)
+    axes.hist(probabilities, edges, color=COLOURS[0], edgecolor="white", linewidth=0.4)
+    if threshold:
+        axes.axvline(threshold, color=COLOURS[1], linewidth=1.2)
+        _at_line(axes, threshold, f"unknown below {threshold:.0%}", threshold > 0.5)
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.set_xlabel("probability of the best class")
+    axes.set_ylabel("photos")
+    axes.set_title(shown(title, 120))
+    return figure
+
+
+@in_our_look()
+def detector_figure(epochs: Sequence[int], scores: Mapping[str, Sequence[float]]) -> Figure:
+    """Draw how a detector's scores on validation photos grew.
+
+    Args:
+        epochs: From 1.
+        scores: By the name of the score, a number in 0..1 for each epoch.
+    """
+    figure = new_figure(COLUMN_MM, 66)
+    axes = figure.add_subplot()
+    for name, values in scores.items():
+        axes.plot(epochs, values, label=shown(name))
+    axes.set_ylim(0, 1.02)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("score on validation photos")
+    axes.set_title("How the detector learned")
+    axes.legend(loc="best")
+    return figure
+
+
+def _at_line(axes: Axes, x: float, text: str, is_left: bool) -> None:
+    """Write beside an upright line, at its top."""
+    axes.annotate(
+        text,
+        (x, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(-2 if is_left else 2, -1),
+        textcoords="offset points",
+        ha="right" if is_left else "left",
+        va="top",
+        fontsize=6.5,
+        alpha=0.8,
+    )
+
+
+def _beside(axes: Axes, row: int, text: str) -> None:
+    """Write at the right end of a row."""
+    axes.annotate(
+        text,
+        (1, row),
+        xycoords=("axes fraction", "data"),
+        xytext=(5, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=7,
+        annotation_clip=False,
+    )
+
+
+def _name_rows(axes: Axes, names: Sequence[str]) -> None:
+    rows = np.arange(len(names))
+    axes.set_yticks(rows, names)
+    axes.set_ylim(max(len(names), 2) - 0.4, -0.9)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.hlines(rows, 0, 1, transform=axes.get_yaxis_transform(), color=INK, alpha=PALE / 5, lw=0.5)

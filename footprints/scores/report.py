@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,26 @@ def score(
         "confusion": matrix.tolist(),
     }
     return _plain(result)
+
+
+def answers_to_crops(
+    crops: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
+) -> list[list[Any]]:
+    """Return the answer to each crop as the rows of a table, its head first.
+
+    Args:
+        crops: What to call each.
+        labels: Their true classes ``(n,)``.
+        probabilities: Calibrated ones, ``(n, classes)``.
+        classes: Names in index order.
+    """
+    head = ["crop", "is", "right", *(f"{what}_{k}" for k in (1, 2, 3) for what in ("class", "p"))]
+    rows: list[list[Any]] = [head]
+    for crop, label, row in zip(crops, labels, probabilities, strict=True):
+        best = np.argsort(-row, kind="stable")[:3]
+        answers = [value for i in best for value in (classes[i], f"{row[i]:.4f}")]
+        rows.append([crop, classes[label], int(best[0] == label), *answers])
+    return rows
 
 
 def table(scores: dict[str, Any]) -> str:

@@ -24,6 +24,16 @@ def option(
     parser.add_argument(f"--{name}", type=kind, default=default, help=shown)
 
 
+def add_report_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that leaves the report at the end of a step out."""
+    parser.add_argument(
+        "--no_report",
+        action="store_true",
+        help="write no report.html, report_figures and MODEL_CARD.md (default: write them, and "
+        "leave those that were edited)",
+    )
+
+
 def some_path(text: str) -> Path:
     """Return a path; an empty one, which would mean the current folder, is refused."""
     if not text.strip():

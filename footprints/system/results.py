@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from footprints.system.files import sha256_of, write_bytes, write_json
+from footprints.system.files import path_inside, sha256_of, write_bytes, write_json
 from footprints.system.progress import warn
 from footprints.system.typed import json_object
 
@@ -55,6 +55,7 @@ class Results:
         names: Of the files that may be written.
         replace_edited: Move such files away, to ``NAME.bak`` (``NAME.bak2``, ...), and write anew.
         trusted: Take files without a checksum for ours, not for somebody's.
+        record: Name of the file in the folder that keeps the checksums.
 
     Attributes:
         left: Names of the files that stay as they are.
@@ -67,8 +68,10 @@ class Results:
         replace_edited: bool = False,
         *,
         trusted: bool = False,
+        record: str = RECORD,
     ) -> None:
         self.folder = Path(folder)
+        self._record = self.folder / record
         self._sums = self._recorded()
         edited = [name for name in names if self._is_edited(name, trusted)]
         self.left = frozenset() if replace_edited else frozenset(edited)
@@ -98,9 +101,18 @@ class Results:
         if before != [digest]:
             self._note(name, [digest])
 
+    def remove_others(self, names: Iterable[str]) -> None:
+        """Remove what earlier runs wrote and this one has not; edited files stay."""
+        for name in sorted({*self._sums} - {*names}):
+            if not self._is_edited(name, trusted=False):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path_inside(self.folder, name))
+            del self._sums[name]
+            write_json(self._record, self._sums)
+
     def _note(self, name: str, sums: list[str]) -> None:
         self._sums = dict(sorted((self._sums | {name: sums}).items()))
-        write_json(self.folder / RECORD, self._sums)
+        write_json(self._record, self._sums)
 
     def write_text(self, name: str, text: str) -> None:
         """Write UTF-8 text; see ``write``."""
@@ -112,7 +124,7 @@ class Results:
 
     def _recorded(self) -> dict[str, list[str]]:
         try:
-            content = json_object((self.folder / RECORD).read_bytes())
+            content = json_object(self._record.read_bytes())
         except (OSError, ValueError):
             return {}
         return {

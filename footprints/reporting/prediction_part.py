@@ -1,0 +1,273 @@
+"""The part of a report on photos that were named."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from footprints.pictures.annotate import colour_of
+from footprints.reporting import methods
+from footprints.reporting.page import (
+    Block,
+    Cell,
+    Copied,
+    Facts,
+    Note,
+    Section,
+    Sound,
+    Sounds,
+    Table,
+    count,
+    decimal,
+    share,
+)
+from footprints.reporting.pictures import picture
+from footprints.reporting.record import Record, read_record
+from footprints.reporting.sources import located
+from footprints.reporting.wanted import Wanted
+from footprints.scores import plots
+from footprints.scores.calibration import UNKNOWN
+from footprints.system.errors import UserError
+from footprints.system.files import path_inside
+
+_MOST_PICTURES = 120  # a photo takes a tenth of a second
+_MOST_FOLDERS = 60
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A photo with its answer, see ``scores.answers.Answer``."""
+
+    photo: str
+    answer: str
+    certain: bool
+    ranking: tuple[tuple[str, float], ...]
+    box_xyxy: tuple[float, ...]
+    print_found: bool
+    confidence: float | None
+
+    @property
+    def probability(self) -> float:
+        """Of the best class."""
+        return self.ranking[0][1]
+
+
+def sections(path: Path, wanted: Wanted, prefix: str) -> list[Section]:
+    """Return the sections on a prediction.
+
+    Args:
+        path: Its ``predictions.json``.
+        wanted: How the report is to be made.
+        prefix: Before the names of tables and figures, which are unique in a report.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    run = read_record(path)
+    named = [_named(one) for one in run.records("photos")]
+    found = [_summary(run, named, prefix), _answers(run, named, prefix)]
+    if named and wanted.examples:
+        found.append(_examples(run, named, wanted))
+    found.append(_methods(run))
+    if named:
+        found.append(_photos(named, prefix))
+    return found
+
+
+def _named(record: Record) -> _Named:
+    ranking = tuple(
+        (one.text("class") or "", one.share("probability") or 0.0) for one in record.records("top")
+    )
+    photo, answer, box = record.text("photo"), record.text("answer"), record.numbers("box_xyxy")
+    if not ranking or photo is None or answer is None or len(box) not in (0, 4):
+        raise UserError(f"{record.path}: one of its photos is not as predict wrote it")
+    return _Named(
+        photo,
+        answer,
+        bool(record.flag("certain")),
+        ranking,
+        box,
+        bool(record.flag("print_found")),
+        record.share("detection_confidence"),
+    )
+
+
+def _summary(run: Record, named: Sequence[_Named], prefix: str) -> Section:
+    failed, unused = run.records("failed"), run.records("unused")
+    blocks: list[Block] = []
+    if run.flag("complete") is False:
+        text = "The run was stopped before its end: photos are missing here."
+        blocks.append(Note(text, is_warning=True))
+    if weak := run.text("note"):
+        blocks.append(Note(f"{weak[:1].upper()}{weak[1:]}.", is_warning=True))
+    if failed:
+        n = len(failed)
+        text = f"{n:,} {'photo' if n == 1 else 'photos'} could not be used; they are listed below."
+        blocks.append(Note(text, is_warning=True))
+    n, n_unknown = len(named), sum(not one.certain for one in named)
+    n_found = sum(one.print_found for one in named)
+    if named and not run.has("detector"):
+        text = "There was no detector: the centre of each photo was looked at."
+        blocks.append(Note(text, is_warning=True))
+    elif n_found < n:
+        text = (
+            f"No print was found on {n - n_found:,} of {n:,} photos; their centre was looked at. "
+        )
+        blocks.append(Note(text + "Do not trust these answers much.", is_warning=True))
+    rows: list[tuple[str, Cell]] = [
+        ("photos", count(n + len(failed))),
+        ("photos with an answer", count(n - n_unknown)),
+        ("answered unknown", count(n_unknown)),
+        ("share that is unknown", share(n_unknown / n if n else None)),
+        ("photos that could not be used", count(len(failed))),
+        ("other files, not used", count(len(unused))),
+        ("answers are unknown below", share(run.share("threshold"))),
+        *_file_rows(run, "model"),
+        *_file_rows(run, "detector"),
+    ]
+    blocks.append(Facts(tuple(rows)))
+    blocks.append(
+        Note(
+            "The program can only choose among the names that it knows. Tracks of any other animal "
+            "get one of these names, or unknown."
+        )
+    )
+    if failed:
+        reasons = [[one.text("photo") or "", one.text("reason") or ""] for one in failed]
+        title = "Photos that could not be used"
+        blocks.append(Table(f"{prefix}_failed", title, ("photo", "why"), reasons, most=20))
+    return Section("In short", blocks)
+
+
+def _file_rows(run: Record, what: str) -> list[tuple[str, Cell]]:
+    """Return the name of a model file, and how its SHA-256 begins."""
+    rows: list[tuple[str, Cell]] = [(what, Path(run.text(what) or "none").name)]
+    if digest := run.text(f"{what}_sha256"):
+        rows.append((f"SHA-256 of the {what}, first digits", digest[:16]))
+    return rows
+
+
+def _answers(run: Record, named: Sequence[_Named], prefix: str) -> Section:
+    """Return how many photos got which answer, and how sure the program is."""
+    of_answer = _by_answer(run, named)
+    blocks: list[Block] = []
+    if named:
+        names, counts = list(of_answer), [len(one) for one in of_answer.values()]
+        figure = plots.answers_figure(names, counts, f"Answers to {len(named):,} photos")
+        blocks.append(picture(figure, f"{prefix}_answers", "Answers", "Photos of each answer."))
+        figure = plots.probabilities_figure(
+            [one.probability for one in named],
+            run.share("threshold"),
+            f"How sure the answers are ({len(named):,} photos)",
+        )
+        caption = "The probability of the best class of each photo."
+        blocks.append(picture(figure, f"{prefix}_probabilities", "Probabilities", caption))
+    rows = [
+        [
+            name,
+            count(len(photos)),
+            share(len(photos) / len(named) if named else None),
+            share(float(np.mean([one.probability for one in photos])) if photos else None),
+            share(float(np.mean([one.print_found for one in photos])) if photos else None),
+        ]
+        for name, photos in of_answer.items()
+    ]
+    columns = ("answer", "photos", "share", "mean probability", "with a print that was found")
+    note = "Probabilities are the program's own; nobody has looked at these answers."
+    blocks.append(Table(f"{prefix}_answers", "Photos of each answer", columns, rows, (), note))
+    if folders := _folders_table(named, list(of_answer), prefix):
+        blocks.append(folders)
+    return Section("Answers", blocks)
+
+
+def _by_answer(run: Record, named: Sequence[_Named]) -> dict[str, list[_Named]]:
+    """Return the photos of each answer: classes as the model has them, "unknown" last."""
+    found: dict[str, list[_Named]] = {name: [] for name in run.texts("classes")}
+    for one in named:
+        found.setdefault(one.answer, []).append(one)
+    unknown = found.pop(UNKNOWN, [])
+    return found | {UNKNOWN: unknown}
+
+
+def _folders_table(named: Sequence[_Named], names: Sequence[str], prefix: str) -> Table | None:
+    """Return how often each answer was given in each folder of photos; None if there is one."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in named:
+        counts[str(PurePosixPath(one.photo).parent)][one.answer] += 1
+    if not 1 < len(counts) <= _MOST_FOLDERS:
+        return None
+    rows = [
+        [folder, count(counts[folder].total()), *(count(counts[folder][name]) for name in names)]
+        for folder in sorted(counts)
+    ]
+    return Table(f"{prefix}_folders", "Answers by folder", ("folder", "photos", *names), rows)
+
+
+def _examples(run: Record, named: Sequence[_Named], wanted: Wanted) -> Section:
+    """Return photos of each answer, drawn at random."""
+    folder = wanted.photos
+    if folder is None:
+        folder = located(run.text("photos_dir") or "", run.path)
+    rng = np.random.default_rng([wanted.seed, len(named)])
+    blocks: list[Block] = []
+    left = _MOST_PICTURES
+    for name, photos in _by_answer(run, named).items():
+        n = min(wanted.examples, len(photos), left)
+        if not n:
+            continue
+        left -= n
+        chosen = sorted(rng.choice(len(photos), n, replace=False).tolist())
+        items = [_picture_of(photos[i], folder, wanted) for i in chosen]
+        blocks.append(Sounds(f"{name}: {n} of {len(photos)}, drawn at random", items))
+    note = "Yellow: a print that was found; red: the answer is unknown; grey: no print was found."
+    return Section("Examples", [Note(note), *blocks])
+
+
+def _picture_of(one: _Named, folder: Path | None, wanted: Wanted) -> Sound:
+    path = None
+    if folder is not None:
+        try:
+            path = path_inside(folder, one.photo)
+        except ValueError:
+            path = None
+    ranking = ", ".join(f"{name} {100 * p:.1f} %" for name, p in one.ranking[:3])
+    found = "no print found" if not one.print_found else "print found"
+    if one.confidence is not None:
+        found += f" with confidence {one.confidence:.2f}"
+    return wanted.thumbnails.of(
+        path if path is not None and path.is_file() else None,
+        one.answer,
+        (ranking, found, one.photo),
+        one.box_xyxy or None,
+        colour_of(certain=one.certain, print_found=one.print_found),
+    )
+
+
+def _methods(run: Record) -> Section:
+    text = methods.prediction_methods(run)
+    return Section("How they were named", [Copied("For the methods section of a paper", text)])
+
+
+def _photos(named: Sequence[_Named], prefix: str) -> Section:
+    rows = []
+    for one in named:
+        second = one.ranking[1] if len(one.ranking) > 1 else ("", None)
+        rows.append(
+            [
+                one.photo,
+                one.answer,
+                one.ranking[0][0],
+                share(one.probability),
+                second[0],
+                share(second[1]),
+                decimal(one.confidence),
+            ]
+        )
+    columns = ("photo", "answer", "best class", "probability", "second", "its probability")
+    title = f"Answers to {len(named):,} photos"
+    table = Table(f"{prefix}_photos", title, (*columns, "print (confidence)"), rows, most=40)
+    return Section("All photos", [table])
