@@ -117,11 +117,16 @@ def test_as_a_process(photos, model_file, detector, tmp_path):
     assert all(row["reason"] for row in result["failed"])
     for name in ("a/broken.jpg", "empty.png"):
         assert name in done.stdout
+    figures = ("answers.png", "answers.svg", "probabilities.png", "probabilities.svg")
     assert {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} == {
         "predictions.json",
         "predictions.csv",
         "failed_photos.csv",
         ".written.json",
+        "report.html",
+        ".report.json",
+        *(f"report_figures/prediction_{name}" for name in figures),
+        "report_figures/.report.json",
         "annotated/a/IMG_1.png.jpg",
         "annotated/b/IMG_1.png.jpg",
         "annotated/b/IMG_1.jpg",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -21,9 +22,10 @@ from footprints.network.train_state import EarlyStopping, PhaseState, StageFolde
 from footprints.system.errors import UserError
 from tests.helpers.keras_steps import OAT, REAL, even, list_in_manifest, make_prepared
 from tests.helpers.programs import call, run_python, run_step
+from tests.helpers.report_page import ReportPage
 
 FAST = ["--weights", "none", "--cached_views", 3, "--epochs_oat", 3, "--head_epochs", 2]
-FAST += ["--epochs_real", 3, "--patience_oat", 3, "--lr_real", 1e-3, "--seed", 5]
+FAST += ["--epochs_real", 3, "--patience_oat", 3, "--lr_real", 1e-3, "--seed", 5, "--no_report"]
 
 
 def flags(data: Path, output: Path, *more: object, stage: str = "all") -> list[str]:
@@ -47,7 +49,8 @@ def whole(prepared, tmp_path_factory):
         "assert not {'torch', 'ultralytics'} & set(sys.modules), 'two worlds in one process'\n"
         "sys.exit(status)\n"
     )
-    done = run_python("-c", code, *flags(prepared, output))
+    given = [flag for flag in flags(prepared, output) if flag != "--no_report"]
+    done = run_python("-c", code, *given)
     assert done.returncode == 0, done.stderr
     return output, done
 
@@ -56,7 +59,7 @@ def whole(prepared, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_both_stages_leave_models_histories_logs_and_curves(whole, keras):
+def test_both_stages_leave_models_histories_logs_and_curves(whole, prepared, keras):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     from footprints.network.keras_file import load_model
@@ -83,6 +86,14 @@ def test_both_stages_leave_models_histories_logs_and_curves(whole, keras):
         assert [float(row["val_loss"]) for row in table] == [row["val_loss"] for row in rows]
         with Image.open(output / f"curves_{stage}.png") as picture:
             assert picture.format == "PNG"
+        scores = history["scores"]
+        assert scores["accuracy"] == history["validation"]["accuracy"]
+        with open(output / f"validation_{stage}.csv", newline="") as file:
+            answers = list(csv.DictReader(file))
+        assert len(answers) == scores["photos"] == sum(history["photos"]["val"].values())
+        n_right = sum(row["right"] == "1" for row in answers)
+        assert n_right / len(answers) == pytest.approx(scores["accuracy"])
+        assert all((prepared / stage / row["crop"]).is_file() for row in answers)
         for phase in phases:
             events = EventAccumulator(str(output / "logs" / stage / phase))
             events.Reload()
@@ -96,6 +107,15 @@ def test_both_stages_leave_models_histories_logs_and_curves(whole, keras):
             }
             assert len(events.Tensors("val_loss")) == len(logged)
         assert f"{stage}: {path}" in done.stdout
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert digest in (output / "MODEL_CARD.md").read_text(encoding="utf-8")
+    shown = ReportPage(output / "report.html")
+    for stage in ("oat", "real"):
+        scores = json.loads((output / f"history_{stage}.json").read_text())["scores"]
+        expected = [row["recall"] for row in scores["per_class"]]
+        assert shown.column(f"stage_{stage}_classes", 2) == expected
+        assert (output / "report_figures" / f"stage_{stage}_curves.svg").is_file()
+    assert shown.images
 
 
 @pytest.mark.slow
@@ -172,6 +192,7 @@ def test_a_stopped_and_a_killed_training_go_on_as_if_nothing_had_been(whole, pre
     done = call(train.main, *flags(prepared, output))
     assert done.returncode == 0, done.stderr
     assert "real fine: going on after epoch 1" in done.stdout
+    assert not [*output.glob("*report*"), *output.glob("MODEL_CARD*")]  # --no_report
     for stage in ("oat", "real"):
         name = f"mobilenet_{stage}.keras"
         found, wanted = weights_of(output / name), weights_of(whole[0] / name)

@@ -141,3 +141,16 @@ def test_crops_that_were_moved_or_removed_by_hand_stay_so(prepared) -> None:
     assert not second.exists()
     assert prepare.main([*command, "--replace_edited"]) == 0
     assert second.exists()
+
+
+def test_what_is_not_written_any_more_is_removed_unless_edited(tmp_path: Path) -> None:
+    for name in ("old.svg", "edited.svg"):
+        Results(tmp_path, [name], record=".kept.json").write_text(name, "one")
+    (tmp_path / "edited.svg").write_text("mine")
+    (tmp_path / "notes.txt").write_text("theirs")
+    results = Results(tmp_path, ["new.svg"], record=".kept.json")
+    results.write_text("new.svg", "two")
+    results.remove_others(["new.svg"])
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"edited.svg", "new.svg", "notes.txt", ".kept.json"}
+    assert json.loads((tmp_path / ".kept.json").read_text()).keys() == {"new.svg"}
