@@ -35,6 +35,7 @@ OAT_DIR="$DEMO_DIR/drawn/oat" REAL_DIR="$DEMO_DIR/drawn/real" WEIGHTS=none IMAGE
 step predict "$DEMO_DIR/drawn/photos" --annotate --threshold 0 \
     --model "$DEMO_DIR/trained/models/mobilenet_real.keras" \
     --detector "$DEMO_DIR/detector/detector.pt" --output_dir "$DEMO_DIR/predictions"
+step report "$DEMO_DIR"
 echo
 echo "drawn photos:     $DEMO_DIR/drawn"
 echo "detector:         $DEMO_DIR/detector/detector.pt, its figures in scores.json"
@@ -43,3 +44,4 @@ echo "classifier:       $DEMO_DIR/trained/models/mobilenet_real.keras"
 echo "its scores:       $DEMO_DIR/trained/scores_real/scores.json, confusion.png"
 echo "answers:          $DEMO_DIR/predictions/predictions.csv (truth: drawn/photos_truth.csv)"
 echo "photos with boxes: $DEMO_DIR/predictions/annotated"
+echo "all of it to see: $DEMO_DIR/report.html"

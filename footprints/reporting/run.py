@@ -16,7 +16,7 @@ from footprints.reporting import (
 from footprints.reporting.files import write_card, write_report
 from footprints.reporting.methods import program
 from footprints.reporting.model_card import CARD, card_of
-from footprints.reporting.page import Report, Section
+from footprints.reporting.page import Note, Report, Section
 from footprints.reporting.sources import Source, find_sources
 from footprints.reporting.wanted import Wanted
 from footprints.system.errors import UserError, one_line
@@ -68,7 +68,12 @@ def make_report(
 def _write_cards(sources: Sequence[Source], replace_edited: bool) -> None:
     for folder in dict.fromkeys(source.path.parent for source in sources):
         here = [source for source in sources if source.path.parent == folder]
-        if text := card_of(here):
+        try:
+            text = card_of(here)
+        except UserError as error:
+            warn(f"no {CARD}: {error}")
+            continue
+        if text is not None:
             write_card(folder / CARD, text, replace_edited=replace_edited)
 
 
@@ -91,22 +96,31 @@ def report_after(folder: Path, *, replace_edited: bool = False) -> None:
 
 
 def report_of(sources: Sequence[Source], wanted: Wanted) -> Report:
-    """Put the parts of a report together.
+    """Put the parts of a report together; what is damaged is named in it, and in a warning.
 
     Raises:
-        UserError: If what a source holds cannot be used.
+        UserError: If there is nothing else.
     """
     several = len(sources) > 1
     sections: list[Section] = []
+    n_damaged = 0
     stems: Counter[str] = Counter()
     for source in sources:
         stems[source.stem] += 1
         number = stems[source.stem]
         prefix = source.stem if number == 1 else f"{source.stem}_{number}"
-        inside = _PARTS[source.kind](source.path, wanted, prefix)
-        if several:
-            inside = [Section(f"{_TITLES[source.kind]}: {source.name}", inside)]
-        sections += inside
+        title = f"{_TITLES[source.kind]}: {source.name}"
+        try:
+            inside = _PARTS[source.kind](source.path, wanted, prefix)
+        except UserError as error:
+            n_damaged += 1
+            if n_damaged == len(sources):
+                raise
+            text = f"{title} is left out of the report: {error}"
+            warn(text)
+            sections.append(Section(title, [Note(f"{text}.", is_warning=True)]))
+            continue
+        sections += [Section(title, inside)] if several else inside
     kinds = list(dict.fromkeys(_TITLES[source.kind] for source in sources))
     lead = [f"{_TITLES[one.kind]}: {printable(one.path)}" for one in sources[:_MOST_NAMED]]
     if len(sources) > _MOST_NAMED:

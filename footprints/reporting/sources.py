@@ -130,7 +130,10 @@ def _of_file(path: Path) -> list[Source]:
     if _HISTORY.fullmatch(name):
         return [Source("stage", path)]
     if _SCORES.fullmatch(name):
-        record = read_record(path)
+        try:
+            record = read_record(path)
+        except UserError:  # its part names it
+            return [Source("evaluation", path)]
         if record.has("mAP50"):
             return [Source("detector", path)]
         if record.has("confusion"):

@@ -249,6 +249,20 @@ def test_a_damaged_file_is_named(tmp_path, changes, said) -> None:
         make_report([path], None, Wanted(examples=0))
 
 
+def test_a_damaged_part_is_left_out_of_a_report_of_several(tmp_path, capsys) -> None:
+    made_up.write_detector(tmp_path / "detector")
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / "scores.json").write_text("{")
+    make_report([tmp_path], None, Wanted())
+    said = capsys.readouterr().err
+    page = ReportPage(tmp_path / "report.html")
+    assert page.values["mAP50"] == 0.4961
+    (warning,) = (text for text in page.warnings if "left out" in text)
+    for text in (said, warning):
+        assert "Evaluation: scores is left out of the report" in text
+        assert "scores.json: cannot be read as JSON" in text
+
+
 def test_a_report_that_fails_is_a_warning_for_the_step(tmp_path, capsys) -> None:
     (tmp_path / "predictions.json").write_text("{")
     report_after(tmp_path)
