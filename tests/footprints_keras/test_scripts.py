@@ -15,6 +15,7 @@ import pytest
 
 from tests.helpers.places import ROOT
 from tests.helpers.programs import run_process
+from tests.helpers.report_page import ReportPage
 
 READ = ("OAT_DIR", "REAL_DIR", "DETECTOR", "WEIGHTS", "OUTPUT_DIR", "DEMO_DIR", "N_PER_CLASS")
 
@@ -166,7 +167,7 @@ def test_demo_trains_its_detector_once(stand_in, tmp_path):
     assert done.returncode == 0, done.stderr
     steps = [call.split()[0] for call in calls]
     assert steps[:2] == ["synthesise", "train_detector"]
-    assert steps[-1] == "predict"
+    assert steps[-2:] == ["predict", "report"]
     (tmp_path / "my demo" / "detector").mkdir(parents=True)
     (tmp_path / "my demo" / "detector" / "detector.pt").touch()
     _, calls = stand_in("footprints_demo", **variables)
@@ -191,3 +192,5 @@ def test_demo_from_drawing_to_answers(tmp_path):
     assert {row["photo"] for row in answers} == truth
     assert len(list((demo / "predictions/annotated").rglob("*.jpg"))) == len(truth)
     assert json.loads((demo / "trained/scores_real/scores.json").read_text())
+    shown = ReportPage(demo / "report.html")
+    assert {"detector_curves", "stage_real_curves", "prediction_answers"} <= {*shown.pictures}

@@ -32,6 +32,7 @@ from tests.helpers.detector import (
     write_detector_data,
 )
 from tests.helpers.programs import run_code, run_step
+from tests.helpers.report_page import ReportPage
 
 
 def texture(seed: int, side: int = 96) -> Image.Image:
@@ -413,9 +414,13 @@ def test_training_writes_a_detector_and_scores(trained) -> None:
     folder, _, done = trained
     out = folder / "out"
     assert sorted(path.name for path in out.iterdir()) == [
+        ".report.json",
+        "MODEL_CARD.md",
         "detector.onnx",
         "detector.pt",
         "left_out.csv",
+        "report.html",
+        "report_figures",
         "scores.json",
         "training.csv",
     ]
@@ -423,7 +428,8 @@ def test_training_writes_a_detector_and_scores(trained) -> None:
     assert (scores["part"], scores["photos"], scores["boxes"]) == ("test", 4, 4)
     for name in ("mAP50", "mAP50-95", "precision", "recall"):
         assert 0 <= scores[name] <= 1
-        assert f"{name} {scores[name]:.3f}" in done.stdout.splitlines()[-2]
+        assert f"{name} {scores[name]:.3f}" in done.stdout.splitlines()[-3]
+    assert ReportPage(out / "report.html").values["mAP50"] == scores["mAP50"]
     # 8 and 3 photos, one broken and one excluded; images/train/1.jpg is another one than 1.jpg
     assert scores["training"]["photos"] == {"train": 9, "val": 3, "test": 4}
     assert scores["training"]["pseudo_labelled_photos"] == 2
@@ -444,6 +450,7 @@ def test_no_epoch_only_scores_a_detector(trained, tmp_path) -> None:
         "train_detector",
         *("--data", folder / "data" / "data.yaml", "--epochs", 0, "--imgsz", 64, "--batch", 4),
         *("--weights", folder / "out" / "detector.pt", "--output_dir", tmp_path / "scored"),
+        "--no_report",
     )
     assert done.returncode == 3, done.stderr[-3000:]  # one photo is broken
     assert sorted(p.name for p in (tmp_path / "scored").iterdir()) == [
@@ -517,6 +524,7 @@ def test_a_training_that_was_killed_goes_on(tmp_path) -> None:
     before = listing_of(tmp_path / "data")
     out = tmp_path / "out"
     given = ["--data", data, "--imgsz", 64, "--batch", 4, "--output_dir", out, "--epochs", 5]
+    given += ["--no_report"]
     command = [sys.executable, "-m", "footprints.train_detector", *map(str, given)]
     environment = {
         **os.environ,
@@ -575,7 +583,7 @@ def test_a_training_that_was_stopped_before_its_scores_is_only_scored(
     data = write_detector_data(tmp_path / "data", {"train": 2, "val": 2})
     out = tmp_path / "out"
     given = ["--data", str(data), "--imgsz", "32", "--batch", "2", "--epochs", "1"]
-    given += ["--threads", "1", "--output_dir", str(out)]
+    given += ["--threads", "1", "--output_dir", str(out), "--no_report"]
 
     def stop(*_args: object) -> None:
         raise KeyboardInterrupt
