@@ -125,19 +125,23 @@ def _of_file(path: Path) -> list[Source]:
     name = path.name
     if name == MANIFEST:
         return [Source("prepared", path)] if _is_manifest(path) else []
-    if name == PREDICTIONS:
-        return [Source("prediction", path)]
     if _HISTORY.fullmatch(name):
         return [Source("stage", path)]
-    if _SCORES.fullmatch(name):
-        try:
-            record = read_record(path)
-        except UserError:  # its part names it
-            return [Source("evaluation", path)]
-        if record.has("mAP50"):
-            return [Source("detector", path)]
-        if record.has("confusion"):
-            return [Source("evaluation", path)]
+    if name != PREDICTIONS and not _SCORES.fullmatch(name):
+        return []
+    try:
+        record = read_record(path)
+    except UserError:  # its part names it
+        return [Source("prediction" if name == PREDICTIONS else "evaluation", path)]
+    # Files of other programs may have these names too.
+    marks: dict[Kind, tuple[str, ...]] = {
+        "prediction": ("photos", "photos_dir"),
+        "detector": ("mAP50",),
+        "evaluation": ("confusion", "split"),
+    }
+    for kind, keys in marks.items():
+        if (kind == "prediction") == (name == PREDICTIONS) and all(map(record.has, keys)):
+            return [Source(kind, path)]
     return []
 
 

@@ -274,6 +274,7 @@ def test_a_report_that_fails_is_a_warning_for_the_step(tmp_path, capsys) -> None
 def test_what_is_no_result_is_refused(tmp_path) -> None:
     (tmp_path / "manifest.csv").write_text("a,b\n1,2\n")  # of another program
     (tmp_path / "scores.json").write_text("{}")
+    (tmp_path / "predictions.json").write_text('{"photos": []}')
     with pytest.raises(UserError, match="nothing that a report can be made of"):
         make_report([tmp_path], None, Wanted())
     with pytest.raises(UserError, match="no such file or folder"):
