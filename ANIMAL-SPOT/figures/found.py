@@ -22,7 +22,7 @@ from animal_spot.figures.look import (
     shown,
 )
 
-MOST_PANELS = 8  # classes of a figure
+MOST_PANELS = 6  # classes of a figure
 _PANEL_MM, _EFFORT_MM, _REST_MM = 19.0, 17.0, 12.0  # heights
 _NOT_RECORDED = 0.13  # opacity of ink
 _N_BINS = 20
@@ -74,6 +74,11 @@ def rates_over(
     return figure
 
 
+def is_wide(scores: Mapping[str, np.ndarray]) -> bool:
+    """Tell whether ``score_histograms`` takes two columns of a page."""
+    return len(scores) > 3
+
+
 @in_our_look()
 def score_histograms(
     scores: Mapping[str, np.ndarray], thresholds: Mapping[str, float | None]
@@ -84,10 +89,14 @@ def score_histograms(
         scores: Of each class, 0 to 1.
         thresholds: Of each class; None: not known.
     """
-    figure = new_figure(COLUMN_MM, len(scores) * _PANEL_MM + _REST_MM)
-    panels = figure.subplots(len(scores), 1, sharex=True, squeeze=False)[:, 0]
+    n_columns = 2 if is_wide(scores) else 1
+    n_rows = math.ceil(len(scores) / n_columns)
+    figure = new_figure((COLUMN_MM, PAGE_MM)[n_columns - 1], n_rows * _PANEL_MM + _REST_MM)
+    panels = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).ravel()
+    for panel in panels[len(scores) :]:
+        panel.set_visible(False)
     edges = np.linspace(0, 1, _N_BINS + 1)
-    for panel, (name, values) in zip(panels, scores.items(), strict=True):
+    for panel, (name, values) in zip(panels, scores.items(), strict=False):
         counts, _ = np.histogram(np.clip(values, 0, 1), edges)
         panel.bar(edges[:-1], counts, width=1 / _N_BINS, align="edge", color=COLOURS[0])
         panel.set_ylim(0, max(1, counts.max()) * 1.08)
@@ -97,8 +106,8 @@ def score_histograms(
         if threshold is not None:
             panel.axvline(threshold, color=COLOURS[1], linestyle="--")
             panel.set_title(f"threshold {threshold:.3g}", loc="right", color=COLOURS[1])
-    panels[-1].set_xlim(0, 1)
-    panels[-1].set_xlabel("score")
+    panels[0].set_xlim(0, 1)
+    figure.supxlabel("score", fontsize=rcParams["axes.labelsize"])
     figure.supylabel("detections", fontsize=rcParams["axes.labelsize"])
     return figure
 

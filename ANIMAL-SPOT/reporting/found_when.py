@@ -19,7 +19,9 @@ from animal_spot.reporting.pictures import picture
 _MOST_DAYS = 400  # of a figure
 _MOST_ROWS = 500  # of a table
 _WIDE_FROM = 32  # days
-_NOT_RECORDED = Number(None, "not recorded")
+_MOST_COLUMNS = 12  # classes of a table
+_NOT_RECORDED = Number(None, "–")
+_NOTE = "Detections per recorded hour. –: not recorded."
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,13 @@ def when_section(found: Found, calls: Sequence[int]) -> Section:
     blocks: list[Block] = list(_notes(found, len(complete) - n_with))
     hours = counted(found)
     names = {found.classes[i]: i for i in calls}
-    drawn = dict(list(names.items())[:MOST_PANELS])
-    if len(names) > len(drawn):
-        blocks.append(
-            Note(f"Figures show the {len(drawn)} classes found most; the tables have all.")
-        )
+    some = {name: i for name, i in names.items() if hours.found[:, i].any()} or names
+    drawn = dict(list(some.items())[:MOST_PANELS])
+    if len(some) > len(drawn):
+        text = f"Figures show the {len(drawn)} classes found most"
+        more = f", tables {_MOST_COLUMNS}" if len(names) > _MOST_COLUMNS else ""
+        blocks.append(Note(f"{text}{more}; animal-spot activity makes tables of all."))
+    names = dict(list(names.items())[:_MOST_COLUMNS])
     figures, tables = zip(_by_hour(hours, names, drawn), _by_day(hours, names, drawn), strict=True)
     return Section(title, [*blocks, *figures, *tables, *_by_site(hours, names)])
 
@@ -152,10 +156,10 @@ def _by_hour(
     places = Places("hour of the day", [(hour, str(hour)) for hour in range(0, 24, 3)])
     figure = rates_over(*_rates(sums, range(24), drawn), places, "detections per hour")
     rows = _rows([(Number(h, f"{h:02}:00"), h) for h in range(24)], sums, names)
-    caption = "Detections per recorded hour by hour of the day, and hours recorded in each."
+    caption = "Detections per recorded hour, and hours recorded. Grey: not recorded."
     return (
         picture(figure, "activity_by_hour", "Activity by hour of the day", caption),
-        Table("by_hour", "By hour of the day", _columns("Hour", names), rows),
+        Table("by_hour", "By hour of the day", _columns("Hour", names), rows, note=_NOTE),
     )
 
 
@@ -173,12 +177,12 @@ def _by_day(
     is_wide = len(shown_days) > _WIDE_FROM
     places = Places(what, some_ticks(texts, 9 if is_wide else 4), is_wide)
     figure = rates_over(*_rates(shown_sums, shown_days, drawn), places, "detections per hour")
-    caption = f"Detections per recorded hour by {what}, and hours recorded in each. Grey: none."
+    caption = f"Detections per recorded hour, and hours recorded in each {what}. Grey: none."
     title = f"Activity by {what}"
     drawn_days = picture(figure, f"activity_by_{what}", title, caption, is_wide=is_wide)
     recorded = sorted(sums)
     rows = _rows([(_day_cell(day), day) for day in recorded[:_MOST_ROWS]], sums, names)
-    note = f"Days on which something was recorded: {len(recorded):,} of {len(days):,}."
+    note = f"{_NOTE} Days on which something was recorded: {len(recorded):,} of {len(days):,}."
     if len(recorded) > _MOST_ROWS:
         note += f" The first {_MOST_ROWS} are listed; animal-spot activity writes all of them."
     table = Table("by_day", "By day", _columns("Day", names), rows, note=note, most=31)
@@ -190,7 +194,7 @@ def _by_site(hours: Counted, names: Mapping[str, int]) -> list[Block]:
     if len(sums) < 2:
         return []
     rows = _rows([(site, site) for site in sorted(sums)[:_MOST_ROWS]], sums, names)
-    note = "animal-spot activity draws the activity of each site."
+    note = f"{_NOTE} animal-spot activity draws the activity of each site."
     return [Table("by_site", "By site", _columns("Site", names), rows, note=note)]
 
 
@@ -213,7 +217,7 @@ def _rates(
 
 
 def _columns(first: str, names: Mapping[str, int]) -> tuple[str, ...]:
-    return (first, "Hours recorded", *(f"{name} per hour" for name in names))
+    return (first, "Hours recorded", *names)
 
 
 def _rows(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from animal_spot.data.noise_class import is_background
-from animal_spot.figures.found import MOST_PANELS, score_histograms
+from animal_spot.figures.found import MOST_PANELS, is_wide, score_histograms
 from animal_spot.reporting.found_examples import examples_section
 from animal_spot.reporting.found_recordings import recordings_section
 from animal_spot.reporting.found_settings import Settings, read_settings
@@ -78,7 +78,7 @@ def _overview(
         rows.append(("Recordings not reached", count(n_open)))
     rows += [
         ("Sound", decimal(hours, 2, " h")),
-        ("Sound of which the time is known", decimal(_hours(with_time), 2, " h")),
+        ("Sound with known time", decimal(_hours(with_time), 2, " h")),
     ]
     if sites := {one.site for one in complete if one.site}:
         rows.append(("Sites", count(len(sites))))
@@ -162,6 +162,7 @@ def _classes(found: Found, settings: Settings, counts: np.ndarray, calls: Sequen
                 "Scores of the detections",
                 "How many detections have which score. Many right above the threshold mean that "
                 "it matters where it is.",
+                is_wide=is_wide(drawn),
             )
         )
     return Section("Detections", blocks)

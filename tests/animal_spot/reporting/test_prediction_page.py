@@ -103,7 +103,7 @@ def test_every_sound_plays(opened):
 
 def test_tables_sort_and_show_all(opened):
     page = opened()
-    table = page.locator("figure.table", has_text="Start").last
+    table = page.locator("figure[data-name=recordings]", has=page.locator("table"))
     heads = table.locator("thead th").all_inner_texts()
     column = next(i for i, text in enumerate(heads) if text.startswith("chirp"))
     values = "(t, c) => [...t.querySelectorAll('tbody tr')].map(r => r.cells[c].dataset.value)"
@@ -130,7 +130,7 @@ def test_names_stay_text(opened):
     page = opened()
     assert page.title() == "Calls found"
     assert page.locator("img[src=x]").count() == 0
-    assert MARKUP in page.locator("figure.table", has_text="Per recorded hour").inner_text()
+    assert MARKUP in page.locator("[data-name=classes]").inner_text()
     assert f"bad {MARKUP}.wav" in page.locator("main").inner_text()
 
 

@@ -129,13 +129,14 @@ def test_activity_is_per_recorded_hour_and_what_was_not_recorded_is_no_zero(tmp_
         for row in rows:
             found[(begin + timedelta(seconds=row.begin_s)).hour, row.name] += 1
     by_hour = table(tmp_path / "found", "by_hour")
-    assert by_hour.columns == ("Hour", "Hours recorded", "chirp per hour", "hum per hour")
+    assert by_hour.columns == ("Hour", "Hours recorded", "chirp", "hum")
     for hour, recorded, *rates in values(by_hour.rows):
         assert recorded == pytest.approx(effort[hour])
         for name, rate in zip(("chirp", "hum"), rates, strict=True):
             expected = found[hour, name] / effort[hour] if effort[hour] else None
             assert rate == (expected if expected is None else pytest.approx(expected))
-    assert by_hour.rows[3][2].text == "not recorded"
+    assert by_hour.rows[3][2].text == "–"
+    assert "–: not recorded" in by_hour.note
     days = table(tmp_path / "found", "by_day")
     assert [row[0].text for row in days.rows] == ["2024-05-01", "2024-05-04"]
     assert "2 of 4" in days.note
