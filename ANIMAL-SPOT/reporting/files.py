@@ -31,6 +31,19 @@ def write_report(target: Path, report: Report, *, replace_edited: bool = False) 
     Raises:
         OSError: If something cannot be written.
     """
+    try:
+        is_written = _write(target, report, replace_edited)
+    except OSError as error:
+        said = error.strerror or ""
+        if error.filename is None and said and str(target.parent) not in said:  # a full disk
+            raise OSError(error.errno, said, str(target)) from error
+        raise
+    if is_written:
+        log.info("report: %s", target)
+    return is_written
+
+
+def _write(target: Path, report: Report, replace_edited: bool) -> bool:
     figures = target.with_name(f"{target.stem}_figures")
     require_writable_folder(target.parent, "the folder of the report")
     require_writable_folder(figures, "the folder of the figures")
@@ -59,5 +72,4 @@ def write_report(target: Path, report: Report, *, replace_edited: bool = False) 
         page.write_text(target.name, text)
     if len(text.encode()) > LARGEST:
         log.warning("%s is larger than %d MB: fewer --examples", target, LARGEST // 1_000_000)
-    log.info("report: %s", target)
     return True

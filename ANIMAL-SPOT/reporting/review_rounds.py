@@ -95,7 +95,7 @@ def _row(row: dict[str, Any], where: str) -> tuple[str | Number, ...]:
 def _interval(measure: str, low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return "–"
-    return f"{_shown(measure, low)} to {_shown(measure, high)}"
+    return f"{_shown(measure, low).removesuffix(' %')} to {_shown(measure, high)}"
 
 
 def _shown(measure: str, value: float) -> str:

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from animal_spot.utils.tape_bootstrap import accuracies, class_intervals, draw_tapes, middle
+from animal_spot.utils.tape_bootstrap import (
+    accuracies,
+    class_intervals,
+    draw_tapes,
+    middle,
+    ratio_intervals,
+)
 
 
 def test_two_tapes_worked_by_hand():
@@ -80,3 +86,20 @@ def test_accuracies_of_classes_and_their_mean():
 def test_wrong_lengths_are_refused(tapes):
     with pytest.raises(ValueError, match="as many"):
         draw_tapes([0] * (len(tapes) // 2), [0], tapes, 1)
+
+
+def test_one_event_a_recording_gives_quantiles_of_the_binomial_distribution():
+    found = np.array([[1]] * 35 + [[0]] * 15)
+    (interval,) = ratio_intervals(found, np.ones_like(found), n_draws=40_000)
+    expected = binom.ppf([0.025, 0.975], 50, 0.7) / 50
+    # Where a quantile lies between two counts, chance decides.
+    np.testing.assert_allclose(interval, expected, atol=1.01 / 50)
+
+
+def test_events_of_one_recording_do_not_count_as_so_many():
+    found = np.array([[3, 0], [1, 0], [0, 0], [2, 4]])
+    events = np.array([[4, 0], [1, 0], [3, 0], [2, 5]])
+    many, few = ratio_intervals(found, events)
+    assert (many, few) == tuple(ratio_intervals(10 * found, 10 * events))
+    assert few is None  # only one recording has any
+    assert ratio_intervals(found, events, fewest=5) == [None, None]
