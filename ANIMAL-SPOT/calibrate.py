@@ -43,7 +43,7 @@ def build_parser(prog: str = "calibrate.py") -> argparse.ArgumentParser:
     parser.add_argument(
         "--output",
         type=Path,
-        help="file to write, with a .json and a .png beside it (default: <MODEL>_calibrated.pk)",
+        help="file to write; a .json, .png and .svg beside it (default: <MODEL>_calibrated.pk)",
     )
     parser.add_argument(
         "--calibration_precision",

@@ -13,12 +13,16 @@ COMMAND = "python docs/copy_look.py"
 COPIES = (  # from, to
     ("ANIMAL-SPOT/figures/look.mplstyle", "footprints/scores/look.mplstyle"),
     ("ANIMAL-SPOT/figures/look.py", "footprints/scores/look.py"),
+    ("ANIMAL-SPOT/figures/confusion.py", "footprints/scores/confusion.py"),
     ("ANIMAL-SPOT/reporting/page.py", "footprints/reporting/page.py"),
     ("ANIMAL-SPOT/reporting/static/page.html", "footprints/reporting/static/page.html"),
     ("ANIMAL-SPOT/reporting/static/page.css", "footprints/reporting/static/page.css"),
     ("ANIMAL-SPOT/reporting/static/page.js", "footprints/reporting/static/page.js"),
 )
-IMPORTS = (("animal_spot.utils.text", "footprints.system.text"),)  # the same helpers there
+IMPORTS = (  # the same helpers there
+    ("animal_spot.utils.text", "footprints.system.text"),
+    ("animal_spot.figures.look", "footprints.scores.look"),
+)
 
 
 def copied(source: str) -> str:

@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from animal_spot.cutting.clip_names import class_part
 from animal_spot.cutting.report import CorpusClip, CutReport
 from animal_spot.utils.own_files import JsonLines, OwnFiles
 
+if TYPE_CHECKING:
+    from animal_spot.figures.spectrogram import SheetClip
+
 FOLDER = "contact_sheets"
 _JOURNAL = ".clips.jsonl"
 _COLUMNS = 6
@@ -24,6 +28,7 @@ _FRAMES = 200  # times of a picture
 _OVERLAP = 3  # of the pieces that a spectrum is of
 _EVENED = 0.5  # share of steady noise that is taken away
 _COLOURS = 128  # of a stored page
+_DPI = 100
 _MOST_SAMPLES = 2**22  # of a clip that are drawn
 _RANGE_DB = (15.0, 50.0)  # least and most between the darkest and the lightest
 _ABOVE_BOXES = 1.25  # the highest frequency that is drawn, times the top of nearly all boxes
@@ -132,82 +137,49 @@ def _draw(
     clips: Sequence[CorpusClip],
     top_hz: float,
 ) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from PIL import Image
 
-    from animal_spot.utils.plots import plot_label
+    from animal_spot.figures.look import pixels, shown
+    from animal_spot.figures.spectrogram import sheet_figure
 
-    n_rows = math.ceil(len(clips) / _COLUMNS)
-    height = 1.55 * n_rows + 0.9  # inches
-    figure = Figure(figsize=(2.2 * _COLUMNS + 0.8, height))
-    figure.set_dpi(100)
-    canvas = FigureCanvasAgg(figure)
-    figure.suptitle(f"{plot_label(class_name)}: {title}", y=1 - 0.25 / height)
-    grid = figure.subplots(n_rows, _COLUMNS, squeeze=False)
-    figure.subplots_adjust(
-        *(0.05, 0.45 / height, 0.99, 1 - 0.75 / height), wspace=0.08, hspace=0.45
-    )
-    scale, unit = (1000.0, "kHz") if top_hz >= 2000 else (1.0, "Hz")
-    for i, axes in enumerate(grid.flat):
-        if i >= len(clips):
-            axes.set_axis_off()
-            continue
-        clip = clips[i]
-        at_s = clip.plan.start / clip.rate
-        name = plot_label(clip.plan.source.stem)
-        axes.set_title(f"{_shortened(name)}  {_clock(at_s)}", fontsize=7, pad=2)
-        axes.set_xlim(0, clip.seconds)
-        axes.set_ylim(0, top_hz / scale)
-        axes.tick_params(labelsize=6, length=2, pad=1, labelleft=i % _COLUMNS == 0)
-        axes.set_facecolor("0.9")
-        try:
-            samples = _read(corpus / clip.file)
-        except (SoundError, OSError):
-            axes.text(0.5, 0.5, "unreadable", transform=axes.transAxes, ha="center", fontsize=7)
-            continue
-        values = _evened(spectrogram(samples, clip.rate, top_hz))
-        low, high = np.percentile(values, (30, 99.9))
-        low = max(min(low, high - _RANGE_DB[0]), high - _RANGE_DB[1])
-        top = min(top_hz, clip.rate / 2) / scale
-        axes.imshow(
-            values,
-            origin="lower",
-            aspect="auto",
-            cmap="magma",
-            vmin=low,
-            vmax=high,
-            extent=(0, len(samples) / clip.rate, 0, top),
-        )
-        _mark_event(axes, clip, top_hz, scale)
-    for axes in grid[:, 0]:
-        axes.set_ylabel(unit, fontsize=7, labelpad=1)
     has_events = any(clip.plan.event is not None for clip in clips)
     note = "seconds of the clip; the event is marked" if has_events else "seconds of the clip"
-    figure.text(0.5, 0.1 / height, note, ha="center", fontsize=8)
-    canvas.draw()
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    figure = sheet_figure(
+        [_sheet_clip(corpus, clip, top_hz) for clip in clips],
+        top_hz,
+        title=f"{shown(class_name)}: {title}",
+        note=note,
+        columns=_COLUMNS,
+    )
+    figure.set_dpi(_DPI)
+    picture = Image.fromarray(pixels(figure))
     picture.quantize(_COLOURS, dither=Image.Dither.NONE).save(path, format="PNG")
 
 
-def _mark_event(axes, clip: CorpusClip, top_hz: float, scale: float) -> None:
-    """Draw the box of an event; without frequencies, lines at its begin and end."""
-    from matplotlib.patches import Rectangle
+def _sheet_clip(corpus: Path, clip: CorpusClip, top_hz: float) -> SheetClip:
+    from animal_spot.figures.look import shown
+    from animal_spot.figures.spectrogram import SheetClip
 
-    event, plan = clip.plan.event, clip.plan
-    if event is None:
-        return
-    start, end = (at_s - plan.start / clip.rate for at_s in (event.start_s, event.end_s))
-    colour = "#40e0d0"
-    if plan.low_hz is None or plan.high_hz is None:
-        for at_s in (start, end):
-            axes.axvline(at_s, color=colour, linewidth=0.8, linestyle="--")
-        return
-    low, high = plan.low_hz / scale, min(plan.high_hz, top_hz) / scale
-    box = Rectangle(
-        (start, low), end - start, high - low, fill=False, edgecolor=colour, linewidth=0.8
+    plan, event = clip.plan, clip.plan.event
+    start_s = plan.start / clip.rate
+    title = f"{_shortened(shown(plan.source.stem))}  {_clock(start_s)}"
+    try:
+        samples = _read(corpus / clip.file)
+    except (SoundError, OSError):
+        return SheetClip(title=title, seconds=clip.seconds)
+    values = _evened(spectrogram(samples, clip.rate, top_hz))
+    low, high = np.percentile(values, (30, 99.9))
+    known = plan.low_hz is not None and plan.high_hz is not None
+    return SheetClip(
+        title=title,
+        seconds=clip.seconds,
+        decibels=values,
+        top_hz=min(top_hz, clip.rate / 2),
+        drawn_s=len(samples) / clip.rate,
+        limits=(max(min(low, high - _RANGE_DB[0]), high - _RANGE_DB[1]), high),
+        event_s=None if event is None else (event.start_s - start_s, event.end_s - start_s),
+        event_hz=(plan.low_hz, plan.high_hz) if known else None,
     )
-    axes.add_patch(box)
 
 
 def _clock(seconds: float) -> str:

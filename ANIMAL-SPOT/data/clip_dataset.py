@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from animal_spot.audio.clip_files import ClipError, read_waveform
+from animal_spot.audio.signal_config import SignalConfig
 from animal_spot.audio.spectrograms import PowerBand, SpectrogramPipeline
 from animal_spot.data.augment import augment, clip_generator
 from animal_spot.data.augmentation_limits import Augmentation
@@ -128,6 +129,11 @@ class ClipDataset(Dataset):
         if scenes is not None and augmentation is not None:
             self._scenes = SceneMaker(pipeline, n_frames, augmentation, scenes)
             self._with_calls = [i for i, sample in enumerate(samples) if self._holds_call(sample)]
+
+    @property
+    def signal(self) -> SignalConfig:
+        """Return the signal path."""
+        return self._pipeline.config
 
     def __len__(self) -> int:
         return len(self.samples)

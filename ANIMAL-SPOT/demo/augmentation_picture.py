@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
 from animal_spot.audio.clip_files import read_waveform
+from animal_spot.audio.picture_scale import picture_scale
 from animal_spot.audio.signal_config import Pcen, SignalConfig
 from animal_spot.audio.spectrograms import PowerBand, SpectrogramPipeline
 from animal_spot.data.augment import augment
@@ -24,12 +23,15 @@ from animal_spot.data.augmentation_limits import Augmentation
 from animal_spot.data.batch_augment import BatchAugmentation, mixup
 from animal_spot.data.labels import find_clip_paths
 from animal_spot.demo.corpus import make_clip
+from animal_spot.figures.look import png_bytes
+from animal_spot.figures.spectrogram import Tile, grid_figure
 from animal_spot.utils.files import atomic_path
 
 SIGNAL = SignalConfig(n_fft=2048, hop_length=220, n_freq_bins=200, fmin=300, fmax=12000)
 STILL = Augmentation(gain_db=(0, 0), pitch=(1.0, 1.0), stretch=(1.0, 1.0))
 N_COLUMNS = 4
 N_COLOURS = 64  # of the stored picture
+DPI = 140
 
 
 @dataclass(frozen=True)
@@ -135,31 +137,18 @@ def draw(found: list[tuple[str, Tensor]], path: Path) -> None:
     """
     if path.exists() and not (path.is_file() and _is_png(path)):
         raise ValueError(f"{path} is there already and is no PNG picture; choose another name")
-    n_rows = -(-len(found) // N_COLUMNS)
-    figure = Figure(figsize=(12.5, 2.75 * n_rows), layout="constrained", dpi=80)
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(n_rows, N_COLUMNS, sharex=True, sharey=True)
     first = found[0][1]
-    low, high = float(first.quantile(0.05)), float(first.max())
-    seconds = len(first) * SIGNAL.hop_length / SIGNAL.sr
-    for number, (place, (caption, values)) in enumerate(zip(axes.flat, found, strict=True)):
-        own = "per_channel" in caption
-        place.imshow(
-            values.T.numpy(),
-            origin="lower",
-            aspect="auto",
-            cmap="viridis",
-            extent=(0, seconds, SIGNAL.fmin / 1000, SIGNAL.fmax / 1000),
-            vmin=0 if own else low,
-            vmax=float(values.quantile(0.995)) if own else high,
+    usual = float(first.quantile(0.05)), float(first.max())
+    tiles = [
+        Tile(
+            caption,
+            values.numpy(),
+            (0.0, float(values.quantile(0.995))) if "per_channel" in caption else usual,
         )
-        place.set_title(caption, fontsize=10)
-        if number % N_COLUMNS == 0:
-            place.set_ylabel("frequency (kHz)")
-        if number >= len(found) - N_COLUMNS:
-            place.set_xlabel("time (s)")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
+        for caption, values in found
+    ]
+    figure = grid_figure(tiles, picture_scale(SIGNAL, len(first)), columns=N_COLUMNS)
+    picture = io.BytesIO(png_bytes(figure, DPI))
     with Image.open(picture) as image:
         small = image.convert("RGB").quantize(N_COLOURS)
     with atomic_path(path) as temporary:

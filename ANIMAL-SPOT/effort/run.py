@@ -107,7 +107,8 @@ def _about_clocks(recorded: Sequence[Recorded]) -> list[str]:
 def _write(own: OwnFiles, activity: Activity) -> None:
     """Write all tables and pictures; remove those of an earlier run that are not among them."""
     from animal_spot.effort.activity_tables import file_names, tables_of
-    from animal_spot.effort.heat_map import heat_maps, save_picture
+    from animal_spot.effort.heat_map import heat_maps
+    from animal_spot.figures.look import save
 
     written = set()
     for name, text in tables_of(activity).items():
@@ -121,6 +122,6 @@ def _write(own: OwnFiles, activity: Activity) -> None:
                 written.add(name)
                 if own.may_write(name):
                     with own.writing(name, of=_OF) as temporary:
-                        save_picture(figure, temporary, ending)
+                        save(figure, temporary, ending)
     for name in set(own.names_of(_OF)) - written:
         own.remove(name)

@@ -47,9 +47,10 @@ log = logging.getLogger("EVALUATE")
 Pair = tuple[str | None, str | None]
 # Class of the original's two-class models: whatever sounds.
 TARGET = "target"
+_FIGURES = ("pr_curves", "confusion", "confusion_windows")
 SCORE_FILES = (
     *("scores.json", "scores.csv", EVENTS_FILE),
-    *("pr_curves.png", "confusion.png", "confusion_windows.png"),
+    *(f"{name}.{kind}" for name in _FIGURES for kind in ("png", "svg")),
 )
 _COLUMNS = (
     *("class", "events", "tp", "fp", "fn", "precision", "recall", "f1"),
@@ -239,11 +240,19 @@ def write_scores(
     for name, text in texts.items():
         if own.has_text(name, text) or own.may_write(name, ours_by_name=True):
             own.write_text(name, text)
-    for name, figure in _figures(total).items():
-        if own.may_write(name, ours_by_name=True):
-            with own.writing(name) as temporary:
-                figure.savefig(temporary, format="png", dpi=120)
+    _write_figures(own, whole)
     return whole
+
+
+def _write_figures(own: OwnFiles, whole: dict[str, Any]) -> None:
+    from animal_spot.figures.look import save
+
+    for stem, figure in _figures(whole).items():
+        for kind in ("png", "svg"):
+            name = f"{stem}.{kind}"
+            if own.may_write(name, ours_by_name=True):
+                with own.writing(name) as temporary:
+                    save(figure, temporary, kind)
 
 
 def remove_scores(own: OwnFiles, output_dir: Path) -> None:
@@ -326,40 +335,26 @@ def _pairs(confusion: np.ndarray, names: Sequence[str]) -> Counter[Pair]:
     return Counter({(names[i], names[j]): int(n) for (i, j), n in np.ndenumerate(confusion) if n})
 
 
-def _figures(scores: Scores) -> dict[str, Figure]:
-    from animal_spot.utils.plots import confusion_figure
+def _figures(whole: dict[str, Any]) -> dict[str, Figure]:
+    """Draw what ``report`` returns: precision and recall, and which class is taken for which."""
+    from animal_spot.figures.confusion import confusion_figure
+    from animal_spot.figures.curves import precision_recall_figure
 
-    names = [*scores.names, BACKGROUND]
-    return {
-        "pr_curves.png": _precision_recall_figure(scores.curves),
-        "confusion.png": confusion_figure(scores.matrix(scores.confusion), names, "{:d}"),
-        "confusion_windows.png": confusion_figure(scores.matrix(scores.windows), names, "{:d}"),
-    }
-
-
-def _precision_recall_figure(curves: dict[str, dict[float, Counts]]) -> Figure:
-    """Draw a curve for each class; a circle marks the best F1, whose threshold is named."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from animal_spot.utils.plots import plot_label
-
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for name, curve in curves.items():
-        points = [(c.recall, c.precision) for _, c in sorted(curve.items())]
-        points = [point for point in points if None not in point]
-        best = best_threshold(curve)
-        if best is None or not points:
-            axes.plot([], [], label=f"{plot_label(name)}: never right")
-            continue
-        label = f"{plot_label(name)}: F1 {best[1]:.2f} at {best[0]:g}"
-        (line,) = axes.plot(*zip(*points, strict=True), marker=".", label=label)
-        at_best = curve[best[0]]
-        axes.plot(at_best.recall, at_best.precision, "o", ms=10, mfc="none", color=line.get_color())
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="recall", ylabel="precision")
-    axes.set_title("events, by threshold")
-    if curves:
-        figure.legend(loc="outside right upper", fontsize=8)
-    return figure
+    n_events = {name: entry["events"] for name, entry in whole["events"]["classes"].items()}
+    drawn = [
+        precision_recall_figure(
+            whole["precision_recall"], title="Events, by threshold", counts=n_events
+        )
+    ]
+    for unit in ("events", "windows"):
+        confusion = whole[unit]["confusion"]
+        drawn.append(
+            confusion_figure(
+                np.array(confusion["counts"]),
+                confusion["names"],
+                title=f"Which class is found as which: {unit}",
+                unit=unit,
+                axis_names=("true class", "found as"),
+            )
+        )
+    return dict(zip(_FIGURES, drawn, strict=True))

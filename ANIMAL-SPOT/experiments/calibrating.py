@@ -9,6 +9,8 @@ from pathlib import Path
 from animal_spot.detections.calibration import Calibration
 from animal_spot.experiments.scoring_flags import CalibrationSettings
 from animal_spot.experiments.scoring_run import corpus_of, decoder_of, new_files, scores_of
+from animal_spot.figures.look import save
+from animal_spot.figures.reliability import reliability_figure
 from animal_spot.model_files.ensemble_file import (
     Ensemble,
     ensemble_of_one,
@@ -18,7 +20,6 @@ from animal_spot.model_files.ensemble_file import (
 from animal_spot.model_files.model_file import save_model
 from animal_spot.training.class_report import write_results
 from animal_spot.training.clip_scores import fit_calibration
-from animal_spot.utils.plots import reliability_figure
 
 log = logging.getLogger("CALIBRATE")
 
@@ -31,7 +32,7 @@ def calibrate(settings: CalibrationSettings) -> None:
         OSError: If something cannot be read or written.
     """
     output = settings.output
-    with new_files(output, "--output", beside=(".json", ".png")):
+    with new_files(output, "--output", beside=(".json", ".png", ".svg")):
         ensemble = load_members(settings.models, noise_class=settings.noise_class)
         corpus = corpus_of(ensemble, settings)
         scores = scores_of(ensemble, corpus, settings)
@@ -47,8 +48,10 @@ def calibrate(settings: CalibrationSettings) -> None:
         if calibration.decoder is not None:
             report["decoder"] = calibration.decoder.entries()
         write_results({"model": output.name, **report}, output.with_suffix(".json"))
-        reliability_figure(report["partitions"]).savefig(output.with_suffix(".png"))
-        log.info("written: %s, with .json and .png beside it", output)
+        figure = reliability_figure(report["partitions"])
+        for kind in ("png", "svg"):
+            save(figure, output.with_suffix(f".{kind}"), kind)
+        log.info("written: %s, with .json, .png and .svg beside it", output)
 
 
 def _save(ensemble: Ensemble, calibration: Calibration, path: Path) -> None:

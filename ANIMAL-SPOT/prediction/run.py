@@ -239,7 +239,9 @@ def _write_results(
         from animal_spot.prediction.window_extras import WindowExtras  # draws with matplotlib
 
         extras = WindowExtras(
-            output_dir, header, grid, stem_of, visualize=config.visualize, collect=pickled
+            *(output_dir, header, grid, run.models[0].signal, stem_of),
+            visualize=config.visualize,
+            collect=pickled,
         )
     bands = _bands(run) if config.measure_band else None
     results = ResultFolder(journal, header, grid, kinds, run_key(config, header), times, bands)

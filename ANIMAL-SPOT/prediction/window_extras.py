@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from animal_spot.audio.picture_scale import picture_scale
+from animal_spot.audio.signal_config import SignalConfig
 from animal_spot.audio.windows import WindowGrid
 from animal_spot.detections.result_writers import RunHeader
+from animal_spot.figures.look import save
+from animal_spot.figures.spectrogram import spectrogram_figure
 from animal_spot.prediction.outcome import Outcome
 from animal_spot.utils.files import atomic_path
-from animal_spot.utils.plots import window_figure
 
 HIDDEN_PREFIX = ".drawing_"
 PICKLE = "animal-spot-classifier.p"
@@ -32,6 +35,7 @@ class WindowExtras:
         folder: The output folder.
         header: What the results have in common.
         grid: Windows at the rate of the first network.
+        signal: Signal path of the first network.
         stems: What the results of each recording are called after.
         visualize: ``all`` or ``detections``; None for no pictures.
         collect: Collect feature vectors and network inputs, in memory.
@@ -42,6 +46,7 @@ class WindowExtras:
         folder: Path,
         header: RunHeader,
         grid: WindowGrid,
+        signal: SignalConfig,
         stems: Mapping[Path, str],
         *,
         visualize: str | None,
@@ -52,6 +57,7 @@ class WindowExtras:
         self._folder = folder
         self._header = header
         self._grid = grid
+        self._signal = signal
         self._visualize = visualize
         self._collect = collect
         self._stems = stems
@@ -80,13 +86,12 @@ class WindowExtras:
                 continue
             label = self._header.names[int(winner[i])]
             name = f"net_input_spec_{first_window + i}_{label}_{self._stems[outcome.path]}.pdf"
-            figure = window_figure(
-                inputs[i],
-                self._grid.length / self._grid.sample_rate,
-                self._header.data_opts["fmin"],
-                self._header.data_opts["fmax"],
+            figure = spectrogram_figure(
+                inputs[i, 0].cpu().numpy(),
+                picture_scale(self._signal, inputs.shape[2]),
+                title=f"{outcome.path.name}, window {first_window + i}\n{label}",
             )
-            figure.savefig(hidden / name.replace("/", "_"), format="pdf")
+            save(figure, hidden / name.replace("/", "_"), "pdf")
 
     def _hidden(self, outcome: Outcome) -> Path:
         return self._folder / f"{HIDDEN_PREFIX}{self._stems[outcome.path]}"

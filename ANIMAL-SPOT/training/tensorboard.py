@@ -10,31 +10,27 @@ import socket
 import sys
 import time
 import types
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 # TensorBoard would import TensorFlow where it is installed, for nothing: seconds and gigabytes.
 sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
 
 from torch.utils.tensorboard.summary import hparams, image, scalar  # noqa: E402
 
+from animal_spot.audio.picture_scale import picture_scale  # noqa: E402
+from animal_spot.figures.confusion import Numbers, confusion_figure  # noqa: E402
+from animal_spot.figures.curves import roc_figure  # noqa: E402
+from animal_spot.figures.look import pixels  # noqa: E402
+from animal_spot.figures.reliability import reliability_figure  # noqa: E402
+from animal_spot.figures.spectrogram import spectrogram_figure  # noqa: E402
 from animal_spot.training.event_file import EventFile  # noqa: E402
 from animal_spot.training.phase_result import PhaseResult  # noqa: E402
 from animal_spot.utils.errors import one_line  # noqa: E402
 from animal_spot.utils.files import path_inside  # noqa: E402
-from animal_spot.utils.plots import (  # noqa: E402
-    caption,
-    confusion_figure,
-    reliability_figure,
-    roc_figure,
-    spectrogram_image,
-)
 from animal_spot.utils.text import printable  # noqa: E402
 
 if TYPE_CHECKING:
@@ -42,6 +38,12 @@ if TYPE_CHECKING:
 
 N_IMAGES_EACH = 2  # spectrograms of right clips, and of wrong ones
 FIGURE_SHARE = 0.01  # of the run's time, at most
+# What stands in the cells of the matrix under each tag.
+_NUMBERS: dict[str, Numbers] = {
+    "norm/cm_numbered": "shares",
+    "norm/cm": "none",
+    "raw/cm_numbered": "counts",
+}
 
 log = logging.getLogger(__name__)
 
@@ -134,12 +136,7 @@ class Summary:
         self._events.add(scalar(tag, value), step)
 
     def _add_figure(self, tag: str, figure: Figure, step: int) -> None:
-        canvas = FigureCanvasAgg(figure)
-        with warnings.catch_warnings():  # of characters that the font lacks, of labels without room
-            warnings.simplefilter("ignore", UserWarning)
-            canvas.draw()
-        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-        self._events.add(image(tag, pixels, dataformats="HWC"), step)
+        self._events.add(image(tag, pixels(figure), dataformats="HWC"), step)
 
     def _flush(self) -> None:
         with self._harmless("files"):
@@ -172,20 +169,18 @@ class Summary:
     def _add_figures(self, result: PhaseResult, epoch: int) -> None:
         phase, names = result.phase, self._class_names
         if result.binary is not None:
-            figure, auc = roc_figure(result.labels, result.confidences)
+            title = f"{phase}: {' and '.join(names)}, {len(result.labels)} clips"
+            figure, auc = roc_figure(
+                result.labels.numpy(), result.confidences.float().numpy(), title=title
+            )
             self._add_figure(f"{phase}_roc/roc", figure, epoch)
             if not math.isnan(auc):
                 self._add_scalar(f"{phase}/auc", auc, epoch)
             return
-        raw = result.confusion.float()
-        rows = raw.sum(1, keepdim=True)
-        shares = torch.where(rows > 0, raw / rows.clamp(min=1), torch.zeros(()))
-        for tag, values, numbered in (
-            ("norm/cm_numbered", shares, "{:.1f}"),
-            ("norm/cm", shares, None),
-            ("raw/cm_numbered", raw, "{:.0f}"),
-        ):
-            figure = confusion_figure(values, names, numbered)
+        counts = result.confusion.numpy()
+        title = f"{phase}, epoch {epoch}: {counts.sum()} clips"
+        for tag, numbers in _NUMBERS.items():
+            figure = confusion_figure(counts, names, title=title, numbers=numbers)
             self._add_figure(f"{phase}_confusion_matrix_{tag}", figure, epoch)
 
     def _add_spectrograms(self, result: PhaseResult, epoch: int, dataset: Any) -> None:
@@ -205,9 +200,10 @@ class Summary:
                 index = int(result.indices[row])
                 features, _, _ = dataset[(epoch, index)]
                 name = printable(Path(dataset.samples[index].name).name)
-                text = f"{name}\n{true} as {predicted}, p {float(result.confidences[row]):.2f}"
-                picture = caption(spectrogram_image(features), text)
-                self._events.add(image(tag, picture, dataformats="HWC"), epoch)
+                title = f"{name}\n{true} as {predicted}, p {float(result.confidences[row]):.2f}"
+                scale = picture_scale(dataset.signal, features.shape[1])
+                figure = spectrogram_figure(features[0].numpy(), scale, title=title)
+                self._add_figure(tag, figure, epoch)
                 if len(used) == N_IMAGES_EACH:
                     break
 

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from animal_spot.effort.counting import Recorded, count
-from animal_spot.effort.heat_map import SITES_A_PAGE, heat_maps, rates, save_picture
+from animal_spot.effort.heat_map import SITES_A_PAGE, heat_maps, rates
 from animal_spot.effort.sun import sun_hours
+from animal_spot.figures.look import save
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -79,7 +80,7 @@ def test_picture_shows_each_site_and_the_sun_where_it_is_known(tmp_path):
     assert drawn.shape == (24, 2)
     assert (drawn.count(), drawn.max()) == (2, 1)
     for kind in ("png", "svg"):
-        save_picture(figure, tmp_path / f"a.{kind}", kind)
+        save(figure, tmp_path / f"a.{kind}", kind)
     assert Image.open(tmp_path / "a.png").size[0] > 500
     assert "<svg" in (tmp_path / "a.svg").read_text()[:400]
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import unicodedata
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -320,6 +321,10 @@ def test_scores(scored):
     for name in ("pr_curves.png", "confusion.png", "confusion_windows.png"):
         with Image.open(scored / "out" / name) as picture:
             assert min(picture.size) > 300
+    drawn = ElementTree.parse(scored / "out" / "confusion_windows.svg")
+    words = ["".join(e.itertext()) for e in drawn.iter() if e.tag.endswith("}text")]
+    totals = [f"{name} ({sum(row)})" for name, row in zip("ABZ", windows[:3], strict=True)]
+    assert set(totals) <= set(words), "as in scores.json"
 
 
 def test_truth_that_cannot_be_used(scored):

@@ -345,9 +345,10 @@ def test_tables_of_prediction_in_the_same_folder_stay(predicted, capsys):
     assert (out / "r1.audacity.txt").is_file()
 
 
+PICTURES = ("pr_curves", "confusion", "confusion_windows")
 SCORES = {
     *("scores.json", "scores.csv", "scored_events.csv"),
-    *("pr_curves.png", "confusion.png", "confusion_windows.png"),
+    *(f"{name}.{kind}" for name in PICTURES for kind in ("png", "svg")),
 }
 
 
@@ -447,7 +448,7 @@ def test_what_was_found_is_no_truth_until_it_is_edited(results, capsys):
     assert set(json.loads((out / "scores.json").read_text())["recordings"]) == {"r1"}
 
 
-@pytest.mark.parametrize("name", [TABLE, "scores.json", "confusion.png"])
+@pytest.mark.parametrize("name", [TABLE, "scores.json", "confusion.png", "confusion.svg"])
 def test_links_in_the_folder_of_tables_are_not_followed(results, name):
     target = results / "target"
     target.write_text("precious")

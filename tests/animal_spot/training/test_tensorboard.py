@@ -7,16 +7,14 @@ import io
 import logging
 import threading
 
-import numpy as np
 import pytest
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from animal_spot.audio.signal_config import SignalConfig
 from animal_spot.training import event_file
 from animal_spot.training.phase_result import PhaseResult
 from animal_spot.training.tensorboard import Summary
 from animal_spot.utils.metrics import ConfusionMatrix
-from animal_spot.utils.plots import caption, confusion_figure, plot_label
 from tests.helpers.events import read_events
 
 NAMES = [r"$\frac{$", "$a$", "r\udce9union", "a\nb\x1b[2J", "x" * 250]
@@ -43,6 +41,7 @@ class Clips:
     """Spectrograms of clips with names of all kinds."""
 
     samples = [type("Sample", (), {"name": f"{name}.wav"}) for name in NAMES]
+    signal = SignalConfig()
 
     def __getitem__(self, index):
         return torch.rand(1, 20, 20), 0, 0
@@ -60,22 +59,6 @@ def test_names_of_any_kind_are_written_as_they_are(tmp_path, caplog):
         assert found.Scalars(f"val/per_class_accuracy/{name}")[0].value == 1
     assert "val_confusion_matrix_raw/cm_numbered" in found.Tags()["images"]
     assert len([tag for tag in found.Tags()["images"] if tag.startswith("val/true")]) == 2
-
-
-@pytest.mark.parametrize("name", [r"$\frac{$", "$a$", r"a\$b$", r"\$", "100 $"])
-def test_a_name_in_a_picture_is_no_mathematics(name):
-    figure = confusion_figure(np.eye(2), [name, "b"], "{:.0f}")
-    FigureCanvasAgg(figure)
-    figure.savefig(io.BytesIO(), format="png")
-    label = figure.axes[0].get_xticklabels()[0]
-    assert label._preprocess_math(label.get_text()) == (name, False), "what Matplotlib draws"
-
-
-def test_labels_are_short_and_visible():
-    assert plot_label("x" * 250) == f"{'x' * 20}…{'x' * 20}"
-    assert plot_label("a\nb\udce9") == r"a\nb\xe9"
-    image = np.zeros((10, 30, 3), np.uint8)
-    assert caption(image, "a\x1b\nb\udce9").shape[0] == 10 + 2 * 13
 
 
 def test_a_folder_that_breaks_is_one_warning_and_the_training_goes_on(tmp_path, caplog):

@@ -548,7 +548,8 @@ def test_calibrating_later_gives_what_training_gives(trained):
     # Training reads spectrograms that are kept in 16 bits.
     assert written.calibration.temperature == pytest.approx(wanted.temperature, rel=0.01)
     assert set(written.calibration.thresholds) == set(wanted.thresholds)
-    assert model.with_name("ANIMAL-SPOT_calibrated.png").stat().st_size > 1000
+    for kind in ("png", "svg"):
+        assert model.with_name(f"ANIMAL-SPOT_calibrated.{kind}").stat().st_size > 1000
     report = json.loads(model.with_name("ANIMAL-SPOT_calibrated.json").read_text())
     assert report["temperature"] == written.calibration.temperature
     again = run_here(*arguments)
