@@ -95,9 +95,6 @@ FIGURES = {
         ),
         {"frequency (kHz)", "seconds"},
     ),
-        lambda: days_figure([DAY], np.array([3]), np.array([1.5]), title=" ".join(BAD)),
-        {"day"},
-    ),
     "heat map": (
         lambda: heat_map_figure([SiteDays(BAD[0], np.ones((24, 1)))], [DAY], 1, title=BAD[1]),
         {"hour of the day", "detections per recorded hour"},
@@ -116,7 +113,7 @@ def test_axes_and_title_say_what_is_drawn_and_names_stay_text(kind):
     found = words(draw())
     assert wanted <= set(found)
     everything = "\n".join(found)
-    for name in BAD :
+    for name in BAD:
         assert name in everything
     assert svg_text(draw(), "a", "f-") == svg_text(draw(), "a", "f-"), "the same bytes"
 
