@@ -22,7 +22,7 @@ from footprints.system.flags import add_report_flag, option, program, some_path,
 from footprints.system.results import Results, add_replace_flag, is_of_older_release
 from footprints.system.text import csv_of, printable, printable_lines
 
-RESULTS = ("confusion.csv", "confusion.png", "predictions.csv", "scores.json")
+RESULTS = (*("confusion.csv", "confusion.png", "confusion.svg", "predictions.csv", "scores.json"),)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -149,14 +149,15 @@ def _write(
     args: argparse.Namespace,
 ) -> None:
     """Write the files; ``scores.json`` comes last."""
-    from footprints.scores.plots import confusion_png  # Matplotlib, which help does without
+    from footprints.scores.plots import confusion_figure, figure_files  # Matplotlib: not for help
 
     classes, matrix = scores["classes"], np.array(scores["confusion"])
     rows = [["is \\ named as", *classes]]
     rows += [[name, *counts] for name, counts in zip(classes, matrix.tolist(), strict=True)]
     results.write_text("confusion.csv", csv_of(rows))
     title = f"{args.model.name}, {args.split}, {len(labels)} photos"
-    results.write("confusion.png", confusion_png(matrix, classes, title))
+    for kind, picture in figure_files(confusion_figure(matrix, classes, title)).items():
+        results.write(f"confusion.{kind}", picture)
     probabilities = calibrated(raw, scores["temperature"])
     crops = [path.relative_to(args.data_dir).as_posix() for path in paths]
     rows = answers_to_crops(crops, labels, probabilities, classes)

@@ -226,7 +226,7 @@ def _finish(
     settings: dict[str, Any],
 ) -> None:
     """Calibrate on validation and write everything; the model comes last, as it says "finished"."""
-    from footprints.scores.plots import curves_png  # Matplotlib, which help does without
+    from footprints.scores.plots import curves_figure, figure_files  # Matplotlib: not for help
 
     name, path, folder = stage.name, stage.path, stage.output_dir
     raw, labels = predict_batches(model, val, views=stage.views), val.photo_labels
@@ -263,7 +263,9 @@ def _finish(
     files.write_json(folder / f"history_{name}.json", history)
     table = [_COLUMNS, *([row.get(column) for column in _COLUMNS] for row in rows)]
     files.write_text(folder / f"history_{name}.csv", csv_of(table))
-    files.write_bytes(folder / f"curves_{name}.png", curves_png(rows, f"stage {name}, {path.name}"))
+    curves = curves_figure(rows, f"stage {name}, {path.name}")
+    for kind, picture in figure_files(curves).items():
+        files.write_bytes(folder / f"curves_{name}.{kind}", picture)
     save_model(
         model,
         path,

@@ -17,6 +17,7 @@ from typing import IO, Literal
 from xml.etree import ElementTree
 
 import matplotlib
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -51,10 +52,17 @@ def in_our_look() -> Iterator[None]:
         yield
 
 
-def new_figure(width_mm: float, height_mm: float) -> Figure:
-    """Return an empty figure that belongs to no window system; parts find their own places."""
+def new_figure(width_mm: float, height_mm: float, *, finds_places: bool = True) -> Figure:
+    """Return an empty figure that belongs to no window system.
+
+    Args:
+        width_mm: Width on paper.
+        height_mm: Height.
+        finds_places: Let all parts find their places, which takes as long as drawing them twice
+            more; without it the caller says where they are.
+    """
     size = (width_mm / MM_PER_INCH, height_mm / MM_PER_INCH)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout="constrained" if finds_places else None)
     FigureCanvasAgg(figure)
     return figure
 
@@ -89,10 +97,16 @@ def save(figure: Figure, target: Path | IO[bytes], kind: Kind, dpi: float | None
         OSError: If it cannot be written.
     """
     undated = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with _drawing():
+        figure.savefig(target, format=kind, dpi=dpi, metadata=undated[kind])
+
+
+@contextlib.contextmanager
+def _drawing() -> Iterator[None]:
+    """Draw without warnings of characters that the font lacks, and of words without room."""
     with in_our_look(), warnings.catch_warnings():
-        # Of characters that the font lacks, and of words without room.
         warnings.simplefilter("ignore", UserWarning)
-        figure.savefig(target, format=kind, dpi=dpi or "figure", metadata=undated[kind])
+        yield
 
 
 def png_bytes(figure: Figure, dpi: float | None = None) -> bytes:
@@ -100,6 +114,14 @@ def png_bytes(figure: Figure, dpi: float | None = None) -> bytes:
     buffer = io.BytesIO()
     save(figure, buffer, "png", dpi)
     return buffer.getvalue()
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """Return a figure as a picture for the screen: shape ``(height, width, rgb)``, 8 bits."""
+    canvas = FigureCanvasAgg(figure)
+    with _drawing():
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
 def svg_text(figure: Figure, title: str, ids_prefix: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from footprints.scores import confusion
 from footprints.scores.intervals import wilson_interval
 from footprints.scores.look import (
     COLOURS,
@@ -18,20 +20,14 @@ from footprints.scores.look import (
     INK,
     PAGE_MM,
     PALE,
-    SHADES,
     all_shown,
     in_our_look,
     new_figure,
-    png_bytes,
+    save,
     shown,
 )
 from footprints.scores.metrics import Bin
 
-_CELLS_MM = 62.0  # side of a matrix of few classes
-_CELL_MM = (3.4, 14.0)  # least and largest side of a cell
-_CHARACTER_MM = 1.45  # width of one of a label
-_MOST_FOR_SHARES = 10  # classes whose cells have room for a second line
-_DARK = "#111111"  # of numbers on pale cells, which stay pale on a dark page
 _ROW_MM, _FRAME_MM = 4.4, 20.0  # a line of a list of classes, and what is around the list
 _LOSSES = (("loss", "training"), ("val_loss", "validation"))
 _SHARES = (
@@ -41,61 +37,25 @@ _SHARES = (
 )
 
 
-def confusion_png(matrix: np.ndarray, classes: Sequence[str], title: str = "") -> bytes:
-    """Return ``confusion_figure`` as the bytes of a PNG file."""
-    return png_bytes(confusion_figure(matrix, classes, title))
+def figure_files(figure: Figure) -> dict[str, bytes]:
+    """Return the bytes of a figure's files, by their endings, ``png`` and ``svg``."""
+    files = {kind: io.BytesIO() for kind in ("png", "svg")}
+    for kind, file in files.items():
+        save(figure, file, kind)
+    return {kind: file.getvalue() for kind, file in files.items()}
 
 
-def curves_png(rows: Sequence[Mapping[str, Any]], title: str = "") -> bytes:
-    """Return ``curves_figure`` as the bytes of a PNG file."""
-    return png_bytes(curves_figure(rows, title))
-
-
-@in_our_look()
 def confusion_figure(matrix: np.ndarray, classes: Sequence[str], title: str = "") -> Figure:
-    """Draw a confusion matrix, coloured by the share of the true class.
-
-    Cells hold the number of photos and, where there is room, the share; those of zero are empty.
+    """Draw a confusion matrix of photos, coloured by the share of the true class.
 
     Args:
         matrix: Counts ``(true, predicted)``.
         classes: Names in index order.
         title: Written above.
     """
-    matrix = np.asarray(matrix)
-    totals = matrix.sum(1)
-    shares = matrix / np.maximum(totals, 1)[:, None]
-    names, n = all_shown(classes), len(classes)
-    cell = float(np.clip(_CELLS_MM / max(n, 1), *_CELL_MM))
-    longest = max(map(len, names), default=0) * _CHARACTER_MM
-    is_upright = longest > cell
-    figure = new_figure(
-        max(COLUMN_MM, n * cell + longest + 32), n * cell + (longest if is_upright else 3) + 22
+    return confusion.confusion_figure(
+        matrix, classes, title=title, unit="photos", axis_names=("is", "named as")
     )
-    axes = figure.add_subplot()
-    image = axes.imshow(np.ma.masked_equal(shares, 0), cmap=SHADES, vmin=0, vmax=1)
-    bar = figure.colorbar(
-        image, ax=axes, fraction=0.05, pad=0.02, aspect=25, format=PercentFormatter(1, 0)
-    )
-    bar.set_label("share of the true class")
-    bar.outline.set_visible(False)
-    axes.set_xticks(range(n), names, rotation=90 if is_upright else 0)
-    axes.set_yticks(range(n), [f"{a} ({b})" for a, b in zip(names, totals.tolist(), strict=True)])
-    axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color=INK)
-    axes.tick_params(which="both", length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_xlabel("named as")
-    axes.set_ylabel("is (number of photos)")
-    axes.set_title(shown(title, 120))
-    size = min(7.0, 1.3 * cell)
-    for (i, j), count in np.ndenumerate(matrix):
-        if count:
-            text = f"{count}\n{shares[i, j]:.0%}" if n <= _MOST_FOR_SHARES else str(count)
-            colour = "white" if shares[i, j] > 0.5 else _DARK
-            axes.text(j, i, text, ha="center", va="center", fontsize=size, color=colour)
-    return figure
 
 
 @in_our_look()

@@ -12,7 +12,7 @@ from PIL import Image
 from footprints.scores import plots
 from footprints.scores.look import svg_text
 from footprints.scores.metrics import calibration_bins
-from footprints.scores.plots import confusion_png, curves_png
+from footprints.scores.plots import confusion_figure, curves_figure, figure_files
 
 NAMES = [r"$\frac{$", "a_b^c", "=1+1", "\x1b[31mred", "écureuil"]
 
@@ -21,8 +21,10 @@ def test_no_name_is_mathematics(tmp_path) -> None:
     before = matplotlib_setting()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        png = confusion_png(np.eye(len(NAMES), dtype=int), NAMES, r"$\bad{ title")
-    (tmp_path / "a.png").write_bytes(png)
+        written = figure_files(
+            confusion_figure(np.eye(len(NAMES), dtype=int), NAMES, r"$\bad{ title")
+        )
+    (tmp_path / "a.png").write_bytes(written["png"])
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.format == "PNG"
     assert matplotlib_setting() == before, "a setting of the whole process was changed"
@@ -38,7 +40,9 @@ def matplotlib_setting() -> bool:
 def test_curves(phase: str) -> None:
     row = {"phase": phase, "epoch": 1, "loss": 1.0, "accuracy": 0.5, "val_loss": 1.0}
     row |= {"val_accuracy": 0.5, "val_macro_f1": 0.5, "is_best": True}
-    assert curves_png([row, row], r"$\frac{$")[:4] == b"\x89PNG"
+    files = figure_files(curves_figure([row, row], r"$\frac{$"))
+    assert files["png"][:4] == b"\x89PNG"
+    assert r"$\frac{$" in list(ElementTree.fromstring(files["svg"]).itertext())
 
 
 def words_of(figure) -> str:
