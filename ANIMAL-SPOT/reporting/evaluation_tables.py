@@ -24,6 +24,7 @@ from animal_spot.utils.tape_bootstrap import ratio_intervals
 
 _FEWEST_RECORDINGS = 5  # from which intervals over recordings are told
 _MANY_RECORDINGS = 10  # from which they can be trusted
+_MOST_RECORDINGS = 2000  # that are listed
 _ANY = "Any class"
 _WORDS = {"events": "one row for each call, of windows that belong together"}
 
@@ -232,7 +233,7 @@ def recordings_table(evaluation: Evaluation) -> Table:
     entries = {name: one.all_classes for name, one in evaluation.recordings.items()}
     worst_first = sorted(entries, key=lambda name: (_f1_of(entries[name]), -entries[name].fp, name))
     rows = []
-    for name in worst_first:
+    for name in worst_first[:_MOST_RECORDINGS]:
         entry = entries[name]
         minutes = evaluation.recordings[name].duration_s / 60
         rows.append(
@@ -242,6 +243,8 @@ def recordings_table(evaluation: Evaluation) -> Table:
                 *(share(entry.f1), decimal(entry.false_per_hour)),
             )
         )
+    n_left = len(worst_first) - len(rows)
+    left = f" {n_left:,} better ones are in scores.json." if n_left else ""
     return Table(
         "recordings",
         "Recordings, the worst first",
@@ -250,7 +253,7 @@ def recordings_table(evaluation: Evaluation) -> Table:
             *("Precision", "Recall", "F1", "False alarms per hour"),
         ),
         rows,
-        note="Sums over the classes. A recording without events has no recall.",
+        note=f"Sums over the classes. A recording without events has no recall.{left}",
     )
 
 

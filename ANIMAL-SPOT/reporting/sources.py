@@ -78,6 +78,8 @@ def _sources_in(path: Path, deepest: int) -> list[Source]:
     if not path.exists():
         raise SourceError(f"{path} does not exist")
     if not path.is_dir():
+        if not path.is_file():
+            raise SourceError(f"{path} is neither a folder nor a file")
         source = _source_of(path)
         return [] if source is None else [source]
     with os.scandir(path):  # a given folder that cannot be read is an error

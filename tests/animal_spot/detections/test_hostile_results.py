@@ -10,6 +10,7 @@ import pytest
 from animal_spot import evaluate
 from animal_spot.model_files.model_file import save_model
 from tests.helpers.prediction import make_content, predict_into, visible, write_sound
+from tests.helpers.report_page import ReportPage
 from tests.helpers.results import log_text, write_csv, write_parquet
 
 CLASSES = {"=1+1": 0, "a-b": 1, "noise": 2, "$x_{$": 3}
@@ -50,9 +51,13 @@ def test_results_of_such_names_are_evaluated_and_scored(predicted, kind, tmp_pat
         (results / path.name).write_bytes(path.read_bytes())
         stem = path.name.removesuffix(f"_predict_output.{kind}")
         (truth / f"{stem}.txt").write_text("0.1\t0.3\t=1+1\n0.4\t0.5\t$x_{$\n")
-    out = run_evaluate(results, "--truth_dir", truth)
+    out = run_evaluate(results, "--truth_dir", truth, *([] if kind == "log" else ["--no_report"]))
     scores = json.loads((out / "scores.json").read_text())
     assert len(scores["recordings"]) == len(STEMS)
+    if kind == "log":
+        page = ReportPage(out / "report.html")
+        assert len(page.tables["recordings"]) == len(STEMS) + 1
+        assert [row[0][0] for row in page.tables["classes"][1:3]] == ["=1+1", "a-b"]
     assert scores["all_recordings"]["events"]["classes"]["=1+1"]["events"] == len(STEMS)
     for stem in STEMS:
         found = (out / f"{stem}.Table.1.selections.txt").read_bytes()
@@ -94,7 +99,7 @@ def test_pipes_and_endless_files_are_passed_over(tmp_path):
     os.mkfifo(truth / "bad.txt")
     os.mkfifo(results / "pipe_predict_output.csv")
     (results / "zero_predict_output.log").symlink_to("/dev/zero")
-    out = run_evaluate(results, "--truth_dir", truth)
+    out = run_evaluate(results, "--truth_dir", truth, "--no_report")
     assert set(json.loads((out / "scores.json").read_text())["recordings"]) == {"good"}
     assert "pipe.Table.1.selections.txt" not in visible(out)
 
