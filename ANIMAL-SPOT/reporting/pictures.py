@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from animal_spot.figures.look import png_bytes, save, svg_text
+from animal_spot.figures.look import in_our_look, png_bytes, save, svg_text
 from animal_spot.reporting.page import Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+PAPER_DPI = 300  # pixels per inch, as journals want them
 
 
 def picture(
@@ -24,7 +26,10 @@ def picture(
         caption: Says what is to be seen.
         is_wide: As wide as the page.
     """
+    with in_our_look():
+        figure.draw_without_rendering()  # finds places for all parts, which takes most of the time
+    figure.set_layout_engine("none")  # they stay there in each of the three files
     svg_file = io.BytesIO()
     save(figure, svg_file, "svg")
-    files = {".svg": svg_file.getvalue(), ".png": png_bytes(figure)}
+    files = {".svg": svg_file.getvalue(), ".png": png_bytes(figure, PAPER_DPI)}
     return Picture(name, title, svg_text(figure, title, f"{name}-"), caption, files, is_wide)

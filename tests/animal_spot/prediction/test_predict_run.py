@@ -23,6 +23,7 @@ from tests.helpers.prediction import (
     HOP_S,
     LENGTH_S,
     MULTI,
+    PLAIN,
     RATE,
     body,
     embeddings,
@@ -719,6 +720,23 @@ def test_the_model_is_exported_with_its_signal_path(models, tmp_path):
         found = torch.jit.load(str(tmp_path / "x.pt"))(samples.unfold(0, 4000, 2000))
     # Its transform is a sum of products and no FFT: float32 errors of another kind.
     np.testing.assert_allclose(found.numpy(), wanted, rtol=0, atol=1e-3)
+
+
+# -- the report -----------------------------------------------------------------------------------
+
+
+def test_a_report_that_cannot_be_made_is_a_warning(two_files, models, tmp_path, capfd):
+    from animal_spot import predict
+
+    (tmp_path / "report_figures").write_text("mine")
+    plain = [flag for flag in PLAIN if flag != "--no_report"]
+    given = ("--model_path", models("binary"), "--input_file", two_files, "--output_dir", tmp_path)
+    assert predict.main([*map(str, given), *plain]) == 0
+    (line,) = [line for line in messages(capfd.readouterr().err, "W") if "report" in line]
+    assert "no report" in line
+    assert "report_figures" in line
+    assert (tmp_path / "report_figures").read_text() == "mine"
+    assert (tmp_path / "summary.csv").exists()
 
 
 # -- the starter ----------------------------------------------------------------------------------

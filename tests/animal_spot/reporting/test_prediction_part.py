@@ -32,7 +32,7 @@ NO_SOUND = Wanted(examples=0)
 def undrawn(monkeypatch):
     """Figures are made, but not drawn, which takes most of the time."""
     monkeypatch.setattr(pictures, "save", lambda *_: None)
-    monkeypatch.setattr(pictures, "png_bytes", lambda _: b"")
+    monkeypatch.setattr(pictures, "png_bytes", lambda *_: b"")
     monkeypatch.setattr(pictures, "svg_text", lambda *_: "<svg></svg>")
 
 
