@@ -121,13 +121,13 @@ def report_of(sources: Sequence[Source], wanted: Wanted) -> Report:
             sections.append(Section(title, [Note(f"{text}.", is_warning=True)]))
             continue
         sections += [Section(title, inside)] if several else inside
-    kinds = list(dict.fromkeys(_TITLES[source.kind] for source in sources))
+    kinds = list(dict.fromkeys(_TITLES[source.kind].lower() for source in sources))
     lead = [f"{_TITLES[one.kind]}: {printable(one.path)}" for one in sources[:_MOST_NAMED]]
     if len(sources) > _MOST_NAMED:
         lead.append(f"and {len(sources) - _MOST_NAMED} more")
     title = " and ".join([", ".join(kinds[:-1]), kinds[-1]] if kinds[1:] else kinds)
     return Report(
-        f"Footprints: {title[:1].lower()}{title[1:]}",
+        f"Footprints: {title}",
         tuple(lead),
         sections,
         f"Made by {program()} with the command report.",

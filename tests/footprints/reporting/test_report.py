@@ -157,6 +157,10 @@ def test_a_card_lies_beside_each_model(project) -> None:
     assert hashlib.sha256(b"weights").hexdigest() in detector
 
 
+def test_it_is_called_by_what_it_is_of(page) -> None:
+    assert "Footprints: photos, detector, training, evaluation and photos named" in page.text
+
+
 def test_methods_are_in_words_with_the_works(page) -> None:
     for text in (
         "to tell 3 animals apart on 30 photos",
