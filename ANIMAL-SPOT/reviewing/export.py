@@ -50,6 +50,7 @@ _COLUMNS = (
     *("source", "reviewer", "decided_at", "note", "detection"),
 )
 _WRONG = "wrong"
+_SLIGHT_S = 1e-3  # edges that touch share nothing
 
 log = logging.getLogger("REVIEW")
 
@@ -75,7 +76,7 @@ def export(
         kind: One of ``KINDS``.
         folder: Its path below the folder of the project.
         noise_class: Class that wrong detections are examples of.
-        clip_length: Seconds of each clip; None: its event and a margin.
+        clip_length: Seconds of each clip; None: its event.
 
     Returns:
         ``folder``; ``files``, each with ``name`` and ``rows``, for clips the classes and how many
@@ -95,7 +96,7 @@ def export(
     if not rows:
         raise ExportError("nothing was decided yet")
     if kind == "clips":
-        return export_clips(rows, target, noise_class, clip_length)
+        return export_clips(project, rows, target, noise_class, clip_length)
     require_writable_folder(target, "the folder of the export")
     with (
         sole_process(target / _LOCK, f"writing into {target}"),
@@ -276,21 +277,22 @@ def _plain(value: Any) -> Any:
 
 
 def export_clips(
+    project: Project,
     rows: Sequence[Judged],
     folder: Path,
     noise_class: str,
     clip_length: float | None,
-    margin: float | None = None,
 ) -> dict[str, Any]:
     """Cut calls that are right, and wrong ones as background, as ``animal-spot clips`` does.
 
+    A wrong one whose clip may hold a call, since something in it is unsure or undecided, is none.
+
     Args:
+        project: The review.
         rows: What was decided.
         folder: Where the clips go.
         noise_class: See ``export``.
         clip_length: See ``export``.
-        margin: Seconds before and after an event, where there is no clip length; None: as
-            ``animal-spot clips`` does.
 
     Returns:
         See ``export``.
@@ -300,9 +302,16 @@ def export_clips(
         ValueError: If clips cannot be cut.
         OSError: If something cannot be read or written.
     """
-    there = [row for row in rows if row.verdict != "unsure" and not row.recording.missing]
+    doubtful = _may_hold_calls(project, rows, clip_length)
+    there = [
+        row
+        for row in rows
+        if row.verdict != "unsure" and not row.recording.missing and row.id not in doubtful
+    ]
     gone = sorted({row.recording.path for row in rows if row.recording.missing})
     if not there:
+        if doubtful:
+            raise ExportError("; ".join(_doubtful_notes(doubtful)))
         which = f": {len(gone)} are not there, such as {gone[0]}" if gone else ""
         raise ExportError(f"nothing was decided on a recording that is there{which}")
     require_writable_folder(folder, "the folder of the clips")
@@ -321,7 +330,8 @@ def export_clips(
         negatives=(str(table),) if any(row.verdict == _WRONG for row in there) else (),
         output_dir=str(folder),
         clip_length=clip_length,
-        margin=margin,
+        # Neighbours that a margin reaches into would cost the clip.
+        margin=None if clip_length is not None else 0.0,
         contact_sheets=0,
         background=0,  # where nobody looked may be calls that the model missed
         background_class=noise_class,
@@ -348,6 +358,7 @@ def export_clips(
     counts = Counter(row["label"] for row in labels if row["file"] not in undone)
     notes = ["some clips could not be cut: see the lines of the program"] if status else []
     notes += _without_clip(folder / LEFT_OUT, table, len(there))
+    notes += _doubtful_notes(doubtful)
     if gone:
         n_lost = sum(row.recording.missing for row in rows)
         notes.append(
@@ -359,6 +370,51 @@ def export_clips(
         "files": [{"name": name, "rows": n} for name, n in sorted(counts.items())],
         "notes": [*notes, *_unsure(rows)],
     }
+
+
+def _may_hold_calls(
+    project: Project, rows: Sequence[Judged], clip_length: float | None
+) -> set[int]:
+    """Return the numbers of wrong rows in whose clip something may be a call.
+
+    Who said that a row is wrong has heard its stretch. What is undecided counts beside it, what is
+    unsure also within.
+    """
+    verdicts = {row.id: row.verdict for row in judged(project)}
+    found = set()
+    for row in rows:
+        if row.verdict != _WRONG:
+            continue
+        begin_s, end_s = _clip_extent(row, clip_length)
+        for other in project.near(row.recording.id, begin_s, end_s):
+            if other["id"] == row.id or other["class"] is None:
+                continue
+            verdict = verdicts.get(other["id"])
+            first, last = max(other["begin_s"], begin_s), min(other["end_s"], end_s)
+            is_beside = first < row.begin_s - _SLIGHT_S or last > row.end_s + _SLIGHT_S
+            if last - first > _SLIGHT_S and (
+                verdict == "unsure" or (verdict is None and is_beside)
+            ):
+                found.add(row.id)
+    return found
+
+
+def _clip_extent(row: Judged, clip_length: float | None) -> tuple[float, float]:
+    """Return from when to when the clips of a row reach in its recording."""
+    if clip_length is None:
+        return row.begin_s, row.end_s
+    begin_s = (row.begin_s + row.end_s - clip_length) / 2
+    begin_s = max(0.0, min(begin_s, row.recording.duration_s - clip_length))  # as it is cut
+    return min(begin_s, row.begin_s), max(begin_s + clip_length, row.end_s)
+
+
+def _doubtful_notes(doubtful: Collection[int]) -> list[str]:
+    if not doubtful:
+        return []
+    return [
+        f"{len(doubtful)} wrong rows became no clip, since something in it is unsure or undecided: "
+        "decide on that too, or use shorter clips"
+    ]
 
 
 def _without_clip(left_out: Path, table: Path, n_events: int) -> list[str]:

@@ -159,11 +159,10 @@ class _Run:
         noise: str,
     ) -> None:
         clips = folder / "corpus"
-        # Neither longer nor as long as a window: a clip that reaches over its event would be left
-        # out if another call is beside it, and of a long event not every part holds the call.
-        length = self._config.clip_length
-        margin = 0.0 if length is None else None
-        for text in export_clips(rows, clips, noise, length, margin=margin)["notes"]:
+        # Not as long as a window, if it was not asked for: a clip that reaches over its event would
+        # be left out if another call is beside it, and of a long event not every part holds it.
+        exported = export_clips(self._project, rows, clips, noise, self._config.clip_length)
+        for text in exported["notes"]:
             self._note(text)
         reviewed = retrain_clips.reviewed_clips(clips)
         if corpus is None:

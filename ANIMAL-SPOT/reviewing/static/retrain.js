@@ -37,11 +37,6 @@ export class RetrainView {
   async show() {
     clearTimeout(this.#timer);
     if (!this.el.isConnected) return;
-    if (!this.app.project.has_model) {
-      this.#draw({ state: "idle", step: "No model was given: start again with --model MODEL.", lines: [] });
-      this.start.disabled = true;
-      return;
-    }
     let now;
     try {
       now = await get("/api/retrain");
@@ -67,7 +62,9 @@ export class RetrainView {
 
   #draw({ state, step = "", done = null, lines = [], error = null, result = null }) {
     const isRunning = state === "running";
-    this.start.disabled = isRunning;
+    const hasModel = this.app.project.has_model;
+    if (!hasModel && state === "idle") step = "No model was given: start again with --model MODEL.";
+    this.start.disabled = isRunning || !hasModel;
     this.stop.hidden = !isRunning;
     this.meter.hidden = !isRunning;
     if (done === null) this.meter.removeAttribute("value");

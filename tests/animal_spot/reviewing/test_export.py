@@ -129,6 +129,37 @@ def test_clips_that_were_not_cut_are_counted_by_reason(client, decide, folder):
     ]
 
 
+def test_a_neighbour_that_does_not_touch_costs_no_clip(client, decide, folder):
+    decide([1], "right")
+    decide([3], "other", begin_s=2.1, end_s=3.0, **{"class": "newt"})  # 0.1 s after the owl
+    written = export(client, "clips", "corpus")
+    assert {one["name"]: one["rows"] for one in written["files"]} == {"newt": 1, "owl": 1}
+    assert written["notes"] == []
+
+
+def test_noise_has_no_undecided_call_beside_it(client, decide, folder):
+    """From 1.5 to 7.5 s there are owls at 1 and 4 s and a fox at 7 s."""
+    decide([6], "right")
+    decide([2], "wrong")
+    written = export(client, "clips", "corpus", clip_length=6.0)
+    assert {one["name"]: one["rows"] for one in written["files"]} == {"owl": 1}
+    assert "1 wrong rows became no clip" in written["notes"][0]
+    decide([1, 3], "unsure")
+    written = export(client, "clips", "corpus", clip_length=6.0)
+    assert {one["name"]: one["rows"] for one in written["files"]} == {"owl": 1}
+    shorter = export(client, "clips", "shorter", clip_length=1.0)
+    assert {one["name"]: one["rows"] for one in shorter["files"]} == {"noise": 1, "owl": 1}
+    decide([1, 3], "wrong")
+    written = export(client, "clips", "corpus", clip_length=6.0)
+    assert {one["name"]: one["rows"] for one in written["files"]} == {"noise": 3, "owl": 1}
+    decide([1, 3], "unsure")
+    client.post("/api/decide", json={"ids": [6], "verdict": "skip", "reviewer": "Ann"})
+    body = {"kind": "clips", "folder": "none", "clip_length": 6.0}
+    answer = client.post("/api/export", json=body)
+    assert answer.status_code == 400
+    assert "1 wrong rows became no clip" in answer.json()["error"]
+
+
 def test_no_clip_at_all_says_why(client, decide, folder):
     decide([1, 3], "right")
     body = {"kind": "clips", "folder": "corpus", "clip_length": 12.0}

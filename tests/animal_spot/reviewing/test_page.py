@@ -595,6 +595,24 @@ def test_retraining_is_started_followed_and_its_result_shown(server, browsing):
     assert in_address(page, "id") == "1"
 
 
+def test_a_page_without_model_shows_a_retraining_that_runs(server, browsing):
+    page = browsing.open(server, "una")
+    one_by_one(page)
+    states = ["running", "idle"]
+
+    def answer(route) -> None:
+        state = states.pop(0) if states else "idle"
+        step = "step 2 of 4: training in process 7, which this page did not start"
+        route.fulfill(json={"state": state, "step": step, "done": 0.3, "lines": []})
+
+    page.route("**/api/retrain", answer)
+    page.get_by_role("button", name="Retrain").click()
+    page.locator("main").get_by_text("in process 7").wait_for()
+    assert page.locator("main").get_by_role("button", name="Retrain").is_disabled()
+    page.locator("main").get_by_text("No model was given").wait_for()
+    assert page.locator("main").get_by_role("button", name="Retrain").is_disabled()
+
+
 def test_similar_stretches_are_reviewed_in_the_grid(added_to, browsing):
     """The search is the server's."""
     page = browsing.open(added_to, "oli")
