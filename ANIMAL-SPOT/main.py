@@ -11,8 +11,9 @@ except ModuleNotFoundError:  # this Python does not have the project itself
     runpy.run_path(str(Path(__file__).with_name("utils") / "environment.py"))
 import logging
 import sys
+from pathlib import Path
 
-from animal_spot.training.config import parse_config
+from animal_spot.training.config import TrainConfig, parse_config
 
 log = logging.getLogger("TRAIN")
 
@@ -23,17 +24,25 @@ def main(argv: list[str] | None = None, prog: str = "main.py") -> int:
     kept = "checkpoint written; start again to go on" if config.checkpoint_dir else ""
     if kept and config.start_scratch:
         kept += ", without --start_from_scratch"
-    from animal_spot.experiments.training_run import run  # PyTorch: --help need not wait for it
     from animal_spot.utils.errors import run_to_status
 
     return run_to_status(
         log,
-        lambda: run(config),
+        lambda: _run(config),
         debug=config.debug,
         stopped=kept,
         at_once="the last checkpoint is kept",
         out_of_memory="lower --batch_size, --sequence_len or --n_freq_bins",
     )
+
+
+def _run(config: TrainConfig) -> None:
+    from animal_spot.experiments.training_run import run  # PyTorch: --help need not wait for it
+    from animal_spot.reporting.run import report_after
+
+    is_new = run(config)
+    if is_new and config.report:
+        report_after(Path(config.model_dir))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ FREE_FOR_FOLDS = FREE_TO_CHANGE - {"calibrate", "calibration_precision"}
 log = logging.getLogger(__name__)
 
 
-def cross_validate(setup: RunSetup) -> None:
+def cross_validate(setup: RunSetup) -> bool:
     """Train and judge ``config.folds`` networks on all clips of the data folder.
 
     The model folder gets ``fold_<k>/ANIMAL-SPOT.pk`` for k from 1, and ``results.json``. A run that
@@ -56,6 +56,9 @@ def cross_validate(setup: RunSetup) -> None:
 
     Args:
         setup: Of the training, whose settings have ``folds`` set.
+
+    Returns:
+        Whether there is something new; False: it was finished already.
 
     Raises:
         CorpusError: If the clips cannot be divided so.
@@ -87,6 +90,7 @@ def cross_validate(setup: RunSetup) -> None:
     log.info("all figures and predictions: %s", model_dir / RESULTS)
     if not is_begun:
         log.info("finished already, and nothing is changed")
+    return is_begun
 
 
 def _content(

@@ -32,8 +32,11 @@ from animal_spot.utils.logging import HeldLog
 log = logging.getLogger("TRAIN")
 
 
-def run(config: TrainConfig) -> None:
+def run(config: TrainConfig) -> bool:
     """Train, test and save as configured.
+
+    Returns:
+        Whether there is something new; False: it was finished already.
 
     Raises:
         RunError: If the training cannot go on.
@@ -48,7 +51,7 @@ def run(config: TrainConfig) -> None:
                 held.callback(_remove_lock, folder / LOCK)
         log_file = _log_file(config, folders)
         try:
-            _run_alone(config, folders, log_file)
+            return _run_alone(config, folders, log_file)
         except BaseException:
             if not log_file.append:
                 log_file.release()  # what went wrong belongs there too
@@ -74,8 +77,8 @@ def _log_file(config: TrainConfig, folders: RunFolders) -> HeldLog:
     return HeldLog(folders.log / "TRAIN.log", append=keeps_log)
 
 
-def _run_alone(config: TrainConfig, folders: RunFolders, log_file: HeldLog) -> None:
-    """Run in folders that no other process trains in."""
+def _run_alone(config: TrainConfig, folders: RunFolders, log_file: HeldLog) -> bool:
+    """Run in folders that no other process trains in; return what ``run`` does."""
     log.info("start on %s: %s", time.strftime("%Y-%m-%d"), " ".join(sys.argv))
     setup = RunSetup.of(config, folders)
     compute_repeatably(setup.precision.device)
@@ -86,8 +89,7 @@ def _run_alone(config: TrainConfig, folders: RunFolders, log_file: HeldLog) -> N
     if config.init_from is not None:
         _refuse_own_model(config, folders)
     if config.folds is not None:
-        cross_validate(dataclasses.replace(setup, begin=log_file.release))
-        return
+        return cross_validate(dataclasses.replace(setup, begin=log_file.release))
     corpus = _corpus(config, folders)
     if _is_finished(config, corpus, folders):
         log.info(
@@ -95,7 +97,7 @@ def _run_alone(config: TrainConfig, folders: RunFolders, log_file: HeldLog) -> N
             "anew, name other folders or use --start_from_scratch",
             folders.model / FILE_NAME,
         )
-        return
+        return False
     corpus.warnings += warn_of_clips(setup, corpus.samples, corpus.classes)
     corpus.warnings += tell_start(config, corpus.classes, split_fingerprint(corpus.samples))
 
@@ -104,6 +106,7 @@ def _run_alone(config: TrainConfig, folders: RunFolders, log_file: HeldLog) -> N
         report_excluded(corpus.excluded, folders.log)
 
     train(dataclasses.replace(setup, begin=begin), corpus)
+    return True
 
 
 def _refuse_own_model(config: TrainConfig, folders: RunFolders) -> None:

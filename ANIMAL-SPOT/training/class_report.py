@@ -15,6 +15,8 @@ from animal_spot.utils.metrics import most_confused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+N_SUREST = 6  # clips of each class, kept as examples
+
 
 def class_rows(result: PhaseResult, names: Sequence[str]) -> list[dict[str, Any]]:
     """Return for each class: name, clips, correct, accuracy and its 95 % Wilson interval.
@@ -84,18 +86,37 @@ def result_entry(result: PhaseResult, names: Sequence[str], files: Sequence[str]
             {"true": t, "predicted": p, "clips": n}
             for t, p, n in most_confused(result.confusion, list(names))
         ],
-        "wrong_clips": [
-            {
-                "file": files[int(result.indices[i])],
-                "true": names[int(result.labels[i])],
-                "predicted": names[int(result.predictions[i])],
-            }
-            for i in wrong
+        "wrong_clips": [_judged(result, i, names, files) for i in wrong],
+        "surest_clips": [
+            _judged(result, i, names, files)
+            for label in range(len(names))
+            for i in _surest(result, label)
         ],
     }
     if result.binary is not None:
         entry["binary"] = vars(result.binary)
     return entry
+
+
+def _judged(
+    result: PhaseResult, index: int, names: Sequence[str], files: Sequence[str]
+) -> dict[str, Any]:
+    """Return what is said of one clip, by its place in the pass."""
+    return {
+        "file": files[int(result.indices[index])],
+        "true": names[int(result.labels[index])],
+        "predicted": names[int(result.predictions[index])],
+        "probability": round(float(result.answer_probabilities[index]), 6),
+    }
+
+
+def _surest(result: PhaseResult, label: int) -> list[int]:
+    """Return the places of those right clips of a class whose answers were most probable."""
+    right = ((result.labels == label) & (result.predictions == label)).nonzero().flatten().tolist()
+    probabilities = result.answer_probabilities
+    return sorted(right, key=lambda i: (-float(probabilities[i]), int(result.indices[i])))[
+        :N_SUREST
+    ]
 
 
 def write_results(content: dict[str, Any], path: Path) -> None:

@@ -548,6 +548,13 @@ class TrainConfig:
         "figures flatter",
         marks="free",
     )
+    report: bool = option(
+        True,
+        "leave out report.html and MODEL_CARD.md, which animal-spot report makes too",
+        flags=("--no_report",),
+        action="store_false",
+        marks="free",
+    )
     # What the file of --init_from was, without a flag; runs are compared by it and not by its name.
     init_digest: str | None = field(
         default=None, metadata={"argument": {"flags": ("--init_from",)}, "marks": ["meaning"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from animal_spot.audio.signal_config import SignalConfig
+from animal_spot.data.clip_dataset import Sample
 from animal_spot.data.corpus import Corpus
 from animal_spot.data.labels import names_by_index
 from animal_spot.data.noise_class import no_noise_warning, noise_class_of
@@ -108,6 +109,7 @@ def finish_training(
         content.calibration = dataclasses.replace(calibration, decoder=decoder)
     file_bytes = bytes_of(content, torchscript=config.jit_save)
     said = _results(config, corpus, trained, results, digest_of(file_bytes))
+    said["tensorboard"] = str(summary.folder)
     if config.calibrate:
         said["calibration"] = report
     if content.calibration.decoder is not None:
@@ -168,12 +170,29 @@ def _results(
         "noise_class": noise_class,
         "warnings": [*corpus.warnings, *([] if noise_class else [no_noise_warning(names)])],
         "clips": {name: len(samples) for name, samples in corpus.samples.items()},
+        "classes_of_clips": {
+            name: _class_counts(samples, names) for name, samples in corpus.samples.items()
+        },
+        "split": split_fingerprint(corpus.samples),
         "excluded_files": len(corpus.excluded),
         "partitions": {
             phase: result_entry(result, names, [s.name for s in corpus.samples[phase]])
             for phase, result in results.items()
         },
     }
+
+
+def _class_counts(samples: Sequence[Sample], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return how many clips and recordings of each class a partition has.
+
+    Recordings are None where the tape of a clip is not known.
+    """
+    rows = []
+    for label, name in enumerate(names):
+        tapes = [sample.tape for sample in samples if sample.label == label]
+        known = None if None in tapes else len(set(tapes))
+        rows.append({"class": name, "clips": len(tapes), "tapes": known})
+    return rows
 
 
 def write_results_and_model(content: dict[str, Any], file_bytes: bytes, model_dir: Path) -> None:

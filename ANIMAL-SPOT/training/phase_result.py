@@ -61,6 +61,13 @@ class PhaseResult:
         return mean_present(self.per_class)
 
     @property
+    def answer_probabilities(self) -> Tensor:
+        """Probability of the answer to each clip; of two classes too."""
+        if len(self.confusion) != 2:
+            return self.confidences
+        return self.confidences.where(self.predictions == 1, 1 - self.confidences)
+
+    @property
     def binary(self) -> BinaryMetrics | None:
         """Metrics of a two-class task."""
         return binary_metrics(self.confusion) if len(self.confusion) == 2 else None

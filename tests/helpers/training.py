@@ -26,9 +26,14 @@ SMALL = (
 TAPES = [f"T{i}" for i in range(12)]
 
 
+NO_REPORT = "--no_report"  # takes seconds; tests of the report do without this
+
+
 def folders(run: Path) -> list[str]:
+    """Flags of the folders of a run, without a report at its end."""
     names = ("model", "checkpoint", "log", "summary", "cache")
-    return [part for name in names for part in (f"--{name}_dir", str(run / name))]
+    flags = [part for name in names for part in (f"--{name}_dir", str(run / name))]
+    return [*flags, NO_REPORT]
 
 
 def run_main(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
@@ -37,8 +42,8 @@ def run_main(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedPr
 
 
 def main_here(*arguments: str) -> subprocess.CompletedProcess:
-    """Run ``main.py`` in this process, without loader processes."""
-    return run_here("main", *arguments, "--num_workers", "0")
+    """Run ``main.py`` in this process, without loader processes and without a report."""
+    return run_here("main", *arguments, "--num_workers", "0", NO_REPORT)
 
 
 def train(data: Path, run: Path, *flags: str) -> str:
