@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from animal_spot.training.config import FREE_TO_CHANGE, TrainConfig, as_dict
 from animal_spot.training.finished_run import RESULTS, holds, require_no_model, write_if_changed
 from animal_spot.training.loaders import evaluation_loader
 from animal_spot.training.network import tell_start
+from animal_spot.training.outputs import program_versions
 from animal_spot.training.recipe import changes
 from animal_spot.training.run_setup import RunSetup, warn_of_clips
 from animal_spot.utils.hardware import n_processes
@@ -101,7 +101,7 @@ def _content(
     return {
         "settings": as_dict(setup.config),
         "precision": setup.precision.name,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "versions": program_versions(),
         "classes": pool.classes,
         "noise_class": noise_class,
         "warnings": [*pool.warnings, *unnamed],

@@ -6,7 +6,6 @@ import importlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from animal_spot.reporting.config import ReportConfig
@@ -17,6 +16,7 @@ from animal_spot.reporting.unique_names import with_prefix
 from animal_spot.reporting.wanted import Wanted
 from animal_spot.utils.errors import one_line
 from animal_spot.utils.status import OK, SOME_FAILED
+from animal_spot.utils.version import own_version
 
 FILE_NAME = "report.html"
 _TITLES = {
@@ -111,7 +111,7 @@ def report_of(sources: Sequence[Source], wanted: Wanted) -> Report:
         " and ".join([", ".join(kinds[:-1]), kinds[-1]] if kinds[1:] else kinds),
         lead,
         sections,
-        f"Made by animal-spot {_version()} with the command report.",
+        f"Made by animal-spot {own_version()} with the command report.",
     )
 
 
@@ -139,10 +139,3 @@ def _short_name(path: Path, among: Sequence[Path]) -> str:
         if all(other[-n:] != parts[-n:] for other in others):
             return "/".join(parts[-n:])
     return str(path)
-
-
-def _version() -> str:
-    try:
-        return version("animal-spot")
-    except PackageNotFoundError:
-        return "of a folder"

@@ -33,6 +33,7 @@ from animal_spot.training.tensorboard import Summary
 from animal_spot.utils.environment import tensorboard
 from animal_spot.utils.files import digest_of, refuse_links
 from animal_spot.utils.tensor_files import torch_file
+from animal_spot.utils.version import own_version
 
 log = logging.getLogger(__name__)
 
@@ -165,11 +166,12 @@ def _results(
         "precision": trained.precision,
         **config.origin,
         **trained.chosen,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "versions": program_versions(),
         "classes": corpus.classes,
         "noise_class": noise_class,
         "warnings": [*corpus.warnings, *([] if noise_class else [no_noise_warning(names)])],
         "clips": {name: len(samples) for name, samples in corpus.samples.items()},
+        "tapes": {name: _n_tapes(samples) for name, samples in corpus.samples.items()},
         "classes_of_clips": {
             name: _class_counts(samples, names) for name, samples in corpus.samples.items()
         },
@@ -182,17 +184,28 @@ def _results(
     }
 
 
-def _class_counts(samples: Sequence[Sample], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return how many clips and recordings of each class a partition has.
+def program_versions() -> dict[str, str]:
+    """Return the versions of what trains."""
+    return {
+        "animal_spot": own_version(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
 
-    Recordings are None where the tape of a clip is not known.
-    """
-    rows = []
-    for label, name in enumerate(names):
-        tapes = [sample.tape for sample in samples if sample.label == label]
-        known = None if None in tapes else len(set(tapes))
-        rows.append({"class": name, "clips": len(tapes), "tapes": known})
-    return rows
+
+def _n_tapes(samples: Sequence[Sample]) -> int | None:
+    """Return how many recordings clips are from; None if that of one is not known."""
+    tapes = {sample.tape for sample in samples}
+    return None if None in tapes else len(tapes)
+
+
+def _class_counts(samples: Sequence[Sample], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return how many clips and recordings of each class a part of the split has."""
+    of_class = [[s for s in samples if s.label == label] for label in range(len(names))]
+    return [
+        {"class": name, "clips": len(own), "tapes": _n_tapes(own)}
+        for name, own in zip(names, of_class, strict=True)
+    ]
 
 
 def write_results_and_model(content: dict[str, Any], file_bytes: bytes, model_dir: Path) -> None:
