@@ -64,10 +64,17 @@ def build_parser(prog: str = "calibrate.py") -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None, prog: str = "calibrate.py") -> int:
     """Run the program; return its exit status."""
     settings = settings_from(build_parser(prog), argv, CalibrationSettings)
-    from animal_spot.experiments.calibrating import calibrate  # PyTorch: --help need not wait
     from animal_spot.experiments.scoring_run import score_to_status
 
-    return score_to_status(log, lambda: calibrate(settings), debug=settings.debug)
+    return score_to_status(log, lambda: _run(settings), debug=settings.debug)
+
+
+def _run(settings: CalibrationSettings) -> None:
+    from animal_spot.experiments.calibrating import calibrate  # PyTorch: --help need not wait
+    from animal_spot.reporting.card_files import card_after
+
+    calibrate(settings)
+    card_after(settings.output)
 
 
 if __name__ == "__main__":

@@ -58,10 +58,17 @@ def build_parser(prog: str = "ensemble.py") -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None, prog: str = "ensemble.py") -> int:
     """Run the program; return its exit status."""
     settings = settings_from(build_parser(prog), argv, ScoringSettings)
-    from animal_spot.experiments.judging import judge  # PyTorch: --help need not wait for it
     from animal_spot.experiments.scoring_run import score_to_status
 
-    return score_to_status(log, lambda: judge(settings), debug=settings.debug)
+    return score_to_status(log, lambda: _run(settings), debug=settings.debug)
+
+
+def _run(settings: ScoringSettings) -> None:
+    from animal_spot.experiments.judging import judge  # PyTorch: --help need not wait for it
+    from animal_spot.reporting.card_files import card_after
+
+    judge(settings)
+    card_after(settings.output)
 
 
 if __name__ == "__main__":

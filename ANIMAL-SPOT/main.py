@@ -38,11 +38,15 @@ def main(argv: list[str] | None = None, prog: str = "main.py") -> int:
 
 def _run(config: TrainConfig) -> None:
     from animal_spot.experiments.training_run import run  # PyTorch: --help need not wait for it
+    from animal_spot.reporting.card_files import card_after, model_files_of
     from animal_spot.reporting.run import report_after
 
     is_new = run(config)
     if is_new and config.report:
-        report_after(Path(config.model_dir))
+        folder = Path(config.model_dir)
+        for path in model_files_of(folder):
+            card_after(path)
+        report_after(folder)
 
 
 if __name__ == "__main__":

@@ -34,9 +34,12 @@ def main(argv: list[str] | None = None, prog: str = "retrain.py") -> int:
 
 
 def _run(config: RetrainConfig) -> None:
+    from animal_spot.reporting.card_files import card_after, card_path
     from animal_spot.reviewing.retraining import retrain  # PyTorch: --help need not wait for it
 
-    retrain(config)
+    new_model = retrain(config)
+    if not card_path(new_model).exists():
+        card_after(new_model)
 
 
 if __name__ == "__main__":

@@ -24,17 +24,20 @@ from animal_spot.reporting.training_results import Scores
 
 FEW_CLIPS = 10  # of a class, with which its accuracy is hardly known
 _MOST_PAIRS = 15
-_MOST_DRAWN = 40  # classes; a confusion matrix of more cannot be read
+_MOST_DRAWN, _MOST_BARS = 40, 100  # classes; of more a matrix, or bars, cannot be read
 
 
-def accuracy_blocks(scores: Scores, of: str, how: str, by: str) -> list[Block]:
+def accuracy_blocks(
+    scores: Scores, of: str, how: str, by: str, *, with_figures: bool = True
+) -> list[Block]:
     """Return what is said of the accuracy of each class.
 
     Args:
         scores: Of the clips.
-        of: Clips that were judged, such as ``test``.
+        of: What was judged, such as ``test clips``.
         how: What the 95 % intervals rest on, a sentence.
         by: Stem of names.
+        with_figures: Draw the figures too.
     """
     rows = scores.classes
     has_tapes = any(row.tapes is not None for row in rows)
@@ -50,7 +53,7 @@ def accuracy_blocks(scores: Scores, of: str, how: str, by: str) -> list[Block]:
         )
     if absent:
         blocks.append(Note(f"Of {listed(absent)} no clip was judged.", is_warning=True))
-    if rows:
+    if with_figures and len(rows) <= _MOST_BARS:
         blocks.append(
             picture(
                 accuracy_figure(
@@ -58,22 +61,22 @@ def accuracy_blocks(scores: Scores, of: str, how: str, by: str) -> list[Block]:
                     [row.accuracy for row in rows],
                     [row.interval or (row.accuracy or 0.0,) * 2 for row in rows],
                     [row.clips for row in rows],
-                    title=f"Accuracy per class, {of} clips",
+                    title=f"Accuracy per class, {of}",
                     whole=scores.accuracy,
                 ),
                 f"{by}_accuracy",
-                f"Accuracy per class on {of} clips",
+                f"Accuracy per class on {of}",
                 "Points: share of the clips of a class that are named right. Lines: 95 % interval. "
                 f"{how}",
             )
         )
-    if len(rows) <= _MOST_DRAWN:
+    if with_figures and len(rows) <= _MOST_DRAWN:
         blocks.append(_matrix(scores, of, by))
     columns = ("class", "clips", *(("recordings",) if has_tapes else ()), "right", "accuracy")
     blocks.append(
         Table(
             f"{by}_classes",
-            f"Accuracy per class on {of} clips",
+            f"Accuracy per class on {of}",
             (*columns, "95 % interval"),
             [
                 [
@@ -94,10 +97,7 @@ def accuracy_blocks(scores: Scores, of: str, how: str, by: str) -> list[Block]:
 
 
 def _in_words(scores: Scores, of: str) -> str:
-    text = (
-        f"{scores.correct} of {scores.clips} {of} clips are named right: "
-        f"{share(scores.accuracy).text}"
-    )
+    text = f"{scores.correct} of {scores.clips} {of} are named right: {share(scores.accuracy).text}"
     if scores.accuracy_interval:
         text += f" (95 % interval {interval(*scores.accuracy_interval).text})"
     if scores.macro is not None:
@@ -134,11 +134,9 @@ def _foot(scores: Scores, has_tapes: bool) -> list[list[Cell]]:
 def _matrix(scores: Scores, of: str, by: str) -> Block:
     names = [row.name for row in scores.classes]
     return picture(
-        confusion_figure(
-            np.array(scores.confusion), names, title=f"What {of} clips were taken for"
-        ),
+        confusion_figure(np.array(scores.confusion), names, title=f"What {of} were taken for"),
         f"{by}_confusion",
-        f"What {of} clips were taken for",
+        f"What {of} were taken for",
         "A row for each class as it is, a column for each answer: number of clips, and their share "
         "of the row. The diagonal is right.",
         is_wide=len(names) > 12,
@@ -161,7 +159,7 @@ def _confused(scores: Scores, of: str, by: str) -> list[Block]:
     return [
         Table(
             f"{by}_confused",
-            f"Most confused classes, {of} clips",
+            f"Most confused classes, {of}",
             ("class", "taken for", "clips", "share of the class"),
             [
                 [names[i], names[j], count(n), share(n / sum(scores.confusion[i]))]

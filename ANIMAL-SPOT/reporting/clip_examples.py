@@ -45,20 +45,32 @@ class _SoundOf:
 
     def __init__(self, results: Results, wanted: Wanted, examples: Examples) -> None:
         data = results.settings.get("data_dir")
-        self._folder = wanted.clips or (Path(data) if isinstance(data, str) else Path())
+        labels = results.settings.get("labels")
+        self._folders = [
+            *([wanted.clips] if wanted.clips is not None else []),
+            *([Path(data)] if isinstance(data, str) else []),
+            *([Path(labels).parent] if isinstance(labels, str) else []),
+        ] or [Path()]
         self._examples = examples
         low, high = (results.settings.get(key) for key in ("fmin", "fmax"))
         is_band = all(isinstance(hz, (int, float)) for hz in (low, high)) and 0 <= low < high
         hears_all = results.settings.get("backbone") == "birdnet"
         self._band = (0.0, float(high) * 1.1) if is_band and not hears_all else (0.0, None)
 
+    def _file(self, clip: JudgedClip) -> tuple[Path, tuple[float, float] | None]:
+        """Return the file of a clip, where it is found first, and its part of it in seconds."""
+        places = [clip_file(clip, folder) for folder in self._folders]
+        return next((place for place in places if place[0].is_file()), places[0])
+
     def __call__(self, clip: JudgedClip) -> Sound:
-        file, span = clip_file(clip, self._folder)
+        file, span = self._file(clip)
         begin_s, end_s = span or (0.0, _duration_s(file))
-        title = clip.true if clip.is_right else f"{clip.true}, taken for {clip.predicted}"
-        lines = [Path(clip.file).name]
+        name, answer = Path(clip.file).name, f"answer {clip.predicted}"
         if clip.probability is not None:
-            lines.append(f"answer {clip.predicted}: {share(clip.probability).text}")
+            answer += f": {share(clip.probability).text}"
+        title, lines = name, [answer]
+        if not clip.is_right:
+            title, lines = f"{clip.true}, taken for {clip.predicted}", [name, answer]
         return self._examples.sound(
             file, begin_s, end_s, title=title, lines=lines, context_s=0.0, band_hz=self._band
         )

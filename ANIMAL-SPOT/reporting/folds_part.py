@@ -30,7 +30,7 @@ def sections(path: Path, wanted: Wanted) -> list[Section]:
     """
     results = read_results(path)
     accuracy = [
-        *accuracy_blocks(results.scores["all"], "all", intervals_in_words(results), "all"),
+        *accuracy_blocks(results.scores["all"], "clips", intervals_in_words(results), "all"),
         _folds_table(results),
     ]
     found = [
@@ -41,7 +41,7 @@ def sections(path: Path, wanted: Wanted) -> list[Section]:
     ]
     folds = _own_results(results)
     if folds:
-        found.append(Section("Course of training", _curves(folds)))
+        found.append(Section("Learning curves", _curves(folds)))
         if decoder := _decoders(folds):
             found.append(Section("From windows to calls", decoder))
     return [*found, *example_sections(results, wanted)]

@@ -61,7 +61,7 @@ def curve_blocks(results: Results) -> list[Block]:
         picture(
             learning_figure(quantities, title="Course of training", first_epoch=epochs[0] + 1),
             "learning",
-            "Course of training",
+            "Learning curves",
             "What the network got better at from epoch to epoch. Where training goes on and "
             "validation does not, it learns clips by heart.",
             is_wide=True,

@@ -8,6 +8,7 @@ from animal_spot.reporting.page import Block, Copied, Note, Section, Table, Text
 from animal_spot.reporting.training_data import in_words
 from animal_spot.reporting.training_results import Results
 from animal_spot.reporting.training_words import config_of, embedding_name, groups_of, network_name
+from animal_spot.settings.flags import marked
 from animal_spot.training.config import TrainConfig
 from animal_spot.utils.errors import one_line
 from animal_spot.utils.text import printable
@@ -110,23 +111,24 @@ def _made_with(results: Results, config: TrainConfig) -> str:
 def _settings_table(results: Results) -> Table:
     """Return all settings, those first that are not as by default."""
     fields = TrainConfig.__dataclass_fields__
+    free = marked(TrainConfig, "free")  # where things are, and what changes nothing
     rows = []
     for key, value in results.settings.items():
         known = fields.get(key)
         default = known.default if known is not None else None
         is_default = known is not None and _plain(value) == _plain(default)
         meaning = known.metadata.get("help", "") if known is not None else ""
-        rows.append(
-            (is_default, (printable(key), _shown(value), _shown(default), printable(meaning)))
-        )
+        cells = (printable(key), _shown(value), _shown(default), printable(meaning))
+        rows.append(((is_default, key in free), cells))
     rows.sort(key=lambda row: row[0])
+    n_own = sum(rank == (False, False) for rank, _ in rows)
     return Table(
         "settings",
         "All settings",
         ("option", "value", "without it", "meaning"),
         [row for _, row in rows],
         note="First those that differ from what counts without them.",
-        most=min(_AT_ONCE, max(1, sum(not is_default for is_default, _ in rows))),
+        most=min(_AT_ONCE, max(1, n_own)),
     )
 
 

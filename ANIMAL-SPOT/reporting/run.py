@@ -22,6 +22,7 @@ FILE_NAME = "report.html"
 _TITLES = {
     "folds": "Cross-validation",
     "training": "Training",
+    "model": "Model",
     "prediction": "Calls found",
     "evaluation": "Evaluation",
     "review": "Review",
@@ -53,8 +54,27 @@ def run(config: ReportConfig) -> int:
         seed=config.seed,
     )
     report = report_of(sources, wanted)
+    _write_cards(sources, replace_edited=config.replace_edited)
     is_new = write_report(target, report, replace_edited=config.replace_edited)
     return OK if is_new else SOME_FAILED
+
+
+def _write_cards(sources: Sequence[Source], *, replace_edited: bool) -> None:
+    """Write the cards of model files; where that cannot be, the report is made without them."""
+    if not any(source.kind in ("training", "folds", "model") for source in sources):
+        return
+    from animal_spot.reporting.card_files import model_files_of, write_card  # brings PyTorch
+
+    for source in sources:
+        if source.kind == "model":
+            paths = [source.path]
+        else:
+            paths = model_files_of(source.path) if source.kind in ("training", "folds") else []
+        for path in paths:
+            try:
+                write_card(path, replace_edited=replace_edited)
+            except (OSError, ValueError) as error:
+                log.warning("no model card of %s: %s", path, one_line(error))
 
 
 def report_after(folder: Path, *, replace_edited: bool = False) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,14 @@ from typing import Literal
 
 from animal_spot.utils.errors import one_line
 
-Kind = Literal["training", "folds", "prediction", "evaluation", "review", "folder"]
+Kind = Literal["training", "folds", "model", "prediction", "evaluation", "review", "folder"]
 RESULTS, FOLDS, SUMMARY, SCORES = "results.json", "folds.json", "summary.csv", "scores.json"
-ORDER: tuple[Kind, ...] = ("folds", "training", "prediction", "evaluation", "review", "folder")
+MODEL_FILE = "ANIMAL-SPOT.pk"
+ORDER: tuple[Kind, ...] = (
+    *("folds", "training", "model", "prediction", "evaluation", "review", "folder"),
+)
+MODEL_ENDING = ".pk"
+_OF_PYTORCH = re.compile(r"(^|/)(data|constants)\.pkl$")  # in the archive of a model file
 _REVIEW_ENDING = ".sqlite"
 _SQLITE = b"SQLite format 3\0"
 _REVIEW_MARK = slice(68, 72), b"ASPR"  # where SQLite keeps whose file it is
@@ -33,7 +40,7 @@ class Source:
 
     Attributes:
         kind: Which command made it; ``folder``: one that cannot be read.
-        path: Its folder; of a review its file.
+        path: Its folder; of a review and a model its file.
         problem: Why nothing can be said of it; empty: nothing is known against it.
     """
 
@@ -96,7 +103,7 @@ def _nothing_in(path: Path) -> str:
         return f"{path} is not the file of a review"
     return (
         f"{path} holds nothing to report on: no {RESULTS} of train, {SUMMARY} of predict, "
-        f"{SCORES} of evaluate or {_REVIEW_ENDING} file of review"
+        f"{SCORES} of evaluate, {_REVIEW_ENDING} file of review or {MODEL_ENDING} file of a model"
     )
 
 
@@ -133,10 +140,15 @@ def _source_of(file: Path) -> Source | None:
         if file.suffix == _REVIEW_ENDING:
             kind = "review"
             return Source("review", file) if _is_review(file) else None
+        if file.suffix == MODEL_ENDING:
+            kind = "model"
+            if file.name == MODEL_FILE and (file.parent / RESULTS).exists():
+                return _source_of(file.parent / RESULTS)
+            return Source("model", file) if _is_model(file) else None
     except (OSError, ValueError) as error:
         text = one_line(error)
         problem = text if str(file) in text else f"{file}: {text}"
-        return Source(kind, file if kind == "review" else file.parent, problem)
+        return Source(kind, file if kind in ("review", "model") else file.parent, problem)
     return None
 
 
@@ -152,6 +164,15 @@ def _is_review(file: Path) -> bool:
         raise SourceError(f"{file} is damaged: it is no SQLite database")
     place, mark = _REVIEW_MARK
     return head[place] == mark
+
+
+def _is_model(file: Path) -> bool:
+    """Tell whether a file was written by PyTorch, as those of networks are."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return any(_OF_PYTORCH.search(name) for name in archive.namelist())
+    except (zipfile.BadZipFile, NotImplementedError):
+        return False
 
 
 def read_json(path: Path) -> dict:

@@ -156,11 +156,12 @@ def _sites(results: Results) -> Counter[str] | None:
 
 
 def _sites_table(sites: Counter[str]) -> Table:
+    rows = sorted(sites.items(), key=lambda row: (not row[0], row[0]))  # what is not known, last
     return Table(
         "sites",
         "Clips of each site",
         ("site", "clips"),
-        [[site or "not known", count(n)] for site, n in sorted(sites.items())],
+        [[site or "not known", count(n)] for site, n in rows],
         note="As the table of the clips says today, for all of its rows.",
     )
 

@@ -33,7 +33,7 @@ def sections(path: Path, wanted: Wanted) -> list[Section]:
             found.append(_accuracy(results, part))
     found.append(Section("Data", data_blocks(results)))
     found.append(how_trained(results))
-    found.append(Section("Course of training", curve_blocks(results)))
+    found.append(Section("Learning curves", curve_blocks(results)))
     if calibration := results.part("calibration"):
         blocks = calibration_blocks(calibration, f"calibration of {results.path}")
         found.append(Section("Calibration", blocks))
@@ -59,5 +59,11 @@ def _accuracy(results: Results, part: str) -> Section:
                 + (": believe those of the test clips." if "test" in results.scores else ".")
             )
         )
-    blocks += accuracy_blocks(results.scores[part], word, intervals_in_words(results), part)
+    blocks += accuracy_blocks(
+        results.scores[part],
+        f"{word} clips",
+        intervals_in_words(results),
+        part,
+        with_figures=part == "test" or "test" not in results.scores,
+    )
     return Section(f"Accuracy on {word} clips", blocks)

@@ -69,7 +69,7 @@ def _number(value: float) -> str:
     """Return a number as papers write it: ``0.05``, ``12,000``, ``2 × 10⁻⁴``."""
     if float(value).is_integer():
         return f"{int(value):,}".replace("-", "−")
-    if abs(value) < 1e-3:
+    if abs(value) < 1e-4:
         digits, _, power = f"{value:.6e}".partition("e")
         return f"{digits.rstrip('0').rstrip('.')} × 10{str(int(power)).translate(_RAISED)}"
     return f"{value:.6g}".replace("-", "−")
@@ -257,7 +257,7 @@ def _augmentation(config: TrainConfig) -> str:
         (config.background_changes, "windows of background changed to another background"),
     ):
         if share:
-            said.append(f"A share of {100 * share:g} % of {text}.")
+            said.append(f"{100 * share:g} % of {text}.")
     if config.mixup_alpha:
         said.append(f"Pairs of clips were mixed (mixup, alpha {_number(config.mixup_alpha)}).")
     if config.spec_augment:

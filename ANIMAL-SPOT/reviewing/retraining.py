@@ -73,8 +73,11 @@ class _Source:
     split_dir: Path
 
 
-def retrain(config: RetrainConfig) -> None:
+def retrain(config: RetrainConfig) -> Path:
     """Train a model further with what was decided, and write what it brought.
+
+    Returns:
+        The new model file.
 
     Raises:
         RunError: If training cannot go on.
@@ -88,7 +91,7 @@ def retrain(config: RetrainConfig) -> None:
         require_writable_folder(output, "the folder of --output_dir")
         with sole_retraining(output):
             log.info(PROCESS, os.getpid())
-            run.run()
+            return run.run()
 
 
 class _Run:
@@ -124,7 +127,8 @@ class _Run:
     def _on_embeddings(self) -> bool:
         return self._content.kind.hears == "embeddings"
 
-    def run(self) -> None:
+    def run(self) -> Path:
+        """Run, and return the new model file."""
         decided = judged(self._project)
         rows = [row for row in decided if row.verdict != "unsure"]
         usable = [row for row in rows if not row.recording.missing]
@@ -148,7 +152,9 @@ class _Run:
         else:
             self._go(folder, usable, source, corpus, noise)
         print((folder / _TEXT).read_text(encoding="utf-8"), end="")
-        log.info("new model: %s", folder / "model" / FILE_NAME)
+        new_model = folder / "model" / FILE_NAME
+        log.info("new model: %s", new_model)
+        return new_model
 
     def _go(
         self,
