@@ -7,6 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from animal_spot.reporting.methods import CITATION
+from tests.helpers.places import ROOT
 from tests.helpers.programs import run_here
 from tests.helpers.report_html import read_page
 from tests.helpers.run_results import partition, training, write_results
@@ -227,3 +229,9 @@ def test_a_json_of_another_program_is_none_of_ours(tmp_path):
     made = run_here("report", tmp_path)
     assert made.returncode == 1
     assert "holds nothing to report on" in made.stderr
+
+
+def test_what_to_cite_is_what_the_changes_say():
+    text = (ROOT / "CHANGES.md").read_text(encoding="utf-8")
+    said = text.split("## Citation")[1].split("## Licence")[0]
+    assert " ".join(said.split()) == CITATION
