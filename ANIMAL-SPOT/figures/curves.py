@@ -154,9 +154,11 @@ def learning_figure(
             colour = colours.setdefault(name, COLOURS[len(colours) % len(COLOURS)])
             values = np.asarray(values, dtype=float)
             epochs = np.arange(first_epoch, first_epoch + len(values))
-            axes.plot(epochs, values, color=colour, marker="." if len(values) < 40 else None)
-            if np.isfinite(values).any():
-                ends.append((float(values[np.isfinite(values)][-1]), shown(name, 24), colour))
+            known = np.isfinite(values)  # a line goes on over epochs without a number
+            marker = "." if len(values) < 40 else None
+            axes.plot(epochs[known], values[known], color=colour, marker=marker)
+            if known.any():
+                ends.append((float(values[known][-1]), shown(name, 24), colour))
         every = np.concatenate([np.asarray(v, float) for v in lines.values()] or [[]])
         every = every[np.isfinite(every)]
         if "loss" not in what and every.size and every.min() >= 0 and every.max() <= 1:

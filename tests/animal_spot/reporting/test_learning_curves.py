@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from torch.utils.tensorboard.summary import scalar
 
 from animal_spot.reporting.learning_curves import curve_blocks, read_curves
 from animal_spot.reporting.page import Note, Picture
 from animal_spot.reporting.training_results import read_results
 from animal_spot.training.event_file import EventFile
+from animal_spot.training.tensorboard import scalar  # which keeps TensorFlow out
 from tests.helpers.run_results import training, write_results
 
 
