@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from animal_spot.evaluation.scored_events import FALSE, HIT, MISSED, OTHER_NAME
-from animal_spot.reporting.drawing_lots import drawn
+from animal_spot.reporting.drawing_lots import drawn, most_sounds
 from animal_spot.reporting.examples import LOUDNESS_NOTE, Examples
 from animal_spot.reporting.found_examples import where_it_is
 from animal_spot.reporting.page import Block, Sound, Sounds
 from animal_spot.reporting.scored import ScoredRow, band_hz
 from animal_spot.reporting.wanted import Wanted
 
-_MOST_SOUNDS = 60  # of a kind
 _ABOVE = 1.15  # times the band is shown
+_FRAME = "The frame is the call; of a false alarm it is what was found."
 _TITLES = {
     FALSE: "False alarms",
     MISSED: "Missed calls",
@@ -45,12 +45,16 @@ def example_blocks(folder: Path, rows: Sequence[ScoredRow], wanted: Wanted) -> l
                 for name in sorted(of_class)
                 for row in drawn(of_class[name], n_each, f"{wanted.seed}|{kind}|{name}")
             ]
-            chosen = drawn(chosen, _MOST_SOUNDS, f"{wanted.seed}|{kind}")
+            chosen = drawn(chosen, most_sounds(wanted, len(_TITLES)), f"{wanted.seed}|{kind}")
             if chosen:
                 sounds = [_sound(examples, folder, row, wanted) for row in chosen]
-                which = "All of them." if len(chosen) == n_all else "Drawn at random."
+                which = (
+                    "All of them."
+                    if len(chosen) == n_all
+                    else f"Up to {n_each} of each class, drawn at random."
+                )
                 title = f"{title}: {len(chosen)} of {n_all:,}"
-                blocks.append(Sounds(title, sounds, f"{which} {LOUDNESS_NOTE}"))
+                blocks.append(Sounds(title, sounds, f"{which} {_FRAME} {LOUDNESS_NOTE}"))
     return blocks
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from animal_spot.figures.score_curves import ScoreCurvePanel, score_curves_figure
 from animal_spot.reporting import review_tables
-from animal_spot.reporting.drawing_lots import drawn
+from animal_spot.reporting.drawing_lots import drawn, most_sounds
 from animal_spot.reporting.examples import LOUDNESS_NOTE, Examples
 from animal_spot.reporting.found_examples import where_it_is
 from animal_spot.reporting.page import Block, Note, Section, Sound, Sounds, Text
@@ -147,12 +147,14 @@ def _examples(review: Reviewed, wanted: Wanted) -> list[Block]:
             for row in review.judged:
                 if row.verdict == verdict and row.source == "prediction":
                     of_class.setdefault(row.predicted or "", []).append(row)
-            sounds = [
-                _sound(examples, row, wanted, band_hz)
+            chosen = [
+                row
                 for name in sorted(of_class)
                 for row in drawn(of_class[name], n, f"{wanted.seed}|{verdict}|{name}")
             ]
-            if sounds:
+            chosen = drawn(chosen, most_sounds(wanted, len(_GROUPS)), f"{wanted.seed}|{verdict}")
+            if chosen:
+                sounds = [_sound(examples, row, wanted, band_hz) for row in chosen]
                 note = f"Up to {n} of each class that was found, drawn at random. {LOUDNESS_NOTE}"
                 blocks.append(Sounds(title, sounds, note))
     return blocks

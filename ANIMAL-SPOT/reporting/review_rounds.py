@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from animal_spot.reporting.page import Block, Facts, Note, Number, Section, Table, Text, count
+from animal_spot.reviewing.retrain_config import output_of
 from animal_spot.reviewing.retrain_rounds import RESULT, rounds_in
 from animal_spot.utils.errors import one_line
 from animal_spot.utils.typed import read_json, typed
@@ -28,7 +29,7 @@ def rounds_sections(project: Path) -> list[Section]:
     Args:
         project: File of the review.
     """
-    rounds = rounds_in(project.absolute().with_name(f"{project.stem}_retrained"))
+    rounds = rounds_in(output_of(project))
     made = []
     for number in sorted(rounds, reverse=True):
         path = rounds[number] / RESULT
@@ -63,7 +64,7 @@ def _round_blocks(path: Path, number: int) -> list[Block]:
             Table(
                 f"round{number}_set{place}",
                 f"Before and after: {name}",
-                ("", "Before", "Before, 95 %", "After", "After, 95 %"),
+                ("Measure", "Before", "Before, 95 %", "After", "After, 95 %"),
                 [_row(row, str(path)) for row in rows],
             )
         )

@@ -7,11 +7,12 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from animal_spot.reviewing.retrain_config import output_of
 from animal_spot.utils.errors import one_line
 
 Kind = Literal["training", "folds", "model", "prediction", "evaluation", "review", "folder"]
@@ -52,8 +53,9 @@ class Source:
 def find_sources(paths: Sequence[Path], deepest: int = _DEEPEST) -> list[Source]:
     """Return what there is in folders and files, in the order of a project's work.
 
-    Folders below a given one are searched too. The folds of a cross-validation belong to it. What
-    is damaged is among them, with its problem, as long as anything is whole.
+    Folders below a given one are searched too. The folds of a cross-validation belong to it, and
+    rounds of retraining to their review, whose parts tell of them. What is damaged is among them,
+    with its problem, as long as anything is whole.
 
     Args:
         paths: Folders and files.
@@ -70,15 +72,19 @@ def find_sources(paths: Sequence[Path], deepest: int = _DEEPEST) -> list[Source]
             raise SourceError(here[0].problem if here else _nothing_in(path))
         for source in here:
             found.setdefault((source.kind, source.path.resolve()), source)
-    folds = [source.path for source in found.values() if source.kind == "folds"]
-    own = [
-        source
-        for source in found.values()
-        if not (source.kind == "training" and any(p in source.path.parents for p in folds))
-    ]
+    own = [source for source in found.values() if not _belongs_to_another(source, found.values())]
     if len(own) > _MOST:
         raise SourceError(f"{len(own)} runs are too many for a report: name some of the folders")
     return sorted(own, key=lambda source: ORDER.index(source.kind))
+
+
+def _belongs_to_another(source: Source, every: Iterable[Source]) -> bool:
+    if source.kind not in ("training", "model", "prediction"):
+        return False
+    folders = [output_of(one.path) for one in every if one.kind == "review"]
+    if source.kind == "training":
+        folders += [one.path.absolute() for one in every if one.kind == "folds"]
+    return any(folder in source.path.absolute().parents for folder in folders)
 
 
 def _sources_in(path: Path, deepest: int) -> list[Source]:

@@ -236,6 +236,17 @@ def test_folders_that_cannot_be_read_are_named(project, monkeypatch):
         find_sources([project / "july"])
 
 
+def test_rounds_of_retraining_belong_to_their_review(project):
+    for name in ("review_retrained", "other_retrained"):
+        round_ = project / "pond" / name / "round_1"
+        round_.mkdir(parents=True)
+        (round_ / "summary.csv").write_text("file,status,duration_s\n")
+        (round_ / "results.json").write_text('{"partitions": {}}')
+    found = {source.path for source in find_sources([project / "pond"])}
+    pond = project / "pond"
+    assert found == {pond / "review.sqlite", pond / "other_retrained" / "round_1"}
+
+
 def test_results_of_the_other_half_are_not_reported_on(tmp_path):
     scores = tmp_path / "footprints"
     scores.mkdir()
