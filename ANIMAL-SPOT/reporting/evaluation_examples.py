@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from animal_spot.evaluation.scored_events import FALSE, HIT, MISSED, OTHER_NAME
-from animal_spot.reporting.drawing_lots import drawn, most_sounds
+from animal_spot.reporting.drawing_lots import drawn, most_sounds, none_there
 from animal_spot.reporting.examples import LOUDNESS_NOTE, Examples
 from animal_spot.reporting.found_examples import where_it_is
 from animal_spot.reporting.page import Block, Sound, Sounds
@@ -31,6 +31,8 @@ def example_blocks(folder: Path, rows: Sequence[ScoredRow], wanted: Wanted) -> l
         rows: Of its table of scored events.
         wanted: How many, and the seed of the drawing.
     """
+    if note := none_there((row.file for row in rows), wanted.recordings):
+        return [note]
     blocks: list[Block] = []
     n_each = -(-wanted.examples // len(_TITLES))
     with Examples(wanted) as examples:

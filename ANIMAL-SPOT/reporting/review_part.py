@@ -9,7 +9,7 @@ import numpy as np
 
 from animal_spot.figures.score_curves import ScoreCurvePanel, score_curves_figure
 from animal_spot.reporting import review_tables
-from animal_spot.reporting.drawing_lots import drawn, most_sounds
+from animal_spot.reporting.drawing_lots import drawn, most_sounds, none_there
 from animal_spot.reporting.examples import LOUDNESS_NOTE, Examples
 from animal_spot.reporting.found_examples import where_it_is
 from animal_spot.reporting.page import Block, Note, Section, Sound, Sounds, Text
@@ -137,6 +137,9 @@ def _panel(one: dict[str, Any]) -> ScoreCurvePanel:
 
 
 def _examples(review: Reviewed, wanted: Wanted) -> list[Block]:
+    places = (str(row.recording.path) for row in review.judged)
+    if note := none_there(places, wanted.recordings):
+        return [note]
     heights = [row.high_hz for row in review.judged if row.high_hz]
     band_hz = (0.0, max(heights) * _ABOVE if heights else None)
     n = -(-wanted.examples // len(_GROUPS))

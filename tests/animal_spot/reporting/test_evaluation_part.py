@@ -139,7 +139,8 @@ def test_examples_are_drawn_by_the_seed(project):
 def test_moved_recordings_are_found(project, tmp_path):
     shutil.move(project / "recordings", tmp_path / "elsewhere")
     try:
-        assert not any(item.audio for one in examples(project / "scores") for item in one.items)
+        (note,) = examples(project / "scores")
+        assert "the recordings are not where they were" in note.text
         groups = examples(project / "scores", recordings=tmp_path / "elsewhere")
         assert all(item.audio for one in groups for item in one.items)
     finally:
