@@ -22,7 +22,7 @@ from footprints.system.flags import add_report_flag, option, program, some_path,
 from footprints.system.results import Results, add_replace_flag, is_of_older_release
 from footprints.system.text import csv_of, printable, printable_lines
 
-RESULTS = (*("confusion.csv", "confusion.png", "confusion.svg", "predictions.csv", "scores.json"),)
+RESULTS = ("confusion.csv", "confusion.png", "confusion.svg", "predictions.csv", "scores.json")
 
 
 def build_parser() -> argparse.ArgumentParser:
