@@ -8,9 +8,9 @@ from animal_spot.figures.spectrogram import Scale
 
 def picture_scale(signal: SignalConfig, n_frames: int) -> Scale:
     """Return seconds, frequencies and levels of a network input of ``n_frames``."""
-    levels: tuple[str, tuple[float, float]] = ("level (no unit, 0 to 1 in the clip)", (0.0, 1.0))
+    levels: tuple[str, tuple[float, float]] = ("level (0 to 1 in the clip)", (0.0, 1.0))
     if signal.normalization == "pcen":
-        levels = ("energy over the background (no unit)", (0.0, 1.0))
+        levels = ("PCEN energy (no unit)", (0.0, 1.0))
     elif signal.freq_compression == "mfcc":
         levels = ("coefficient (no unit)", (0.0, 1.0))
     elif signal.normalization == "db_range":

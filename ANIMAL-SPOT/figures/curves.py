@@ -20,6 +20,7 @@ from animal_spot.figures.look import (
     in_our_look,
     new_figure,
     shown,
+    write_with_key,
 )
 
 _MOST_COLUMNS = 4  # panels side by side
@@ -79,15 +80,8 @@ def _draw_precision_recall(axes, curve: Sequence[Mapping[str, float | None]]) ->
     axes.plot(*zip(*xy, strict=True), color=COLOURS[0], marker=".", markersize=3, linewidth=1)
     axes.plot(best["recall"], best["precision"], "o", color=COLOURS[1], markersize=5, zorder=3)
     # Where curves of any use do not go.
-    axes.text(
-        0.04,
-        0.04,
-        f"best F1 {best['f1']:.2f}\nat {best['threshold']:g}",
-        transform=axes.transAxes,
-        color=COLOURS[1],
-        fontsize=7,
-        va="bottom",
-    )
+    text = f"best F1 {best['f1']:.2f}\nat {best['threshold']:g}"
+    write_with_key(axes, text, (0.04, 0.05), COLOURS[1], "bottom")
 
 
 @in_our_look()
@@ -105,8 +99,8 @@ def roc_figure(labels: np.ndarray, scores: np.ndarray, *, title: str) -> tuple[F
     from sklearn.metrics import auc, roc_curve
 
     labels = np.asarray(labels)
-    figure = new_figure(COLUMN_MM, COLUMN_MM)
-    axes = figure.add_subplot()
+    figure = new_figure(COLUMN_MM, COLUMN_MM, finds_places=False)
+    axes = figure.add_axes((0.15, 0.12, 0.8, 0.8))
     area = math.nan
     text = "area undefined: a class is absent"
     if len(np.unique(labels)) == 2:
@@ -115,7 +109,7 @@ def roc_figure(labels: np.ndarray, scores: np.ndarray, *, title: str) -> tuple[F
         axes.plot(fpr, tpr, color=COLOURS[0])
         text = f"area under the curve {area:.3f}"
     axes.plot([0, 1], [0, 1], linestyle=":", color=INK, alpha=PALE, linewidth=0.9)
-    axes.text(0.97, 0.05, text, ha="right", transform=axes.transAxes, color=COLOURS[0])
+    axes.text(0.97, 0.05, text, ha="right", transform=axes.transAxes)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.set_xlabel("false positive rate: share of clips without a call")
     axes.set_ylabel("true positive rate: share of clips with a call")
@@ -195,17 +189,7 @@ def _name_ends(axes, ends: Sequence[tuple[float, str, str]]) -> None:
         room_above = 1 - _LEAST_GAP * (len(places) - 1 - i)
         at = max(floor, min(place, room_above))
         floor = at + _LEAST_GAP
-        axes.annotate(
-            name,
-            (1, at),
-            xycoords="axes fraction",
-            xytext=(3, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7,
-            color=colour,
-            annotation_clip=False,
-        )
+        write_with_key(axes, name, (1, at), colour, "center", 3)
 
 
 def _panels(n: int, between_mm: float, **shared: Any) -> tuple[Figure, list[Any]]:

@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -34,6 +35,8 @@ INK = "#202124"  # of words and lines; a page may replace it
 PALE = 0.55  # opacity of ink that stands back
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SHADES = "Blues"  # of shares and counts, white to dark
+
+_DOT_POINTS = 8.0  # width of the dot before words
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -77,6 +80,34 @@ def shown(name: str, longest: int = LONGEST_LABEL) -> str:
         half = longest // 2
         text = f"{text[:half]}…{text[-half:]}"
     return text
+
+
+def write_with_key(
+    axes: Axes, text: str, at: tuple[float, float], colour: str, va: str, offset: float = 0.0
+) -> None:
+    """Write in ink behind a dot of a colour: small coloured words are hard to read in the dark.
+
+    Args:
+        axes: Where.
+        text: A line, or several; the dot stands before the first.
+        at: Left end, as shares of the axes.
+        colour: Of the dot.
+        va: Which part of the text lies at that height.
+        offset: Points further to the right.
+    """
+    dot = "●" + "\n" * text.count("\n")
+    for right, word, ink in ((offset, dot, colour), (offset + _DOT_POINTS, text, INK)):
+        axes.annotate(
+            word,
+            at,
+            xycoords="axes fraction",
+            xytext=(right, 0),
+            textcoords="offset points",
+            va=va,
+            fontsize=7,
+            color=ink,
+            annotation_clip=False,
+        )
 
 
 def all_shown(names: Sequence[str], longest: int = LONGEST_LABEL) -> list[str]:

@@ -18,6 +18,7 @@ from animal_spot.figures.look import (
     in_our_look,
     new_figure,
     shown,
+    write_with_key,
 )
 from animal_spot.utils.metrics import wilson_interval
 
@@ -71,13 +72,8 @@ def _draw(part, name: str, entry: Mapping[str, Any]) -> None:
         )
     for row, (when, look) in enumerate(_WHEN.items()):
         error = entry[when]["expected_calibration_error"]
-        above.text(
-            0,
-            1.09 - 0.07 * row,
-            f"{when} the temperature: calibration error {error:.1%}",
-            transform=above.transAxes,
-            color=look["color"],
-        )
+        text = f"{when} the temperature: calibration error {error:.1%}"
+        write_with_key(above, text, (0, 1.09 - 0.07 * row), look["color"], "baseline")
     n_clips = sum(b["clips"] for b in entry["after"]["bins"])
     above.set_title(f"Reliability, {shown(name, 24)}: {n_clips} clips", pad=26)
     above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share of right answers")

@@ -65,7 +65,7 @@ def spectrogram_figure(features: np.ndarray, scale: Scale, *, title: str) -> Fig
     bar = figure.colorbar(image, cax=figure.add_axes(_place(72, 11, 2.2, _WINDOW_MM - 22)))
     bar.set_label(scale.level_name)
     bar.outline.set_visible(False)
-    axes.set_title("\n".join(shown(line, 48) for line in title.split("\n")))
+    axes.set_title("\n".join(shown(line, 42) for line in title.split("\n")))
     return figure
 
 

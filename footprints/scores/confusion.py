@@ -93,6 +93,10 @@ def confusion_figure(
     return figure
 
 
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.005 else "<1%"
+
+
 def _draw_lines(axes, n: int) -> None:
     """Part the cells."""
     between = np.arange(n + 1) - 0.5
@@ -105,7 +109,7 @@ def _draw_lines(axes, n: int) -> None:
 def _write_numbers(axes, counts: np.ndarray, shares: np.ndarray, what: Numbers, cell: float):
     texts = {}
     for place in zip(*map(np.ndarray.tolist, counts.nonzero()), strict=True):
-        parts = {"counts": f"{counts[place]:d}", "shares": f"{shares[place]:.0%}"}
+        parts = {"counts": f"{counts[place]:d}", "shares": _percent(shares[place])}
         texts[place] = "\n".join(parts.values()) if what == "both" else parts[what]
     widest = max((len(line) for text in texts.values() for line in text.split("\n")), default=1)
     size = min(7.0, 0.9 * cell * _POINTS_PER_MM / (0.64 * max(widest, 2)))

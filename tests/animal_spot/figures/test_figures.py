@@ -182,9 +182,11 @@ def test_numbers_of_a_confusion_matrix_stay_in_their_cells(n):
         assert min(text.get_fontsize() for text in texts) >= 5, "legible in print"
 
 
-@pytest.mark.parametrize(("numbers", "expected"), [("counts", "2"), ("shares", "25%")])
+@pytest.mark.parametrize(
+    ("numbers", "expected"), [("counts", "2"), ("shares", "25%"), ("shares", "<1%")]
+)
 def test_numbers_of_a_confusion_matrix_can_be_chosen(numbers, expected):
-    counts = np.array([[6, 2], [0, 3]])
+    counts = np.array([[6, 2], [1, 300]])
     figure = confusion_figure(counts, ["a", "b"], title="t", numbers=numbers)
     assert expected in [t.get_text() for t in figure.axes[0].texts]
 
@@ -201,7 +203,7 @@ def test_each_class_has_its_own_precision_recall_panel_with_the_best_f1():
         curve, best = axes.lines
         np.testing.assert_array_equal(curve.get_xydata(), [(1.0, 0.5), (0.8, 0.8)])
         np.testing.assert_array_equal(best.get_xydata(), [(0.8, 0.8)])
-        assert [t.get_text() for t in axes.texts] == ["best F1 0.80\nat 0.6"]
+        assert "best F1 0.80\nat 0.6" in [t.get_text() for t in axes.texts]
 
 
 def test_area_under_the_curve_is_that_of_scikit_learn_with_ties():
@@ -276,13 +278,16 @@ def test_a_tone_lies_at_its_second_and_kilohertz():
     ("changes", "unit"),
     [
         ({}, "level (dB)"),
-        ({"min_max_norm": True}, "level (no unit, 0 to 1 in the clip)"),
-        ({"pcen": Pcen()}, "energy over the background (no unit)"),
+        ({"min_max_norm": True}, "level (0 to 1 in the clip)"),
+        ({"pcen": Pcen()}, "PCEN energy (no unit)"),
         ({"freq_compression": "mfcc"}, "coefficient (no unit)"),
     ],
 )
 def test_level_has_a_unit(changes, unit):
     scale = picture_scale(SignalConfig(**changes), 128)
+    figure = spectrogram_figure(NOISE, scale, title="t")
+    pixels(figure)
+    assert_words_are_apart(figure)
     assert scale.level_name == unit
     assert scale.duration_s == pytest.approx(1.28)
 
