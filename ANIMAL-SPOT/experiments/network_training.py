@@ -47,6 +47,7 @@ from animal_spot.training.run_folders import run_prefix
 from animal_spot.training.run_setup import RunSetup
 from animal_spot.training.scene_targets import SceneTargets
 from animal_spot.training.seeding import seed_everything
+from animal_spot.training.shared_weights import Weights, mix_in, weights_of
 from animal_spot.training.tensorboard import new_summary
 from animal_spot.training.trainer_recipe import TargetFunction, TrainerRecipe
 
@@ -107,6 +108,7 @@ def _train_on_spectrograms(setup: RunSetup, corpus: Corpus) -> None:
     shares = draw_shares(config, corpus)
     loaders = training_loaders(setup, corpus, shares)
     first = first_network(config, corpus.classes, setup.precision.device)
+    before = weights_of(first.model) if _keeps_share(config, first) else None
     prefix = run_prefix(len(corpus.classes))
     trainer = Trainer(
         first.model,
@@ -117,11 +119,21 @@ def _train_on_spectrograms(setup: RunSetup, corpus: Corpus) -> None:
     _go_on_or_begin(config, trainer)
     setup.begin()
     try:
-        _train_and_save(setup, corpus, trainer, loaders, first)
+        _train_and_save(setup, corpus, trainer, loaders, first, before)
     finally:
         for loader in loaders.values():
             end_workers(loader)
         trainer.summary.close()
+
+
+def _keeps_share(config: TrainConfig, first: FirstNetwork) -> bool:
+    """Tell whether weights of the start are mixed into those of the end."""
+    if config.init_from is None or not config.init_share:
+        return False
+    if first.head_is_new:
+        log.warning("--init_share does not count: weights of new classes have no before")
+        return False
+    return True
 
 
 def _recipe(
@@ -244,10 +256,13 @@ def _train_and_save(
     trainer: Trainer,
     loaders: dict[str, DataLoader],
     first: FirstNetwork,
+    before: Weights | None,
 ) -> None:
     config, precision = setup.config, setup.precision
     started = time.perf_counter()
     trainer.fit(loaders["train"], loaders["val"], config.max_train_epochs)
+    if before is not None:
+        mix_in(trainer.model, before, config.init_share)
     results = {"val": trainer.validate_best(loaders["val"])}
     if "test" in loaders:
         results["test"] = trainer.test(loaders["test"])

@@ -39,6 +39,7 @@ _FEW_CLIPS = "few_clips"
 # Reviewed clips are as short as their events and lie in whole clips of the corpus: background is
 # laid under what they lack, and calls lie anywhere, so that neither length nor silence is a cue.
 _AS_IN_RECORDINGS = {"fill_holes": 1.0, "partial_calls": 0.5, "mix_calls": 0.2}
+_OLD_SHARE = 0.25  # of the weights: few reviewed rows else cost what was known of other noise
 _RATE = 0.5  # of the weights that are gone on from; with the tenth of trainings little is learned
 
 log = logging.getLogger("RETRAIN")
@@ -136,7 +137,7 @@ def training_settings(
         kept["max_train_epochs"] = epochs
         # The validation part rarely holds what was reviewed: it would choose the first epoch.
         kept["val_metric"] = LAST
-        kept["init_lr_factor"] = _RATE
+        kept["init_lr_factor"], kept["init_share"] = _RATE, _OLD_SHARE
         if kept.get("augmentation"):
             if not kept.get("partial_calls") and not kept.get("mix_calls"):
                 kept["partial_targets"] = "ignore"

@@ -173,6 +173,14 @@ class TrainConfig:
         most=1000,
         needs="--init_from",
     )
+    init_share: float = option(
+        0.0,
+        "share of the file's weights in those that are kept at the end; more keeps better what the "
+        "network knew, and learns less; 0: none, as with new classes",
+        least=0,
+        below=1,
+        needs="--init_from",
+    )
     seed: int = option(
         0,
         "of the split, the start weights, the order and all augmentation",

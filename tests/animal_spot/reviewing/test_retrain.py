@@ -164,6 +164,7 @@ def test_a_network_goes_on_after_kill(place):
     assert settings["init_from"] == str(network / "ANIMAL-SPOT.pk")
     assert (settings["batch_size"], settings["epochs_per_eval"]) == (4, 1)
     assert settings["val_metric"] == "last"
+    assert settings["init_share"] == 0.25
     assert settings["tune_decoder"], "although the old model had none"
     assert (network / "ANIMAL-SPOT.pk").read_bytes() == old
     (folder / "round_2").mkdir()

@@ -243,6 +243,26 @@ def test_same_split_and_classes_are_no_reason_to_warn(source, corpus, tmp_path):
     assert "|lr:4.00e-05|" in said, "a tenth of --lr times batch, the last layer too"
 
 
+def test_a_share_of_the_old_weights_is_kept(source, corpus, tmp_path):
+    kept = {}
+    for share in ("0", "0.25"):
+        more = ("--init_from", str(source), "--init_lr_factor", "10", "--init_share", share)
+        train(corpus, tmp_path / share, *more, *RUN, "--max_train_epochs", "1")
+        kept[share] = load_model(tmp_path / share / "model" / "ANIMAL-SPOT.pk").model.state_dict()
+    moved = 0.0
+    for name, value in load_model(source).model.state_dict().items():
+        if value.is_floating_point():
+            expected = 0.25 * value + 0.75 * kept["0"][name]
+            torch.testing.assert_close(kept["0.25"][name], expected, rtol=1e-4, atol=1e-6)
+            moved = max(moved, float((kept["0"][name] - value).abs().max()))
+    assert moved > 1e-3
+
+
+def test_weights_of_new_classes_have_no_before(source, others, tmp_path):
+    flags = ("--init_from", str(source), *RUN, "--max_train_epochs", "0", "--init_share", "0.25")
+    assert "--init_share does not count" in train(others, tmp_path, *flags)
+
+
 def test_folds_are_warned_of(source, others, tmp_path):
     flags = ("--init_from", str(source), *RUN, "--max_train_epochs", "0", "--folds", "2")
     said = train(others, tmp_path, *flags)
