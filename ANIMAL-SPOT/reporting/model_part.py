@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from animal_spot.reporting.calibration_blocks import calibration_blocks
 from animal_spot.reporting.model_card import card_sections, read_model
 from animal_spot.reporting.page import Section
+from animal_spot.reporting.sources import read_json
 from animal_spot.reporting.wanted import Wanted
 
 
@@ -20,4 +22,15 @@ def sections(path: Path, wanted: Wanted) -> list[Section]:
         ValueError: If it is no model file.
         OSError: If it cannot be read.
     """
-    return card_sections(read_model(path))
+    return [*card_sections(read_model(path)), *_calibration(path)]
+
+
+def _calibration(path: Path) -> list[Section]:
+    """Return what ``calibrate`` wrote beside the file that it made; nothing for other files."""
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        return []
+    said = read_json(beside)
+    if said.get("model") != path.name or "temperature" not in said:
+        return []
+    return [Section("Calibration", calibration_blocks(said, str(beside)))]

@@ -299,7 +299,9 @@ def _balance(config: TrainConfig) -> str:
 
 
 def _fit(config: TrainConfig, head: Mapping[str, Any]) -> str:
-    hidden, l2 = head.get("hidden"), head.get("l2")
+    # What each network of a cross-validation chose stands in its own results.
+    hidden = head.get("hidden", 0 if config.embedding_head == "linear" else None)
+    l2 = head.get("l2", config.embedding_l2)
     kind = "The new layers were"
     if hidden == 0:
         kind = "The new part is one linear layer, which was"

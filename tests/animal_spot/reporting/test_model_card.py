@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import re
 import shutil
 
@@ -173,6 +174,18 @@ def test_random_weights_bring_no_licence(models):
     said = licences_of([models.content("multi")], {"pretrained": False})
     assert len(said) == 2
     assert not any("ImageNet" in text for text in said)
+
+
+@pytest.mark.parametrize("name", ["calibrated.pk", "other.pk"])
+def test_what_calibrate_wrote_beside_its_file_is_in_the_report(models, tmp_path, name):
+    model = shutil.copy(models("multi"), tmp_path / "calibrated.pk")
+    said = {"model": name, "temperature": 1.25, "thresholds": {}, "partitions": {}}
+    model.with_suffix(".json").write_text(json.dumps(said))
+    made = run_here("report", model)
+    assert made.returncode == 0, made.stderr
+    page = read_page(tmp_path / "report.html")
+    assert ("a temperature of 1.250" in page.text) == (name == model.name)
+    assert (tmp_path / "MODEL_CARD_calibrated.md").is_file()
 
 
 def test_what_is_no_model_is_no_source(tmp_path):
