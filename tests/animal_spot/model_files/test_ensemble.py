@@ -1,6 +1,7 @@
 """ensemble.py: several models judged, averaged and kept in one file."""
 
 import dataclasses
+import hashlib
 import re
 import subprocess
 from pathlib import Path
@@ -95,6 +96,12 @@ def made(tmp_path_factory):
     result = run_ensemble(*paths[:2], "--data_dir", data, "--output", base / "ensemble.pk")
     assert result.returncode == 0, result.stderr
     return Made(base, data, *paths, result)
+
+
+def test_an_ensemble_has_a_card(made):
+    text = (made.base / "MODEL_CARD_ensemble.md").read_text(encoding="utf-8")
+    assert hashlib.sha256(made.ensemble.read_bytes()).hexdigest() in text
+    assert "the mean of the answers of 2 networks" in text
 
 
 def table(text: str) -> dict[str, list[float]]:

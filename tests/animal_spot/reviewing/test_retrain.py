@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -102,6 +103,8 @@ def test_mistakes_are_gone_and_test_clips_untouched(place):
     assert len(ours) == 12
     assert not any(tape in row["file"] for row in ours)
     assert f"{tape}.wav" in " ".join(content["notes"])
+    digest = hashlib.sha256((folder / "model" / "ANIMAL-SPOT.pk").read_bytes()).hexdigest()
+    assert digest in (folder / "model" / "MODEL_CARD.md").read_text(encoding="utf-8")
     # A second time there is nothing to do; a decision more is a new round.
     files = state_of(place / "review_retrained")
     again = run_here("retrain", *arguments(place))
