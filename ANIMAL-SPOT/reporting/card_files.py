@@ -53,8 +53,9 @@ def write_card(path: Path, *, replace_edited: bool = False) -> None:
     """
     card = card_path(path)
     text = card_text(read_model(path))
+    lock = path.with_name(LOCK)
     with (
-        sole_process(path.with_name(LOCK), f"writing {card}"),
+        sole_process(lock, f"writing {card}"),
         contextlib.closing(JsonLines(path.with_name(RECORD))) as lines,
     ):
         own = OwnFiles(card.parent, lines, replace_edited=replace_edited)
@@ -62,6 +63,8 @@ def write_card(path: Path, *, replace_edited: bool = False) -> None:
         if own.has_text(card.name, text) or own.may_write(card.name):
             own.write_text(card.name, text)
             log.info("model card: %s", card)
+    with contextlib.suppress(OSError):  # Windows keeps a file that is open
+        lock.unlink()
 
 
 def card_after(path: Path) -> None:
