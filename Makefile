@@ -44,6 +44,9 @@ demo: .venv/.installed
 	PREDICTION/predict_demo.sh
 	TRAINING/footprints_demo.sh
 	@echo
+	@echo "Reports of all that, which open in a browser:"
+	@echo "  $(CURDIR)/demo/report.html"
+	@echo "  $(CURDIR)/demo/footprints/report.html"
 	@echo "Look at the calls that were found, and listen:"
 	@echo "  .venv/bin/animal-spot review --predictions demo/predictions --project demo/review.sqlite"
 

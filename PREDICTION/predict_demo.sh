@@ -23,7 +23,10 @@ run "$python" "$ROOT/ANIMAL-SPOT/predict.py" --model_path "$MODEL" \
     --input_file "$DEMO_DIR/recordings" --output_dir "$DEMO_DIR/predictions"
 run "$python" "$ROOT/ANIMAL-SPOT/evaluate.py" --prediction_dir "$DEMO_DIR/predictions" \
     --output_dir "$DEMO_DIR/annotations" --truth_dir "$DEMO_DIR/recordings"
+run "$python" "$ROOT/ANIMAL-SPOT/report.py" "$(dirname -- "$MODEL")" "$DEMO_DIR/predictions" \
+    "$DEMO_DIR/annotations" --output "$DEMO_DIR/report.html"
 echo
+echo "report:      $DEMO_DIR/report.html"
 echo "Raven table: $DEMO_DIR/annotations/recording1.Table.1.selections.txt"
 echo "scores:      $DEMO_DIR/annotations/scores.json, scores.csv, confusion.png"
 review=("$python" "$ROOT/ANIMAL-SPOT/review.py" --predictions "$DEMO_DIR/predictions"
