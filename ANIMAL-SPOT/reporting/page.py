@@ -117,6 +117,7 @@ class Picture:
         caption: Says what is to be seen.
         files: Those files by ending, such as ``{".svg": ..., ".png": ...}``.
         is_wide: As wide as the page; else two stand side by side.
+        has_title: The figure itself says its title, which then is not said again.
     """
 
     kind: ClassVar[str] = "picture"
@@ -126,6 +127,7 @@ class Picture:
     caption: str = ""
     files: Mapping[str, bytes] = field(default_factory=dict)
     is_wide: bool = False
+    has_title: bool = False
 
 
 @dataclass(frozen=True)

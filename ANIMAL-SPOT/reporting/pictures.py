@@ -32,4 +32,13 @@ def picture(
     svg_file = io.BytesIO()
     save(figure, svg_file, "svg")
     files = {".svg": svg_file.getvalue(), ".png": png_bytes(figure, PAPER_DPI)}
-    return Picture(name, title, svg_text(figure, title, f"{name}-"), caption, files, is_wide)
+    svg = svg_text(figure, title, f"{name}-")
+    return Picture(name, title, svg, caption, files, is_wide, _has_title(figure))
+
+
+def _has_title(figure: Figure) -> bool:
+    """Tell whether a figure as a whole says what it shows; titles of panels do not."""
+    if figure.get_suptitle():
+        return True
+    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    return len(panels) == 1 and any(panels[0].get_title(loc) for loc in ("left", "center"))
