@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,14 +20,14 @@ from animal_spot.audio.windows import WindowGrid
 from animal_spot.embeddings.embedding_pipeline import EmbeddingFeatures
 from animal_spot.model_files.model_file import ModelFile, calibrated_network
 from animal_spot.model_files.signal_path import pipeline_of_model
-from animal_spot.models.precision import device_of
+from animal_spot.models.precision import device_of, has_native_bf16
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.engines import (
     MARGIN,
     CorrectedEngine,
     Engine,
+    EngineError,
     HeadEngine,
-    OpenVinoNetwork,
     build_engine,
     choose_engine,
     corrected,
@@ -43,6 +42,22 @@ _SAFE_SHARE = 0.65  # of the margin, on the sample: the worst of all windows wil
 
 
 @dataclass(frozen=True)
+class Arithmetic:
+    """What computes a network; handed to other processes so that all compute it alike.
+
+    Attributes:
+        engine: ``torch``, ``openvino`` or ``onnxruntime``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        correction: What ``fit_correction`` found for an arithmetic that was compared with fp32,
+            which then decides what it leaves open; None: it was not.
+    """
+
+    engine: str
+    precision: str
+    correction: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class Detector:
     """A network, and how recordings become its input.
 
@@ -52,6 +67,7 @@ class Detector:
         grid: Windows at its sampling rate.
         f_min: Lowest frequency that its input depends on, Hz.
         exact: Computes it in fp32, for windows that ``engine`` cannot decide; None: nothing does.
+        arithmetic: Of both; None where there is no choice.
     """
 
     engine: Engine
@@ -59,6 +75,7 @@ class Detector:
     grid: WindowGrid
     f_min: float
     exact: Engine | None = None
+    arithmetic: Arithmetic | None = None
 
 
 def build_detectors(
@@ -66,6 +83,7 @@ def build_detectors(
     models: Sequence[ModelFile],
     grids: Sequence[WindowGrid],
     paths: Sequence[Path],
+    decided: Sequence[Arithmetic | None] | None = None,
 ) -> list[Detector]:
     """Make the networks ready, in the arithmetic that is wanted or that agrees with fp32.
 
@@ -74,13 +92,15 @@ def build_detectors(
         models: Networks.
         grids: Windows at the rate of each.
         paths: Recordings, on some windows of which a faster arithmetic is compared with fp32.
+        decided: What another process decided on for each network; None: it is decided here.
 
     Raises:
         ValueError: If an engine or precision cannot be had.
     """
     by_signal: dict[object, WindowFeatures | EmbeddingFeatures] = {}
     detectors = []
-    for model, grid in zip(models, grids, strict=True):
+    known = decided or [None] * len(models)
+    for model, grid, arithmetic in zip(models, grids, known, strict=True):
         signal = model.signal
         if model.kind.hears == "embeddings":
             pipeline = pipeline_of_model(model, [Path(path) for path in config.embedding_model])
@@ -95,46 +115,85 @@ def build_detectors(
                 log.warning("%s", warning)
             by_signal[signal] = WindowFeatures(pipeline, grid, device_of(config.cuda))
         features = by_signal[signal]
-        engine, exact = _engines(config, model, features, grid, paths)
-        log.info("network: %s, %s", model.backbone, engine.name)
-        detectors.append(Detector(engine, features, grid, float(signal.fmin), exact))
+        builder = _Builder(config, model, features, grid)
+        made = builder.as_agrees(paths) if arithmetic is None else builder.as_decided(arithmetic)
+        log.info("network: %s, %s", model.backbone, made.engine.name)
+        detectors.append(made)
     return detectors
 
 
-def _engines(
-    config: PredictConfig,
-    model: ModelFile,
-    features: WindowFeatures,
-    grid: WindowGrid,
-    paths: Sequence[Path],
-) -> tuple[Engine, Engine | None]:
-    """Return what computes a network, and what decides windows that it leaves open."""
-    device = device_of(config.cuda)
-    engine_name, precision = choose_engine(config.engine, device, config.precision)
-    signal = model.signal
-    shape = dsp.n_frames(grid.length, signal.n_fft, signal.hop_length), features.n_features
+class _Builder:
+    """Makes one network ready.
 
-    @functools.cache
-    def converted() -> OpenVinoNetwork:
-        return OpenVinoNetwork(calibrated_network(model), shape)
+    Args:
+        config: Which engine, precision and device.
+        model: The network.
+        features: Its input.
+        grid: Windows at its rate.
+    """
 
-    def build(precision: str, batch_size: int | None = config.batch_size) -> Engine:
+    def __init__(
+        self, config: PredictConfig, model: ModelFile, features: WindowFeatures, grid: WindowGrid
+    ) -> None:
+        self._config, self._model, self._features, self._grid = config, model, features, grid
+        self._device = device_of(config.cuda)
+        signal = model.signal
+        self._shape = (
+            dsp.n_frames(grid.length, signal.n_fft, signal.hop_length),
+            features.n_features,
+        )
+
+    def as_agrees(self, paths: Sequence[Path]) -> Detector:
+        """Take the wanted arithmetic, or a fast one that agrees with fp32 on these recordings."""
+        config = self._config
+        name, precision = choose_engine(config.engine, self._device, config.precision)
+        if precision == "fp32" or config.precision != "auto":
+            return self._plain(Arithmetic(name, precision))
+        channel = self._model.signal.channel
+        sample = sample_windows(paths, self._features, self._grid, _N_CHECKED, channel)
+        fast, exact = self._engine(name, precision), self._exact(name)
+        correction = _correction_if_close(fast, exact, sample)
+        if correction is None:
+            return self._plain(Arithmetic(name, "fp32"))
+        return self._corrected(Arithmetic(name, precision, correction), fast, exact)
+
+    def as_decided(self, arithmetic: Arithmetic) -> Detector:
+        """Take the arithmetic that another process decided on.
+
+        Raises:
+            EngineError: If this machine would compute something else.
+        """
+        name, precision = arithmetic.engine, arithmetic.precision
+        if precision == "bf16" and not has_native_bf16(self._device):
+            raise EngineError(
+                "the processors of the workers differ, and not all have bf16: use --precision fp32"
+            )
+        if arithmetic.correction is None:
+            return self._plain(arithmetic)
+        return self._corrected(arithmetic, self._engine(name, precision), self._exact(name))
+
+    def _engine(self, name: str, precision: str, **options: object) -> Engine:
+        options = {"batch_size": self._config.batch_size} | options
         # A copy, since an engine may lay out the weights as its arithmetic likes them.
-        network = converted() if engine_name == "openvino" else calibrated_network(model)
-        return build_engine(engine_name, network, shape, precision, device, batch_size=batch_size)
+        network = calibrated_network(self._model)
+        return build_engine(name, network, self._shape, precision, self._device, **options)
 
-    if precision == "fp32" or config.precision != "auto":
-        return build(precision), None
-    with ThreadPoolExecutor(1) as beside:  # reading waits for the disk
-        drawn = beside.submit(sample_windows, paths, features, grid, _N_CHECKED, signal.channel)
+    def _exact(self, name: str) -> Engine:
         # OpenVINO fills batches up, and there are seldom several open windows in one.
-        exact = build("fp32", 1) if engine_name == "openvino" else build("fp32")
-        fast = build(precision)
-        sample = drawn.result()
-    correction = _correction_if_close(fast, exact, sample)
-    if correction is None:
-        return build("fp32"), None
-    return CorrectedEngine(fast, correction, shape), exact
+        return self._engine(name, "fp32", **({"batch_size": 1} if name == "openvino" else {}))
+
+    def _plain(self, arithmetic: Arithmetic) -> Detector:
+        return self._detector(self._engine(arithmetic.engine, arithmetic.precision), arithmetic)
+
+    def _corrected(self, arithmetic: Arithmetic, fast: Engine, exact: Engine) -> Detector:
+        engine = CorrectedEngine(fast, arithmetic.correction, self._shape)
+        return self._detector(engine, arithmetic, exact)
+
+    def _detector(
+        self, engine: Engine, arithmetic: Arithmetic, exact: Engine | None = None
+    ) -> Detector:
+        f_min = float(self._model.signal.fmin)
+        return Detector(engine, self._features, self._grid, f_min, exact, arithmetic)
 
 
 def sample_windows(

@@ -6,25 +6,31 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from animal_spot.audio.recordings import FoundSounds, find_sounds, listed_names, output_stems
 from animal_spot.audio.sound_kinds import counted, why_not_read
 from animal_spot.data.noise_class import no_noise_warning
-from animal_spot.detections.annotations import Annotation
 from animal_spot.detections.journal import Journal
 from animal_spot.detections.result_writers import SUFFIXES, log_head, log_lines
 from animal_spot.metadata.recording_time import RecordingTime, TimeFinder, lines_about
 from animal_spot.metadata.time_flags import time_finder_of
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.outcome import Outcome
-from animal_spot.prediction.result_folder import ResultFolder, run_key, source_of, window_batches
+from animal_spot.prediction.result_folder import (
+    ResultFolder,
+    run_key,
+    source_of,
+    window_batches,
+    writer_of,
+)
 from animal_spot.prediction.run_tables import FAILED, Tally, say_what_was_done, write_run_tables
 from animal_spot.prediction.settled import Run, choose_settings, load_models, settled
 from animal_spot.prediction.shard_folder import journals_of_others, shard_writer, sole_writer
 from animal_spot.prediction.shard_note import WholeList, write_note
 from animal_spot.prediction.sound_progress import SoundProgress
+from animal_spot.prediction.work import Done, Hands, Work, work_here
 from animal_spot.utils.files import refuse_links, require_writable_folder
 from animal_spot.utils.interrupt import StopRequest
 from animal_spot.utils.logging import log_to_file
@@ -36,8 +42,12 @@ log = logging.getLogger("PREDICT")
 RUN_LOG = "PREDICT.log"
 
 
-def run(config: PredictConfig) -> int:
+def run(config: PredictConfig, hands: Hands = work_here) -> int:
     """Predict as wanted; return the exit status.
+
+    Args:
+        config: The flags.
+        hands: What does the recordings whose results go into a folder.
 
     Raises:
         ValueError: If something given cannot be used.
@@ -45,10 +55,10 @@ def run(config: PredictConfig) -> int:
         Interrupted: If the program was asked to stop.
     """
     with StopRequest() as stop:
-        return _run(config, stop)
+        return _run(config, stop, hands)
 
 
-def _run(config: PredictConfig, stop: StopRequest) -> int:
+def _run(config: PredictConfig, stop: StopRequest, hands: Hands) -> int:
     if not config.model_path:
         raise ValueError("--model_path is needed: the model file, such as ANIMAL-SPOT.pk")
     if config.log_dir is not None:
@@ -76,7 +86,7 @@ def _run(config: PredictConfig, stop: StopRequest) -> int:
     if output_dir is None:
         all_done = _predict_to_screen(run, found.recordings)
     else:
-        all_done = _predict_to_folder(run, found, output_dir, finder)
+        all_done = _predict_to_folder(run, found, output_dir, finder, hands)
     return OK if all_done and not found.not_read else SOME_FAILED
 
 
@@ -122,7 +132,7 @@ def _say_what_is_there(found: FoundSounds, output_dir: Path | None, run: Run) ->
         log.info("noise class: %s", run.header.noise_class)
 
 
-def _is_usable(outcome: Outcome) -> bool:
+def _is_usable(outcome: Outcome | Done) -> bool:
     """Tell whether a recording could be used, and say what is odd about it, or why not."""
     for warning in outcome.warnings:
         log.warning("%s: %s", outcome.path, warning)
@@ -158,7 +168,9 @@ def _times_of(paths: Sequence[Path], finder: TimeFinder) -> dict[Path, Recording
     return times
 
 
-def _predict_to_folder(run: Run, found: FoundSounds, output_dir: Path, finder: TimeFinder) -> bool:
+def _predict_to_folder(
+    run: Run, found: FoundSounds, output_dir: Path, finder: TimeFinder, hands: Hands
+) -> bool:
     """Write the results of recordings into a folder; return whether all could be used."""
     started = time.perf_counter()
     shard = run.config.part
@@ -166,7 +178,7 @@ def _predict_to_folder(run: Run, found: FoundSounds, output_dir: Path, finder: T
     with alone, contextlib.closing(_journal_of(run.config, output_dir)) as journal:
         share = _share_of(found, run.config)
         times = _times_of(share.recordings, finder)
-        tally = _write_results(run, found, share, output_dir, journal, times)
+        tally = _write_results(run, found, share, output_dir, journal, times, hands)
         if shard is not None:
             _note_shard(run, found, output_dir, tally)
     say_what_was_done(tally, run.header, output_dir, time.perf_counter() - started, shard)
@@ -210,15 +222,6 @@ def _note_shard(run: Run, found: FoundSounds, output_dir: Path, tally: Tally) ->
     )
 
 
-def _bands(run: Run) -> Callable[[Path, Sequence[Annotation]], list[tuple[float, float]]]:
-    """Return what measures the band of each annotation of a recording."""
-    from animal_spot.prediction.bands import measured_bands  # scipy, which few runs need
-
-    opts, channel = run.header.data_opts, run.models[0].signal.channel
-    band_hz = float(opts["fmin"]), float(opts["fmax"])
-    return lambda path, rows: measured_bands(path, rows, channel, band_hz)
-
-
 def _write_results(
     run: Run,
     found: FoundSounds,
@@ -226,11 +229,11 @@ def _write_results(
     output_dir: Path,
     journal: Journal,
     times: Mapping[Path, RecordingTime],
+    hands: Hands,
 ) -> Tally:
     """Write the results of a share of what was found, and unless it is a shard the tables."""
-    config, header, grid = run.config, run.header, run.grid_of(run.models[0])
+    config, header = run.config, run.header
     pickled = config.latent_extract and config.latent_format == "pickle"
-    kinds = [*config.formats, *(["latent"] if config.latent_extract and not pickled else [])]
     stems = output_stems(found.recordings, journal.stems)
     of_all = dict(zip(found.recordings, stems, strict=True))
     stem_of = {path: of_all[path] for path in share.recordings}
@@ -238,13 +241,13 @@ def _write_results(
     if pickled or config.visualize:
         from animal_spot.prediction.window_extras import WindowExtras  # draws with matplotlib
 
+        grid = run.grid_of(run.models[0])
         extras = WindowExtras(
             *(output_dir, header, grid, run.models[0].signal, stem_of),
             visualize=config.visualize,
             collect=pickled,
         )
-    bands = _bands(run) if config.measure_band else None
-    results = ResultFolder(journal, header, grid, kinds, run_key(config, header), times, bands)
+    results = ResultFolder(journal, writer_of(run), run_key(config, header), times)
     before = results.complete(stem_of) if config.resume and not pickled else {}
     if before:
         log.info("%d recordings are complete already and left as they are", len(before))
@@ -252,28 +255,20 @@ def _write_results(
     not_read = {path: why_not_read(path.name) for path in share.not_read}
     tally = Tally([*share.recordings, *not_read], not_read, frozenset(before), before, times=times)
     progress = SoundProgress()
-    outcomes: Iterable[Outcome] = ()
+    done: Iterable[Done] = ()
     if todo:
-        predictor = run.predictor(
-            found.recordings,
-            temporary_folder=output_dir,
-            keep_embeddings=config.latent_extract,
-            on_windows=extras.add if extras else None,
-            on_progress=progress.add,
-        )
         progress.start(todo)
-        outcomes = predictor.run(todo)
+        done = hands(
+            Work(run, found.recordings, todo, stem_of, results, output_dir, progress.add, extras)
+        )
     try:
-        for outcome in outcomes:
-            if _is_usable(outcome):
-                tally.entries[outcome.path] = results.write(outcome, stem_of[outcome.path])
+        for one in done:
+            if _is_usable(one):
+                tally.entries[one.path] = one.entry
             else:
-                tally.failed[outcome.path] = outcome.reason
-            if outcome.rate and outcome.rate < 2 * header.data_opts["fmax"]:
-                tally.slow_rates.add(outcome.rate)
-            if extras is not None:
-                extras.end(outcome)
-            outcome.close()
+                tally.failed[one.path] = one.reason
+            if one.rate and one.rate < 2 * header.data_opts["fmax"]:
+                tally.slow_rates.add(one.rate)
     finally:
         progress.close()
         if config.part is None:

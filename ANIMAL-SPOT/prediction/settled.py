@@ -22,7 +22,7 @@ from animal_spot.model_files.ensemble_file import Ensemble, load_members
 from animal_spot.model_files.model_file import ModelFile
 from animal_spot.model_files.signal_path import warn_of_unused_embedding_model
 from animal_spot.prediction.config import PredictConfig
-from animal_spot.prediction.detectors import build_detectors
+from animal_spot.prediction.detectors import Arithmetic, build_detectors
 from animal_spot.prediction.predictor import Predictor
 from animal_spot.utils.names import composed
 from animal_spot.utils.tensor_files import load_tensors
@@ -59,14 +59,26 @@ class Run:
             last_window=self.config.last_window,
         )
 
-    def predictor(self, paths: Sequence[Path], **options: object) -> Predictor:
-        """Make the networks ready, in arithmetic that agrees with fp32 on these recordings."""
+    def predictor(
+        self,
+        paths: Sequence[Path],
+        decided: Sequence[Arithmetic | None] | None = None,
+        **options: object,
+    ) -> Predictor:
+        """Make the networks ready, in arithmetic that agrees with fp32 on these recordings.
+
+        Args:
+            paths: The recordings.
+            decided: The arithmetic of each network, if another process decided on it.
+            options: Further attributes of the predictor.
+        """
         return Predictor(
             build_detectors(
                 self._config_of_engines(),
                 self.models,
                 [self.grid_of(model) for model in self.models],
                 paths,
+                decided,
             ),
             n_readers=self.config.num_workers,
             rule=self.header.rule,

@@ -240,6 +240,26 @@ class OwnFiles:
             self._note(name, written)
         self._note(name, Written(written.size, written.digest, tuple(file_state(path)), of))
 
+    def adopt(self, name: str, source: Path, *, digest: str, of: str = "") -> None:
+        """Take a whole file that another process of this program wrote, flushed to disk.
+
+        Args:
+            name: What it becomes.
+            source: Where it is, on the same drive.
+            digest: Hash of its bytes.
+            of: What it is about.
+
+        Raises:
+            OSError: If it is no regular file or cannot be moved.
+        """
+        status = os.lstat(source)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(f"{source} is no regular file")
+        self._note(name, Written(status.st_size, digest, of=of))
+        path = self._folder / name
+        os.replace(source, path)
+        self._note(name, Written(status.st_size, digest, tuple(file_state(path)), of))
+
     def has_text(self, name: str, text: str) -> bool:
         """Tell whether a file holds this very text already.
 
