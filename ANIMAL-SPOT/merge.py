@@ -36,7 +36,7 @@ def _merge(config: MergeConfig) -> int:
     from animal_spot.prediction.merging import run
 
     status = run(config)
-    if config.report:
+    if not config.no_report:
         from animal_spot.reporting.run import report_after
 
         report_after(Path(config.folder), replace_edited=config.replace_edited)

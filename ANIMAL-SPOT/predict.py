@@ -38,10 +38,14 @@ def main(argv: list[str] | None = None, prog: str = "predict.py") -> int:
 
 def _run(config: PredictConfig) -> int:
     """Predict, and report on it; return the exit status."""
-    from animal_spot.prediction.run import run  # PyTorch: --help need not wait for it
+    if config.ray is not None:
+        from animal_spot.cluster.hands import run
+    else:
+        from animal_spot.prediction.run import run  # PyTorch: --help need not wait for it
 
     status = run(config)
-    if not config.no_report and config.output_dir is not None and config.export is None:
+    makes_tables = config.output_dir is not None and config.export is None and config.shard is None
+    if makes_tables and not config.no_report:
         from animal_spot.reporting.run import report_after  # draws with Matplotlib
 
         report_after(Path(config.output_dir), replace_edited=config.replace_edited)

@@ -195,6 +195,28 @@ class PredictConfig:
         "others may run beside it, and animal-spot merge makes the tables",
         metavar="I/N",
     )
+    ray: str | None = option(
+        None,
+        "spread recordings over the workers of a Ray cluster: one on this machine, or the one at "
+        "an address (auto, host:port or ray://host:port)",
+        nargs="?",
+        const="local",
+        metavar="ADDRESS",
+    )
+    ray_workers: int | None = option(
+        None,
+        "workers of --ray; none: one for each four cores, or as many as GPUs allow",
+        type=int,
+        least=1,
+        most=100_000,
+    )
+    gpus_per_worker: float | None = option(
+        None,
+        "GPUs of a worker of --ray, or a share of one, such as 0.5; none: workers compute on CPUs",
+        type=float,
+        above=0,
+        most=64,
+    )
     threshold_given: bool = False  # no flag of its own
 
     def __post_init__(self) -> None:
@@ -212,8 +234,15 @@ class PredictConfig:
             raise ValueError("--checkpoint_path goes with one --model_path")
         if self.part is not None:
             self._refuse_what_is_of_all("shard")
+        if self.ray is not None:
+            self._refuse_what_is_of_all("ray")
+            if self.shard is not None:
+                raise ValueError("--ray and --shard are two ways to do the same: take one of them")
+        for name in ("ray_workers", "gpus_per_worker"):
+            if getattr(self, name) is not None and self.ray is None:
+                raise ValueError(f"--{name} needs --ray")
         if self.output_dir is None:
-            for name in ("visualize", "latent_extract", "shard", *TIME_FIELDS):
+            for name in ("visualize", "latent_extract", "shard", "ray", *TIME_FIELDS):
                 if getattr(self, name):
                     raise ValueError(f"--{name} needs --output_dir")
             if set(self.formats) != {"log"}:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from animal_spot.models.precision import Precision, choose_precision
 from animal_spot.utils.environment import pip_install
-from animal_spot.utils.hardware import n_cores
+from animal_spot.utils.hardware import cores_wanted, n_cores
 
 MARGIN = 0.02  # most that a probability of a faster arithmetic may be off
 _RIDGE = 0.03  # penalty for each window; networks trained here hardly cared between 0.03 and 0.3
@@ -170,6 +170,8 @@ class OpenVinoEngine:
                 "NUM_STREAMS": str(self.n_parallel),
                 "INFERENCE_NUM_THREADS": str(self.n_parallel),
                 "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+                # Processes that share a machine would be bound to the same cores.
+                **({"ENABLE_CPU_PINNING": False} if cores_wanted() else {}),
             },
         )
         self._requests = [self._compiled.create_infer_request() for _ in range(self.n_parallel)]

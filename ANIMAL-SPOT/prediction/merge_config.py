@@ -20,7 +20,7 @@ class MergeConfig:
         default=None,
         metavar="OUTPUT_DIR",
     )
-    report: bool = option(False, "also write report.html, one page of what was found")
+    no_report: bool = option(False, "make no report.html of what was found")
     replace_edited: bool = option(
         False, "replace tables that were edited too, and keep each as .bak"
     )
