@@ -22,7 +22,7 @@ from footprints.network.backbones import BACKBONES
 from footprints.network.keras_file import read_metadata
 from footprints.network.phase import Phase
 from footprints.network.prepared_set import open_set
-from footprints.network.stage import MODEL_FILES, STAGES, Stage, train_stage
+from footprints.network.stage import MODEL_FILES, STAGES, Stage, stage_folder, train_stage
 from footprints.pictures.views import COUNTS
 from footprints.preparation import missing_steps
 from footprints.system import files
@@ -196,8 +196,9 @@ def _with_oat(
     output = args.output_dir
     if (output / MODEL_FILES["oat"]).is_file():
         return stages
-    begun = (output / MODEL_FILES["real"], output / "resume" / "real" / "stage.json")
-    is_begun = args.resume and any(path.is_file() for path in begun)
+    is_begun = args.resume and (
+        (output / MODEL_FILES["real"]).is_file() or stage_folder(output, "real").is_begun()
+    )
     if places.has("oat") and not is_begun:
         say(f"real: starts from stage oat, which is trained first ({output / MODEL_FILES['oat']})")
         return ("oat", "real")

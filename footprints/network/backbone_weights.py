@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,6 +84,12 @@ def _settle_normalization(base: keras.Model) -> None:
                 layer.finalize_state()
 
 
+def _cache_folder() -> Path:
+    """Return where Keras keeps fetched weights."""
+    home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
+    return Path(home) / "models"
+
+
 def _fetch_imagenet(name: str) -> Path:
     """Return Keras' ImageNet weights, from its cache or its server; one try, no retries."""
     import socket
@@ -98,7 +105,8 @@ def _fetch_imagenet(name: str) -> Path:
     except Exception as error:  # Keras raises plain Exception, and urllib many kinds
         raise UserError(
             f"the ImageNet weights of {name} could not be fetched ({first_line(error)}); download "
-            f"{url} elsewhere and give --weights {file_name}, or go without: --weights none"
+            f"{url} elsewhere and put it into {_cache_folder()}, where the same command finds it, "
+            f"or give --weights {file_name}, or go without: --weights none"
         ) from error
     finally:
         socket.setdefaulttimeout(before)

@@ -86,6 +86,11 @@ class Stage:
         return self.output_dir / MODEL_FILES[self.name]
 
 
+def stage_folder(output_dir: Path, name: str) -> StageFolder:
+    """Return what an output folder keeps of an unfinished stage."""
+    return StageFolder(output_dir / "resume" / name)
+
+
 def train_stage(stage: Stage, prepared: PreparedSet, resume: bool) -> None:
     """Train and save one stage, or go on with it, or see that it is finished.
 
@@ -98,7 +103,7 @@ def train_stage(stage: Stage, prepared: PreparedSet, resume: bool) -> None:
         UserError: If it holds something that was made otherwise, or crops or weights do not fit.
     """
     name, path = stage.name, stage.path
-    folder = StageFolder(stage.output_dir / "resume" / name)
+    folder = stage_folder(stage.output_dir, name)
     settings = _settings_of(stage, prepared)
     if not resume:
         folder.clear()
@@ -115,7 +120,12 @@ def train_stage(stage: Stage, prepared: PreparedSet, resume: bool) -> None:
     say(f"{name}: {train.n_photos} {what} to learn from, {val.n_photos} for validation")
     train.check()
     val.check()
-    model, first = _model_at(stage, folder, train, prepared)
+    try:
+        model, first = _model_at(stage, folder, train, prepared)
+    except UserError:
+        if not folder.is_begun():
+            folder.clear()
+        raise
     rows = _train_phases(model, first, stage, folder, (train, val), prepared.counts("train"))
     _finish(model, stage, val, rows, prepared, settings)
     folder.clear()

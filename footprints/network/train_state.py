@@ -110,13 +110,18 @@ class StageFolder:
             files.remove_leftovers(self.folder.parent, self.folder.name)
             try:
                 compare_settings(_read_json(path), settings, f"{self.folder}: unfinished training")
-                return True
+                if self.is_begun():
+                    return True
             except UserError:
                 if self._has_epochs():
                     raise
         self.clear()
         files.write_json(path, settings)
         return False
+
+    def is_begun(self) -> bool:
+        """Tell whether the weights to begin with were had; a start before that left nothing."""
+        return any(self.folder.glob("weights-*.npz"))
 
     def clear(self) -> None:
         """Delete the folder."""

@@ -45,11 +45,20 @@ class Places:
 
     def has(self, stage: str) -> bool:
         """Tell whether there is anything to train a stage on."""
-        return self.is_prepared(stage) or self.photos[stage].is_dir()
+        return self.is_prepared(stage) or _holds_something(self.photos[stage])
 
     def is_prepared(self, stage: str) -> bool:
         """Tell whether prepare went through for a stage."""
         return (self.prepared / stage / "manifest.csv").is_file()
+
+
+def _holds_something(folder: Path) -> bool:
+    try:
+        return any(not path.name.startswith(".") for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # it may not be read, which is for the step that needs it to say
+        return True
 
 
 def refuse_absent(places: Places, stages: tuple[str, ...]) -> None:
@@ -61,8 +70,12 @@ def refuse_absent(places: Places, stages: tuple[str, ...]) -> None:
     for stage in stages:
         if not places.has(stage):
             oat, real = printable(places.photos["oat"]), printable(places.photos["real"])
+            folder = places.photos[stage]
+            what = (
+                "this folder is empty, no photos" if folder.is_dir() else "no such folder of photos"
+            )
             raise UserError(
-                f"{printable(places.photos[stage])}: no such folder of photos for stage {stage}; "
+                f"{printable(folder)}: {what} for stage {stage}; "
                 f"put your photos into {real}/<class>/ and OpenAnimalTracks into "
                 f"{oat}/{{train,val}}/<class>/, or name other folders by --real_dir and "
                 "--oat_dir, or try drawn prints first: bash TRAINING/footprints_demo.sh"

@@ -105,6 +105,52 @@ def test_without_photos_one_line_names_folders_flags_and_demo(stage, tmp_path):
     assert (ROOT / "TRAINING" / "footprints_demo.sh").is_file()
 
 
+def test_empty_folders_are_no_photos(tmp_path, monkeypatch):
+    """An empty folder of OpenAnimalTracks is not in the way of stage real either."""
+    for folder in PHOTOS.values():
+        (tmp_path / folder).mkdir(parents=True)
+    done = run_train(tmp_path, "--stage", "real")
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    for named in (*map(str, PHOTOS.values()), "empty", "--real_dir", "--oat_dir", "demo.sh"):
+        assert named in line
+    make_real(tmp_path / PHOTOS["real"], {"blackbear": 2, "castor": 2})
+    monkeypatch.chdir(tmp_path)
+    places = Places(PHOTOS, PREPARED, "none")
+    assert (places.has("real"), places.has("oat")) == (True, False)
+
+
+def test_a_start_without_weights_leaves_nothing_to_go_on_with(tmp_path, keras):
+    """OpenAnimalTracks photos that come after it are trained on first, flags may be others."""
+    project = make_project(tmp_path / "project", oat=False)
+    fetching = {"KERAS_HOME": str(tmp_path / "keras"), "https_proxy": "http://127.0.0.1:9"}
+    done = run_train(project, "--stage", "real", **fetching)
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    weights = "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5"
+    for way in (str(tmp_path / "keras" / "models"), f"--weights {weights}", "--weights none"):
+        assert way in line
+    assert not [path for path in (project / MODELS).rglob("*") if path.is_file()]
+    assert not train.stage_folder(project / MODELS, "real").is_begun()
+    assert not (project / MODELS / "resume" / "real").exists()
+
+
+def test_a_killed_start_is_not_begun(tmp_path, monkeypatch, capsys):
+    """``stage.json`` alone says nothing: no weights, so stage oat still comes first."""
+    monkeypatch.chdir(make_project(tmp_path))
+    left = tmp_path / MODELS / "resume" / "real" / "stage.json"
+    left.parent.mkdir(parents=True)
+    left.write_text("{}")
+    trained = []
+    monkeypatch.setattr(missing_steps, "prepare", lambda *_: 0)
+    monkeypatch.setattr(train, "open_set", lambda *_: None)
+    monkeypatch.setattr(train, "train_stage", lambda stage, *_: trained.append(stage.name))
+    with pytest.raises(UserError, match="train --stage oat"):
+        train.main(["--stage", "real", "--no_report"])
+    assert trained == ["oat"]
+    assert "real: starts from stage oat, which is trained first" in capsys.readouterr().out
+
+
 def test_a_failed_prepare_ends_the_training_with_its_status_and_its_line(tmp_path, capfd):
     (tmp_path / "real" / "fox").mkdir(parents=True)
     (tmp_path / "real" / "fox" / "a.jpg").write_bytes(b"no photo")
