@@ -195,6 +195,11 @@ class PredictConfig:
         "others may run beside it, and animal-spot merge makes the tables",
         metavar="I/N",
     )
+    progress_file: str | None = option(
+        None,
+        "append a line of JSON on how far it is to this file, every ten seconds and at the end",
+        metavar="FILE",
+    )
     ray: str | None = option(
         None,
         "spread recordings over the workers of a Ray cluster: one on this machine, or the one at "
@@ -242,7 +247,14 @@ class PredictConfig:
             if getattr(self, name) is not None and self.ray is None:
                 raise ValueError(f"--{name} needs --ray")
         if self.output_dir is None:
-            for name in ("visualize", "latent_extract", "shard", "ray", *TIME_FIELDS):
+            for name in (
+                "visualize",
+                "latent_extract",
+                "shard",
+                "ray",
+                "progress_file",
+                *TIME_FIELDS,
+            ):
                 if getattr(self, name):
                     raise ValueError(f"--{name} needs --output_dir")
             if set(self.formats) != {"log"}:

@@ -222,6 +222,21 @@ def _note_shard(run: Run, found: FoundSounds, output_dir: Path, tally: Tally) ->
     )
 
 
+def _progress_file(config: PredictConfig, output_dir: Path) -> Path | None:
+    """Return where lines for programs go; one below the output folder is not written elsewhere.
+
+    Raises:
+        OSError: If it is a link, or its folder cannot be written.
+    """
+    if config.progress_file is None:
+        return None
+    path = Path(config.progress_file)
+    inside = path.absolute().is_relative_to(output_dir.absolute())
+    refuse_links(path.absolute(), (output_dir if inside else path.parent).absolute())
+    require_writable_folder(path.parent, "the folder of --progress_file")
+    return path
+
+
 def _write_results(
     run: Run,
     found: FoundSounds,
@@ -254,7 +269,7 @@ def _write_results(
     todo = [path for path in share.recordings if path not in before]
     not_read = {path: why_not_read(path.name) for path in share.not_read}
     tally = Tally([*share.recordings, *not_read], not_read, frozenset(before), before, times=times)
-    progress = SoundProgress()
+    progress = SoundProgress(_progress_file(config, output_dir))
     done: Iterable[Done] = ()
     if todo:
         progress.start(todo)
@@ -267,6 +282,7 @@ def _write_results(
                 tally.entries[one.path] = one.entry
             else:
                 tally.failed[one.path] = one.reason
+            progress.recording(failed=bool(one.reason))
             if one.rate and one.rate < 2 * header.data_opts["fmax"]:
                 tally.slow_rates.add(one.rate)
     finally:

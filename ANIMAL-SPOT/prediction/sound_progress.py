@@ -1,12 +1,14 @@
-"""Progress over hours of sound: a bar on a terminal, plain lines elsewhere."""
+"""Progress over recordings and hours of sound: a bar, plain lines, and lines for programs."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
 from tqdm import tqdm
@@ -15,20 +17,29 @@ from animal_spot.audio.recordings import estimated_duration_s
 
 log = logging.getLogger(__name__)
 
-_SECONDS_BETWEEN_LINES = 30.0
+_SECONDS_BETWEEN_LINES = 60.0
+_SECONDS_BETWEEN_RECORDS = 10.0
 
 
 class SoundProgress:
-    """Says how much sound is done, how many times faster than real time, and what is left."""
+    """Says how much sound is done, how many times faster than real time, and what is left.
 
-    def __init__(self) -> None:
+    Args:
+        file: A line of JSON is appended to it now and then, see ``record``; None: to none.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
         self._total_s = self._done_s = 0.0
-        self._started = self._last_line = time.perf_counter()
+        self._n_total = self._n_done = self._n_failed = 0
+        self._started = self._last_line = self._last_record = time.perf_counter()
+        self._is_measured = False
         self._bar: tqdm | None = None
+        self._file = file
 
     def start(self, paths: Sequence[Path]) -> None:
         """Begin; how long the recordings are is found out beside the work."""
         self._started = self._last_line = time.perf_counter()
+        self._n_total = len(paths)
         if sys.stderr.isatty():
             self._bar = tqdm(
                 total=0.0,
@@ -36,31 +47,77 @@ class SoundProgress:
                 bar_format="{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} h of sound{postfix}, "
                 "{remaining} left",
             )
-
+        self._record("running")
         threading.Thread(target=self._measure, args=(paths,), daemon=True).start()
 
     def _measure(self, paths: Sequence[Path]) -> None:
         for path in paths:
             self._total_s += estimated_duration_s(path)
+        self._is_measured = True
 
     def add(self, seconds: float) -> None:
         """Note that more sound is done."""
         self._done_s += seconds
+        self._say()
+
+    def recording(self, *, failed: bool = False) -> None:
+        """Note that a recording is done, or could not be used."""
+        self._n_done += not failed
+        self._n_failed += failed
+        self._say()
+
+    def _say(self) -> None:
+        now = time.perf_counter()
+        n = self._n_done + self._n_failed
         if self._bar is not None:
             self._bar.total = self._total_s / 3600
             done = min(self._done_s, self._total_s) / 3600
-            self._bar.set_postfix_str(f" {self.speed:.0f} x real time", refresh=False)
+            recordings = f", {n}/{self._n_total} recordings, {self.speed:.0f} x real time"
+            self._bar.set_postfix_str(recordings[2:], refresh=False)
             self._bar.update(done - self._bar.n)
-        elif time.perf_counter() - self._last_line > _SECONDS_BETWEEN_LINES:
-            self._last_line = time.perf_counter()
-            left = max(0.0, self._total_s - self._done_s) / self.speed
+        elif now - self._last_line > _SECONDS_BETWEEN_LINES:
+            self._last_line = now
             log.info(
-                "%.2f of %.2f h of sound, %.0f x real time, %s left",
-                self._done_s / 3600,
-                self._total_s / 3600,
-                self.speed,
-                tqdm.format_interval(left),
+                "%d of %d recordings, %.2f of %.2f h of sound, %.0f x real time, %s left",
+                *(n, self._n_total, self._done_s / 3600, self._total_s / 3600, self.speed),
+                tqdm.format_interval(self._seconds_left),
             )
+        if now - self._last_record > _SECONDS_BETWEEN_RECORDS:
+            self._record("running")
+
+    def _record(self, state: str) -> None:
+        """Append a line for programs; a full disk does not stop the work."""
+        self._last_record = time.perf_counter()
+        if self._file is None:
+            return
+        try:
+            with open(self._file, "a", encoding="utf-8") as file:
+                file.write(json.dumps(self.record(state)) + "\n")
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self._file, error.strerror)
+            self._file = None
+
+    def record(self, state: str) -> dict[str, str | int | float | None]:
+        """Return the state of the work.
+
+        ``hours_total`` grows until all recordings were looked at; ``seconds_left`` is None until
+        then.
+        """
+        return {
+            "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "state": state,
+            "recordings_done": self._n_done,
+            "recordings_failed": self._n_failed,
+            "recordings_total": self._n_total,
+            "hours_done": round(self._done_s / 3600, 4),
+            "hours_total": round(self._total_s / 3600, 4),
+            "times_real_time": round(self.speed, 2),
+            "seconds_left": round(self._seconds_left) if self._is_measured else None,
+        }
+
+    @property
+    def _seconds_left(self) -> float:
+        return max(0.0, self._total_s - self._done_s) / self.speed
 
     @property
     def speed(self) -> float:
@@ -68,6 +125,8 @@ class SoundProgress:
         return max(self._done_s / max(time.perf_counter() - self._started, 1e-9), 1e-9)
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Leave the bar as it stands, and note whether all recordings were reached."""
         if self._bar is not None:
             self._bar.close()
+        n = self._n_done + self._n_failed
+        self._record("done" if n == self._n_total else "stopped")

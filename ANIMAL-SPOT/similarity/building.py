@@ -87,6 +87,7 @@ def _embed(
     try:
         for found in embedder.of_recordings(paths, progress.add, check):
             _keep(index, found, tally)
+            progress.recording(failed=bool(found.reason))
     finally:
         progress.close()
 
