@@ -15,7 +15,7 @@ FILE_NAME = ".completed.jsonl"
 _LONGEST_S = 1e9  # of anything in a journal: thirty years
 
 
-@dataclass
+@dataclass(slots=True)  # of an archive there are a million
 class Completed:
     """A recording whose results are all written.
 

@@ -84,7 +84,7 @@ class JsonLines:
             self._file.close()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Written:
     """A file as a program left it.
 

@@ -1,0 +1,263 @@
+"""What many workers cost. Run by hand on a quiet machine; needs the extra cluster.
+
+    python -m tests.bench.bench_cluster [--only NAME] [--recordings N] [--seconds S] [--files N]
+        [--fake N]
+
+efficiency: two workers of Ray with a core each against one process on two cores, on N recordings of
+    S seconds; and one worker with two cores. Time from the first window to the last table.
+overhead: what a recording costs besides its windows, of 1-second files with few of them.
+small: many 1-second files.
+kill: a worker is killed in the middle; time lost, and whether the files are the same.
+fake: listing, handing out, journal, resume and merge of N recordings that are not there, with a
+    network that does nothing; memory of the driver, and what that means for 100 and 1,000 nodes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+
+from animal_spot.audio.recordings import listed_names, output_stems
+from animal_spot.cluster.handing_out import HandingOut
+from animal_spot.detections.journal import Completed, Journal
+from animal_spot.prediction.run_tables import Tally, write_run_tables
+from animal_spot.prediction.shard import Shard
+from tests.helpers.places import ROOT
+
+NAMES = ("efficiency", "overhead", "small", "kill", "fake")
+PREDICT = ROOT / "ANIMAL-SPOT" / "predict.py"
+RATE = 16_000
+FLAGS = (
+    "--no_cuda",
+    "--engine",
+    "openvino",
+    "--precision",
+    "fp32",
+    "--no_report",
+    "--format",
+    "csv",
+)
+
+
+def model_in(folder: Path) -> Path:
+    """Write a ResNet-18 whose answers differ from window to window."""
+    from tests.helpers.prediction import Models
+
+    folder.mkdir(exist_ok=True)
+    return Models(folder)("multi")
+
+
+def sounds_in(folder: Path, n: int, seconds: float) -> Path:
+    """Write recordings of noise."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        samples = rng.normal(0, 0.05, int(seconds * RATE)).astype(np.float32)
+        sf.write(folder / f"r{i:06d}.wav", samples, RATE)
+    return folder
+
+
+def started(model: Path, source: Path, output: Path, *flags: object) -> subprocess.Popen:
+    """Start a prediction."""
+    folders = ("--model_path", model, "--input_file", source, "--output_dir", output)
+    command = [sys.executable, PREDICT, *folders, *FLAGS, *flags]
+    return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+
+
+def worked_s(process: subprocess.Popen, output: Path) -> float:
+    """Wait for the end; return the seconds from the first result to the last."""
+    _, said = process.communicate()
+    if process.returncode:
+        raise SystemExit(said[-3000:])
+    times = [path.stat().st_mtime for path in output.glob("*_predict_output.csv")]
+    return max(times) - min(times)
+
+
+def checksum(output: Path) -> str:
+    """Return a hash of all results but for seconds and statuses."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(output.glob("[!.]*")):
+        if path.is_file() and path.name != "summary.csv":
+            digest.update(path.name.encode() + path.read_bytes())
+    with open(output / "summary.csv", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            digest.update(f"{row['file']}{row['windows']}{row['detections']}".encode())
+    return digest.hexdigest()
+
+
+def compare(folder: Path, n: int, seconds: float, hop: float) -> None:
+    """Print how two workers do against one process."""
+    model, source = model_in(folder / "models"), sounds_in(folder / "in", n, seconds)
+    runs = {
+        "one process, all cores": (),
+        "Ray, 1 worker, all cores": ("--ray", "--ray_workers", 1),
+        "Ray, 2 workers": ("--ray", "--ray_workers", 2),
+    }
+    first = None
+    for number, (name, flags) in enumerate(runs.items()):
+        output = folder / f"out{number}"
+        begun = time.perf_counter()
+        took_s = worked_s(started(model, source, output, "--hop", hop, *flags), output)
+        whole_s = time.perf_counter() - begun
+        first = first or took_s
+        print(
+            f"{name:26} {took_s:7.1f} s, whole command {whole_s:6.1f} s, efficiency "
+            f"{first / took_s:.2f}, {1000 * (took_s - first) / n:+.1f} ms a recording, files "
+            f"{checksum(output)}"
+        )
+
+
+def killed(folder: Path, n: int, seconds: float) -> None:
+    """Print what the death of a worker costs."""
+    import psutil
+
+    model, source = model_in(folder / "models"), sounds_in(folder / "in", n, seconds)
+    flags = ("--hop", 0.02, "--ray", "--ray_workers", 2)
+    calm_s = worked_s(started(model, source, folder / "calm", *flags), folder / "calm")
+    output = folder / "killed"
+    process = started(model, source, output, *flags)
+    while len(list(output.glob("*.csv"))) < n // 2:
+        time.sleep(0.05)
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "ray::Worker" in " ".join(child.cmdline()):
+                os.kill(child.pid, signal.SIGKILL)
+                break
+    took_s = worked_s(process, output)
+    same = checksum(output) == checksum(folder / "calm")
+    print(f"calm {calm_s:.1f} s, a worker killed {took_s:.1f} s, files the same: {same}")
+
+
+def memory_mb() -> float:
+    """Return the memory of this process."""
+    text = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
+
+
+class Stages:
+    """Prints what each stage took, and what memory it left."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._began, self._mb = time.perf_counter(), memory_mb()
+
+    def end(self, name: str) -> None:
+        """Print a stage."""
+        took_s, mb = time.perf_counter() - self._began, memory_mb()
+        print(
+            f"{name:34} {took_s:7.1f} s, {1e6 * took_s / self._n:7.1f} us each, memory "
+            f"{mb:6.0f} MB ({1024 * 1024 * (mb - self._mb) / self._n:+6.0f} B each)"
+        )
+        self._began, self._mb = time.perf_counter(), memory_mb()
+
+
+def fake(folder: Path, n: int) -> None:
+    """Print what the driver does for recordings that are not there."""
+    root = "/archive"
+    stage = Stages(n)
+    paths = [Path(f"{root}/site{i % 500:03}/{2000 + i % 12}/REC_{i:08}.wav") for i in range(n)]
+    stage.end("list")
+    names = listed_names([root], paths)
+    n_held = sum(map(Shard(1, 100).holds, names))
+    del names
+    stage.end(f"a shard of 100 ({n_held})")
+    journal = Journal(folder)
+    stem_of = dict(zip(paths, output_stems(paths, {}), strict=True))
+    stage.end("names of results")
+    out: HandingOut[Path, int] = HandingOut(iter(paths), n)
+    workers = range(1000)
+    for worker in workers:
+        out.join(worker)
+    while not out.is_done:
+        for worker in workers:
+            while out.next_for(worker):
+                pass
+            if out._workers[worker].given:
+                out.done(worker, 5.0)
+    stage.end("hand out to 1,000 workers")
+    entries = {}
+    for path in paths:
+        journal.begin(path, stem_of[path], ())
+        entries[path] = entry_of(path, stem_of[path])
+        journal.add(entries[path])
+    stage.end("journal, 3 annotations each")
+    n_real = min(n, 10_000)
+    for i in range(n_real):
+        part = folder / "part"
+        part.write_bytes(b"0" * 4096)
+        journal.own.adopt(f"{i}.csv", part, digest="0" * 32, of=str(i))
+    print(f"(of {n_real} files:)")
+    stage.end("a file put into its place")
+    tally = Tally(paths, {}, (), entries)
+    write_run_tables(journal.own, ("a", "b"), (500.0, 8000.0), tally)
+    journal.close()
+    stage.end("tables over all")
+    del journal, entries, tally
+    again = Journal(folder)
+    stage.end("journal read again")
+    print(f"{len(again.completed)} recordings, journal {size_mb(folder):.0f} MB")
+
+
+def entry_of(path: Path, stem: str) -> Completed:
+    """Return what is known of a recording of a minute with three calls."""
+    return Completed(
+        path=str(path),
+        stem=stem,
+        run="0" * 32,
+        state=[5_760_044, 1_700_000_000_000_000_000, 1_700_000_000_000_000_000],
+        digest="0" * 32,
+        duration_s=60.0,
+        n_windows=120,
+        detections={"a": 2, "b": 1},
+        seconds=0.5,
+        files={},
+        annotations=[[1.5, 2.5, "a", 0.91], [3.5, 4.5, "b", 0.8], [13.5, 14.5, "a", 0.8]],
+    )
+
+
+def size_mb(folder: Path) -> float:
+    """Return the size of the journal."""
+    return (folder / ".completed.jsonl").stat().st_size / 2**20
+
+
+def main() -> int:
+    """Run the benchmarks that are wanted."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", choices=NAMES)
+    parser.add_argument("--recordings", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--files", type=int, default=10_000, help="1-second files")
+    parser.add_argument("--fake", type=int, default=1_000_000)
+    wanted = parser.parse_args()
+    for name in NAMES if wanted.only is None else (wanted.only,):
+        print(f"-- {name}")
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            if name == "efficiency":
+                compare(folder, wanted.recordings, wanted.seconds, 0.02)
+            elif name == "overhead":
+                compare(folder, wanted.recordings, 1.0, 1.0)
+            elif name == "small":
+                compare(folder, wanted.files, 1.0, 0.25)
+            elif name == "kill":
+                killed(folder, wanted.recordings, wanted.seconds)
+            else:
+                fake(folder, wanted.fake)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
