@@ -23,6 +23,8 @@ from animal_spot.audio.sound_file import (
     scale_note,
 )
 from animal_spot.audio.sound_kinds import READ, TABLES, counted, ending, is_not_read, is_read
+from animal_spot.remote.addresses import full_name, is_address, is_remote, path_in, path_of, shown
+from animal_spot.remote.stores import files_at, text_at
 
 LIST_SUFFIXES = frozenset({".txt", ".lst"})
 RESERVED_STEMS = frozenset({"all_recordings"})  # what tables of a whole run are called after
@@ -52,7 +54,7 @@ class FoundSounds:
 
 
 def find_sounds(inputs: Sequence[str]) -> FoundSounds:
-    """Resolve files, folders and lists to the recordings they stand for.
+    """Resolve files, folders and lists, also at addresses, to the recordings they stand for.
 
     A folder means all files in it and below, by suffix in any case, sorted; hidden ones are left
     out. A text file has one path a line, relative to the current folder or else to its own; empty
@@ -61,21 +63,28 @@ def find_sounds(inputs: Sequence[str]) -> FoundSounds:
 
     Raises:
         OSError: If an input does not exist or cannot be read.
-        ValueError: If there is no recording at all.
+        ValueError: If there is no recording at all, or an address cannot be used.
     """
     named: list[Path] = []
     others: list[Path] = []
     for text in inputs:
-        path = Path(text)
-        if path.is_dir():
-            for inside in _in_folder(path):
+        path = path_in(text)
+        is_list = path.suffix.lower() in LIST_SUFFIXES
+        if is_remote(path) and not is_list:
+            found, is_folder = files_at(text)
+        else:
+            is_folder = path.is_dir()
+            found = _in_folder(path) if is_folder else [path]
+        if is_folder:
+            for inside in found:
                 (named if _is_sound(inside.name) else others).append(inside)
         elif path.suffix.lower() in LIST_SUFFIXES:
             named += _in_list(path)
         else:
-            os.stat(path)
+            if not is_remote(path):
+                os.stat(path)
             named.append(path)
-    each = list({os.path.abspath(path): path for path in named}.values())
+    each = list({full_name(path): path for path in named}.values())
     recordings = [path for path in each if not is_not_read(path.name)]
     not_read = [path for path in each if is_not_read(path.name)]
     if not recordings and not_read:
@@ -101,10 +110,17 @@ def listed_names(inputs: Sequence[str], paths: Sequence[Path]) -> list[str]:
         inputs: Files, folders and lists, see ``find_sounds``.
         paths: What it found.
     """
-    given = [Path(text) for text in inputs]
-    folders = [path if path.is_dir() else path.parent for path in given if _holds_more(path)]
+    given, single = [path_in(text) for text in inputs], set(paths)
+    folders = [
+        path.parent if path.suffix.lower() in LIST_SUFFIXES else path
+        for path in given
+        if (path not in single if is_remote(path) else _holds_more(path))
+    ]
     return [
-        next((path.relative_to(f) for f in folders if path.is_relative_to(f)), path).as_posix()
+        next(
+            (path.relative_to(f).as_posix() for f in folders if path.is_relative_to(f)),
+            shown(path) if is_remote(path) else path.as_posix(),
+        )
         for path in paths
     ]
 
@@ -140,15 +156,28 @@ def _is_sound(name: str) -> bool:
 
 def _in_list(path: Path) -> list[Path]:
     found = []
-    content = path.read_bytes()
+    content = text_at(path) if is_remote(path) else path.read_bytes()
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     for line in content.decode(encoding, errors="surrogateescape").splitlines():
         text = line.strip()
         if text and not text.startswith("#"):
+            if is_address(text):
+                found.append(_of_line(path, text))
+                continue
+            if is_remote(path):
+                found.append(path_of(f"{shown(path.parent)}/{text}"))
+                continue
             beside = path.parent / text
             is_beside = not os.path.exists(text) and os.path.exists(beside)
             found.append(beside if is_beside else Path(text))
     return found
+
+
+def _of_line(path: Path, address: str) -> Path:
+    try:
+        return path_of(address)
+    except ValueError as error:
+        raise ValueError(f"{shown(path)}: {error}") from None
 
 
 def stem_of(path: Path) -> str:
@@ -169,14 +198,15 @@ def output_stems(paths: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
 
     Args:
         paths: Recordings.
-        taken: Stems in use from earlier runs, and the absolute path of the recording that has each.
+        taken: Stems in use from earlier runs, and the absolute path, or the address, of the
+            recording that has each.
     """
     owners = dict.fromkeys(RESERVED_STEMS, "")
     owners |= {_folded(stem): path for stem, path in taken.items()}
     of_earlier = {path: stem for stem, path in taken.items()}
     stems = []
     for path in paths:
-        full = os.path.abspath(path)
+        full = full_name(path)
         stem = of_earlier.get(full) or stem_of(path)
         if owners.setdefault(_folded(stem), full) != full:
             digest = hashlib.blake2b(full.encode(errors="surrogateescape"), digest_size=4)
@@ -194,7 +224,7 @@ def _folded(stem: str) -> str:
 def estimated_duration_s(path: Path) -> float:
     """Return about how long a recording is; 0 if it cannot be read."""
     try:
-        if path.suffix.lower() == ".mp3":
+        if path.suffix.lower() == ".mp3" and not is_remote(path):
             return path.stat().st_size / _MP3_BYTES_PER_S
     except OSError:
         return 0.0

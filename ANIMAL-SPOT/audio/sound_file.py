@@ -9,12 +9,15 @@ import re
 import stat
 from bisect import bisect_right
 from collections.abc import Sequence
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import soundfile as sf
 
 from animal_spot.audio import chunks, frames
+from animal_spot.remote.addresses import is_remote
+from animal_spot.remote.ranged_file import RangedFile
 
 LOWEST_RATE, HIGHEST_RATE = 100, 10_000_000  # Hz
 LARGEST_SAMPLE = 2.0**31  # of full scale 1: counts of 32-bit recorders stay below
@@ -34,12 +37,14 @@ class SoundError(ValueError):
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file for reading, unless reading it might never end.
+    """Open a file for reading, unless reading it might never end; also one at an address.
 
     Raises:
         SoundError: If it is a folder, a pipe or a device.
         OSError: If it cannot be opened.
     """
+    if is_remote(path):
+        return RangedFile(Path(path))
     kind = os.stat(path).st_mode
     if stat.S_ISDIR(kind):
         raise SoundError("a folder, not a sound file")
@@ -69,8 +74,9 @@ class SoundFile:
     """
 
     def __init__(self, source: str | os.PathLike[str] | BinaryIO) -> None:
-        path = None if isinstance(source, io.IOBase) else source
-        self._bytes = open_regular(path) if path is not None else source
+        is_open = isinstance(source, io.IOBase)
+        self._bytes = source if is_open else open_regular(source)
+        path = None if is_open or is_remote(source) else source
         self.notes: list[str] = []
         self._file: sf.SoundFile | None = None
         self._n_read = 0
@@ -295,8 +301,8 @@ def _state(path: str | os.PathLike[str]) -> tuple[int, int]:
 def promised_duration_s(path: str | os.PathLike[str]) -> float:
     """Return how long a sound file is by its header, which may be wrong; 0 if it cannot be told."""
     try:
-        with open_regular(path):
-            info = sf.info(_for_libsndfile(path))
+        with open_regular(path) as file:
+            info = sf.info(file if is_remote(path) else _for_libsndfile(path))
         return info.frames / info.samplerate if 0 < info.frames < _MOST_FRAMES else 0.0
     except (OSError, RuntimeError, TypeError, ValueError, ZeroDivisionError):
         return 0.0

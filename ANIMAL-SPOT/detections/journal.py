@@ -8,6 +8,8 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from animal_spot.remote.addresses import full_name, is_remote
+from animal_spot.remote.stores import state_of
 from animal_spot.utils.files import file_digest, file_state
 from animal_spot.utils.own_files import JsonLines, LineError, OwnFiles, file_name, is_count
 
@@ -20,10 +22,11 @@ class Completed:
     """A recording whose results are all written.
 
     Attributes:
-        path: Absolute path of the recording.
+        path: Absolute path of the recording, or its address.
         stem: What its results are called after.
         run: Hash of model and settings.
-        state: Size and times of the recording; equal ones mean equal content.
+        state: Size and times of the recording, or size and version of one at an address; equal
+            ones mean equal content.
         digest: Hash of its bytes, which decides when the times differ.
         duration_s: Length of the recording.
         n_windows: Windows classified.
@@ -163,7 +166,7 @@ class Journal:
             run: Hash of model and settings.
             names: Results that must be there; None: those that were written.
         """
-        entry = self._entries.get(os.path.abspath(path))
+        entry = self._entries.get(full_name(path))
         if entry is None or entry.run != run:
             return None
         try:
@@ -172,6 +175,8 @@ class Journal:
                     return None
                 if self._replace_edited and self.own.is_edited(name, entry.files.get(name)):
                     return None
+            if is_remote(path):
+                return entry if state_of(path) == entry.state else None
             state = file_state(path)
             if state != entry.state and (
                 state[0] != entry.state[0] or file_digest(path) != entry.digest
@@ -194,7 +199,7 @@ class Journal:
         Raises:
             OSError: If a folder is there, or it cannot be renamed.
         """
-        entry = self._entries.get(os.path.abspath(path))
+        entry = self._entries.get(full_name(path))
         size = entry.files.get(name) if entry else None
         return self.own.may_write(name, size=size, ours_by_name=ours_by_name)
 
@@ -207,7 +212,7 @@ class Journal:
         Raises:
             OSError: If it cannot be noted.
         """
-        full = os.path.abspath(path)
+        full = full_name(path)
         earlier = self._entries.pop(full, None)
         self._lines.append({"path": full, "stem": stem, "begun": True})
         self._stems[stem] = full

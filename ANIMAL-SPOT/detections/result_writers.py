@@ -25,6 +25,7 @@ from animal_spot.detections.decoding import EventDecoder
 from animal_spot.detections.event_settings import EventSettings
 from animal_spot.metadata.recording_time import NO_TIME, RecordingTime
 from animal_spot.metadata.time_columns import time_columns, time_rows
+from animal_spot.remote.addresses import shown
 from animal_spot.utils.csv_cells import safe_cell
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def log_head(header: RunHeader, source: Source) -> Iterator[str]:
         kind = f"none, embeddings of {opts['embedding_model']}"
     classes = {name: i for i, name in enumerate(header.names)}
     for message in (
-        one_cell(str(source.path)),
+        one_cell(shown(source.path)),
         f"Model Path: {one_cell(header.model_path)}",
         f"dataOpts: {opts}",
         f"prediction length: {header.sequence_len}[s], hop length: {header.hop}[s], threshold: "
@@ -218,7 +219,7 @@ def csv_writer(path: Path, header: RunHeader, source: Source) -> Iterator[Add]:
     """Open the table of all windows as text."""
     noise = [safe_cell(header.unusual_noise_class)] if header.unusual_noise_class else []
     decoder = [header.decoder_text] if header.decoder_text else []  # in the first row alone
-    file, names = safe_cell(str(source.path)), [safe_cell(name) for name in header.names]
+    file, names = safe_cell(shown(source.path)), [safe_cell(name) for name in header.names]
     opts = header.data_opts
     times = time_columns([source.time])
 
@@ -357,4 +358,4 @@ def open_text(path: Path) -> TextIO:
 
 def _plain(path: Path | str) -> str:
     """Return a path as text that every program can read, also if its bytes are not UTF-8."""
-    return str(path).encode(errors="surrogateescape").decode(errors="replace")
+    return shown(path).encode(errors="surrogateescape").decode(errors="replace")

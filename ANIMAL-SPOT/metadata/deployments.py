@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from animal_spot.metadata.moments import in_zone, is_date, parse_moment, zone_named
+from animal_spot.remote.addresses import is_remote
 from animal_spot.utils.names import composed
 
 _NAMES = {
@@ -210,6 +211,6 @@ def _is_device(wanted: str, path: Path, device: str | None) -> bool:
 def _is_in(pattern: str, path: Path) -> bool:
     """Tell whether folders and names that follow each other in a path fit those of a pattern."""
     wanted = [part for part in pattern.replace("\\", "/").split("/") if part not in ("", ".")]
-    parts = [composed(part) for part in path.absolute().parts]
+    parts = [composed(part) for part in (path if is_remote(path) else path.absolute()).parts]
     runs = (parts[i : i + len(wanted)] for i in range(len(parts) - len(wanted) + 1))
     return any(all(map(fnmatchcase, run, wanted)) for run in runs)

@@ -12,6 +12,7 @@ from animal_spot.metadata.deployments import Deployment, Deployments, read_deplo
 from animal_spot.metadata.file_name_time import OWN, TimePattern, time_in_name, time_pattern
 from animal_spot.metadata.moments import in_zone, iso_text, later, zone_named
 from animal_spot.metadata.wav_metadata import read_metadata
+from animal_spot.remote.addresses import shown
 
 FLAG = "--timezone"
 _N_SHOWN = 10  # recordings with something odd, of a run
@@ -209,7 +210,7 @@ def lines_about(times: Iterable[tuple[Path, RecordingTime]]) -> Iterator[tuple[b
             f"local time, zone unknown, of {len(local)} recordings, such as {local[0].name}; name "
             f"it with {FLAG}, such as {FLAG} Europe/Berlin or {FLAG} UTC",
         )
-    notes = [f"{path}: {note}" for path, time in found for note in time.notes]
+    notes = [f"{shown(path)}: {note}" for path, time in found for note in time.notes]
     for note in notes[:_N_SHOWN]:
         yield True, note
     if notes[_N_SHOWN:]:

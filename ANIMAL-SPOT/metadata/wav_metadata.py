@@ -17,7 +17,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from animal_spot.audio.sound_file import open_regular
 from animal_spot.metadata.moments import MomentError, offset_of, parse_moment
+from animal_spot.remote.addresses import is_remote
 
 GUANO, AUDIOMOTH, WAMD = "GUANO", "AudioMoth comment", "Wildlife Acoustics metadata"
 BEXT, INFO = "broadcast-wave metadata", "WAVE metadata"
@@ -56,12 +58,11 @@ class FileMetadata:
 def read_metadata(path: Path) -> FileMetadata:
     """Read what a sound file says of itself; nothing, if it is damaged or cannot be read."""
     found: list[FileMetadata] = []
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError), open_regular(path) as file:
         if path.suffix.lower() in _TEXTS:
-            found = [_of_comment(_texts_of(path))]
-        elif path.is_file():  # reading a pipe may never end
-            with open(path, "rb") as file:
-                found = [_READERS[name](content) for name, content in _chunks(file)]
+            found = [_of_comment(_texts_of(file if is_remote(path) else path))]
+        else:
+            found = [_READERS[name](content) for name, content in _chunks(file)]
     return _joined(found)
 
 
@@ -199,7 +200,7 @@ def _of_comment(texts: dict[str, str]) -> FileMetadata:
     return FileMetadata(_said(INFO, moment), device and device[1])
 
 
-def _texts_of(path: Path) -> dict[str, str]:
+def _texts_of(path: Path | BinaryIO) -> dict[str, str]:
     """Return the comments of a file that libsndfile reads."""
     import soundfile as sf
 

@@ -16,6 +16,7 @@ from animal_spot.metadata.time_flags import (
     timezone_option,
 )
 from animal_spot.prediction.shard import Shard
+from animal_spot.remote.addresses import is_address, path_of
 from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
 
 FORMATS = ("log", "csv", "raven", "audacity", "parquet")
@@ -93,7 +94,8 @@ class PredictConfig:
     latent_extract: bool = option(False, "write the feature vector of each window")
     input_file: tuple[str, ...] = option(
         (),
-        "a sound file, a folder of them, or a .txt file with one path a line",
+        "a sound file, a folder of them, or a .txt file with one path a line; each may be an "
+        "address (s3://bucket/folder, gs://, https://)",
         nargs="+",
         action="extend",
         default=None,
@@ -222,11 +224,24 @@ class PredictConfig:
         above=0,
         most=64,
     )
+    cache_dir: str | None = option(
+        None,
+        "folder for copies of recordings from addresses, which are removed once they are read; "
+        "none: the system's for temporary files",
+    )
+    cache_gb: float = option(
+        10.0,
+        "GB that these copies may take; one recording in hand may take more",
+        type=float,
+        above=0,
+        most=1e6,
+    )
     threshold_given: bool = False  # no flag of its own
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self)
         refuse_time_flags(self)
+        self._refuse_addresses()
         if self.channel is not None:
             object.__setattr__(self, "channel", channel_choice.checked(self.channel))
         if self.export is not None:
@@ -259,6 +274,18 @@ class PredictConfig:
                     raise ValueError(f"--{name} needs --output_dir")
             if set(self.formats) != {"log"}:
                 raise ValueError("--format needs --output_dir")
+
+    def _refuse_addresses(self) -> None:
+        """Refuse addresses that are not read, before a log could show them."""
+        for text in filter(is_address, self.input_file):
+            path_of(text)
+        for name in ("output_dir", "log_dir", "cache_dir"):
+            text = getattr(self, name)
+            if text is not None and is_address(text):
+                raise ValueError(
+                    f"--{name} must be a folder of this computer; results can be copied elsewhere "
+                    "when they are complete"
+                )
 
     def _refuse_what_is_of_all(self, name: str) -> None:
         """Refuse what only one process can make, if several are to do the work."""

@@ -34,6 +34,7 @@ from animal_spot.prediction.engines import (
     fit_correction,
     probabilities_of,
 )
+from animal_spot.remote.side_by_side import each
 
 log = logging.getLogger(__name__)
 
@@ -204,19 +205,17 @@ def sample_windows(
     channel: str = MIX,
 ) -> torch.Tensor | None:
     """Return ``n`` windows spread over all recordings; fewer if some cannot be read, or None."""
-    windows = []
-    for i in range(n):
+
+    def heard(i: int) -> np.ndarray:
         position = i * 0.618034 % 1.0  # golden ratio: evenly spread for any number of files
+        path, seconds = paths[i * len(paths) // n], grid.length / grid.sample_rate
         try:
-            samples = excerpt(
-                paths[i * len(paths) // n],
-                position,
-                grid.length / grid.sample_rate,
-                grid.sample_rate,
-                channel,
-            )
+            return excerpt(path, position, seconds, grid.sample_rate, channel)
         except (RecordingError, OSError):
-            continue  # reported when its turn comes
+            return np.empty(0, np.float32)  # reported when its turn comes
+
+    windows = []
+    for samples in each(heard, range(n), about=paths):
         if len(samples) >= grid.length:
             window = features.of_stretch(samples[: grid.length], 1)
             if torch.isfinite(window).all():

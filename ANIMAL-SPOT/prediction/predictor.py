@@ -21,6 +21,7 @@ from animal_spot.prediction.engines import MARGIN, Engine, infer_all, probabilit
 from animal_spot.prediction.outcome import ArraySpool, Outcome, RecordingEnd
 from animal_spot.prediction.read_ahead import read_ahead
 from animal_spot.prediction.window_inputs import WindowInputs
+from animal_spot.remote.local_copies import CopiesAhead, LocalCopies
 
 _STRETCH_S = 60.0  # most sound that one batch of features is cut from
 _PATIENCE_S = 1.0  # that windows wait for others to fill their batch
@@ -122,6 +123,7 @@ class Predictor:
         rule: How windows are decided; those that rounding could decide otherwise are computed
             again where a detector can do so exactly. None: none are.
         channel: What is heard of recordings with several, see ``audio.channels``.
+        copies: Where recordings at addresses are copied to while they are read.
         on_windows: Called for each batch of a recording with the outcome, the number of its first
             window, the first detector's inputs and the probabilities.
         on_progress: Called with seconds of sound whenever windows were classified.
@@ -136,17 +138,22 @@ class Predictor:
     temperature: float | None = None
     rule: DecisionRule | None = None
     channel: str = MIX
+    copies: LocalCopies = field(default_factory=LocalCopies)
     on_windows: Callable[[Outcome, int, Tensor, np.ndarray], None] | None = None
     on_progress: Callable[[float], None] = lambda seconds: None
     check: Callable[[], None] = lambda: None
 
     def run(self, paths: Sequence[Path]) -> Iterator[Outcome]:
         """Classify recordings; yield each when it is complete or has failed."""
+        with self.copies.ahead(paths) as copies:
+            yield from self._run(paths, copies)
+
+    def _run(self, paths: Sequence[Path], copies: CopiesAhead) -> Iterator[Outcome]:
         batch_size = max(detector.engine.batch_size for detector in self.detectors)
         n_parallel = min(detector.engine.n_parallel for detector in self.detectors)
         # Features are computed for several batches at a time, of not too long a stretch of sound.
         n_at_once = max(1, min(max(batch_size, 16), int(_STRETCH_S / self._hop_s)))
-        inputs = WindowInputs(self.detectors, self.channel, n_at_once)
+        inputs = WindowInputs(self.detectors, self.channel, n_at_once, copies)
         open_outcomes: list[Outcome] = []
         waiting = _Waiting(batch_size)
         in_flight: deque[tuple[Future, list[_Part]]] = deque()

@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from animal_spot.metadata.time_columns import time_columns
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.outcome import Outcome
 from animal_spot.prediction.settled import Run
+from animal_spot.remote.addresses import full_name
 from animal_spot.utils.files import digest_of, file_digest
 
 TABLES = ("raven", "audacity")  # kinds of results that people make too
@@ -113,7 +113,7 @@ class ResultWriter:
         rows, bands = self._write_all(paths, outcome, time)
         names, counts = self.names_of(stem), Counter(row.name for row in rows)
         return Completed(
-            path=os.path.abspath(outcome.path),
+            path=full_name(outcome.path),
             stem=stem,
             run=run,
             state=outcome.state,

@@ -31,6 +31,8 @@ from animal_spot.prediction.shard_folder import journals_of_others, shard_writer
 from animal_spot.prediction.shard_note import WholeList, write_note
 from animal_spot.prediction.sound_progress import SoundProgress
 from animal_spot.prediction.work import Done, Hands, Work, work_here
+from animal_spot.remote.addresses import shown
+from animal_spot.remote.side_by_side import each
 from animal_spot.utils.files import refuse_links, require_writable_folder
 from animal_spot.utils.interrupt import StopRequest
 from animal_spot.utils.logging import log_to_file
@@ -82,7 +84,7 @@ def _run(config: PredictConfig, stop: StopRequest, hands: Hands) -> int:
     _say_what_is_there(found, output_dir, run)
     log.debug("settings: %s", config)
     for path in found.recordings:
-        log.debug("input: %s", path)
+        log.debug("input: %s", shown(path))
     if output_dir is None:
         all_done = _predict_to_screen(run, found.recordings)
     else:
@@ -135,9 +137,9 @@ def _say_what_is_there(found: FoundSounds, output_dir: Path | None, run: Run) ->
 def _is_usable(outcome: Outcome | Done) -> bool:
     """Tell whether a recording could be used, and say what is odd about it, or why not."""
     for warning in outcome.warnings:
-        log.warning("%s: %s", outcome.path, warning)
+        log.warning("%s: %s", shown(outcome.path), warning)
     if outcome.reason:
-        log.error("%s: %s", outcome.path, outcome.reason)
+        log.error("%s: %s", shown(outcome.path), outcome.reason)
     return not outcome.reason
 
 
@@ -162,7 +164,7 @@ def _to_screen(lines: Iterable[str]) -> None:
 
 def _times_of(paths: Sequence[Path], finder: TimeFinder) -> dict[Path, RecordingTime]:
     """Find when and where recordings were made, and say what is known of it."""
-    times = {path: finder.of(path) for path in paths}
+    times = dict(zip(paths, each(finder.of, paths, about=paths), strict=True))
     for is_warning, line in lines_about(times.items()):
         log.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
     return times

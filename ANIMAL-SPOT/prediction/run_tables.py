@@ -23,6 +23,7 @@ from animal_spot.detections.result_writers import RunHeader
 from animal_spot.metadata.recording_time import NO_TIME, RecordingTime
 from animal_spot.metadata.time_columns import time_cells, time_columns
 from animal_spot.prediction.shard import Shard
+from animal_spot.remote.addresses import shown
 from animal_spot.utils.csv_cells import csv_text
 from animal_spot.utils.own_files import OwnFiles
 
@@ -76,7 +77,7 @@ def write_run_tables(
     done = [(path, tally.entries[path]) for path in tally.paths if path in tally.entries]
     texts = {
         SUMMARY: csv_text(_summary(tally, names)),
-        FAILED: csv_text([["file", "reason"], *([str(p), why] for p, why in failed)]),
+        FAILED: csv_text([["file", "reason"], *([shown(p), why] for p, why in failed)]),
         ALL_RECORDINGS: "".join(_combined_lines(done, band_hz, tally.times)),
         RECORDING_LIST: "".join(f"{one_cell(entry.path)}\n" for _, entry in done),
     }
@@ -99,12 +100,12 @@ def _summary(tally: Tally, names: Sequence[str]) -> Iterator[list[Any]]:
         when = time_cells(columns, time, 0.0, None if entry is None else entry.duration_s)
         if entry is None:
             status = "failed" if path in failed else "not reached"
-            yield [str(path), status, *[""] * (5 + len(names)), failed.get(path, ""), *when]
+            yield [shown(path), status, *[""] * (5 + len(names)), failed.get(path, ""), *when]
             continue
         counts = [entry.detections.get(name, 0) for name in names]
         status = "complete before" if path in tally.skipped else "complete"
         yield [
-            *(str(path), status, round(entry.duration_s, 3), entry.n_windows, sum(counts)),
+            *(shown(path), status, round(entry.duration_s, 3), entry.n_windows, sum(counts)),
             *(*counts, entry.seconds, entry.stem, "; ".join(entry.warnings), *when),
         ]
 

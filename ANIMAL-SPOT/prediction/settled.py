@@ -24,6 +24,7 @@ from animal_spot.model_files.signal_path import warn_of_unused_embedding_model
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.detectors import Arithmetic, build_detectors
 from animal_spot.prediction.predictor import Predictor
+from animal_spot.remote.local_copies import LocalCopies
 from animal_spot.utils.names import composed
 from animal_spot.utils.tensor_files import load_tensors
 
@@ -49,6 +50,10 @@ class Run:
             return self.config
         log.info("an ensemble with a temperature of its own is computed in fp32")
         return dataclasses.replace(self.config, precision="fp32")
+
+    def _copies(self) -> LocalCopies:
+        folder = None if self.config.cache_dir is None else Path(self.config.cache_dir)
+        return LocalCopies(folder, round(self.config.cache_gb * 1e9))
 
     def grid_of(self, model: ModelFile) -> WindowGrid:
         """Return the windows at the rate of a model."""
@@ -84,6 +89,7 @@ class Run:
             rule=self.header.rule,
             temperature=self.models.calibration.temperature,
             channel=self.models[0].signal.channel,
+            copies=self._copies(),
             check=self.check,
             **options,
         )

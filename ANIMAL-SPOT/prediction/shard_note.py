@@ -13,6 +13,7 @@ from animal_spot.metadata.recording_time import NO_TIME
 from animal_spot.metadata.time_json import NotedTime, noted_time, time_of
 from animal_spot.prediction.run_tables import Tally
 from animal_spot.prediction.shard import Shard
+from animal_spot.remote.addresses import full_name, path_in, shown
 from animal_spot.utils.files import digest_of, write_text_atomic
 from animal_spot.utils.typed import read_json, typed
 
@@ -125,11 +126,11 @@ def write_note(
 def _recordings(whole: WholeList, tally: Tally) -> Iterator[NotedRecording]:
     failed = {**tally.failed, **tally.not_read}
     for path in tally.paths:
-        entry, full = tally.entries.get(path), os.path.abspath(path)
+        entry, full = tally.entries.get(path), full_name(path)
         yield NotedRecording(
             at=whole.place[path],
-            path=str(path),
-            full="" if full == str(path) else full,
+            path=shown(path),
+            full="" if full == shown(path) else full,
             run="" if entry is None else entry.run,
             failed=failed.get(path, ""),
             before=path in tally.skipped,
@@ -170,16 +171,16 @@ def tally_of(notes: Sequence[ShardNote], entries: Mapping[str, Completed]) -> Ta
     )
     if [row.at for row, _ in rows] != list(range(notes[0].n_listed)):
         raise ValueError("the shards together are not the whole list: run all of them again")
-    tally = Tally([Path(row.path) for row, _ in rows], {}, set(), {}, times={})
+    tally = Tally([path_in(row.path) for row, _ in rows], {}, set(), {}, times={})
     for row, shard in rows:
-        path = Path(row.path)
+        path = path_in(row.path)
         tally.times[path] = time_of(row.time)
         if row.failed:
             tally.failed[path] = row.failed
             continue
         entry = entries.get(row.full or row.path)
         if entry is None or entry.run != row.run:
-            raise ValueError(f"{path} is not complete any more: run --shard {shard} again")
+            raise ValueError(f"{row.path} is not complete any more: run --shard {shard} again")
         tally.entries[path] = entry
         if row.before:
             tally.skipped.add(path)

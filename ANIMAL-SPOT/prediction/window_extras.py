@@ -19,6 +19,7 @@ from animal_spot.detections.result_writers import RunHeader
 from animal_spot.figures.look import save
 from animal_spot.figures.spectrogram import spectrogram_figure
 from animal_spot.prediction.outcome import Outcome
+from animal_spot.remote.addresses import shown
 from animal_spot.utils.files import atomic_path
 
 HIDDEN_PREFIX = ".drawing_"
@@ -108,7 +109,7 @@ class WindowExtras:
             return
         vectors = np.concatenate(list(outcome.embeddings.batches(4096)))
         start, end = self._grid.extents(0, outcome.n_windows, outcome.n_samples)
-        stem = str(outcome.path).replace(".wav", "")
+        stem = shown(outcome.path).replace(".wav", "")
         times = zip(self._grid.rounded_s(start), self._grid.rounded_s(end), strict=True)
         self._content["filenames"] += [f"{stem}_{begin}_{finish}.wav" for begin, finish in times]
         self._content["features"] += list(vectors)

@@ -18,6 +18,7 @@ from animal_spot.embeddings.embedding_pipeline import EmbeddingFeatures
 from animal_spot.prediction.detectors import Detector
 from animal_spot.prediction.outcome import RecordingEnd
 from animal_spot.prediction.read_ahead import Item
+from animal_spot.remote.local_copies import CopiesAhead
 from animal_spot.utils.errors import is_memory_error, one_line
 from animal_spot.utils.files import file_digest, file_state
 
@@ -34,11 +35,13 @@ class WindowInputs:
         detectors: Networks.
         channel: What is heard of recordings with several, see ``audio.channels``.
         n_at_once: Windows whose inputs are computed together.
+        copies: Of recordings at addresses.
     """
 
     detectors: Sequence[Detector]
     channel: str
     n_at_once: int
+    copies: CopiesAhead
 
     def of(self, path: Path) -> Generator[Item, None, None]:
         """Yield the network inputs of a recording's windows in stretches, then its end."""
@@ -58,6 +61,11 @@ class WindowInputs:
             yield RecordingEnd(f"{type(error).__name__}: {error}".split("\n")[0])
 
     def _items(self, path: Path) -> Iterator[Item]:
+        with self.copies.held(path) as (file, state):
+            yield from self._items_of(file, state)
+
+    def _items_of(self, path: Path, state_there: list[int] | None) -> Iterator[Item]:
+        """Yield what ``of`` does of a file, or of a copy of one with that state."""
         state = file_state(path)
         with Recording(path, self.channel) as recording:
             self._refuse_low_rate(recording.rate)
@@ -69,7 +77,7 @@ class WindowInputs:
                 duration_s=recording.duration_s,
                 n_samples=n_samples,
                 rate=recording.rate,
-                state=state,
+                state=state_there or state,
                 digest=digest,
                 channel=recording.channel,
                 warnings=tuple(recording.problems()),
