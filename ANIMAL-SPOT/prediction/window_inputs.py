@@ -19,6 +19,7 @@ from animal_spot.prediction.detectors import Detector
 from animal_spot.prediction.outcome import RecordingEnd
 from animal_spot.prediction.read_ahead import Item
 from animal_spot.remote.local_copies import CopiesAhead
+from animal_spot.remote.stores import RemoteError
 from animal_spot.utils.errors import is_memory_error, one_line
 from animal_spot.utils.files import file_digest, file_state
 
@@ -49,6 +50,8 @@ class WindowInputs:
             yield from self._items(path)
         except RecordingError as error:
             yield RecordingEnd(str(error))
+        except RemoteError as error:
+            yield RecordingEnd(f"unreadable: {error.reason}")
         except OSError as error:
             yield RecordingEnd(f"unreadable: {error.strerror or error}")
         except ValueError as error:  # such as a NUL in a name of a list

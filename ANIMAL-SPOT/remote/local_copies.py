@@ -73,7 +73,7 @@ class LocalCopies:
             held.enter_context(locked(folder / _LOCK))
         except OSError as error:
             reason = error.strerror or str(error)
-            raise RemoteError(
+            raise OSError(
                 f"the folder for copies {parent} cannot be written ({reason}): choose another by "
                 "--cache_dir"
             ) from error
@@ -144,12 +144,12 @@ class CopiesAhead:
             yield path, None
             return
         if path not in self._expected:
-            raise RemoteError(f"{path} was not expected")
+            raise RemoteError(path, "was not expected")
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self._is_settled(path))
             copy = self._there.get(path)
             if copy is None or not (copy.state or copy.error):
-                raise RemoteError("stopped")
+                raise RemoteError(path, "the program was stopped")
             copy.in_hand = True
             self._changed.notify_all()
         try:

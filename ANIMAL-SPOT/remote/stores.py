@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 RETRIES = 3
-_FIRST_WAIT_S = 0.5  # doubled for each further try, and drawn from half to one and a half of it
+_FIRST_WAIT_S = 0.5  # three times that before each further try, drawn from half to one and a half of it
 _LISTERS = 8  # folders that are listed at the same time
 _CONNECT_S, _SILENT_S = 30, 60  # after which a web server is given up
 _VERSIONS = ("ETag", "etag", "md5Hash", "content_md5")  # what says that content has changed
@@ -45,7 +45,16 @@ _given_up: dict[Path, str] = {}  # files that patience was in vain for, and why
 
 
 class RemoteError(OSError):
-    """A file elsewhere that cannot be had; the message says why, without credentials."""
+    """A file elsewhere that cannot be had.
+
+    Args:
+        path: Which one.
+        reason: Why, without credentials.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{shown(path)}: {reason}")
+        self.reason = reason
 
 
 def state_of(path: Path) -> State:
@@ -229,7 +238,7 @@ def _asked(path: Path, ask: Callable[[], Answer], *, once_more: bool = False) ->
         RemoteError: If there is no answer.
     """
     if path in _given_up and not once_more:
-        raise RemoteError(_given_up[path])
+        raise RemoteError(path, _given_up[path])
     for attempt in range(RETRIES + 1):
         try:
             return ask()
@@ -238,12 +247,12 @@ def _asked(path: Path, ask: Callable[[], Answer], *, once_more: bool = False) ->
         except Exception as error:
             reason, is_final = _reason(error)
             if is_final:
-                raise RemoteError(f"{shown(path)}: {reason}") from None
+                raise RemoteError(path, reason) from None
             if attempt == RETRIES:
-                _given_up[path] = f"{shown(path)}: {reason} ({RETRIES + 1} tries)"
-                raise RemoteError(_given_up[path]) from None
+                _given_up[path] = f"{reason} ({RETRIES + 1} tries)"
+                raise RemoteError(path, _given_up[path]) from None
             log.debug("%s: %s; trying again", shown(path), reason)
-            time.sleep(_FIRST_WAIT_S * 2**attempt * random.uniform(0.5, 1.5))
+            time.sleep(_FIRST_WAIT_S * 3**attempt * random.uniform(0.5, 1.5))
     raise AssertionError
 
 
