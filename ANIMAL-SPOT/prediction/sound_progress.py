@@ -14,6 +14,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from animal_spot.audio.recordings import estimated_duration_s
+from animal_spot.remote.addresses import is_remote
+from animal_spot.remote.stores import size_of
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +53,9 @@ class SoundProgress:
         threading.Thread(target=self._measure, args=(paths,), daemon=True).start()
 
     def _measure(self, paths: Sequence[Path]) -> None:
+        bytes_per_s: dict[tuple[Path, str], float] = {}
         for path in paths:
-            self._total_s += estimated_duration_s(path)
+            self._total_s += _about_s(path, bytes_per_s)
         self._is_measured = True
 
     def add(self, seconds: float) -> None:
@@ -130,3 +133,20 @@ class SoundProgress:
             self._bar.close()
         n = self._n_done + self._n_failed
         self._record("done" if n == self._n_total else "stopped")
+
+
+def _about_s(path: Path, bytes_per_s: dict[tuple[Path, str], float]) -> float:
+    """Return about how long a recording is; 0 if that cannot be told.
+
+    Of those at addresses one of a folder tells for the others, whose sizes the listing has said.
+    """
+    if not is_remote(path):
+        return estimated_duration_s(path)
+    kind = path.parent, path.suffix
+    try:
+        if kind not in bytes_per_s:
+            seconds = estimated_duration_s(path)
+            bytes_per_s[kind] = size_of(path) / seconds if seconds else 0.0
+        return size_of(path) / bytes_per_s[kind] if bytes_per_s[kind] else 0.0
+    except OSError:
+        return 0.0

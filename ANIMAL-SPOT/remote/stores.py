@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 RETRIES = 3
-_FIRST_WAIT_S = 0.5  # three times that before each further try, drawn from half to one and a half of it
+_FIRST_WAIT_S = 0.5  # then three times as long each time, and by chance half more or less
 _LISTERS = 8  # folders that are listed at the same time
 _CONNECT_S, _SILENT_S = 30, 60  # after which a web server is given up
 _VERSIONS = ("ETag", "etag", "md5Hash", "content_md5")  # what says that content has changed
