@@ -11,7 +11,7 @@ import tempfile
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,30 +27,42 @@ _FETCHERS = 8  # files that are fetched at the same time
 _AHEAD = 32  # files that lie ready at most, however small
 
 
+@dataclass(frozen=True)
 class LocalCopies:
-    """A folder of copies, which goes when the program ends; made when the first one is needed.
+    """Where copies may lie, and how much of them.
 
-    What a killed program left beside it is removed.
-
-    Args:
-        parent: Folder that it is made in; None: the system's for temporary files.
+    Attributes:
+        parent: Folder in which they get one of their own; None: the system's for temporary files.
         limit: Bytes that copies may take. The recording in hand is copied even if it is larger.
     """
 
-    def __init__(self, parent: Path | None = None, limit: int = 10**10) -> None:
-        self._parent, self._limit = parent, limit
-        self._numbers = itertools.count()
-        self._folder: Path | None = None
-        self._making = threading.Lock()
+    parent: Path | None = None
+    limit: int = 10**10
 
     @contextlib.contextmanager
     def ahead(self, paths: Sequence[Path]) -> Iterator[CopiesAhead]:
         """Fetch those of these recordings that lie elsewhere, a few before they are asked for."""
-        copies = CopiesAhead(self, [path for path in paths if is_remote(path)], self._limit)
+        folder = _Folder(self.parent or Path(tempfile.gettempdir()))
+        copies = CopiesAhead(folder, [path for path in paths if is_remote(path)], self.limit)
         try:
             yield copies
         finally:
             copies.stop()
+            folder.remove()
+
+
+class _Folder:
+    """A folder of copies, made when the first one comes; it is gone with the program at the latest.
+
+    What a killed program left beside it is removed.
+    """
+
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+        self._numbers = itertools.count()
+        self._made: Path | None = None
+        self._making = threading.Lock()
+        self.remove: Callable[[], object] = lambda: None
 
     def new_place(self, path: Path) -> Path:
         """Return where a copy is to be made: a name of its own, with the ending of the original.
@@ -59,25 +71,24 @@ class LocalCopies:
             OSError: If the folder cannot be made.
         """
         with self._making:
-            if self._folder is None:
-                self._folder = self._made()
-        return self._folder / f"{next(self._numbers)}{path.suffix}"
+            if self._made is None:
+                self._made = self._make()
+        return self._made / f"{next(self._numbers)}{path.suffix}"
 
-    def _made(self) -> Path:
-        parent = self._parent or Path(tempfile.gettempdir())
+    def _make(self) -> Path:
+        held = contextlib.ExitStack()
         try:
-            parent.mkdir(parents=True, exist_ok=True)
-            _remove_left(parent)
-            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-            held = contextlib.ExitStack()
+            self._parent.mkdir(parents=True, exist_ok=True)
+            _remove_left(self._parent)
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._parent))
             held.enter_context(locked(folder / _LOCK))
         except OSError as error:
             reason = error.strerror or str(error)
             raise OSError(
-                f"the folder for copies {parent} cannot be written ({reason}): choose another by "
-                "--cache_dir"
+                f"the folder for copies {self._parent} cannot be written ({reason}): choose "
+                "another by --cache_dir"
             ) from error
-        weakref.finalize(self, _remove, folder, held)  # also when the program ends
+        self.remove = weakref.finalize(self, _remove, folder, held)  # also called at the end
         return folder
 
 
@@ -115,13 +126,13 @@ class CopiesAhead:
     nothing waits for ever for room that later ones hold.
 
     Args:
-        copies: Where they go.
+        folder: Where they go.
         paths: Recordings that lie elsewhere, in the order in which they are read.
         limit: Bytes that copies may take, unless one alone takes more.
     """
 
-    def __init__(self, copies: LocalCopies, paths: Sequence[Path], limit: int) -> None:
-        self._copies, self._limit = copies, limit
+    def __init__(self, folder: _Folder, paths: Sequence[Path], limit: int) -> None:
+        self._folder, self._limit = folder, limit
         self._waiting = deque(paths)
         self._expected = set(paths)
         self._there: dict[Path, _Copy] = {}
@@ -188,7 +199,7 @@ class CopiesAhead:
             state, error = None, copy.error
             if error is None:
                 try:
-                    copy.place = self._copies.new_place(path)
+                    copy.place = self._folder.new_place(path)
                     state = fetch(path, copy.place)
                 except Exception as failed:  # one recording never stops the others
                     error = failed

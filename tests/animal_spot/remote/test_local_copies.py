@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from animal_spot.remote import local_copies, stores
+from animal_spot.remote import stores
 from animal_spot.remote.addresses import path_of
 from animal_spot.remote.local_copies import LocalCopies
 
@@ -122,41 +122,38 @@ def test_folder_that_cannot_be_written_is_the_reason(recordings, tmp_path):
 
 
 def test_stopping_leaves_nothing(recordings, tmp_path):
-    copies = LocalCopies(tmp_path, limit=5 * SIZE)
-    with copies.ahead(recordings) as ahead, ahead.held(recordings[0]):
+    with LocalCopies(tmp_path, 5 * SIZE).ahead(recordings) as ahead, ahead.held(recordings[0]):
         pass
-    assert eventually(lambda: taken(tmp_path) == 0)
-    del copies, ahead
-    assert eventually(lambda: not list(tmp_path.iterdir()))
+    assert not list(tmp_path.iterdir())
 
 
 KILLED = """
-import sys, time
+import sys
 from pathlib import Path
+from animal_spot.remote.addresses import path_of
 from animal_spot.remote.local_copies import LocalCopies
-copies = LocalCopies(Path(sys.argv[1]))
-copies.new_place(Path("x.wav")).write_bytes(b"sound")
-print("there", flush=True)
-sys.stdin.read()
+recording = path_of(sys.argv[2])
+with LocalCopies(Path(sys.argv[1])).ahead([recording]) as ahead, ahead.held(recording):
+    print("there", flush=True)
+    sys.stdin.read()
 """
 
 
-def test_what_a_killed_program_left_is_removed_and_a_running_one_keeps_its_own(tmp_path):
-    programs = [
-        subprocess.Popen(
-            [sys.executable, "-c", KILLED, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        for _ in range(2)
-    ]
+def test_what_a_killed_program_left_is_removed_and_a_running_one_keeps_its_own(
+    tmp_path_factory, tmp_path, recordings
+):
+    sound = tmp_path_factory.mktemp("sounds") / "x.wav"
+    sound.write_bytes(b"sound")
+    command = [sys.executable, "-c", KILLED, tmp_path, f"file://{sound.as_posix()}"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    programs = [subprocess.Popen(command, **pipes) for _ in range(2)]
     for program in programs:
         assert program.stdout.readline().strip() == b"there"
     assert taken(tmp_path) == 2 * len("sound")
     os.kill(programs[0].pid, getattr(signal, "SIGKILL", signal.SIGTERM))
     programs[0].wait()
-    copies = LocalCopies(tmp_path)
-    copies.new_place(Path("y.wav"))
-    assert taken(tmp_path) == len("sound")
-    assert len(list(tmp_path.glob(f"{local_copies._PREFIX}*"))) == 2, "its own, and the other's"
+    with LocalCopies(tmp_path).ahead(recordings[:1]) as ahead, ahead.held(recordings[0]):
+        assert taken(tmp_path) == len("sound") + SIZE, "of the program that runs, and its own"
     programs[1].communicate()  # it ends in peace
     assert taken(tmp_path) == 0
     for program in programs:
