@@ -14,12 +14,17 @@ import sys
 from pathlib import Path
 
 from animal_spot.training.config import TrainConfig, parse_config
+from animal_spot.utils.processes import place
 
 log = logging.getLogger("TRAIN")
 
 
 def main(argv: list[str] | None = None, prog: str = "main.py") -> int:
     """Run the program; return its exit status."""
+    if place().rank > 0:
+        from animal_spot.experiments.following import follow
+
+        return follow(sys.argv[1:] if argv is None else argv)
     config = parse_config(argv, prog)
     kept = "checkpoint written; start again to go on" if config.checkpoint_dir else ""
     if kept and config.start_scratch:
@@ -37,11 +42,11 @@ def main(argv: list[str] | None = None, prog: str = "main.py") -> int:
 
 
 def _run(config: TrainConfig) -> None:
-    from animal_spot.experiments.training_run import run  # PyTorch: --help need not wait for it
+    from animal_spot.experiments.following import lead  # PyTorch: --help need not wait for it
     from animal_spot.reporting.card_files import card_after, model_files_of
     from animal_spot.reporting.run import report_after
 
-    is_new = run(config)
+    is_new = lead(config)
     if is_new and config.report:
         folder = Path(config.model_dir)
         for path in model_files_of(folder):

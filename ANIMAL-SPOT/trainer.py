@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from animal_spot.models.factory import batch_norms
 from animal_spot.training.checkpoints import CheckpointFolder
+from animal_spot.training.distributed import ALONE, World
 from animal_spot.training.epoch_progress import EpochProgress
 from animal_spot.training.finite_loss import require_finite
 from animal_spot.training.pass_bar import PassBar
@@ -41,6 +43,8 @@ class Trainer:
         recipe: How it is trained.
         checkpoints: Where the state is kept, or None.
         summary: TensorBoard's folder of the run, or None.
+        world: The processes that train it together, each with a trainer and its share of the
+            clips. Only the first has checkpoints and a summary.
     """
 
     def __init__(
@@ -50,12 +54,14 @@ class Trainer:
         *,
         checkpoints: CheckpointFolder | None = None,
         summary: Summary | None = None,
+        world: World = ALONE,
     ) -> None:
         self.recipe = recipe
-        self.state = TrainState(model, recipe)
+        self.state = TrainState(model, recipe, world)
         self.checkpoints = checkpoints
         self.summary = summary
-        self._stop = StopRequest()
+        self._world = world
+        self._stop = StopRequest(patient=world.size > 1)
 
     @property
     def model(self) -> nn.Module:
@@ -104,7 +110,7 @@ class Trainer:
         except Interrupted:
             self._save(epoch - 1, done)
             raise
-        self.state.judge(self.recipe.worth(result, epoch))
+        self.state.judge(self._world.agreed(self.recipe.worth(result, epoch)))
         self._save(epoch)
         self._report(result, epoch, with_figures=True, dataset=val_loader.dataset)
         return trained, result
@@ -118,14 +124,15 @@ class Trainer:
         started, waited = time.perf_counter(), 0.0
         n_batches = len(loader.batch_sampler)
         batches = _timed(loader) if done.n_batches < n_batches else iter(())
-        with PassBar(f"train {epoch}", n_batches, done.n_batches) as bar:
+        with self._bar(f"train {epoch}", n_batches, done.n_batches) as bar:
             for seconds, batch in batches:
                 waited += seconds
-                loss = self._step(batch, done.sums, epoch, done.n_batches)
+                n_clips = loader.batch_sampler.size_of(done.n_batches)
+                loss = self._step(batch, n_clips, done.sums, epoch, done.n_batches)
                 done.n_batches += 1
                 bar.count(loss, done.sums, last=done.n_batches == n_batches)
                 try:
-                    self._stop.check()
+                    self._world.check(self._stop)
                 except Interrupted:
                     self._require_finite(done.sums, loader, "train", epoch)
                     self._save(epoch - 1, done)
@@ -153,18 +160,24 @@ class Trainer:
         return done
 
     def _step(
-        self, batch: tuple[Tensor, ...], sums: PassSums, epoch: int, batch_index: int
+        self, batch: tuple[Tensor, ...], n_clips: int, sums: PassSums, epoch: int, batch_index: int
     ) -> Tensor:
-        recipe = self.recipe
-        features, labels, indices, *scene = self._to_device(batch)
+        """Learn from a batch of ``n_clips``, of which this process has its share of rows."""
+        recipe, world = self.recipe, self._world
+        features, *said = self._to_device(batch)
+        labels, indices, *scene = (world.whole(rows, n_clips) for rows in said)
         targets = labels
         if recipe.make_targets is not None:
             targets = recipe.make_targets(labels, indices, *scene)
         if recipe.batch_augmentation is not None:
-            features, targets = recipe.batch_augmentation(features, targets, epoch, batch_index)
-        with recipe.precision.autocast():
+            features, targets = recipe.batch_augmentation(
+                world.whole(features, n_clips), targets, epoch, batch_index
+            )
+            features = features[world.share(n_clips)]
+        with recipe.precision.autocast(), world.one_batch(n_clips):
             logits = self.model(features)
-        loss = recipe.loss(logits.float(), targets)
+        logits = world.whole(logits.float(), n_clips)
+        loss = recipe.loss(logits, targets)
         self.state.descend(loss)
         if recipe.make_targets is not None:
             known = labels >= 0
@@ -190,21 +203,23 @@ class Trainer:
             Interrupted: On Ctrl-C, SIGTERM or SIGHUP.
             TrainingError: If the loss is not a number.
         """
-        model = (model or self.model).eval()
+        model, world = (model or self.model).eval(), self._world
         sums = self._new_sums()
         loader.batch_sampler.start_at(epoch)
         log.debug("%s|%d|start", phase, epoch)
         started, waited = time.perf_counter(), 0.0
-        with PassBar(f"{phase} {epoch}", len(loader.batch_sampler)) as bar:
-            for seconds, batch in _timed(loader):
+        with self._bar(f"{phase} {epoch}", len(loader.batch_sampler)) as bar:
+            for number, (seconds, batch) in enumerate(_timed(loader)):
                 waited += seconds
-                features, labels, indices = self._to_device(batch)
+                features, *said = self._to_device(batch)
                 with self.recipe.precision.autocast():
-                    logits = model(features)
-                loss = F.cross_entropy(logits.float(), labels)
+                    own = model(features).float()
+                n_clips = loader.batch_sampler.size_of(number)
+                logits, labels, indices = (world.whole(rows, n_clips) for rows in (own, *said))
+                loss = F.cross_entropy(logits, labels)
                 sums.add(logits, labels, indices, loss)
                 bar.count(loss, sums)
-                self._stop.check()
+                world.check(self._stop)
         self._require_finite(sums, loader, phase, epoch)
         return sums.result(phase, time.perf_counter() - started, waited)
 
@@ -229,10 +244,7 @@ class Trainer:
             TrainingError: If it does not fit the network, the classes or the settings.
             ValueError: If it is of other settings.
         """
-        try:
-            found = self.checkpoints.load_newest()
-        except UnreadableFileError as error:
-            raise TrainingError(str(error)) from error
+        found = self._world.from_first(self._newest)
         if found is None:
             return None
         content, path = found
@@ -241,6 +253,15 @@ class Trainer:
             self.summary.go_on(content.get("summaryRun"), self.state.start_epoch)
         return content
 
+    def _newest(self) -> tuple[dict[str, Any], Path] | None:
+        """Read the newest checkpoint, if there is one."""
+        if self.checkpoints is None:
+            return None
+        try:
+            return self.checkpoints.load_newest()
+        except UnreadableFileError as error:
+            raise TrainingError(str(error)) from error
+
     def _save(self, epoch: int, done: EpochSums | None = None) -> None:
         """Write a checkpoint.
 
@@ -248,8 +269,11 @@ class Trainer:
             epoch: Last epoch that is complete.
             done: What is done of the epoch after it.
         """
-        if self.checkpoints is None:
-            return
+        if self.checkpoints is not None:
+            self._write(epoch, done)
+        self._world.wait()  # one that ends lets torchrun end the others
+
+    def _write(self, epoch: int, done: EpochSums | None) -> None:
         content = self.state.content(epoch, done)
         content["summaryRun"] = self.summary.run_name if self.summary else None
         # An interrupted epoch has its own number, so that the complete one before it is kept.
@@ -257,6 +281,9 @@ class Trainer:
         log.debug("checkpoint written to %s", path)
 
     # -- helpers ------------------------------------------------------------------------------
+
+    def _bar(self, title: str, n_batches: int, n_done: int = 0) -> PassBar:
+        return PassBar(title, n_batches, n_done, shown=self._world.is_first)
 
     def _new_sums(self) -> PassSums:
         return PassSums.empty(len(self.recipe.classes), self.recipe.precision.device)

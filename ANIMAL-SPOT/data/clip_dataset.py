@@ -224,6 +224,11 @@ def one_thread() -> Iterator[None]:
             torch.set_num_threads(before)
 
 
+def share(n: int, part: int, n_parts: int) -> slice:
+    """Return which of ``n`` rows are of a part, where parts differ by one row at most."""
+    return slice(n * part // n_parts, n * (part + 1) // n_parts)
+
+
 class EpochSampler(Sampler):
     """Batches of keys of a ``ClipDataset``, whose order depends on seed and epoch alone.
 
@@ -238,6 +243,9 @@ class EpochSampler(Sampler):
             None: each sample comes once, as ``(epoch, index)``.
         n_extra: Further samples, numbered from ``n_samples``. In each epoch as many of them as
             there are others are drawn, or all if they are fewer, and shuffled among the others.
+        part: Yield of each batch one part of its rows only, this one of ``n_parts``; see ``share``.
+            Where that is none, the batch's first row, so that all parts have as many batches.
+        n_parts: Number of parts.
     """
 
     def __init__(
@@ -250,6 +258,8 @@ class EpochSampler(Sampler):
         seed: int,
         probabilities: np.ndarray | None = None,
         n_extra: int = 0,
+        part: int = 0,
+        n_parts: int = 1,
     ) -> None:
         self._n_samples = n_samples
         self._n_extra = n_extra
@@ -259,12 +269,21 @@ class EpochSampler(Sampler):
         self._drop_last = drop_last
         self._seed = seed
         self._probabilities = probabilities
+        self._part, self._n_parts = part, n_parts
         self.epoch = 0
         self.first_batch = 0
 
     def start_at(self, epoch: int, first_batch: int = 0) -> None:
         """Choose the epoch of the next iteration, and how many of its batches to leave out."""
         self.epoch, self.first_batch = epoch, first_batch
+
+    def undivided(self) -> None:
+        """Yield whole batches from now on."""
+        self._part, self._n_parts = 0, 1
+
+    def size_of(self, batch: int) -> int:
+        """Return the rows of a whole batch, by its number in the epoch."""
+        return min(self._batch_size, self._epoch_size - batch * self._batch_size)
 
     def __len__(self) -> int:
         full, rest = divmod(self._epoch_size, self._batch_size)
@@ -273,7 +292,8 @@ class EpochSampler(Sampler):
     def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
         keys = self._keys()
         for batch in range(self.first_batch, len(self)):
-            yield keys[batch * self._batch_size : (batch + 1) * self._batch_size]
+            whole = keys[batch * self._batch_size : (batch + 1) * self._batch_size]
+            yield whole[share(len(whole), self._part, self._n_parts)] or whole[:1]
 
     def _keys(self) -> list[tuple[int, ...]]:
         keys = self._own_keys()

@@ -7,9 +7,10 @@ import functools
 import logging
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -24,18 +25,21 @@ from animal_spot.experiments.decoder_tuning import tune_decoder
 from animal_spot.model_files.ensemble_file import ensemble_of_one
 from animal_spot.model_files.model_file import ModelFile
 from animal_spot.models.factory import batch_norms
+from animal_spot.models.precision import Precision
 from animal_spot.trainer import Trainer
 from animal_spot.training.checkpoints import CheckpointFolder
 from animal_spot.training.class_shares import draw_shares, training_loss
 from animal_spot.training.clip_scores import logits_of
 from animal_spot.training.config import TrainConfig
 from animal_spot.training.distillation import DistillationTargets, teach
+from animal_spot.training.distributed import Team, World
 from animal_spot.training.embedding_training import train_on_embeddings
 from animal_spot.training.finished_run import data_fingerprint
 from animal_spot.training.loaders import noise_label_of, training_loaders
 from animal_spot.training.network import FirstNetwork, first_network
 from animal_spot.training.optimizers import build_optimizer, build_scheduler
 from animal_spot.training.outputs import Trained, finish_training
+from animal_spot.training.phase_result import PhaseResult
 from animal_spot.training.recipe import (
     WAYS_OUT,
     beside_the_end,
@@ -43,10 +47,15 @@ from animal_spot.training.recipe import (
     refuse_changes,
     settled_recipe,
 )
-from animal_spot.training.run_folders import run_prefix
-from animal_spot.training.run_setup import RunSetup
+from animal_spot.training.run_folders import RunFolders, run_prefix
+from animal_spot.training.run_setup import RunSetup, pipeline_of_config
 from animal_spot.training.scene_targets import SceneTargets
-from animal_spot.training.seeding import seed_everything
+from animal_spot.training.seeding import (
+    compute_repeatably,
+    generator_state,
+    restore_generators,
+    seed_everything,
+)
 from animal_spot.training.shared_weights import Weights, mix_in, weights_of
 from animal_spot.training.tensorboard import new_summary
 from animal_spot.training.trainer_recipe import TargetFunction, TrainerRecipe
@@ -103,27 +112,107 @@ def _recordings_without_calls(config: TrainConfig, corpus: Corpus) -> list[Path]
     return sorted(p for p in paths if any(p.absolute().is_relative_to(f) for f in folders))
 
 
+class SharedTask(NamedTuple):
+    """What the first of several processes lets the others know of a training.
+
+    Attributes:
+        config: Settings.
+        corpus: Clips, whose files all processes must see at the same paths.
+        folders: Where the first process writes; the others keep features there, if wanted.
+        precision: Name of the arithmetic.
+        device: Kind of device.
+    """
+
+    config: TrainConfig
+    corpus: Corpus
+    folders: RunFolders
+    precision: str
+    device: str
+
+
+def take_part(world: Team, task: SharedTask) -> None:
+    """Train together with the first process, which says what.
+
+    Args:
+        world: The processes.
+        task: What it is about.
+
+    Raises:
+        TrainingError: If the training cannot go on.
+        ClipError: If a clip cannot be read.
+    """
+    config, corpus = task.config, task.corpus
+    precision = Precision(task.precision, world.device(task.device))
+    setup = RunSetup(config, task.folders, pipeline_of_config(config), precision, world=world)
+    compute_repeatably(precision.device)
+    seed_everything(config.seed)
+    logging.disable(logging.WARNING)  # the first process has the same to say
+    try:
+        prepared = _prepare(setup, corpus)
+    finally:
+        logging.disable(logging.NOTSET)
+    _train_and_save(setup, corpus, prepared)
+
+
+class _Prepared(NamedTuple):
+    """A training that can begin; ``before``: weights that are mixed in at its end, or None."""
+
+    trainer: Trainer
+    loaders: dict[str, DataLoader]
+    first: FirstNetwork
+    before: Weights | None
+
+
 def _train_on_spectrograms(setup: RunSetup, corpus: Corpus) -> None:
-    config, folders = setup.config, setup.folders
+    config, precision = setup.config, setup.precision
+    if setup.world.size > 1:
+        task = SharedTask(config, corpus, setup.folders, precision.name, precision.device.type)
+        setup.world.from_first(lambda: task)
+    prepared = _prepare(setup, corpus)
+    setup.begin()
+    _train_and_save(setup, corpus, prepared)
+
+
+def _prepare(setup: RunSetup, corpus: Corpus) -> _Prepared:
+    config, folders, world = setup.config, setup.folders, setup.world
     shares = draw_shares(config, corpus)
     loaders = training_loaders(setup, corpus, shares)
-    first = first_network(config, corpus.classes, setup.precision.device)
+    first = world.from_first(lambda: first_network(config, corpus.classes, torch.device("cpu")))
+    first.model.to(setup.precision.device)
     before = weights_of(first.model) if _keeps_share(config, first) else None
     prefix = run_prefix(len(corpus.classes))
+    keeps = world.is_first and folders.checkpoint
     trainer = Trainer(
         first.model,
         _recipe(setup, corpus, first, shares, len(loaders["train"].batch_sampler)),
-        checkpoints=CheckpointFolder(folders.checkpoint, prefix) if folders.checkpoint else None,
-        summary=new_summary(folders.summary, prefix, names_by_index(corpus.classes)),
+        checkpoints=CheckpointFolder(folders.checkpoint, prefix) if keeps else None,
+        summary=(
+            new_summary(folders.summary, prefix, names_by_index(corpus.classes))
+            if world.is_first
+            else None
+        ),
+        world=world,
     )
+    _tell_processes(world, trainer)
     _go_on_or_begin(config, trainer)
-    setup.begin()
-    try:
-        _train_and_save(setup, corpus, trainer, loaders, first, before)
-    finally:
-        for loader in loaders.values():
-            end_workers(loader)
-        trainer.summary.close()
+    if world.size > 1:  # what layers draw is the same in all processes
+        restore_generators(world.from_first(generator_state))
+    return _Prepared(trainer, loaders, first, before)
+
+
+def _tell_processes(world: World, trainer: Trainer) -> None:
+    if world.size == 1:
+        return
+    device = trainer.recipe.precision.device.type
+    statistics = "the network has no batch normalisation"
+    if batch_norms(trainer.model):
+        statistics = "batch normalisation takes its statistics over all of them"
+        if trainer.recipe.freeze_batch_norm:
+            statistics = "the statistics of batch normalisation are frozen"
+    log.info(
+        "%d processes (%s) share each batch; %s",
+        *(world.size, "NCCL" if device == "cuda" else "gloo", statistics),
+    )
 
 
 def _keeps_share(config: TrainConfig, first: FirstNetwork) -> bool:
@@ -205,7 +294,11 @@ def _taught(setup: RunSetup, corpus: Corpus) -> TargetFunction | None:
     if config.distill is None:
         return None
     models = [Path(config.embedding_model)] if config.embedding_model else []
-    said = teach(Path(config.distill), corpus, setup.precision.device, config.num_workers, models)
+    said = setup.world.from_first(
+        lambda: teach(
+            *(Path(config.distill), corpus, setup.precision.device, config.num_workers), models
+        )
+    )
     return DistillationTargets(said, config.distill_temperature)
 
 
@@ -225,13 +318,12 @@ def _batch_augmentation(setup: RunSetup, n_classes: int) -> BatchAugmentation | 
 def _go_on_or_begin(config: TrainConfig, trainer: Trainer) -> None:
     """Go on from the newest checkpoint; from the start, if wanted, with those there set aside."""
     checkpoints = trainer.checkpoints
-    if checkpoints is None:
-        return
-    checkpoints.remove_leftovers()
+    if checkpoints is not None:
+        checkpoints.remove_leftovers()
     if not config.start_scratch:
-        if resumed := trainer.resume():
+        if (resumed := trainer.resume()) and checkpoints is not None:
             _check_resumed(config, trainer, resumed)
-    elif aside := checkpoints.set_aside():
+    elif checkpoints is not None and (aside := checkpoints.set_aside()):
         log.info("checkpoints of an earlier run moved to %s", aside)
 
 
@@ -250,15 +342,21 @@ def _check_resumed(config: TrainConfig, trainer: Trainer, content: dict[str, Any
     log.warning("the clips or their split are not those that the run in %s began with", folder)
 
 
-def _train_and_save(
-    setup: RunSetup,
-    corpus: Corpus,
-    trainer: Trainer,
-    loaders: dict[str, DataLoader],
-    first: FirstNetwork,
-    before: Weights | None,
-) -> None:
-    config, precision = setup.config, setup.precision
+def _train_and_save(setup: RunSetup, corpus: Corpus, prepared: _Prepared) -> None:
+    trainer, loaders = prepared.trainer, prepared.loaders
+    try:
+        results = _trained_and_judged(setup.config, prepared)
+        if setup.world.is_first:
+            _save(setup, corpus, prepared, results)
+    finally:
+        for loader in loaders.values():
+            end_workers(loader)
+        if trainer.summary is not None:
+            trainer.summary.close()
+
+
+def _trained_and_judged(config: TrainConfig, prepared: _Prepared) -> dict[str, PhaseResult]:
+    trainer, loaders, _, before = prepared
     started = time.perf_counter()
     trainer.fit(loaders["train"], loaders["val"], config.max_train_epochs)
     if before is not None:
@@ -268,9 +366,18 @@ def _train_and_save(
         results["test"] = trainer.test(loaders["test"])
     minutes, seconds = divmod(int(time.perf_counter() - started), 60)
     log.info("training took %dm %ds", minutes, seconds)
+    return results
+
+
+def _save(
+    setup: RunSetup, corpus: Corpus, prepared: _Prepared, results: dict[str, PhaseResult]
+) -> None:
+    config, precision = setup.config, setup.precision
+    trainer, loaders, first, _ = prepared
     scored = {}
     if config.calibrate:  # in fp32, as in prediction
         for phase in results:
+            loaders[phase].batch_sampler.undivided()
             (logits,), labels = logits_of([trainer.model], loaders[phase], precision.device)
             scored[phase] = (logits, labels)
     trained = Trained(

@@ -20,6 +20,7 @@ from animal_spot.training.background import add_background_of
 from animal_spot.training.checkpoints import CheckpointFolder
 from animal_spot.training.clip_scores import split_fingerprint
 from animal_spot.training.config import TrainConfig, preset_line
+from animal_spot.training.distributed import ALONE, World
 from animal_spot.training.finished_run import LOCK, is_finished
 from animal_spot.training.network import tell_start
 from animal_spot.training.run_folders import RunFolders, run_prefix
@@ -32,8 +33,12 @@ from animal_spot.utils.logging import HeldLog
 log = logging.getLogger("TRAIN")
 
 
-def run(config: TrainConfig) -> bool:
+def run(config: TrainConfig, world: World = ALONE) -> bool:
     """Train, test and save as configured.
+
+    Args:
+        config: Settings.
+        world: The processes that train together, of which this is the first.
 
     Returns:
         Whether there is something new; False: it was finished already.
@@ -43,6 +48,11 @@ def run(config: TrainConfig) -> bool:
         ValueError: If settings, clips or what the folders hold do not fit together.
         OSError: If something cannot be read or written.
     """
+    if world.size > 1 and not config.kind.keeps_checkpoints:
+        raise ValueError(
+            f"--backbone {config.backbone} is trained in seconds by one process: start it without "
+            "torchrun"
+        )
     folders = RunFolders.made_for(config)
     with contextlib.ExitStack() as held:
         for folder in dict.fromkeys((folders.model, folders.checkpoint)):
@@ -51,7 +61,7 @@ def run(config: TrainConfig) -> bool:
                 held.callback(_remove_lock, folder / LOCK)
         log_file = _log_file(config, folders)
         try:
-            return _run_alone(config, folders, log_file)
+            return _run_alone(config, folders, log_file, world)
         except BaseException:
             if not log_file.append:
                 log_file.release()  # what went wrong belongs there too
@@ -77,10 +87,10 @@ def _log_file(config: TrainConfig, folders: RunFolders) -> HeldLog:
     return HeldLog(folders.log / "TRAIN.log", append=keeps_log)
 
 
-def _run_alone(config: TrainConfig, folders: RunFolders, log_file: HeldLog) -> bool:
-    """Run in folders that no other process trains in; return what ``run`` does."""
+def _run_alone(config: TrainConfig, folders: RunFolders, log_file: HeldLog, world: World) -> bool:
+    """Run in folders that no other run trains in; return what ``run`` does."""
     log.info("start on %s: %s", time.strftime("%Y-%m-%d"), " ".join(sys.argv))
-    setup = RunSetup.of(config, folders)
+    setup = RunSetup.of(config, folders, world)
     compute_repeatably(setup.precision.device)
     _tell_setup(setup)
     config.encoder_opts  # noqa: B018 - refuses a name that timm does not know

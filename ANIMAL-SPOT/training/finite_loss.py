@@ -46,6 +46,7 @@ def _clip_out_of_bounds(loader: DataLoader, epoch: int, batch: Tensor | None) ->
     """Return the clip of a batch whose features are no numbers, or out of all bounds."""
     if batch is None or batch < 0:
         return None
+    loader.batch_sampler.undivided()
     loader.batch_sampler.start_at(epoch, int(batch))
     for key in next(iter(loader.batch_sampler), ()):
         features, _, index = loader.dataset[key]

@@ -18,8 +18,10 @@ from animal_spot.embeddings.embedding_dataset import ClipEmbedder, EmbeddingData
 from animal_spot.embeddings.embedding_pipeline import EmbeddingPipeline
 from animal_spot.model_files.signal_path import Pipeline
 from animal_spot.training.config import TrainConfig
+from animal_spot.training.distributed import ALONE, World
 from animal_spot.training.run_setup import RunSetup
 from animal_spot.utils.hardware import n_cores
+from animal_spot.utils.processes import place
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,9 @@ def training_loaders(
         setup: Of the training.
         corpus: Clips.
         shares: How likely each training clip is in a draw; None: each comes once an epoch.
+
+    Raises:
+        ValueError: If there are more processes than clips in a batch.
     """
     config = setup.config
     n_train = len(corpus.samples["train"])
@@ -43,6 +48,7 @@ def training_loaders(
             n_train,
             config.batch_size,
         )
+    _refuse_empty_shares(min(n_train, config.batch_size), setup.world.size)
     if config.augmentation:
         log.info("augmentation: level, pitch, speed, position; %d noise clips", len(corpus.noise))
     loaders = {"train": _train_loader(setup, corpus, shares)}
@@ -56,8 +62,17 @@ def training_loaders(
                 n_workers=config.num_workers,
                 device=setup.precision.device,
                 cache_dir=setup.folders.cache,
+                world=setup.world,
             )
     return loaders
+
+
+def _refuse_empty_shares(n: int, n_processes: int) -> None:
+    if n < n_processes:
+        raise ValueError(
+            f"{n_processes} processes cannot have a share each of a batch of {n} clips: use a "
+            f"--batch_size of at least {n_processes}, or fewer processes"
+        )
 
 
 def _train_loader(setup: RunSetup, corpus: Corpus, shares: np.ndarray | None) -> DataLoader:
@@ -81,6 +96,8 @@ def _train_loader(setup: RunSetup, corpus: Corpus, shares: np.ndarray | None) ->
         seed=config.seed,
         probabilities=shares,
         n_extra=len(corpus.unlabelled),
+        part=setup.world.rank,
+        n_parts=setup.world.size,
     )
     return _loader(dataset, sampler, config.num_workers, setup.precision.device)
 
@@ -94,6 +111,7 @@ def evaluation_loader(
     n_workers: int,
     device: torch.device,
     cache_dir: Path | None = None,
+    world: World = ALONE,
 ) -> DataLoader:
     """Batch the network inputs of clips in their order, without chance.
 
@@ -106,6 +124,7 @@ def evaluation_loader(
             here and now.
         device: Where the network is.
         cache_dir: Folder of kept features, or None.
+        world: The processes that have a share of each batch.
 
     Raises:
         ClipError: If a clip cannot be read.
@@ -116,7 +135,15 @@ def evaluation_loader(
     else:
         n_frames = pipeline.config.n_clip_frames(sequence_len_ms)
         dataset = ClipDataset(samples, pipeline, n_frames, cache_dir=cache_dir)
-    sampler = EpochSampler(len(samples), batch_size, shuffle=False, drop_last=False, seed=0)
+    sampler = EpochSampler(
+        len(samples),
+        batch_size,
+        shuffle=False,
+        drop_last=False,
+        seed=0,
+        part=world.rank,
+        n_parts=world.size,
+    )
     return _loader(dataset, sampler, n_workers, device)
 
 
@@ -135,6 +162,6 @@ def _loader(
     return make_loader(
         dataset,
         sampler,
-        n_workers=min(n_workers, n_cores()),
+        n_workers=min(n_workers, max(1, n_cores() // place().local_size)),
         pin_memory=device.type == "cuda",
     )

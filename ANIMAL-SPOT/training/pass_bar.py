@@ -18,16 +18,17 @@ class PassBar(tqdm):
         title: What goes on.
         total: Batches of the pass.
         initial: Those that were done before.
+        shown: Draw it, if there is a terminal.
     """
 
-    def __init__(self, title: str, total: int, initial: int = 0) -> None:
+    def __init__(self, title: str, total: int, initial: int = 0, *, shown: bool = True) -> None:
         super().__init__(
             total=total,
             initial=initial,
             desc=title,
             unit="batch",
             leave=False,
-            disable=not sys.stderr.isatty(),
+            disable=not (shown and sys.stderr.isatty()),
             file=sys.stderr,
         )
 

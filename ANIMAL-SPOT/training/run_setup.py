@@ -23,6 +23,7 @@ from animal_spot.model_files.model_file import ModelFile
 from animal_spot.model_files.signal_path import Pipeline
 from animal_spot.models.precision import Precision, choose_precision, device_of
 from animal_spot.training.config import TrainConfig
+from animal_spot.training.distributed import ALONE, World
 from animal_spot.training.run_folders import RunFolders
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class RunSetup:
         begin: Called when nothing speaks against the run any more, before it changes a file.
         tune_decoder: Finds how windows of the trained network become events, from the validation
             clips of a corpus; None: it is not wanted.
+        world: The processes that train together.
     """
 
     config: TrainConfig
@@ -52,15 +54,17 @@ class RunSetup:
     precision: Precision
     begin: Callable[[], None] = _nothing
     tune_decoder: Callable[[ModelFile, Corpus], EventSettings | None] | None = None
+    world: World = ALONE
 
     @classmethod
-    def of(cls, config: TrainConfig, folders: RunFolders) -> RunSetup:
+    def of(cls, config: TrainConfig, folders: RunFolders, world: World = ALONE) -> RunSetup:
         """Choose signal path and arithmetic by the settings.
 
         Raises:
             ValueError: If the settings allow none, or an embedding model cannot be had.
         """
-        return cls(config, folders, pipeline_of_config(config), training_precision(config))
+        pipeline, precision = pipeline_of_config(config), training_precision(config)
+        return cls(config, folders, pipeline, precision, world=world)
 
 
 def warn_of_clips(

@@ -41,7 +41,11 @@ def generator_state() -> dict[str, Any]:
 
 
 def restore_generators(state: dict[str, Any]) -> None:
-    """Put PyTorch's generators back to a state from ``generator_state``."""
+    """Put PyTorch's generators back to a state from ``generator_state``.
+
+    It may be of a machine with another number of GPUs.
+    """
     torch.set_rng_state(state["cpu"].cpu())
     if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+        known = state["cuda"][: torch.cuda.device_count()]
+        torch.cuda.set_rng_state_all([s.cpu() for s in known])

