@@ -17,8 +17,8 @@ LOSSES = ("train/epoch_loss", "val/epoch_loss", "test/epoch_loss")
 
 def torchrun(n: int, *arguments: str) -> list[str]:
     """Return the command of a training in ``n`` processes."""
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(n))
-    return [*launcher, "--master_port", "0", str(SOUND / "main.py"), *arguments]
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone")
+    return [*launcher, "--nproc_per_node", str(n), str(SOUND / "main.py"), *arguments]
 
 
 def train_together(n: int, *arguments: str) -> subprocess.CompletedProcess:

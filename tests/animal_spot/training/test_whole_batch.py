@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import threading
+from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from animal_spot.data.clip_dataset import share
+from animal_spot.models.classifier import Classifier
+from animal_spot.models.factory import build_encoder, build_model, encoder_options
+from animal_spot.training.config import TrainConfig, as_dict
 from animal_spot.training.whole_batch import WholeBatch
 
 N_ROWS, N_PARTS = 7, 3  # shares of 2, 2 and 3 rows
@@ -22,6 +28,22 @@ class Threads:
         self._barrier = threading.Barrier(N_PARTS)
         self._given = {}
         self.rank = threading.local()
+
+    def run(self, work: Callable[[int, slice], None]) -> None:
+        """Call a function with the number and the rows of each part, in a thread each."""
+        done = []
+
+        def begin(rank: int) -> None:
+            self.rank.value = rank
+            work(rank, share(N_ROWS, rank, N_PARTS))
+            done.append(rank)
+
+        threads = [threading.Thread(target=begin, args=(rank,)) for rank in range(N_PARTS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert sorted(done) == list(range(N_PARTS))
 
     def of_all(self, values):
         self._given[self.rank.value] = values.clone()
@@ -60,30 +82,25 @@ def weighted_loss(outputs: torch.Tensor, rows: slice) -> torch.Tensor:
     ("kind", "shape"), [(nn.BatchNorm2d, (4, 5, 3)), (nn.BatchNorm1d, (4,))], ids=["2d", "1d"]
 )
 def test_batch_normalisation_and_its_gradients_are_those_of_the_whole_batch(kind, shape, affine):
-    whole = network(kind, affine=affine)
+    start = network(kind, affine=affine)
+    whole = copy.deepcopy(start)
     batch = batch_of(*shape).requires_grad_()
     wanted = whole(batch)
     weighted_loss(wanted, slice(0, N_ROWS)).backward()
 
+    networks = [copy.deepcopy(start) for _ in range(N_PARTS)]
     team, found = Threads(), {}
 
-    def work(rank: int) -> None:
-        team.rank.value = rank
-        rows = share(N_ROWS, rank, N_PARTS)
-        own = network(kind, affine=affine)
+    def work(rank: int, rows: slice) -> None:
+        own = networks[rank]
         features = batch_of(*shape)[rows].requires_grad_()
         with WholeBatch(team, rows, N_ROWS):
             outputs = own(features)
         weighted_loss(outputs, rows).backward()
-        found[rank] = (outputs.detach(), features.grad, own)
+        found[rank] = outputs.detach(), features.grad
 
-    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(N_PARTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert len(found) == N_PARTS
-    outputs, gradients, networks = zip(*(found[rank] for rank in range(N_PARTS)), strict=True)
+    team.run(work)
+    outputs, gradients = zip(*(found[rank] for rank in range(N_PARTS)), strict=True)
     torch.testing.assert_close(torch.cat(outputs), wanted.detach(), rtol=0, atol=2e-5)
     torch.testing.assert_close(torch.cat(gradients), batch.grad, rtol=0, atol=2e-5)
     for name, parameter in whole.named_parameters():
@@ -122,3 +139,41 @@ def test_what_is_drawn_for_a_row_is_what_one_process_draws(layer):
         assert torch.equal(found, wanted[rows])
         assert torch.equal(torch.get_rng_state(), after)
     assert not torch.equal(wanted, batch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["resnet", "efficientnet_lite0"])
+def test_networks_learn_from_shares_what_they_learn_from_the_batch(backbone):
+    """In float64, where rounding does not grow to anything: five steps at a high rate."""
+    if backbone != "resnet":
+        pytest.importorskip("timm")
+    batches = [torch.rand(N_ROWS, 1, 32, 32, dtype=torch.double) for _ in range(5)]
+    targets = torch.arange(N_ROWS) % 3
+
+    def losses_of(rows: slice, team: Threads | None) -> list[float]:
+        model = copy.deepcopy(start)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        losses = []
+        for batch in batches:
+            with WholeBatch(team, rows, N_ROWS) if team else contextlib.nullcontext():
+                logits = model(batch[rows])
+            loss = F.cross_entropy(logits, targets[rows], reduction="sum") / N_ROWS
+            optimizer.zero_grad()
+            loss.backward()
+            if team:
+                for parameter in model.parameters():
+                    team.add_up(parameter.grad)
+                loss = team.add_up(loss.detach())
+            optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+    torch.manual_seed(0)
+    options = encoder_options(backbone, as_dict(TrainConfig(backbone=backbone)), (32, 32))
+    encoder = build_encoder(backbone, options)
+    start = build_model(encoder, Classifier(encoder.out_channels, "avg", 3)).double().train()
+    wanted, team, found = losses_of(slice(0, N_ROWS), None), Threads(), {}
+    team.run(lambda rank, rows: found.update({rank: losses_of(rows, team)}))
+    assert max(wanted) - min(wanted) > 0.1
+    for losses in found.values():
+        assert losses == pytest.approx(wanted, rel=0, abs=1e-9)
