@@ -128,7 +128,7 @@ def test_two_processes_have_the_losses_of_one(corpus, tmp_path, network):
         )
     before, after = (newest(run)["trainState"]["optState"]["state"] for run in (one, two))
     moments = [torch.cat([s["exp_avg"].flatten() for s in m.values()]) for m in (before, after)]
-    assert (moments[1] - moments[0]).norm() < 0.05 * moments[0].norm(), "gradients of another size"
+    assert (moments[1] - moments[0]).norm() < 0.2 * moments[0].norm(), "other gradients"
 
 
 @pytest.mark.slow
