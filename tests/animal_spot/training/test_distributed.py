@@ -47,7 +47,8 @@ class OneOfTwo(World):
 def assert_same_losses(run: Path, reference: Path) -> None:
     found, wanted = losses_of(run), losses_of(reference)
     for tag, values in wanted.items():
-        np.testing.assert_allclose(found[tag], values, rtol=0, atol=TOLERANCE, err_msg=tag)
+        last = found[tag][-len(values) :]  # a run that was made longer was tested before, too
+        np.testing.assert_allclose(last, values, rtol=0, atol=TOLERANCE, err_msg=tag)
     assert np.ptp(wanted["train/epoch_loss"]) > 20 * TOLERANCE, "nothing was learned"
 
 
