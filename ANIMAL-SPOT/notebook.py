@@ -77,6 +77,7 @@ class CallClassifier:
         path: StrPath,
         *further: StrPath,
         cuda: bool = True,
+        device: str = "auto",
         engine: str = "auto",
         channel: str | int | None = None,
         noise_class: str | None = None,
@@ -90,6 +91,7 @@ class CallClassifier:
             path: The file.
             further: More model files.
             cuda: Use a GPU if there is one.
+            device: ``auto``, ``cpu``, ``cuda`` or ``mps``, as ``--device`` of the command.
             engine: ``auto``, ``torch``, ``openvino`` or ``onnxruntime``.
             channel: What is heard of sounds with several: ``mix``, ``loudest`` or a number from 1;
                 None: as in training.
@@ -106,6 +108,7 @@ class CallClassifier:
             PredictConfig(
                 model_path=tuple(map(str, (path, *further))),
                 cuda=cuda,
+                device=device,
                 engine=engine,
                 channel=channel,
                 noise_class=noise_class,

@@ -291,9 +291,10 @@ class Trainer:
     def _to_device(self, batch: Iterable[Tensor]) -> tuple[Tensor, ...]:
         features, *others = batch
         precision = self.recipe.precision
-        features = features.to(precision.device, non_blocking=True)
+        beside = {"non_blocking": precision.device.type == "cuda"}  # from pinned memory
+        features = features.to(precision.device, **beside)
         features = features.contiguous(memory_format=precision.memory_format)
-        return features, *(t.to(precision.device, non_blocking=True) for t in others)
+        return features, *(t.to(precision.device, **beside) for t in others)
 
     def _report(
         self, result: PhaseResult, epoch: int, *, with_figures: bool, dataset: Any = None

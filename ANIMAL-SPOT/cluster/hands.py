@@ -61,7 +61,7 @@ def _work_on_cluster(work: Work) -> Iterator[Done]:
             f" and {shares.n_gpus:g} GPUs" if shares.n_gpus else "",
         )
         if shares.n_gpus == 0:  # as one process would, which sees no GPU here
-            config = dataclasses.replace(config, cuda=False)
+            config = dataclasses.replace(config, device="cpu")
         order = Order(config, work.run.header, parts, os.getcwd())
         yield from _Driver(ray, work, order, shares).run()
 

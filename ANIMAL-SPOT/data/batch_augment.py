@@ -66,7 +66,7 @@ class BatchAugmentation:
             features, targets = mixup(
                 features,
                 F.one_hot(labels, self.n_classes).float() if labels.ndim == 1 else labels,
-                torch.from_numpy(share).to(features.device, torch.float32),
+                torch.from_numpy(share).float().to(features.device),
                 torch.from_numpy(partner).to(features.device),
             )
         if self.spec_augment:

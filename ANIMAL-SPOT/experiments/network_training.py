@@ -101,7 +101,11 @@ def _decoder(config: TrainConfig, content: ModelFile, corpus: Corpus) -> EventSe
         sequence_len_s=config.sequence_len / 1000,
         background=_recordings_without_calls(config, corpus),
         seed=config.seed,
-        settings={"cuda": config.cuda, "embedding_model": tuple(map(str, models))},
+        settings={
+            "cuda": config.cuda,
+            "device": config.device,
+            "embedding_model": tuple(map(str, models)),
+        },
     )
 
 

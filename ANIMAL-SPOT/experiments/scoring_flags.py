@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from animal_spot.audio import channel_choice
 from animal_spot.data import clip_labels
+from animal_spot.settings.device import DEVICE_HELP, DEVICES, wanted_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class ScoringSettings:
         tape_pattern: Finds the tape in the path of a clip.
         num_workers: Processes that load clips, at most one a core.
         cuda: Use a GPU if there is one.
+        device: Where networks compute, see ``settings.device``.
         debug: Log more.
     """
 
@@ -42,8 +44,10 @@ class ScoringSettings:
     num_workers: int
     cuda: bool
     debug: bool
+    device: str = "auto"
 
     def __post_init__(self) -> None:
+        wanted_device(self.cuda, self.device)
         if len({path.resolve() for path in self.models}) < len(self.models):
             raise ValueError("a model is named twice; each counts once")
         if self.num_workers < 0:
@@ -51,6 +55,11 @@ class ScoringSettings:
         if self.channel is not None:
             object.__setattr__(self, "channel", channel_choice.checked(self.channel))
         clip_labels.check_pattern(self.tape_pattern)
+
+    @property
+    def wanted_device(self) -> str:
+        """Where to compute, by ``--device`` and ``--no_cuda``."""
+        return wanted_device(self.cuda, self.device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,4 +137,7 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
         "--num_workers", type=int, default=4, help="processes that load clips, at most one a core"
     )
     parser.add_argument("--no_cuda", dest="cuda", action="store_false", help="stay on the CPU")
+    parser.add_argument(
+        "--device", choices=DEVICES, default="auto", help=f"{DEVICE_HELP} (default: auto)"
+    )
     parser.add_argument("-d", "--debug", action="store_true", help="log more")

@@ -60,7 +60,7 @@ def scores_of(ensemble: Ensemble, corpus: Corpus, settings: ScoringSettings) -> 
     Raises:
         ValueError: If a network cannot be judged on clips.
     """
-    device = device_of(settings.cuda)
+    device = device_of(settings.wanted_device)
     return score_corpus(ensemble, corpus, device, settings.num_workers, settings.embedding_model)
 
 
@@ -78,6 +78,7 @@ def decoder_of(
         sequence_len_s=sequence_len_ms / 1000,
         settings={
             "cuda": settings.cuda,
+            "device": settings.device,
             "embedding_model": tuple(map(str, settings.embedding_model)),
         },
     )

@@ -1,4 +1,4 @@
-"""Which arithmetic a network is trained in."""
+"""Where a network computes, and in which arithmetic."""
 
 from __future__ import annotations
 
@@ -46,22 +46,60 @@ class Precision:
         return context
 
 
-def device_of(cuda: bool) -> torch.device:
-    """Return the GPU unless there is none or it is not wanted."""
-    return torch.device("cuda" if cuda and torch.cuda.is_available() else "cpu")
+def device_of(wanted: str) -> torch.device:
+    """Return where to compute.
+
+    Args:
+        wanted: ``cpu``, ``cuda``, ``mps`` (Apple's GPUs), or ``auto``: a CUDA device if there is
+            one, else the CPU. ``auto`` never means ``mps``, whose numbers nothing has compared.
+
+    Raises:
+        ValueError: If there is no such device here.
+    """
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"--device cuda: {_why_no_cuda()}; use --device auto or cpu")
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(f"--device mps: {_why_no_mps()}; use --device auto or cpu")
+    return torch.device(wanted)
+
+
+def _why_no_cuda() -> str:
+    if torch.version.cuda is None and torch.version.hip is None:
+        return f"PyTorch {torch.__version__} is built without CUDA"
+    return "PyTorch finds no CUDA device here"
+
+
+def _why_no_mps() -> str:
+    if not torch.backends.mps.is_built():
+        return f"PyTorch {torch.__version__} is built without Apple's Metal"
+    return "it needs a Mac with an Apple GPU and macOS 12.3 or later"
+
+
+def sum_dtype(device: torch.device) -> torch.dtype:
+    """Return what sums of many numbers are kept in: float64, which Apple's GPUs do not have."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def choose_precision(wanted: str, device: torch.device) -> Precision:
     """Resolve ``auto`` to bf16 where the hardware multiplies it in silicon, else to fp32.
 
     Raises:
-        ValueError: If fp16, whose gradients need scaling, is wanted without a CUDA device.
+        ValueError: If fp16, whose gradients need scaling, is wanted without a CUDA device, or bf16
+            where the system has none.
     """
     if wanted == "auto":
         wanted = "bf16" if has_native_bf16(device) else "fp32"
     if wanted == "fp16" and device.type != "cuda":
-        raise ValueError("--precision fp16 needs a CUDA device; bf16 and fp32 run everywhere")
+        raise ValueError("--precision fp16 needs a CUDA device; fp32 runs everywhere")
+    if wanted == "bf16" and device.type == "mps" and not _has_macos_14():
+        raise ValueError("--precision bf16 needs macOS 14 on --device mps; fp32 runs everywhere")
     return Precision(wanted, device)
+
+
+def _has_macos_14() -> bool:
+    return torch.backends.mps.is_macos_or_newer(14, 0)
 
 
 def has_native_bf16(device: torch.device) -> bool:

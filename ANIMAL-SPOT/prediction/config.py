@@ -17,6 +17,7 @@ from animal_spot.metadata.time_flags import (
 )
 from animal_spot.prediction.shard import Shard
 from animal_spot.remote.addresses import is_address, path_of
+from animal_spot.settings.device import device_option, wanted_device
 from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
 
 FORMATS = ("log", "csv", "raven", "audacity", "parquet")
@@ -127,6 +128,7 @@ class PredictConfig:
         type=_precision,
         choices=("auto", "fp32", "bf16", "fp16"),
     )
+    device: str = device_option()
     override_model: bool = option(
         False, "--sequence_len and --min_max_norm win over what the model file says"
     )
@@ -240,6 +242,7 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self)
+        wanted_device(self.cuda, self.device)
         refuse_time_flags(self)
         self._refuse_addresses()
         if self.channel is not None:
@@ -261,6 +264,8 @@ class PredictConfig:
         for name in ("ray_workers", "gpus_per_worker"):
             if getattr(self, name) is not None and self.ray is None:
                 raise ValueError(f"--{name} needs --ray")
+        if self.ray is not None and self.device in ("cuda", "mps") and not self.gpus_per_worker:
+            raise ValueError(f"--device {self.device} with --ray needs --gpus_per_worker")
         if self.output_dir is None:
             for name in (
                 "visualize",
@@ -296,6 +301,11 @@ class PredictConfig:
                 f"--latent_format pickle is one file of all recordings, which --{name} cannot "
                 "make: use parquet"
             )
+
+    @property
+    def wanted_device(self) -> str:
+        """Where to compute, by ``--device`` and ``--no_cuda``."""
+        return wanted_device(self.cuda, self.device)
 
     @property
     def part(self) -> Shard | None:

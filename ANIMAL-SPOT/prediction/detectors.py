@@ -114,7 +114,7 @@ def build_detectors(
             pipeline = SpectrogramPipeline(signal)
             for warning in pipeline.warnings():
                 log.warning("%s", warning)
-            by_signal[signal] = WindowFeatures(pipeline, grid, device_of(config.cuda))
+            by_signal[signal] = WindowFeatures(pipeline, grid, device_of(config.wanted_device))
         features = by_signal[signal]
         builder = _Builder(config, model, features, grid)
         made = builder.as_agrees(paths) if arithmetic is None else builder.as_decided(arithmetic)
@@ -137,7 +137,7 @@ class _Builder:
         self, config: PredictConfig, model: ModelFile, features: WindowFeatures, grid: WindowGrid
     ) -> None:
         self._config, self._model, self._features, self._grid = config, model, features, grid
-        self._device = device_of(config.cuda)
+        self._device = device_of(config.wanted_device)
         signal = model.signal
         self._shape = (
             dsp.n_frames(grid.length, signal.n_fft, signal.hop_length),

@@ -20,7 +20,7 @@ from animal_spot.prediction.outcome import RecordingEnd
 from animal_spot.prediction.read_ahead import Item
 from animal_spot.remote.local_copies import CopiesAhead
 from animal_spot.remote.stores import RemoteError
-from animal_spot.utils.errors import is_memory_error, one_line
+from animal_spot.utils.errors import is_memory_error, one_line, operation_not_on_device
 from animal_spot.utils.files import file_digest, file_state
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class WindowInputs:
             log.debug("%s", path, exc_info=True)
             yield RecordingEnd(f"unreadable: {one_line(error)}")
         except Exception as error:  # one recording never stops the others
-            if is_memory_error(error):
+            if is_memory_error(error) or operation_not_on_device(error):
                 raise
             log.debug("%s", path, exc_info=True)
             yield RecordingEnd(f"{type(error).__name__}: {error}".split("\n")[0])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from animal_spot.data import clip_labels
+from animal_spot.settings.device import device_option, wanted_device
 from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
 
 EPOCHS = 15
@@ -68,10 +69,12 @@ class RetrainConfig:
         metavar="FILE",
     )
     cuda: bool = option(True, "stay on the CPU", flags=("--no_cuda",), action="store_false")
+    device: str = device_option()
     training: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self)
+        wanted_device(self.cuda, self.device)
         clip_labels.check_pattern(self.tape_pattern)
         if self.model is None:
             raise ValueError("--model is needed: the model file that retraining begins with")
@@ -80,6 +83,11 @@ class RetrainConfig:
                 raise ValueError(f"--{flag} {getattr(self, flag)} does not exist or is not a file")
         if self.data_dir is not None and not os.path.isdir(self.data_dir):
             raise ValueError(f"--data_dir {self.data_dir} does not exist or is not a folder")
+
+    @property
+    def wanted_device(self) -> str:
+        """Where to compute, by ``--device`` and ``--no_cuda``."""
+        return wanted_device(self.cuda, self.device)
 
     @property
     def output(self) -> Path:

@@ -353,6 +353,7 @@ class _Run:
             "log_dir": str(folder / "logs"),
             "summary_dir": str(folder / "summaries"),
             "cuda": self._config.cuda,
+            "device": self._config.device,
             "debug": self._config.debug,
         }
         if self._embedding:
@@ -391,6 +392,7 @@ class _Run:
                 output_dir=str(output),
                 format=("raven", "csv"),
                 cuda=self._config.cuda,
+                device=self._config.device,
                 embedding_model=self._embedding,
                 jit_load=is_torchscript(model),
                 **({} if threshold is None else {"threshold": threshold, "threshold_given": True}),
@@ -468,7 +470,7 @@ class _Run:
                 scores = score_clips(
                     models,
                     samples,
-                    device_of(self._config.cuda),
+                    device_of(self._config.wanted_device),
                     _N_WORKERS,
                     [Path(path) for path in self._embedding],
                 )

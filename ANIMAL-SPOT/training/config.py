@@ -18,6 +18,7 @@ from animal_spot.data.class_balance import STRATEGIES, STRATEGY_OF_WEIGHTING
 from animal_spot.data.scene_limits import TARGETS, SceneLimits
 from animal_spot.embeddings.known_models import PRESETS
 from animal_spot.models.names import BACKBONES, ON_EMBEDDINGS, TIMM_PREFIX, Backbone, backbone
+from animal_spot.settings.device import device_option, wanted_device
 from animal_spot.settings.flags import (
     Parser,
     given,
@@ -193,6 +194,7 @@ class TrainConfig:
         "arithmetic; auto: bf16 where the hardware has it, else fp32",
         choices=("auto", "fp32", "bf16", "fp16"),
     )
+    device: str = device_option("free")
     gradient_clip_norm: float | None = option(
         None, "largest norm of the gradient; none: unlimited", type=float, above=0, most=1e6
     )
@@ -570,6 +572,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         refuse_out_of_range(self)
+        wanted_device(self.cuda, self.device)
         try:
             kind = self.kind
         except ValueError as error:
@@ -639,6 +642,11 @@ class TrainConfig:
             views = "views" if self.embedding_views else ""
             unused = {*given(self)} - marked(self, f"any free files embeddings {views}")
         return [f"--{name}" for name in given(self) if name in unused]
+
+    @property
+    def wanted_device(self) -> str:
+        """Where to compute, by ``--device`` and ``--no_cuda``."""
+        return wanted_device(self.cuda, self.device)
 
     @property
     def kind(self) -> Backbone:

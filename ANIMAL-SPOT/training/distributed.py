@@ -193,10 +193,10 @@ class Team(World):
         """Return the device of this process, which is then the current one.
 
         Args:
-            kind: ``cpu`` or ``cuda``, as the first process has it.
+            kind: ``cpu``, ``cuda`` or ``mps``, as the first process has it.
 
         Raises:
-            TrainingError: If there is no GPU for it.
+            TrainingError: If there is none for it.
         """
         if kind == "cuda":
             n, here = torch.cuda.device_count(), self.place
@@ -206,6 +206,10 @@ class Team(World):
                     "--nproc_per_node of at most that, or train with --no_cuda"
                 )
             torch.cuda.set_device(here.local_rank)
+        if kind == "mps":
+            raise TrainingError(
+                "several processes cannot train on --device mps: start one, or leave it out"
+            )
         return torch.device(kind)
 
     # -- the end ------------------------------------------------------------------------------

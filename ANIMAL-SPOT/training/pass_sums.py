@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from animal_spot.models.precision import sum_dtype
 from animal_spot.training.phase_result import Phase, PhaseResult
 from animal_spot.utils.metrics import ConfusionMatrix
 
@@ -22,7 +23,7 @@ class PassSums:
 
     Attributes:
         confusion: Counts of the labels and what they are taken for.
-        loss_sum: Sum of the losses of all clips, float64.
+        loss_sum: Sum of the losses of all clips, float64 where the device has it.
         labels: Class indices of each batch, shape ``(batch,)``.
         predictions: What they are taken for.
         confidences: Probability of that; for two classes that of class 1.
@@ -41,7 +42,7 @@ class PassSums:
     @classmethod
     def empty(cls, n_classes: int, device: torch.device) -> PassSums:
         """Begin a pass."""
-        zero = torch.zeros((), dtype=torch.float64, device=device)
+        zero = torch.zeros((), dtype=sum_dtype(torch.device(device)), device=device)
         return cls(ConfusionMatrix(n_classes, device), zero)
 
     @property
@@ -95,7 +96,7 @@ class PassSums:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what a checkpoint kept."""
         self.confusion.load(state["confusion"])
-        self.loss_sum.copy_(state["loss_sum"])
+        self.loss_sum.copy_(state["loss_sum"].to(self.loss_sum.dtype))
         for name in _LISTS:
             setattr(self, name, [t.to(self.loss_sum.device) for t in state[name]])
 

@@ -116,4 +116,4 @@ def training_precision(config: TrainConfig) -> Precision:
     """Return arithmetic and device of a training; a network on embeddings needs no faster one."""
     if config.kind.hears == "embeddings":
         return Precision("fp32", torch.device("cpu"))
-    return choose_precision(config.precision, device_of(config.cuda))
+    return choose_precision(config.precision, device_of(config.wanted_device))

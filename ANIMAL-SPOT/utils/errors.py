@@ -91,8 +91,17 @@ def is_memory_error(error: BaseException) -> bool:
     """Tell whether Python or PyTorch ran out of memory, of whatever device."""
     text = str(error)
     return bool(_names(error) & {"MemoryError", "OutOfMemoryError"}) or any(
-        said in text for said in ("can't allocate memory", "Cannot allocate memory")
+        said in text
+        for said in ("can't allocate memory", "Cannot allocate memory", "MPS backend out of memory")
     )
+
+
+def operation_not_on_device(error: BaseException) -> str | None:
+    """Return the name of what PyTorch cannot compute on an Apple GPU; None for other errors."""
+    if not isinstance(error, NotImplementedError) or "MPS" not in str(error):
+        return None
+    named = re.search(r"aten::[\w.]+", str(error))
+    return named[0] if named else "an operation"
 
 
 def _cure(error: Exception, out_of_memory: str) -> str | None:
@@ -100,6 +109,11 @@ def _cure(error: Exception, out_of_memory: str) -> str | None:
     text = one_line(error)
     if is_memory_error(error):
         return f"out of memory ({text}): {out_of_memory}"
+    if (operation := operation_not_on_device(error)) is not None:
+        return (
+            f"{operation} cannot be computed on this device yet: set the environment variable "
+            "PYTORCH_ENABLE_MPS_FALLBACK=1, so that the CPU does it, or use --device cpu"
+        )
     if "BrokenProcessPool" in _names(error) or (
         isinstance(error, RuntimeError) and re.search("DataLoader worker.*(kill|exit)", str(error))
     ):

@@ -49,15 +49,17 @@ def loader(*, shuffle=False) -> DataLoader:
 
 def trainer_of(lr=0.1, checkpoints: CheckpointFolder | None = None, **options) -> Trainer:
     torch.manual_seed(0)
-    encoder = nn.Sequential(nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU())
-    head = nn.Sequential(nn.Flatten(), nn.Linear(24, N_CLASSES))
+    precision = options.pop("precision", Precision("fp32", torch.device("cpu")))
+    with precision.device:
+        encoder = nn.Sequential(nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU())
+        head = nn.Sequential(nn.Flatten(), nn.Linear(24, N_CLASSES))
     model = nn.Sequential(OrderedDict(encoder=encoder, classifier=head))
     recipe = TrainerRecipe(
         classes={"A": 0, "B": 1, "C": 2},
-        precision=Precision("fp32", torch.device("cpu")),
         optimizer=lambda model: torch.optim.Adam(model.parameters(), lr=lr),
         scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau,
         patience=99,
+        precision=precision,
         **({"epochs_per_eval": 1} | options),
     )
     return Trainer(model, recipe, checkpoints=checkpoints, summary=Reports(model))
