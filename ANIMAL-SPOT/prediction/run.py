@@ -16,6 +16,7 @@ from animal_spot.detections.journal import Journal
 from animal_spot.detections.result_writers import SUFFIXES, log_head, log_lines
 from animal_spot.metadata.recording_time import RecordingTime, TimeFinder, lines_about
 from animal_spot.metadata.time_flags import time_finder_of
+from animal_spot.models.precision import device_of
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.outcome import Outcome
 from animal_spot.prediction.result_folder import (
@@ -80,6 +81,8 @@ def _run(config: PredictConfig, stop: StopRequest, hands: Hands) -> int:
         raise ValueError(
             f"--visualize draws spectrograms, and {models.called[0]} hears embeddings; leave it out"
         )
+    if config.ray is None:
+        device_of(config.wanted_device)  # refuses one that is not here before anything is written
     run = settled(config, models, stop.check)
     _say_what_is_there(found, output_dir, run)
     log.debug("settings: %s", config)

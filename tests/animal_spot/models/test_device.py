@@ -12,6 +12,7 @@ from animal_spot.audio.window_features import WindowFeatures
 from animal_spot.audio.windows import WindowGrid
 from animal_spot.data.batch_augment import BatchAugmentation
 from animal_spot.models.precision import Precision, choose_precision, device_of, sum_dtype
+from animal_spot.prediction.config import PredictConfig
 from animal_spot.settings.device import wanted_device
 from animal_spot.training import pass_sums
 from animal_spot.training.config import TrainConfig
@@ -181,3 +182,11 @@ def test_a_step_of_training_stays_on_the_device(monkeypatch):
         batch = torch.zeros(4, 1, 4, 4), torch.zeros(4).long(), torch.arange(4)
         loss_now = trainer._step(batch, sums, 0, 0)
         assert {loss_now.device.type, sums.loss_sum.device.type} == {device.type}
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_workers_of_a_cluster_have_gpus_only_if_that_is_said(device):
+    wanted = {"model_path": ("m",), "output_dir": "o", "ray": "local", "device": device}
+    with pytest.raises(ValueError, match="needs --gpus_per_worker"):
+        PredictConfig(**wanted)
+    assert PredictConfig(**wanted, gpus_per_worker=0.5).wanted_device == device
