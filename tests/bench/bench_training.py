@@ -83,7 +83,7 @@ def steps(trainer: Trainer, batch: tuple[torch.Tensor, ...], n: int) -> float:
     sums = trainer._new_sums()
     started = time.perf_counter()
     for _ in range(n):
-        trainer._step(batch, sums, 0, 0)
+        trainer._step(batch, len(batch[0]), sums, 0, 0)
     float(sums.loss_sum)  # waits for the device
     return time.perf_counter() - started
 

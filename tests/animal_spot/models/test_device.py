@@ -180,7 +180,7 @@ def test_a_step_of_training_stays_on_the_device(monkeypatch):
         monkeypatch.setattr(trainer.state, "descend", lambda _: None)  # wants a real context
         sums = pass_sums.PassSums.empty(N_CLASSES, device)
         batch = torch.zeros(4, 1, 4, 4), torch.zeros(4).long(), torch.arange(4)
-        loss_now = trainer._step(batch, sums, 0, 0)
+        loss_now = trainer._step(batch, len(batch[0]), sums, 0, 0)
         assert {loss_now.device.type, sums.loss_sum.device.type} == {device.type}
 
 
