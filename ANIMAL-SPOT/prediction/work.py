@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from animal_spot.detections.journal import Completed
+from animal_spot.prediction.predictor import Predictor
 from animal_spot.prediction.result_folder import ResultFolder
 from animal_spot.prediction.settled import Run
 
@@ -63,7 +64,11 @@ Hands = Callable[[Work], Iterator[Done]]
 
 
 def work_here(work: Work) -> Iterator[Done]:
-    """Do recordings in this process; yield each when its results are in place."""
+    """Do recordings in this process; yield each when its results are in place.
+
+    Raises:
+        ValueError: At once, if an engine or a precision cannot be had.
+    """
     extras = work.extras
     predictor = work.run.predictor(
         work.sampled,
@@ -72,6 +77,11 @@ def work_here(work: Work) -> Iterator[Done]:
         on_windows=extras.add if extras else None,
         on_progress=work.on_progress,
     )
+    return _done_by(predictor, work)
+
+
+def _done_by(predictor: Predictor, work: Work) -> Iterator[Done]:
+    extras = work.extras
     for outcome in predictor.run(work.todo):
         path = outcome.path
         entry = None if outcome.reason else work.results.write(outcome, work.stem_of[path])
