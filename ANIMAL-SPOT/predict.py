@@ -11,9 +11,11 @@ except ModuleNotFoundError:  # this Python does not have the project itself
     runpy.run_path(str(Path(__file__).with_name("utils") / "environment.py"))
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from animal_spot.prediction.config import PredictConfig, parse_config
+from animal_spot.remote.addresses import is_address
 
 log = logging.getLogger("PREDICT")
 
@@ -38,6 +40,12 @@ def main(argv: list[str] | None = None, prog: str = "predict.py") -> int:
 
 def _run(config: PredictConfig) -> int:
     """Predict, and report on it; return the exit status."""
+    if config.output_dir is not None and is_address(config.output_dir):
+        from animal_spot.remote.result_store import ResultStore
+
+        replaces, folder = config.replace_edited, Path(config.work_dir)
+        with ResultStore(folder, config.output_dir, replace_edited=replaces).kept_up():
+            return _run(replace(config, output_dir=config.work_dir))
     if config.ray is not None:
         from animal_spot.cluster.hands import run
     else:

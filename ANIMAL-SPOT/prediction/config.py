@@ -16,7 +16,7 @@ from animal_spot.metadata.time_flags import (
     timezone_option,
 )
 from animal_spot.prediction.shard import Shard
-from animal_spot.remote.addresses import is_address, path_of
+from animal_spot.remote.addresses import is_address, path_of, scheme_of
 from animal_spot.settings.device import device_option, wanted_device
 from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
 
@@ -226,6 +226,11 @@ class PredictConfig:
         above=0,
         most=64,
     )
+    work_dir: str | None = option(
+        None,
+        "folder of this computer that results are put together in if --output_dir is an address, "
+        "to which they are copied",
+    )
     cache_dir: str | None = option(
         None,
         "folder for copies of recordings from addresses, which are removed once they are read; "
@@ -284,12 +289,17 @@ class PredictConfig:
         """Refuse addresses that are not read, before a log could show them."""
         for text in filter(is_address, self.input_file):
             path_of(text)
-        for name in ("output_dir", "log_dir", "cache_dir"):
+        for name in ("work_dir", "log_dir", "cache_dir"):
             text = getattr(self, name)
             if text is not None and is_address(text):
+                raise ValueError(f"--{name} must be a folder of this computer")
+        if self.output_dir is not None and is_address(self.output_dir):
+            if scheme_of(path_of(self.output_dir)) in ("http", "https", "file"):
+                raise ValueError("--output_dir is a folder of this computer, or one in a bucket")
+            if self.work_dir is None:
                 raise ValueError(
-                    f"--{name} must be a folder of this computer; results can be copied elsewhere "
-                    "when they are complete"
+                    "--output_dir at an address needs --work_dir, a folder of this computer in "
+                    "which results are put together; keep it, to go on from it"
                 )
 
     def _refuse_what_is_of_all(self, name: str) -> None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import itertools
 import logging
 import os
 import random
+import secrets
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +35,7 @@ _CONNECT_S, _SILENT_S = 30, 60  # after which a web server is given up
 _VERSIONS = ("ETag", "etag", "md5Hash", "content_md5")  # what says that content has changed
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "http": "aiohttp", "https": "aiohttp"}
+_MISSING = ("not there", "not there, HTTP status 404")
 _PASSING = {408, 425, 429}  # statuses of web servers that ask for patience
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NO_CREDENTIALS = {
@@ -57,6 +61,10 @@ class RemoteError(OSError):
         self.reason = reason
 
 
+class MissingError(RemoteError, FileNotFoundError):
+    """There is no such file."""
+
+
 def state_of(path: Path) -> State:
     """Return what changes whenever a file is written, as a listing or the file's server says.
 
@@ -73,14 +81,17 @@ def size_of(path: Path) -> int:
     return state_of(path)[0]
 
 
-def files_at(address: str) -> tuple[list[Path], bool]:
-    """Return the file at an address, or those below it; and whether it is such a folder.
+def files_at(address: str, *, hidden: bool = False) -> tuple[list[Path], bool]:
+    """Return the file at an address, or those below it, sorted; and whether it is such a folder.
 
-    Hidden ones are left out, as are those of hidden folders. They come sorted.
+    Args:
+        address: Of a file or folder.
+        hidden: Return hidden ones and those of hidden folders too.
 
     Raises:
         ValueError: If the address cannot be used.
-        RemoteError: If nothing is there, or it cannot be listed.
+        MissingError: If nothing is there.
+        RemoteError: If it cannot be listed.
     """
     path = path_of(address)
     info = _info(path)
@@ -94,10 +105,10 @@ def files_at(address: str) -> tuple[list[Path], bool]:
     if info["type"] != "directory":
         _states[path] = _state(info)
         return [path], False
-    return sorted(_below(path)), True
+    return sorted(_below(path, hidden)), True
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _below(folder: Path, hidden: bool) -> Iterator[Path]:
     """Yield the files below a folder: of a bucket, a thousand with each question."""
     store = _store(scheme_of(folder))
     inside = _asked(folder, lambda: store.ls(_name(folder), detail=True))
@@ -109,21 +120,21 @@ def _below(folder: Path) -> Iterator[Path]:
         return _asked(folder, lambda: store.find(name, detail=True))
 
     entries = [entry for entry in entries if entry["type"] != "directory"]
-    yield from _noted(folder, entries)
+    yield from _noted(folder, entries, hidden)
     with ThreadPoolExecutor(_LISTERS) as pool:
         for found in pool.map(found_in, folders):
             store.invalidate_cache()  # it would keep a kilobyte for each file
-            yield from _noted(folder, found.values())
+            yield from _noted(folder, found.values(), hidden)
 
 
-def _noted(folder: Path, entries: Any) -> Iterator[Path]:
-    """Yield the path of each file that is not hidden, and note what is known of it."""
+def _noted(folder: Path, entries: Any, hidden: bool) -> Iterator[Path]:
+    """Yield the path of each file, and note what is known of it."""
     scheme, depth = scheme_of(folder), len(_name(folder).strip("/").split("/"))
     for entry in entries:
         name = entry["name"].lstrip("/")
         if name.endswith("/") or entry["type"] == "directory":
             continue  # an object that stands for a folder
-        if any(part.startswith(".") for part in name.split("/")[depth:]):
+        if not hidden and any(part.startswith(".") for part in name.split("/")[depth:]):
             continue
         path = path_of(f"{scheme}://{name}")
         _states[path] = _state(entry)
@@ -178,6 +189,70 @@ def fetch(path: Path, to: Path) -> State:
         with contextlib.suppress(OSError):
             to.unlink(missing_ok=True)
         raise
+
+
+def state_now(path: Path) -> State | None:
+    """Return the state of a file, asked for now; None if there is none.
+
+    Raises:
+        RemoteError: If it cannot be asked for.
+    """
+    try:
+        return _state(_asked(path, lambda: _known_now(path), once_more=True))
+    except MissingError:
+        return None
+
+
+def put(source: Path, path: Path) -> State:
+    """Copy a file of this computer to an address, where it is whole or not at all.
+
+    Raises:
+        RemoteError: If it cannot be written.
+    """
+
+    def send() -> State:
+        store = _store(scheme_of(path))
+        store.put_file(str(source), _name(path))
+        state = _state(_known_now(path))
+        if state[0] != source.stat().st_size:
+            raise ConnectionError(f"{state[0]} bytes arrived of {source.stat().st_size}")
+        return state
+
+    return _asked(path, send, once_more=True)
+
+
+def keep_copy(path: Path) -> None:
+    """Copy a file beside itself, as ``.bak``, ``.bak2`` and so on.
+
+    Raises:
+        RemoteError: If it cannot be copied.
+    """
+    for number in itertools.count(1):
+        copy = path.with_name(f"{path.name}.bak{number if number > 1 else ''}")
+        if state_now(copy) is None:
+            names = _name(path), _name(copy)
+            _asked(path, lambda: _store(scheme_of(path)).cp_file(*names), once_more=True)  # noqa: B023
+            return
+
+
+def probe(folder: Path) -> None:
+    """Prove that a file can be written below an address.
+
+    Raises:
+        RemoteError: If not.
+    """
+    path = folder / f".writable.{secrets.token_hex(4)}"
+    with tempfile.TemporaryDirectory() as here:
+        source = Path(here, "probe")
+        source.write_bytes(b"\0")
+        put(source, path)
+    _asked(path, lambda: _store(scheme_of(path)).rm_file(_name(path)))
+
+
+def _known_now(path: Path) -> dict[str, Any]:
+    store = _store(scheme_of(path))
+    store.invalidate_cache()
+    return dict(store.info(_name(path)))
 
 
 def _info(path: Path) -> dict[str, Any]:
@@ -247,7 +322,7 @@ def _asked(path: Path, ask: Callable[[], Answer], *, once_more: bool = False) ->
         except Exception as error:
             reason, is_final = _reason(error)
             if is_final:
-                raise RemoteError(path, reason) from None
+                raise (MissingError if reason in _MISSING else RemoteError)(path, reason) from None
             if attempt == RETRIES:
                 _given_up[path] = f"{reason} ({RETRIES + 1} tries)"
                 raise RemoteError(path, _given_up[path]) from None
@@ -265,11 +340,13 @@ def _reason(error: BaseException) -> tuple[str, bool]:
     if isinstance(error, FileNotFoundError) and _is_of_web(cause):
         return _reason(cause)  # fsspec says so of all that a web server refuses
     if isinstance(status, int):
-        meaning = {401: "no permission, ", 403: "no permission, ", 404: "not there, "}
+        if status == 404:
+            return _MISSING[1], True
+        meaning = {401: "no permission, ", 403: "no permission, "}
         is_final = 400 <= status < 500 and status not in _PASSING
         return f"{meaning.get(status, '')}HTTP status {status}", is_final
     if isinstance(error, FileNotFoundError):
-        return "not there", True
+        return _MISSING[0], True
     if isinstance(error, PermissionError):
         return f"no permission ({text})", True
     if names & _NO_CREDENTIALS:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import logging
 import threading
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +18,7 @@ class Gate:
     """Passes requests on to a server.
 
     Args:
-        target: Address of the server.
+        target: Host and port of the server.
 
     Attributes:
         fails: How many requests for a name are answered with status 503.
@@ -36,7 +35,7 @@ class Gate:
         self.asked: Counter[tuple[str, str]] = Counter()
         self.client = boto3.client(  # goes past the gate
             "s3",
-            endpoint_url=target,
+            endpoint_url=f"http://{target}",
             aws_access_key_id=KEY_ID,
             aws_secret_access_key=SECRET,
             region_name="us-east-1",
@@ -47,9 +46,13 @@ class Gate:
             protocol_version = "HTTP/1.1"
 
             def pass_on(self) -> None:
-                content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                headers = dict(self.headers)
+                if headers.pop("Transfer-Encoding", "") == "chunked":
+                    content = self.read_chunks()
+                else:
+                    content = self.rfile.read(int(headers.get("Content-Length") or 0))
                 status, headers, answer = gate.answer(
-                    target, self.command, self.path, dict(self.headers), content
+                    target, self.command, self.path, headers, content
                 )
                 self.send_response(status)
                 for name, value in headers.items():
@@ -62,6 +65,14 @@ class Gate:
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(answer)
+
+            def read_chunks(self) -> bytes:
+                content = b""
+                while n := int(self.rfile.readline(), 16):
+                    content += self.rfile.read(n)
+                    self.rfile.readline()
+                self.rfile.readline()
+                return content
 
             do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = pass_on  # noqa: N815
 
@@ -81,12 +92,10 @@ class Gate:
         if method == "GET" and self.fails.get(name, 0) > 0:
             self.fails[name] -= 1
             return 503, {}, _error("ServiceUnavailable")
-        request = urllib.request.Request(target + path, content or None, headers, method=method)
-        try:
-            with urllib.request.urlopen(request) as done:
-                return done.status, dict(done.headers), done.read()
-        except urllib.error.HTTPError as error:
-            return error.code, dict(error.headers), error.read()
+        with contextlib.closing(http.client.HTTPConnection(target)) as connection:
+            connection.request(method, path, content or None, headers)
+            response = connection.getresponse()
+            return response.status, dict(response.headers), response.read()
 
 
 def _error(code: str) -> bytes:
@@ -102,7 +111,7 @@ def s3_server() -> Iterator[tuple[Gate, dict[str, str]]]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    gate = Gate(f"http://{host}:{port}")
+    gate = Gate(f"{host}:{port}")
     threading.Thread(target=gate.server.serve_forever, daemon=True).start()
     try:
         gate.client.create_bucket(Bucket="archive")

@@ -46,6 +46,19 @@ def predict(server, *arguments):
     return run_python(SOUND / "predict.py", *arguments, env=os.environ | server[1], timeout=120)
 
 
+@pytest.fixture
+def predict_as_well(server, monkeypatch, capsys):
+    """Do as ``predict`` does in this process; return status and standard error."""
+
+    def run(*flags: object) -> tuple[int, str]:
+        for name, value in server[1].items():
+            monkeypatch.setenv(name, value)
+        status = predict_here(*flags, plain=False)
+        return status, capsys.readouterr().err
+
+    return run
+
+
 def arguments(model: Path, source: object, output: Path, *further) -> list[object]:
     kinds = ("--format", "csv", "log", "raven", "--measure_band", "--timezone", "UTC")
     paths = ("--model_path", model, "--input_file", source, "--output_dir", output)
@@ -113,20 +126,46 @@ def test_no_credential_and_no_place_of_a_copy_is_shown(done):
     assert not list((work / "cache").iterdir()), "all copies are gone"
 
 
-def test_run_goes_on_and_does_what_has_changed(done, server, folder, models, tmp_path):
+def test_results_go_to_a_bucket_and_a_run_goes_on_from_there(
+    server, folder, models, tmp_path, predict_as_well
+):
+    gate, _ = server
+    place = "s3://archive/out/here"
+    gate.fails = {"failed_files.csv": 1}
+    flags = arguments(models("multi"), folder, place, "--work_dir", tmp_path / "0")
+    run = predict(server, *flags)
+    assert run.returncode == 0, run.stderr
+    flags = arguments(models("multi"), folder, place, "--work_dir", tmp_path / "1")
+    status, said = predict_as_well(*flags)  # another machine, which knows nothing
+    assert status == 0, said
+    assert "6 recordings are complete already" in said
+    for text in (run.stderr, said):
+        assert f"results: also at {place}" in text
+        assert SECRET not in text
+    listed = gate.client.list_objects_v2(Bucket="archive", Prefix="out/")["Contents"]
+    there = {entry["Key"].removeprefix("out/here/") for entry in listed}
+    assert there == {*visible(tmp_path / "0"), ".completed.jsonl"}
+    for name in there:
+        content = gate.client.get_object(Bucket="archive", Key=f"out/here/{name}")["Body"].read()
+        assert content == (tmp_path / "1" / name).read_bytes(), name
+
+
+def test_run_goes_on_and_does_what_has_changed(
+    done, server, folder, models, tmp_path, predict_as_well
+):
     _, work = done
     gate, _ = server
     output = shutil.copytree(work / "out", tmp_path / "out", copy_function=shutil.copy2)
     put(gate, write_sound(tmp_path / "new.wav", 3, 77), "2024/a0/R_20240331_003000.wav")
     gate.fails, before = {}, gate.asked.copy()
     try:
-        run = predict(server, *arguments(models("multi"), BUCKET, output, "--debug"))
+        status, said = predict_as_well(*arguments(models("multi"), BUCKET, output))
     finally:
         put(gate, folder / "a0" / "R_20240331_003000.wav", "2024/a0/R_20240331_003000.wav")
-    assert run.returncode == 0, run.stderr
-    assert "5 recordings are complete already" in run.stderr
-    status = {name: row["status"] for name, row in rows(output / "summary.csv").items()}
-    new = [name.rpartition("/")[2] for name, what in status.items() if what == "complete"]
+    assert status == 0, said
+    assert "5 recordings are complete already" in said
+    statuses = {name: row["status"] for name, row in rows(output / "summary.csv").items()}
+    new = [name.rpartition("/")[2] for name, what in statuses.items() if what == "complete"]
     assert new == ["R_20240331_003000.wav", "always.flac"]
     asked = gate.asked - before
     assert asked["GET", "/archive/2024/a1/R_20240331_033000.wav"] <= 2, "its head alone"
@@ -141,14 +180,13 @@ def test_run_goes_on_and_does_what_has_changed(done, server, folder, models, tmp
     ],
 )
 def test_place_that_cannot_be_listed_is_one_line(
-    server, models, tmp_path, monkeypatch, capsys, place, said
+    server, models, tmp_path, predict_as_well, place, said
 ):
-    gate, variables = server
+    gate, _ = server
     gate.forbidden = {"locked"}
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert predict_here(*arguments(models("multi"), place, tmp_path / "out"), plain=False) == 1
-    line = only_error(capsys.readouterr().err)
+    status, text = predict_as_well(*arguments(models("multi"), place, tmp_path / "out"))
+    assert status == 1
+    line = only_error(text)
     assert line.startswith(said)
     assert SECRET not in line
 
@@ -158,7 +196,9 @@ def test_place_that_cannot_be_listed_is_one_line(
     [
         (("--input_file", "s3://ID:hush@bucket/x"), "user and password do not belong"),
         (("--input_file", "https://host/x.wav?sig=hush"), "addresses with ? or # are not read"),
-        (("--output_dir", "s3://bucket/out"), "--output_dir must be a folder of this computer"),
+        (("--output_dir", "s3://bucket/out"), "--output_dir at an address needs --work_dir"),
+        (("--output_dir", "https://host/out"), "is a folder of this computer, or one in a bucket"),
+        (("--log_dir", "s3://bucket/log"), "--log_dir must be a folder of this computer"),
     ],
 )
 def test_addresses_that_are_not_used_are_refused(capsys, flags, said):
