@@ -159,7 +159,7 @@ def test_run_goes_on_and_does_what_has_changed(
     put(gate, write_sound(tmp_path / "new.wav", 3, 77), "2024/a0/R_20240331_003000.wav")
     gate.fails, before = {}, gate.asked.copy()
     try:
-        status, said = predict_as_well(*arguments(models("multi"), BUCKET, output))
+        status, said = predict_as_well(*arguments(models("multi"), BUCKET, output, "--debug"))
     finally:
         put(gate, folder / "a0" / "R_20240331_003000.wav", "2024/a0/R_20240331_003000.wav")
     assert status == 0, said
