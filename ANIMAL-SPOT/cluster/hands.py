@@ -25,7 +25,7 @@ from animal_spot.cluster.ray_cluster import (
 )
 from animal_spot.cluster.worker import Made, Order, Task, Worker
 from animal_spot.prediction.config import PredictConfig
-from animal_spot.prediction.detectors import Arithmetic
+from animal_spot.prediction.detectors import Arithmetic, looked_at
 from animal_spot.prediction.result_folder import WrittenFile
 from animal_spot.prediction.run import run as predict
 from animal_spot.prediction.work import Done, Work
@@ -34,7 +34,7 @@ from animal_spot.utils.errors import RunError
 log = logging.getLogger("PREDICT")
 
 _LOOK_S = 0.5  # between two looks at whether the program is to stop
-_STARTS = 3  # deaths before a worker has done anything, for each worker, that end the run
+_STARTS = 10  # deaths of workers that load the model, with nothing done between, end the run
 
 
 def run(config: PredictConfig) -> int:
@@ -119,8 +119,8 @@ class _Driver:
         worker = RayWorker(self.ray, Worker, self.shares, self.order, number, self.shares.n_cores)
         self.workers[number] = worker
         self._handing_out.join(number)
-        sampled = self.work.sampled if self.decided is None else ()
-        call = worker.call("begin", list(sampled), self.decided)
+        sampled = looked_at(self.work.sampled) if self.decided is None else []
+        call = worker.call("begin", sampled, self.decided)
         self.calls[call] = number, True
 
     def _take(self, call: Any) -> Iterator[Done]:
@@ -181,7 +181,7 @@ class _Driver:
             reason = f"its worker died {DEATHS} times: {why or 'out of memory?'}"
             yield Done(task.path, reason=reason)
         self._n_early_deaths += begins
-        if self._n_early_deaths >= _STARTS * self.shares.n_workers:
+        if self._n_early_deaths >= _STARTS + self.shares.n_workers:
             raise RunError(
                 f"workers die when they load the model ({why or 'out of memory?'}): fewer "
                 "--ray_workers need less memory"

@@ -70,7 +70,10 @@ def connected(address: str) -> Iterator[Any]:
     try:
         ray.init(address=address, **own, **quiet)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise RunError(f"--ray {address}: no cluster there ({one_line(error)})") from error
+        raise RunError(
+            f"--ray {address}: no cluster that lets this program in ({one_line(error)}); is Ray of "
+            "the same version there, and RAY_AUTH_TOKEN that of the cluster?"
+        ) from error
     finally:
         signal.signal(signal.SIGTERM, handler)  # Ray takes it, and a stop would not be noticed
     try:

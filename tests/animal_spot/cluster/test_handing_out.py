@@ -6,12 +6,16 @@ import hashlib
 import os
 import random
 import sys
+from pathlib import Path
 
 import pytest
 
+from animal_spot.audio.recordings import RecordingError
+from animal_spot.audio.windows import WindowGrid
 from animal_spot.cluster import handing_out
 from animal_spot.cluster.handing_out import AHEAD, MOST, HandingOut
 from animal_spot.cluster.ray_cluster import connected, import_ray, shared_out
+from animal_spot.prediction import detectors
 from animal_spot.prediction.config import parse_config
 from animal_spot.utils.errors import RunError
 from animal_spot.utils.own_files import JsonLines, OwnFiles
@@ -207,3 +211,24 @@ def test_nothing_answers_at_the_address():
 def test_prediction_itself_never_imports_ray():
     code = "import animal_spot.prediction.run, sys; print('ray' in sys.modules)"
     assert run_code(code).strip() == "False"
+
+
+@pytest.mark.parametrize("n", [0, 1, 47, 48, 49, 1000, 12_345])
+def test_a_worker_compares_arithmetic_on_what_one_process_does(n, monkeypatch):
+    asked: list[Path] = []
+
+    def excerpt(path, *_):
+        asked.append(path)
+        raise RecordingError("none here")
+
+    monkeypatch.setattr(detectors, "excerpt", excerpt)
+    paths = [Path(f"{i}.wav") for i in range(n)]
+    grid = WindowGrid(100, 50, 1000)
+    seen = []
+    for given in (paths, detectors.looked_at(paths)):
+        asked.clear()
+        if given:
+            detectors.sample_windows(given, None, grid, 48)
+        seen.append(list(asked))
+    assert seen[0] == seen[1]
+    assert len(detectors.looked_at(paths)) <= 48
