@@ -174,7 +174,7 @@ class Predictor:
         )
         budget = max(128, 4 * n_at_once)
         try:
-            for path, items in read_ahead(paths, inputs.of, self.n_readers, budget):
+            for path, items in read_ahead(paths, inputs.of, self.n_readers, budget, self.check):
                 outcome = Outcome(path=path, started=time.perf_counter())
                 open_outcomes.append(outcome)
                 for item in items:

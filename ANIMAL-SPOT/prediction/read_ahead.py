@@ -13,6 +13,7 @@ from torch import Tensor
 from animal_spot.prediction.outcome import RecordingEnd
 
 _PATIENCE_S = 1.0  # that threads are waited for at the end
+_LOOK_S = 0.2  # between two looks at whether the program is to stop, while nothing is ready
 
 # Network inputs of neighbouring windows, one tensor for each detector; last of all the end.
 Item = list[Tensor] | RecordingEnd
@@ -23,6 +24,7 @@ def read_ahead(
     read: Callable[[Path], Generator[Item, None, None]],
     n_readers: int,
     budget: int,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Path, Iterator[Item]]]:
     """Yield each recording with its items in order, which threads prepare a few files ahead.
 
@@ -31,6 +33,7 @@ def read_ahead(
         read: Yields the items of one, the last of which is its end.
         n_readers: Threads; 0: the calling one.
         budget: Windows that may lie ready.
+        check: Called while nothing is ready; may raise to stop.
     """
     if n_readers == 0:
         for path in paths:
@@ -57,7 +60,7 @@ def read_ahead(
         thread.start()
     try:
         for number, path in enumerate(paths):
-            yield path, shelf.take(number)
+            yield path, shelf.take(number, check)
     finally:
         shelf.stop()
         for thread in threads:
@@ -110,7 +113,7 @@ class _Shelf:
             self._changed.notify_all()
             return not self._stopped
 
-    def take(self, number: int) -> Iterator[Item]:
+    def take(self, number: int, check: Callable[[], None]) -> Iterator[Item]:
         """Yield the items of a recording as they come."""
         item = None
         with self._changed:
@@ -118,7 +121,8 @@ class _Shelf:
             self._changed.notify_all()
         while not isinstance(item, RecordingEnd):
             with self._changed:
-                self._changed.wait_for(lambda: self._lanes.get(number))
+                while not self._changed.wait_for(lambda: self._lanes.get(number), _LOOK_S):
+                    check()
                 item = self._lanes[number].popleft()
                 self._n_windows -= len(item[0]) if isinstance(item, list) else 0
                 if isinstance(item, RecordingEnd):

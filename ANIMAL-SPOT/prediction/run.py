@@ -6,7 +6,7 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from animal_spot.audio.recordings import FoundSounds, find_sounds, listed_names, output_stems
@@ -32,7 +32,7 @@ from animal_spot.prediction.shard_folder import journals_of_others, shard_writer
 from animal_spot.prediction.shard_note import WholeList, write_note
 from animal_spot.prediction.sound_progress import SoundProgress
 from animal_spot.prediction.work import Done, Hands, Work, work_here
-from animal_spot.remote.addresses import shown
+from animal_spot.remote.addresses import is_remote, shown
 from animal_spot.remote.side_by_side import each
 from animal_spot.utils.files import refuse_links, require_writable_folder
 from animal_spot.utils.interrupt import StopRequest
@@ -165,9 +165,17 @@ def _to_screen(lines: Iterable[str]) -> None:
     sys.stderr.writelines(map(printable_lines, lines))
 
 
-def _times_of(paths: Sequence[Path], finder: TimeFinder) -> dict[Path, RecordingTime]:
+def _times_of(
+    paths: Sequence[Path], finder: TimeFinder, check: Callable[[], None]
+) -> dict[Path, RecordingTime]:
     """Find when and where recordings were made, and say what is known of it."""
-    times = dict(zip(paths, each(finder.of, paths, about=paths), strict=True))
+    n_remote = sum(map(is_remote, paths))
+    if n_remote:
+        log.info("the heads of %d recordings at addresses are read", n_remote)
+    times = {}
+    for path, found in zip(paths, each(finder.of, paths, about=paths), strict=True):
+        check()
+        times[path] = found
     for is_warning, line in lines_about(times.items()):
         log.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
     return times
@@ -182,7 +190,7 @@ def _predict_to_folder(
     alone = sole_writer(output_dir) if shard is None else shard_writer(output_dir, shard)
     with alone, contextlib.closing(_journal_of(run.config, output_dir)) as journal:
         share = _share_of(found, run.config)
-        times = _times_of(share.recordings, finder)
+        times = _times_of(share.recordings, finder, run.check)
         tally = _write_results(run, found, share, output_dir, journal, times, hands)
         if shard is not None:
             _note_shard(run, found, output_dir, tally)

@@ -17,11 +17,11 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from animal_spot.remote.addresses import path_of, scheme_of, shown, without_secrets
+from animal_spot.remote.side_by_side import side_by_side
 from animal_spot.utils.files import digest_of
 
 log = logging.getLogger(__name__)
@@ -121,10 +121,9 @@ def _below(folder: Path, hidden: bool) -> Iterator[Path]:
 
     entries = [entry for entry in entries if entry["type"] != "directory"]
     yield from _noted(folder, entries, hidden)
-    with ThreadPoolExecutor(_LISTERS) as pool:
-        for found in pool.map(found_in, folders):
-            store.invalidate_cache()  # it would keep a kilobyte for each file
-            yield from _noted(folder, found.values(), hidden)
+    for found in side_by_side(found_in, folders, _LISTERS):
+        store.invalidate_cache()  # it would keep a kilobyte for each file
+        yield from _noted(folder, found.values(), hidden)
 
 
 def _noted(folder: Path, entries: Any, hidden: bool) -> Iterator[Path]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from animal_spot import merge
 from tests.helpers.places import SOUND
 from tests.helpers.prediction import (
     body,
@@ -208,3 +209,18 @@ def test_addresses_that_are_not_used_are_refused(capsys, flags, said):
     shown = capsys.readouterr().err
     assert said in shown
     assert "hush" not in shown
+
+
+def test_shards_of_a_place_are_merged_by_address(folder, models, tmp_path):
+    place = f"file://{folder.as_posix()}"  # which needs no server
+    for shard in ("1/2", "2/2"):
+        flags = arguments(models("multi"), place, tmp_path / "out", "--shard", shard)
+        assert predict_here(*flags, plain=False) == 0
+    assert merge.main([str(tmp_path / "out")]) == 0
+    whole = arguments(models("multi"), place, tmp_path / "whole")
+    assert predict_here(*whole, plain=False) == 0
+    table = "all_recordings.Table.1.selections.txt"
+    assert (tmp_path / "out" / table).read_bytes() == (tmp_path / "whole" / table).read_bytes()
+    summary = rows(tmp_path / "out" / "summary.csv")
+    assert list(summary) == list(rows(tmp_path / "whole" / "summary.csv"))
+    assert f"{place}/x.flac" in summary
