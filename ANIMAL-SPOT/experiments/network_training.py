@@ -170,6 +170,7 @@ class _Prepared(NamedTuple):
 def _train_on_spectrograms(setup: RunSetup, corpus: Corpus) -> None:
     config, precision = setup.config, setup.precision
     if setup.world.size > 1:
+        setup.world.device(precision.device.type)
         task = SharedTask(config, corpus, setup.folders, precision.name, precision.device.type)
         setup.world.from_first(lambda: task)
     prepared = _prepare(setup, corpus)

@@ -91,6 +91,10 @@ class World:
     def wait(self) -> None:
         """Go on when all processes are here."""
 
+    def device(self, kind: str) -> torch.device:
+        """Return the device of this process, of the kind that the first one has."""
+        return torch.device(kind)
+
 
 ALONE = World()
 

@@ -22,6 +22,7 @@ from tests.helpers.distributed import (
     start_together,
     train_together,
 )
+from tests.helpers.programs import run_code
 from tests.helpers.training import SMALL, folders, main_here, outcome, train, wait_for
 
 # At higher rates rounding errors grow to tenths of the loss in some tens of steps, in one process
@@ -36,6 +37,10 @@ MANY_OPTIONS = (
     *("--weight_decay", "0.1", "--scheduler", "onecycle", "--freeze_epochs", "1", "--calibrate"),
 )
 TOLERANCE = 1e-4  # of a loss; what rounding in another order comes to in some tens of steps
+GPU = (
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here"),
+)
 
 
 class OneOfTwo(World):
@@ -98,6 +103,69 @@ def test_what_several_processes_cannot_do_is_refused(corpus, tmp_path, settings,
     with pytest.raises(ValueError, match=said):
         run_training(config, OneOfTwo())
     assert not (tmp_path / "model" / "ANIMAL-SPOT.pk").exists()
+
+
+COLLECTIVES = """
+import copy
+import sys
+import torch
+import torch.distributed as dist
+from torch import nn
+from animal_spot.models.precision import Precision
+from animal_spot.training.distributed import Team
+from animal_spot.utils.processes import Place
+
+precision = Precision(sys.argv[2], torch.device(sys.argv[1]))
+team = Team(Place(), dist.HashStore())
+team.device(precision.device.type)
+torch.manual_seed(0)
+layers = nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 196, 3)
+start = nn.Sequential(*layers).to(precision.device, memory_format=precision.memory_format)
+batch = 3 + torch.rand(6, 1, 16, 16, device=precision.device)
+seen = []
+for is_team in (False, True):
+    network = copy.deepcopy(start)
+    with precision.autocast():
+        if is_team:
+            with team.one_batch(6):
+                logits = network(batch)
+        else:
+            logits = network(batch)
+    logits = logits.float()
+    if is_team:
+        logits = team.whole(logits, 6)
+    logits.square().mean().backward()
+    if is_team:
+        team.sum_gradients(network)
+    values = [logits, *(p.grad for p in network.parameters()), *network.buffers()]
+    seen.append(torch.cat([value.detach().float().flatten().cpu() for value in values]))
+assert team.from_first(lambda: "said") == "said" and team.agreed(0.1) == 0.1
+team.wait()
+dist.destroy_process_group()
+print(float((seen[1] - seen[0]).norm() / seen[0].norm()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "most"),
+    [
+        ("cpu", "fp32", 1e-5),
+        pytest.param("cuda", "fp32", 1e-4, marks=GPU),
+        pytest.param("cuda", "bf16", 0.02, marks=GPU),
+    ],
+)
+def test_collective_calls_of_each_device(device, precision, most):
+    """One process that calls gloo or NCCL as several do computes what one without them does."""
+    assert float(run_code(COLLECTIVES, device, precision)) < most
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="no two CUDA devices here")
+def test_two_gpus_train_together(corpus, tmp_path):
+    arguments = ("--data_dir", str(corpus), *folders(tmp_path), *SMALL, "--max_train_epochs", "3")
+    done = train_together(2, *arguments, "--precision", "auto", "--augmentation")
+    assert done.returncode == 0, done.stderr
+    assert "2 processes (NCCL) share each batch" in done.stderr
 
 
 # -- whole runs ----------------------------------------------------------------------------------
