@@ -49,11 +49,12 @@ class OneOfTwo(World):
     size = 2
 
 
-def assert_same_losses(run: Path, reference: Path) -> None:
+def assert_same_losses(run: Path, reference: Path, first: int = 0) -> None:
+    """Compare the losses of epochs from ``first`` on, which are all that ``run`` has."""
     found, wanted = losses_of(run), losses_of(reference)
     for tag, values in wanted.items():
-        last = found[tag][-len(values) :]  # a run that was made longer was tested before, too
-        np.testing.assert_allclose(last, values, rtol=0, atol=TOLERANCE, err_msg=tag)
+        values = values if tag.startswith("test") else values[first:]
+        np.testing.assert_allclose(found[tag], values, rtol=0, atol=TOLERANCE, err_msg=tag)
     assert np.ptp(wanted["train/epoch_loss"]) > 20 * TOLERANCE, "nothing was learned"
 
 
@@ -222,13 +223,14 @@ def test_a_run_goes_on_with_another_number_of_processes(corpus, tmp_path):
 def test_the_last_epochs_of_a_run_of_one_process_in_two(corpus, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     train(corpus, one, *SMALL, *GENTLE, "--augmentation")
-    train(corpus, two, *SMALL, *GENTLE, "--augmentation", "--max_train_epochs", "1")
-    shutil.rmtree(two / "model")
+    shutil.copytree(one / "checkpoint", two / "checkpoint")
+    for later in sorted((two / "checkpoint").iterdir())[1:]:
+        later.unlink()
     arguments = (*folders(two), *SMALL, *GENTLE, "--augmentation")
     done = train_together(2, "--data_dir", str(corpus), *arguments)
     assert done.returncode == 0, done.stderr
     assert "going on with epoch 1" in done.stderr
-    assert_same_losses(two, one)
+    assert_same_losses(two, one, first=1)
 
 
 @pytest.mark.slow
@@ -245,6 +247,8 @@ def test_when_a_process_is_killed_all_end_with_one_line(corpus, tmp_path, rank):
     assert said.count("|E|another process of this training was ended or lost") == 1, said
     assert said.count("|E|") == 1
     assert not Path(f"/proc/{processes[1 - rank]}").exists()
+    if rank == 0:
+        return
     again = main_here(*arguments, "--max_train_epochs", "400", "--early_stopping", "1")
     assert again.returncode == 0, again.stderr
     assert "resumed from" in again.stderr
