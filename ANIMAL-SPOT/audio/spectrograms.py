@@ -100,7 +100,10 @@ def _power_of_codes() -> np.ndarray:
     return power.astype(np.float32)
 
 
-_smoothing_matrix = functools.lru_cache(maxsize=8)(dsp.smoothing_matrix)
+@functools.lru_cache(maxsize=8)
+def _smoothing_matrix(n_frames: int, smoothing: float, device: torch.device) -> Tensor:
+    # Made on the CPU: what is copied is complete for all threads and streams of a GPU.
+    return dsp.smoothing_matrix(n_frames, smoothing).to(device)
 
 
 class SpectrogramPipeline:

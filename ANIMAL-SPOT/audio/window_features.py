@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from animal_spot.audio import dsp
+from animal_spot.audio.own_stream import OwnStream
 from animal_spot.audio.spectrograms import SpectrogramPipeline
 from animal_spot.audio.windows import WindowGrid
 
@@ -36,8 +37,10 @@ class WindowFeatures:
         self._grid = grid
         self._device = torch.device(device)
         config = pipeline.config
-        self._hann = dsp.hann_window(config.n_fft).to(self._device)
-        self._scale = 1.0 / self._hann.square().sum()
+        self._own_stream = OwnStream(self._device)
+        hann = dsp.hann_window(config.n_fft)
+        self._hann = hann.to(self._device)
+        self._scale = (1.0 / hann.square().sum()).to(self._device)
         columns, positions = np.unique(pipeline.bins, return_inverse=True)
         self._band = slice(int(columns[0]), int(columns[-1]) + 1)
         # Bins that are used more than once are computed once and repeated at the end; of bins
@@ -63,6 +66,10 @@ class WindowFeatures:
         Returns:
             Shape ``(n_windows, 1, time, n_features)``, float32.
         """
+        with self._own_stream():
+            return self._of_stretch(samples, n_windows)
+
+    def _of_stretch(self, samples: np.ndarray, n_windows: int) -> Tensor:
         config, grid = self._pipeline.config, self._grid
         waveform = torch.from_numpy(np.ascontiguousarray(samples)).to(self._device)
         waveform = dsp.preemphasise(waveform, config.preemphases)

@@ -21,7 +21,7 @@ from animal_spot.prediction.read_ahead import Item
 from animal_spot.remote.local_copies import CopiesAhead
 from animal_spot.remote.stores import RemoteError
 from animal_spot.utils.errors import is_memory_error, one_line, operation_not_on_device
-from animal_spot.utils.files import file_digest, file_state
+from animal_spot.utils.files import DigestAlong, file_state
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +70,10 @@ class WindowInputs:
     def _items_of(self, path: Path, state_there: list[int] | None) -> Iterator[Item]:
         """Yield what ``of`` does of a file, or of a copy of one with that state."""
         state = file_state(path)
-        with Recording(path, self.channel) as recording:
+        with Recording(path, self.channel) as recording, DigestAlong(path) as along:
             self._refuse_low_rate(recording.rate)
-            n_samples = yield from self._stretches(recording)
-            digest = file_digest(path)
+            n_samples = yield from self._stretches(recording, along)
+            digest = along.finish()
             if file_state(path) != state:
                 raise RecordingError("changed while it was read")
             yield RecordingEnd(
@@ -94,7 +94,9 @@ class WindowInputs:
                 f"model listens from {lowest:g} Hz"
             )
 
-    def _stretches(self, recording: Recording) -> Generator[list[Tensor], None, int]:
+    def _stretches(
+        self, recording: Recording, along: DigestAlong
+    ) -> Generator[list[Tensor], None, int]:
         """Yield network inputs; return the length in samples at the first network's rate."""
         rate = recording.rate
         grids = list(dict.fromkeys(detector.grid for detector in self.detectors))
@@ -113,7 +115,10 @@ class WindowInputs:
                         shared[detector.features] = detector.features.of_stretch(samples, n)
                 yield [shared[detector.features] for detector in self.detectors]
 
+        n_read = 0
         for block in recording.blocks(max(1, int(_BLOCK_S * rate))):
+            n_read += len(block)
+            along.up_to(n_read / max(n_read, recording.n_frames))
             for waiting, cutter, stream in zip(cut.values(), cutters, streams, strict=True):
                 waiting.extend(cutter.feed(stream.feed(block)))
             yield from inputs()

@@ -97,6 +97,48 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+class DigestAlong:
+    """Computes ``file_digest`` while the file is read for something else, in step with that.
+
+    So its bytes come from the disk once, and nothing is left to do at its end.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: If it cannot be read; by all methods.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._file = open(path, "rb")  # noqa: SIM115 - closed by __exit__
+        self._n_bytes = os.fstat(self._file.fileno()).st_size
+        self._n_read = 0
+
+    def __enter__(self) -> DigestAlong:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def up_to(self, share: float) -> None:
+        """Go on until about a share of the file is done; 0 to 1."""
+        while self._n_read + _READ_BYTES <= share * self._n_bytes and self._next():
+            pass
+
+    def finish(self) -> str:
+        """Go on to the end; return the hash."""
+        while self._next():
+            pass
+        return self._digest.hexdigest()
+
+    def _next(self) -> bool:
+        chunk = self._file.read(_READ_BYTES)
+        self._n_read += len(chunk)
+        self._digest.update(chunk)
+        return bool(chunk)
+
+
 @contextlib.contextmanager
 def sole_process(path: Path, purpose: str) -> Iterator[None]:
     """Hold a lock on a file while the block runs; it ends with the process, however that ends.

@@ -141,7 +141,7 @@ def bench_floor(args: argparse.Namespace, folder: Path, sources: list[Path]) -> 
     recording = long_recording(folder / "long.wav", 60 * args.minutes, sources)
     model = args.model or random_model(folder / "floor.pk", 2)
     for precision in [args.precision] if args.precision else ["fp32", "bf16"]:
-        run = make_run(model, precision)
+        run = make_run(model, precision, "--device", args.device)
         with sole_output(folder) as output:
             predictor = run.predictor([recording], temporary_folder=output)
             whole, alone = [], []
@@ -257,10 +257,11 @@ def bench_agreement(args: argparse.Namespace, folder: Path, sources: list[Path])
     """Each arithmetic against fp32 on the recordings."""
     recordings = sources or [long_recording(folder / "long.wav", 120, [])]
     model = args.model or random_model(folder / "agreement.pk", 2)
-    exact, seconds = predicted(make_run(model, "fp32").predictor(recordings), recordings)
+    place = ("--device", args.device)
+    exact, seconds = predicted(make_run(model, "fp32", *place).predictor(recordings), recordings)
     print(f"fp32: {1e3 * seconds / len(exact):.2f} ms a window, {len(exact)} windows")
     for precision in ("auto", "bf16", *(["fp16"] if torch.cuda.is_available() else [])):
-        predictor = make_run(model, precision).predictor(recordings)
+        predictor = make_run(model, precision, *place).predictor(recordings)
         found, seconds = predicted(predictor, recordings)
         same = decisions(found) == decisions(exact)
         print(
@@ -433,6 +434,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="model file; none: random weights")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--precision", help="for floor and lites; none: fp32 and bf16, auto")
+    parser.add_argument("--device", default="auto", help="for floor and agreement")
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--hours", type=float, default=24)
     parser.add_argument("--hop", type=float, default=1.0, help="seconds, for memory")

@@ -1,6 +1,6 @@
 """How fast is training? Run by hand on a quiet machine; prints ratios.
 
-    python -m tests.bench.bench_training [--data_dir CLIPS] [--only precision|epoch]
+    python -m tests.bench.bench_training [--data_dir CLIPS] [--only precision|epoch] [--device cpu]
 
 precision: an optimiser step in bf16 against one in fp32.
 epoch: an epoch with augmentation, warm cache, metrics, log and TensorBoard against the same number
@@ -28,8 +28,8 @@ from animal_spot.data.corpus import load_corpus
 from animal_spot.data.labels import names_by_index
 from animal_spot.demo import corpus as demo_corpus
 from animal_spot.models.classifier import Classifier
-from animal_spot.models.factory import build_encoder, build_model
-from animal_spot.models.precision import choose_precision
+from animal_spot.models.factory import build_encoder, build_model, encoder_options
+from animal_spot.models.precision import choose_precision, device_of
 from animal_spot.trainer import Trainer
 from animal_spot.training.tensorboard import Summary
 from animal_spot.training.trainer_recipe import TrainerRecipe
@@ -41,6 +41,10 @@ NETWORKS = {
         {"input_channels": 1, "conv_kernel_size": 7, "max_pool": 2, "resnet_size": 18},
     ),
     "ConvNeXt-Tiny": ("convnext", {"input_channels": 1}),
+    "EfficientNet-Lite0": (
+        "efficientnet_lite0",
+        encoder_options("efficientnet_lite0", {"pretrained": False}, (N_FRAMES, N_BINS)),
+    ),
 }
 
 
@@ -49,11 +53,11 @@ def make_trainer(
     precision: str,
     names: list[str],
     batch_size: int,
+    device: torch.device,
     summary: Summary | None = None,
 ) -> Trainer:
     """Build a trainer as main.py does."""
     torch.manual_seed(0)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = build_encoder(*NETWORKS[network])
     model = build_model(encoder, Classifier(encoder.out_channels, "avg", len(names))).to(device)
     arithmetic = choose_precision(precision, device)
@@ -99,12 +103,12 @@ def in_turn(rounds: int, *measures: Callable[[], float]) -> list[list[float]]:
     return times
 
 
-def bench_precision(batch_size: int, rounds: int) -> None:
+def bench_precision(batch_size: int, rounds: int, device: torch.device) -> None:
     """Print how much faster a step in bf16 is."""
     names = [str(i) for i in range(8)]
     batch = random_batch(batch_size, len(names))
     for network in NETWORKS:
-        trainers = [make_trainer(network, p, names, batch_size) for p in ("fp32", "bf16")]
+        trainers = [make_trainer(network, p, names, batch_size, device) for p in ("fp32", "bf16")]
         fp32, bf16 = in_turn(rounds, *(lambda t=t: steps(t, batch, 2) / 2 for t in trainers))
         ratio = statistics.median(a / b for a, b in zip(fp32, bf16, strict=True))
         print(
@@ -113,7 +117,14 @@ def bench_precision(batch_size: int, rounds: int) -> None:
         )
 
 
-def bench_epoch(data_dir: Path, batch_size: int, rounds: int, network_names: list[str]) -> None:
+def bench_epoch(
+    data_dir: Path,
+    batch_size: int,
+    rounds: int,
+    network_names: list[str],
+    device: torch.device,
+    n_workers: int,
+) -> None:
     """Print the epoch against the compute floor."""
     with tempfile.TemporaryDirectory() as temporary:
         base = Path(temporary)
@@ -135,9 +146,11 @@ def bench_epoch(data_dir: Path, batch_size: int, rounds: int, network_names: lis
                 sampler = EpochSampler(
                     len(dataset), batch_size, shuffle=True, drop_last=True, seed=0
                 )
-                loader = make_loader(dataset, sampler, n_workers=2, pin_memory=False)
+                loader = make_loader(
+                    dataset, sampler, n_workers=n_workers, pin_memory=device.type == "cuda"
+                )
                 summary = Summary(base / "tb", f"{network}{mixing}", names)
-                trainer = make_trainer(network, "auto", names, batch_size, summary)
+                trainer = make_trainer(network, "auto", names, batch_size, device, summary)
                 batch = random_batch(batch_size, len(names))
                 _print_epoch(trainer, loader, batch, network, mixing, rounds)
                 summary.close()
@@ -209,18 +222,28 @@ def main() -> None:
     parser.add_argument("--network", choices=list(NETWORKS))
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--clips", type=int, default=40, help="of a class, synthetic")
+    parser.add_argument("--num_workers", type=int, default=2)
+    parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
     if args.only != "epoch":
-        bench_precision(args.batch_size, args.rounds)
+        bench_precision(args.batch_size, args.rounds, device_of(args.device))
     if args.only != "precision":
         with tempfile.TemporaryDirectory() as temporary:
             data_dir = args.data_dir
             if data_dir is None:
                 data_dir = Path(temporary)
-                demo_corpus.synthesise(data_dir, 40, 12, 0)
+                demo_corpus.synthesise(data_dir, args.clips, 12, 0)
             networks = [args.network] if args.network else list(NETWORKS)
-            bench_epoch(data_dir, args.batch_size, args.rounds, networks)
+            bench_epoch(
+                data_dir,
+                args.batch_size,
+                args.rounds,
+                networks,
+                device_of(args.device),
+                args.num_workers,
+            )
 
 
 if __name__ == "__main__":

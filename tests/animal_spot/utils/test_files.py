@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from animal_spot.utils import files
 from animal_spot.utils.files import (
+    DigestAlong,
     atomic_path,
     exclusive,
     path_inside,
@@ -251,3 +253,16 @@ def test_links_below_an_output_folder_are_refused(tmp_path):
             refuse_links(folder / path, folder)
     with pytest.raises(ValueError, match="subpath"):
         refuse_links(tmp_path / "a", folder)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 1, 2**20, 5 * 2**20 + 7])
+def test_digest_in_step_is_that_of_the_whole_file(tmp_path, n_bytes):
+    content = bytes(i * 37 % 251 for i in range(1000)) * (n_bytes // 1000 + 1)
+    path = tmp_path / "a.wav"
+    path.write_bytes(content[:n_bytes])
+    with DigestAlong(path) as along:
+        for share in (0.1, 0.5, 0.5, 1.0):
+            along.up_to(share)
+            assert along._file.tell() <= share * n_bytes, "it stays behind the reader"
+        assert along._file.tell() > n_bytes - 2**20 - 1, "little is left to the end"
+        assert along.finish() == hashlib.blake2b(content[:n_bytes], digest_size=16).hexdigest()
