@@ -138,14 +138,14 @@ def figures_of(
             errors.append((abs(row.begin_s - true.begin_s), abs(row.end_s - true.end_s)))
         hours += recording.duration_s
     in_truth = [single[name] for name in calls if single[name].tp + single[name].fn]
-    begin, end = np.median(errors, axis=0) if errors else (np.nan, np.nan)
+    begin, end = np.median(errors, axis=0).tolist() if errors else (None, None)
     return {
         "f1": round(macro(in_truth, "f1") or 0.0, 4),
         "f1_whatever_class": round(total.f1 or 0.0, 4),
         "recall_whatever_class": round(total.recall or 0.0, 4),
         "false_per_hour": round(per_hour(total.fp, hours) or 0.0, 2),
-        "begin_error_s": round(float(begin), 3),
-        "end_error_s": round(float(end), 3),
+        "begin_error_s": None if begin is None else round(begin, 3),
+        "end_error_s": None if end is None else round(end, 3),
     }
 
 

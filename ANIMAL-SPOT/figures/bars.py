@@ -13,9 +13,11 @@ from animal_spot.figures.look import (
     COLOURS,
     COLUMN_MM,
     INK,
+    LONGEST_TICK,
     PALE,
     in_our_look,
     new_figure,
+    room_for,
     shown,
 )
 
@@ -50,7 +52,11 @@ def accuracy_figure(
     """
     values = np.array([math.nan if a is None else a for a in accuracies], dtype=float)
     order = sorted(range(len(names)), key=lambda i: (-np.nan_to_num(values[i], nan=-1), names[i]))
-    figure = new_figure(COLUMN_MM, max(_LEAST_HEIGHT_MM, _FRAME_MM + _ROW_MM * len(names)))
+    labels = [f"{shown(names[i], LONGEST_TICK)} ({counts[i]})" for i in order]
+    figure = new_figure(
+        COLUMN_MM + room_for(labels),
+        max(_LEAST_HEIGHT_MM, _FRAME_MM + _ROW_MM * len(names)),
+    )
     axes = figure.add_subplot()
     rows = np.arange(len(order))
     for row, i in enumerate(order):
@@ -73,7 +79,7 @@ def accuracy_figure(
             fontsize=6.5,
             alpha=0.8,
         )
-    _name_rows(axes, rows, [f"{shown(names[i])} ({counts[i]})" for i in order])
+    _name_rows(axes, rows, labels)
     axes.set_xlim(-0.02, 1.02)
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.set_xlabel(f"{what}, with the 95 % interval")

@@ -12,6 +12,7 @@ from matplotlib.ticker import PercentFormatter
 from animal_spot.figures.look import (
     COLUMN_MM,
     INK,
+    LONGEST_TICK,
     MM_PER_INCH,
     SHADES,
     all_shown,
@@ -56,7 +57,7 @@ def confusion_figure(
     counts = np.asarray(counts)
     totals = counts.sum(1)
     shares = counts / np.maximum(totals, 1)[:, None]
-    labels = all_shown(names)
+    labels = all_shown(names, LONGEST_TICK)
     n = len(labels)
     cell = float(np.clip(_CELLS_MM / max(n, 1), *_CELL_MM))
     rows = [f"{label} ({total})" for label, total in zip(labels, totals.tolist(), strict=True)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -31,21 +33,36 @@ COLUMN_MM = 89.0  # width of a column of a journal
 PAGE_MM = 183.0  # width of two
 MM_PER_INCH = 25.4
 LONGEST_LABEL = 40  # characters
+LONGEST_TICK = 24  # of a name beside an axis
 INK = "#202124"  # of words and lines; a page may replace it
 PALE = 0.55  # opacity of ink that stands back
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SHADES = "Blues"  # of shares and counts, white to dark
 
+_USUAL_TICK, _CHARACTER_MM = 16, 1.4  # characters for which a column has room, width of one
 _DOT_POINTS = 8.0  # width of the dot before words
+# Fonts of the systems that people have, for names in scripts that the font of the style lacks.
+_OTHER_FONTS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "WenQuanYi Zen Hei"),
+    *("Microsoft YaHei", "PingFang SC", "Hiragino Sans", "Arial Unicode MS", "Segoe UI"),
+    *("Noto Sans Devanagari", "Noto Sans Thai", "Nirmala UI", "Leelawadee UI", "Noto Sans"),
+)
+_LACKING = re.compile(r"^Glyph (\d+) ")  # a warning of Matplotlib
+_said: set[str] = set()  # characters that were warned of
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _SALT = "animal-spot"  # of the ids in an SVG, which are random without one
 
+log = logging.getLogger(__name__)
+
 
 @functools.lru_cache(maxsize=1)
 def _style() -> matplotlib.RcParams:
-    return matplotlib.rc_params_from_file(STYLE_FILE, use_default_template=False)
+    style = matplotlib.rc_params_from_file(STYLE_FILE, use_default_template=False)
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    style["font.family"] += [name for name in _OTHER_FONTS if name in installed]
+    return style
 
 
 @contextlib.contextmanager
@@ -80,6 +97,11 @@ def shown(name: str, longest: int = LONGEST_LABEL) -> str:
         half = longest // 2
         text = f"{text[:half]}…{text[-half:]}"
     return text
+
+
+def room_for(labels: Sequence[str]) -> float:
+    """Return how much wider than a column a figure must be for names beside its rows, in mm."""
+    return _CHARACTER_MM * max(0, max(map(len, labels), default=0) - _USUAL_TICK)
 
 
 def write_with_key(
@@ -128,16 +150,25 @@ def save(figure: Figure, target: Path | IO[bytes], kind: Kind, dpi: float | None
         OSError: If it cannot be written.
     """
     undated = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with _drawing():
+    with drawing():
         figure.savefig(target, format=kind, dpi=dpi, metadata=undated[kind])
 
 
 @contextlib.contextmanager
-def _drawing() -> Iterator[None]:
-    """Draw without warnings of characters that the font lacks, and of words without room."""
-    with in_our_look(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+def drawing() -> Iterator[None]:
+    """Draw; say once in a line which characters no font has, and nothing of words without room."""
+    with in_our_look(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
         yield
+    found = (_LACKING.match(str(warning.message)) for warning in caught)
+    lacking = sorted({chr(int(match[1])) for match in found if match} - _said)
+    if lacking:
+        _said.update(lacking)
+        log.warning(
+            "figures show boxes for %s: no font here has these characters; install one that has, "
+            "such as Noto Sans CJK",
+            printable(" ".join(lacking[:20])),
+        )
 
 
 def png_bytes(figure: Figure, dpi: float | None = None) -> bytes:
@@ -150,7 +181,7 @@ def png_bytes(figure: Figure, dpi: float | None = None) -> bytes:
 def pixels(figure: Figure) -> np.ndarray:
     """Return a figure as a picture for the screen: shape ``(height, width, rgb)``, 8 bits."""
     canvas = FigureCanvasAgg(figure)
-    with _drawing():
+    with drawing():
         canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
 

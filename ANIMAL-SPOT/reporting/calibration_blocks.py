@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -191,7 +192,10 @@ def decoder_blocks(said: Mapping[str, Any]) -> list[Block]:
 
 def _figures(values: Mapping[str, Any]) -> list[Cell]:
     def get(key: str) -> float | None:
-        return typed(float | None, values.get(key), f"decoder.found.{key}")
+        value = values.get(key)
+        if isinstance(value, float) and math.isnan(value):
+            return None  # how far ends are off, of a rule that finds no call
+        return typed(float | None, value, f"decoder.found.{key}")
 
     return [
         decimal(get("f1")),

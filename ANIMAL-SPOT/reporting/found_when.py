@@ -20,6 +20,7 @@ _MOST_DAYS = 400  # of a figure
 _MOST_ROWS = 500  # of a table
 _WIDE_FROM = 32  # days
 _MOST_COLUMNS = 12  # classes of a table
+_FEW_HOURS = 0.1  # of which two digits say little
 _NOT_RECORDED = Number(None, "–")
 _NOTE = "Detections per recorded hour. –: not recorded."
 
@@ -226,11 +227,12 @@ def _rows(
     names: Mapping[str, int],
 ) -> list[list[Any]]:
     rows = []
+    digits = 2 if min((hours for hours, _ in sums.values()), default=1) >= _FEW_HOURS else 3
     for cell, key in keys:
         if key not in sums:
             rows.append([cell, count(0), *[_NOT_RECORDED] * len(names)])
             continue
         hours, found = sums[key]
         rates = [decimal(float(found[i]) / hours) for i in names.values()]
-        rows.append([cell, decimal(hours), *rates])
+        rows.append([cell, decimal(hours, digits), *rates])
     return rows

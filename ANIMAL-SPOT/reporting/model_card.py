@@ -302,7 +302,7 @@ def _file_facts(model: Model) -> list[tuple[str, Cell]]:
     rows: list[tuple[str, Cell]] = [
         ("File", printable(model.path.name)),
         ("SHA-256", model.sha256),
-        ("Size", count(model.n_bytes)),
+        ("Size", f"{model.n_bytes:,} bytes"),
         ("Network", _kind(first) if len(model.networks) == 1 else "ensemble"),
         ("Sampling rate", f"{first.signal.sr / 1000:g} kHz"),
         ("Band", _band(first)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from animal_spot.figures.look import in_our_look, png_bytes, save, svg_text
+from animal_spot.figures.look import drawing, png_bytes, save, svg_text
 from animal_spot.reporting.page import Picture
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def picture(
         caption: Says what is to be seen.
         is_wide: As wide as the page.
     """
-    with in_our_look():
+    with drawing():
         figure.draw_without_rendering()  # finds places for all parts, which takes most of the time
     figure.set_layout_engine("none")  # they stay there in each of the three files
     svg_file = io.BytesIO()

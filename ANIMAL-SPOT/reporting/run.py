@@ -138,7 +138,12 @@ def report_of(sources: Sequence[Source], wanted: Wanted) -> Report:
 def _sections_of(source: Source, wanted: Wanted) -> list[Section]:
     """Return what a part says; it is loaded only now, since that takes a second or two."""
     part = importlib.import_module(f"animal_spot.reporting.{source.kind}_part")
-    return part.sections(source.path, wanted)
+    try:
+        return part.sections(source.path, wanted)
+    except ValueError as error:  # what is deep in a file says nothing of the file
+        if str(source.path) in str(error):
+            raise
+        raise SourceError(f"{source.path}: {one_line(error)}") from error
 
 
 def _titles_of(sources: Sequence[Source]) -> list[str]:

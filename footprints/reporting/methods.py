@@ -69,8 +69,8 @@ def detector_methods(scores: Record) -> str:
         f"{cite(works.YOLO)}, started from {training.text('weights') or 'unknown weights'}) was "
         f"trained on {'; '.join(numbers)}, at {training.count('imgsz') or 0} pixels on the longer "
         f"side, in batches of {training.count('batch') or 0}, for "
-        f"{training.count('epochs_run') or 0} epochs (at most {training.count('epochs') or 0}; "
-        f"patience {training.count('patience') or 0})."
+        f"{training.count('epochs_run') or 0} of at most {training.count('epochs') or 0} epochs "
+        f"(patience {training.count('patience') or 0})."
     )
     mean = scores.share("mAP50")
     if mean is not None and part:

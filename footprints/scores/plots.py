@@ -18,11 +18,13 @@ from footprints.scores.look import (
     COLOURS,
     COLUMN_MM,
     INK,
+    LONGEST_TICK,
     PAGE_MM,
     PALE,
     all_shown,
     in_our_look,
     new_figure,
+    room_for,
     save,
     shown,
 )
@@ -90,8 +92,8 @@ def curves_figure(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
             axes.axvline(epoch, color=INK, linewidth=0.8, alpha=PALE)
         if best:
             _at_line(axes, best[-1], "best", best[-1] > (len(rows) + 1) / 2)
+        _count_epochs(axes, len(rows))
         axes.set_xlabel("epoch of the stage")
-        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.legend(loc="best")
     losses.set_ylabel("loss")
     shares.set_ylabel("share")
@@ -123,7 +125,9 @@ def shares_figure(
     """
     values = np.array([math.nan if share is None else share for share in shares], dtype=float)
     order = sorted(range(len(names)), key=lambda i: (-np.nan_to_num(values[i], nan=-1), names[i]))
-    figure = new_figure(COLUMN_MM, _FRAME_MM + _ROW_MM * max(len(names), 2))
+    labels = [f"{shown(names[i], LONGEST_TICK)} ({counts[i]})" for i in order]
+    height = _FRAME_MM + _ROW_MM * max(len(names), 2)
+    figure = new_figure(COLUMN_MM + room_for(labels), height)
     axes = figure.add_subplot()
     for row, i in enumerate(order):
         low, high = intervals[i]
@@ -137,7 +141,7 @@ def shares_figure(
     if whole is not None:
         axes.axvline(whole, color=INK, linewidth=0.8, linestyle=":")
         _at_line(axes, whole, f"all {whole:.0%}", whole > 0.5)
-    _name_rows(axes, [f"{shown(names[i])} ({counts[i]})" for i in order])
+    _name_rows(axes, labels)
     axes.set_xlim(-0.02, 1.02)
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.set_xlabel("share named rightly, with the 95 % interval")
@@ -194,7 +198,7 @@ def answers_figure(names: Sequence[str], counts: Sequence[int], title: str) -> F
     axes.plot(counts, rows, "o", color=COLOURS[0], markersize=4.5)
     for row, count in enumerate(counts):
         _beside(axes, row, f"{count}")
-    _name_rows(axes, all_shown(names))
+    _name_rows(axes, all_shown(names, LONGEST_TICK))
     axes.set_xlim(0, max([*counts, 1]) * 1.03)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_xlabel("number of photos")
@@ -240,15 +244,24 @@ def detector_figure(epochs: Sequence[int], scores: Mapping[str, Sequence[float]]
     figure = new_figure(COLUMN_MM, 66)
     axes = figure.add_subplot()
     for name, values in scores.items():
-        axes.plot(epochs, values, label=shown(name))
+        axes.plot(epochs, values, marker="." if len(epochs) < 40 else None, label=shown(name))
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    _count_epochs(axes, max(epochs, default=1))
     axes.set_xlabel("epoch")
     axes.set_ylabel("score on validation photos")
     axes.set_title("How the detector learned")
     axes.legend(loc="best")
     return figure
+
+
+def _count_epochs(axes: Axes, n: int) -> None:
+    """Give an axis whole epochs from 1 to ``n``, with room for a single one."""
+    if n < 2:
+        axes.set_xlim(0.5, 1.5)
+        axes.set_xticks([1])
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
 
 
 def _at_line(axes: Axes, x: float, text: str, is_left: bool) -> None:

@@ -306,3 +306,11 @@ def test_level_has_a_unit(changes, unit):
 )
 def test_nothing_can_be_drawn(draw):
     assert min(pixels(draw()).shape[:2]) > 100
+
+
+def test_long_names_leave_room_for_the_bars():
+    names = ["Phylloscopus_collybita_song", "Lagenorhynchus_albirostris_whistle", "wide" * 9]
+    figure = accuracy_figure(names, [0.5] * 3, [(0.2, 0.7)] * 3, [9] * 3, title="t")
+    pixels(figure)
+    assert_words_are_apart(figure)
+    assert 0.35 < figure.axes[0].get_position().width < 0.7  # of the figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from animal_spot.figures import look
 from animal_spot.figures.look import (
     COLOURS,
     INK,
@@ -142,3 +144,30 @@ def test_colours_can_be_told_apart(kind):
     apart = np.linalg.norm(seen[:, None] - seen[None], axis=-1)[np.triu_indices(len(cycle), 1)]
     assert apart.min() > 10, "a difference of 10 is seen at a glance, of 2 just so"
     assert apart[0] > 30, "the first two are those of most figures"
+
+
+@in_our_look()
+def named(name: str) -> Figure:
+    figure = new_figure(30, 20)
+    figure.text(0.5, 0.5, name)
+    return figure
+
+
+def test_characters_without_a_font_are_said_once_in_a_line(caplog):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            png_bytes(named("a\ue123b"))
+    (line,) = caplog.messages
+    assert "\\ue123" in line
+    assert "no font here" in line
+
+
+def test_other_fonts_have_characters_that_that_of_the_style_lacks(caplog, monkeypatch):
+    monkeypatch.setattr(look, "_OTHER_FONTS", ("Not Installed", "STIXNonUnicode"))
+    look._style.cache_clear()
+    try:
+        png_bytes(named("\ue001"))  # of STIXNonUnicode, which comes with Matplotlib
+    finally:
+        look._style.cache_clear()
+    assert not caplog.messages

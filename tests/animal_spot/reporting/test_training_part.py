@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -189,6 +190,9 @@ def test_calibration_and_decoder_are_those_of_the_file(tmp_path):
         "found": {"f1": 0.875, "f1_whatever_class": 0.9, "recall_whatever_class": 0.8}
         | {"false_per_hour": 4.5, "begin_error_s": 0.171, "end_error_s": 0.126},
     }
+    # A rule that finds nothing has no ends that could be off.
+    nothing = {"f1": 0.0, "begin_error_s": math.nan, "end_error_s": None}
+    content["decoder"]["found"]["original"] = nothing
     page = page_of(write_results(tmp_path, content))
     assert page.tables["calibration"][1] == ["validation", 0.0789, 0.0789, 0.4321, 0.4]
     assert page.tables["thresholds"][1:] == [
@@ -197,6 +201,7 @@ def test_calibration_and_decoder_are_those_of_the_file(tmp_path):
     ]
     assert "a temperature of 1.438" in page.text
     assert page.tables["decoder"][1] == ["tuned", 0.875, 0.9, 0.8, 4.5, 0.171, 0.126]
+    assert page.shown["decoder"][2] == ["original rule", "0.00", "–", "–", "–", "–", "–"]
     assert "reliability" in page.pictures
 
 

@@ -94,3 +94,10 @@ def test_bins_count_answers_by_their_probability() -> None:
     assert bins[1].mean_probability == pytest.approx(0.755)
     (empty,) = calibration_bins(np.zeros(0), np.zeros(0, bool), n_bins=1)
     assert (empty.photos, np.isnan(empty.mean_probability)) == (0, True)
+
+
+def test_a_single_epoch_is_number_1_alone():
+    figure = plots.detector_figure([1], {"mAP50": [0.5]})
+    (axes,) = figure.axes
+    assert list(axes.get_xticks()) == [1]
+    assert axes.get_xlim() == (0.5, 1.5)
