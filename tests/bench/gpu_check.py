@@ -5,11 +5,13 @@ floor: prediction as a whole against the network alone, bf16 and fp32.
 feeding: an epoch of EfficientNet-Lite0 against its optimiser steps on a fixed batch.
 agreement: network inputs and probabilities against the CPU, in fp32.
 torchrun: one process that torchrun starts (NCCL on a GPU) against a plain training.
+variants: floor in bf16 with all threads in one stream, and with two batches in flight.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import re
@@ -191,11 +193,54 @@ def torchrun(device: str, seconds: float) -> list[Row]:
     return [Row("torchrun", found, f"within {LOSSES:g}", largest <= LOSSES)]
 
 
+def variants(device: str, seconds: float) -> list[Row]:
+    """Compare prediction with the network alone where something is done in another way."""
+    rows = []
+    for name in VARIANTS:
+        arguments = ["-m", "tests.bench.gpu_check", "--variant", name, "--device", device]
+        status, said = _output_of(arguments, seconds / len(VARIANTS))
+        rows.append(_ratio(f"variant: {name}", status, said, None))
+    return rows
+
+
+def _one_stream() -> None:
+    from animal_spot.audio.own_stream import OwnStream
+
+    OwnStream.__call__ = lambda _: contextlib.nullcontext()
+
+
+def _two_batches() -> None:
+    from animal_spot.prediction.engines import TorchEngine
+
+    TorchEngine.n_parallel = 2
+
+
+VARIANTS = {"one stream": _one_stream, "two batches": _two_batches}
+
+
+def run_variant(name: str, device: str) -> None:
+    """Print the floor of a variant."""
+    from tests.bench import bench_prediction
+
+    VARIANTS[name]()
+    small = device == "cpu"
+    args = argparse.Namespace(
+        minutes=0.25 if small else 30,
+        rounds=1 if small else 3,
+        device=device,
+        model=None,
+        precision="fp32" if device == "mps" else "bf16",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        bench_prediction.bench_floor(args, Path(folder), [])
+
+
 STEPS: dict[str, tuple[Callable[[str, float], list[Row]], float]] = {
     "agreement": (agreement, 60),  # and the most seconds it may take
     "floor": (floor, 120),
     "feeding": (feeding, 110),
     "torchrun": (torchrun, 70),
+    "variants": (variants, 80),
     "tests": (tests, 200),
 }
 
@@ -238,7 +283,11 @@ def main() -> int:
     parser.add_argument("steps", nargs="*", help=f"of {', '.join(STEPS)}; none: all")
     parser.add_argument("--device", default="cuda", choices=("cpu", "cuda", "mps"))
     parser.add_argument("--differences", metavar="DEVICE", help=argparse.SUPPRESS)
+    parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.variant:
+        run_variant(args.variant, args.device)
+        return 0
     if args.differences:
         differences(args.differences)
         return 0
