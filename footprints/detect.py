@@ -13,6 +13,7 @@ from footprints.cropping.crop_pool import CropPool, Job, Result
 from footprints.detector.detect_report import CROPS, TABLES, DetectReport
 from footprints.pictures.crops import Crop
 from footprints.pictures.finding import photos_at
+from footprints.places.privacy import Privacy, add_location_flags, privacy_of
 from footprints.system.errors import STATUS_SOME_FAILED, run
 from footprints.system.files import output_folder
 from footprints.system.flags import program, some_path
@@ -40,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--all_crops", action="store_true", help="cut out every print, not only the best"
     )
+    add_location_flags(parser)
     add_replace_flag(parser)
     add_flags(parser)
     return parser
@@ -54,6 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     settings = settings_from(args, parser)
+    privacy = privacy_of(args, parser)
     root, photos, unused = photos_at(args.source, args.output_dir, (CROPS, *TABLES))
     with contextlib.ExitStack() as held:
         results = None
@@ -65,18 +68,18 @@ def main(argv: list[str] | None = None) -> int:
         done = pool.map(Job(photo, all_crops=args.all_crops) for photo in photos)
         try:
             for result in progress(done, len(photos), "detect"):
-                _note(result, report, with_crops=results is not None)
+                _note(result, report, privacy, with_crops=results is not None)
         finally:  # also what was done before Ctrl-C
             if not report.is_empty:
                 report.finish()
     return STATUS_SOME_FAILED if report.n_failed else 0
 
 
-def _note(result: Result, report: DetectReport, with_crops: bool) -> None:
+def _note(result: Result, report: DetectReport, privacy: Privacy, with_crops: bool) -> None:
     """Note what became of a photo: its prints, their crops if there is a folder, or the reason."""
-    path = result.job.source
+    path, taken = result.job.source, privacy.of(result.taken)
     if result.reason is not None:
-        report.failed(path, result.reason)
+        report.failed(path, result.reason, taken)
         return
     if result.note:
         warn(f"{printable(path)}: {result.note}")
@@ -86,7 +89,7 @@ def _note(result: Result, report: DetectReport, with_crops: bool) -> None:
             result.rgb, result.box_xyxy, result.crop_xyxy, result.confidence, result.fallback
         )
         crops = list(result.crops) or [best]
-    report.add(path, (result.height, result.width), result.found, crops)
+    report.add(path, (result.height, result.width), result.found, crops, taken)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from footprints.network.classifier import Classifier, read_model_metadata
 from footprints.pictures.answer_pictures import AnswerPictures
 from footprints.pictures.finding import UnusedFile, counted, photos_at
 from footprints.pictures.scales import scales_of
+from footprints.places.privacy import Privacy, add_location_flags, privacy_of
 from footprints.scores.answers import (
     Answer,
     Failure,
@@ -95,6 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=available_cores(),
         help="processes that read photos and find prints (default: one a core, here %(default)s)",
     )
+    add_location_flags(parser)
     add_replace_flag(parser)
     add_report_flag(parser)
     group = parser.add_argument_group("crops (leave them as the model was trained)")
@@ -120,7 +122,8 @@ def main(argv: list[str] | None = None) -> int:
     threshold = threshold_in_use(metadata) if args.threshold is None else args.threshold
     detector = detector_named(args.detector)
     root, photos, unused = photos_at(args.photos, args.output_dir, OURS)
-    request = _Request(args, photos, root, unused, metadata, settings, threshold, detector)
+    privacy = privacy_of(args, parser)
+    request = _Request(args, photos, root, unused, metadata, settings, threshold, detector, privacy)
     if args.output_dir is None:
         return _predict(request, None)
     _check_output(args.output_dir)
@@ -147,6 +150,7 @@ class _Request:
     settings: Settings
     threshold: float
     detector: Path | None
+    privacy: Privacy
 
 
 def _predict(request: _Request, results: Results | None) -> int:
@@ -159,7 +163,10 @@ def _predict(request: _Request, results: Results | None) -> int:
     complete = False
     mode = "centre" if detector is None else "detect"
     with_photo = "photo" in scales_of(metadata)
-    pictures = AnswerPictures(args.output_dir / PICTURES, root) if args.annotate else None
+    pictures = None
+    if args.annotate:
+        with_place = request.privacy.keeps_position
+        pictures = AnswerPictures(args.output_dir / PICTURES, root, with_place=with_place)
     try:
         with CropPool(detector, request.settings, _processes(args.processes, len(photos))) as pool:
             classifier = Classifier(args.model)  # while the detectors start
@@ -168,7 +175,8 @@ def _predict(request: _Request, results: Results | None) -> int:
             started = time.monotonic()
             made = pool.map(Job(photo, mode, with_photo=with_photo) for photo in photos)
             made = progress(made, len(photos), "predict")
-            for found in classified(made, classifier, root, top_k, request.threshold):
+            how = (root, top_k, request.threshold, request.privacy)
+            for found in classified(made, classifier, *how):
                 if isinstance(found, Failure):
                     failures.append(found)
                     continue
@@ -244,7 +252,7 @@ def _write(
     others: list[Failure],
     top_k: int,
 ) -> None:
-    failed = [{"photo": failure.name, "reason": failure.reason} for failure in failures]
+    failed = [failure.record() for failure in failures]
     records = [answer.record() for answer in answers]
     content = {"photos": records, "failed": failed}
     content["unused"] = [{"file": one.name, "reason": one.reason} for one in others]

@@ -15,6 +15,7 @@ from pathlib import Path
 from footprints.cropping.crop_pool import CropPool, detector_named
 from footprints.pictures.scales import DEFAULT_SCALES, SCALES
 from footprints.pictures.similarity import DEFAULT_MAX_DISTANCE, HASH_BITS
+from footprints.places.privacy import add_location_flags, privacy_of
 from footprints.preparation.crop_store import CropStore
 from footprints.preparation.journal import Journal
 from footprints.preparation.sets import (
@@ -117,6 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="pictures of each photo: crop is the print; photo, which may be added, is the whole "
         "photo, made square by mirroring its edges (default: crop)",
     )
+    add_location_flags(parser)
     add_replace_flag(parser)
     crop_settings.add_flags(parser)
     return parser
@@ -134,6 +136,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     settings = crop_settings.settings_from(args, parser)
+    privacy = privacy_of(args, parser)
     _check_flags(args, parser)
     detector = detector_named(args.detector)
     folders = {"oat": args.oat_dir, "real": args.real_dir}
@@ -170,7 +173,7 @@ def main(argv: list[str] | None = None) -> int:
                 facts |= {"detector": printable(detector.name), "detector_sha256": detector_hash}
             if dataset.scales != DEFAULT_SCALES:
                 facts["scales"] = dataset.scales
-            finish(dataset, results[dataset.name], division, store, facts)
+            finish(dataset, results[dataset.name], division, store, facts, privacy)
         report_shared(sets, args.max_distance)
     some_left_out = any(item.reason for dataset in sets for item in dataset.items)
     return STATUS_SOME_FAILED if some_left_out else 0

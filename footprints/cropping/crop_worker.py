@@ -28,9 +28,11 @@ from footprints.pictures.crops import (
     whole,
     whole_crop_of,
 )
+from footprints.pictures.photo_exif import taken_of
 from footprints.pictures.photos import PhotoError, decode_photo, note_on, read_file
 from footprints.pictures.png import png_of
 from footprints.pictures.similarity import photo_hash
+from footprints.places.taken import Taken
 from footprints.system.errors import UserError
 from footprints.system.files import write_bytes
 from footprints.system.settings import Settings
@@ -81,6 +83,7 @@ class Result:
         reason: Why the photo could not be used, or None; if set, the rest is not.
         is_passing: Whether that may be another time on this computer, as with a want of memory.
         note: What a user should know of a photo that was used, or None.
+        taken: When and where the photo was taken, also of one that could not be used.
     """
 
     job: Job
@@ -99,6 +102,7 @@ class Result:
     reason: str | None = None
     is_passing: bool = False
     note: str | None = None
+    taken: Taken = field(default_factory=Taken)
 
 
 class CropMaker:
@@ -130,17 +134,18 @@ class CropMaker:
         Raises:
             OSError: If a picture cannot be written.
         """
-        digest = None
+        digest, taken = None, Taken()
         try:
             data = read_file(job.source)
-            digest = hashlib.sha256(data).hexdigest()
+            digest, taken = hashlib.sha256(data).hexdigest(), taken_of(data)
             photo, note = decode_photo(data), note_on(data)
             del data
-            return replace(self._make(job, digest, photo), note=note)
+            return replace(self._make(job, digest, photo), note=note, taken=taken)
         except PhotoError as error:
-            return Result(job, digest, reason=error.reason)
+            return Result(job, digest, reason=error.reason, taken=taken)
         except MemoryError:
-            return Result(job, digest, reason="too large for the memory", is_passing=True)
+            reason = "too large for the memory"
+            return Result(job, digest, reason=reason, is_passing=True, taken=taken)
 
     def _make(self, job: Job, digest: str, photo: np.ndarray) -> Result:
         settings, found = self._settings, list[Detection]()

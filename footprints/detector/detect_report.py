@@ -11,6 +11,7 @@ from footprints.pictures.boxes import Detection
 from footprints.pictures.crops import Crop
 from footprints.pictures.finding import UnusedFile, counted
 from footprints.pictures.png import png_of
+from footprints.places.taken import TAKEN_COLUMNS, Taken
 from footprints.system.files import write_bytes
 from footprints.system.results import Results
 from footprints.system.text import csv_of, printable
@@ -19,7 +20,7 @@ CROPS = "crops"  # folder below the output folder
 TABLES = ("detections.json", "detections.csv")
 _COLUMNS = (
     "photo", "rank", "x1", "y1", "x2", "y2", "confidence", "area", "score", "class_name",
-    "fallback", "crop", "reason",
+    "fallback", "crop", "reason", *TAKEN_COLUMNS,
 )  # fmt: skip
 
 
@@ -46,13 +47,18 @@ class DetectReport:
         """Whether nothing was noted yet."""
         return not self._photos
 
-    def failed(self, path: Path, reason: str) -> None:
+    def failed(self, path: Path, reason: str, taken: Taken) -> None:
         """Note a photo that could not be read."""
         self.n_failed += 1
-        self._photos.append({"photo": self._name(path), "reason": reason})
+        self._photos.append({"photo": self._name(path), "reason": reason, **taken.record()})
 
     def add(
-        self, path: Path, shape: tuple[int, ...], found: Sequence[Detection], crops: Sequence[Crop]
+        self,
+        path: Path,
+        shape: tuple[int, ...],
+        found: Sequence[Detection],
+        crops: Sequence[Crop],
+        taken: Taken,
     ) -> None:
         """Note what was found in a photo, the best first, and write its crops."""
         entry: dict[str, Any] = {
@@ -61,6 +67,7 @@ class DetectReport:
             "height": shape[0],
             "detections": [asdict(one) for one in found],
             "crops": [],
+            **taken.record(),
         }
         for rank, crop in enumerate(crops, start=1):
             assert self._results is not None
@@ -107,6 +114,7 @@ class DetectReport:
             detections = entry.get("detections", [])
             for i in range(max(1, len(detections))):
                 row: dict[str, Any] = {"photo": entry["photo"], "reason": entry.get("reason", "")}
+                row |= {name: entry[name] for name in TAKEN_COLUMNS if entry[name] is not None}
                 if i < len(detections):
                     one = dict(detections[i])
                     x1, y1, x2, y2 = (f"{edge:.1f}" for edge in one.pop("box_xyxy"))

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from footprints.cropping.crop_worker import Result
 from footprints.network.classifier import BATCH, Classifier
+from footprints.places.privacy import FULL, Privacy
 from footprints.scores.answers import Answer, Failure, rank
 from footprints.system.progress import warn
 from footprints.system.text import printable
 
 
 def classified(
-    results: Iterable[Result], classifier: Classifier, root: Path, top_k: int, threshold: float
+    results: Iterable[Result],
+    classifier: Classifier,
+    root: Path,
+    top_k: int,
+    threshold: float,
+    privacy: Privacy = FULL,
 ) -> Iterator[Answer | Failure]:
     """Classify crops batch by batch, while the pool finds the next ones; the order is kept.
 
@@ -24,13 +31,14 @@ def classified(
         root: Folder that photos are named relative to.
         top_k: Classes in a ranking.
         threshold: Least probability of an answer.
+        privacy: What is told of the places of photos.
 
     Yields:
         One answer or failure for each result.
     """
     batch: list[Result] = []
     for result in results:
-        batch.append(result)
+        batch.append(replace(result, taken=privacy.of(result.taken)))
         if len(batch) == BATCH:
             yield from _named(batch, classifier, root, top_k, threshold)
             batch = []
@@ -46,7 +54,7 @@ def _named(
     for result in batch:
         name = name_of(result.job.source, root)
         if result.reason is not None:
-            yield Failure(name, result.reason)
+            yield Failure(name, result.reason, result.taken)
             continue
         if result.note:
             warn(f"{name}: {result.note}")
@@ -62,6 +70,7 @@ def _named(
             print_found=not result.fallback,
             width=result.width,
             height=result.height,
+            taken=result.taken,
         )
 
 

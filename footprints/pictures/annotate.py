@@ -90,10 +90,10 @@ def colour_of(*, certain: bool, print_found: bool) -> tuple[int, int, int]:
     return _NOT_FOUND if not print_found else _FOUND if certain else _UNKNOWN
 
 
-def jpeg_bytes(picture: Image.Image, quality: int = 90) -> bytes:
-    """Encode a picture as JPEG."""
+def jpeg_bytes(picture: Image.Image, quality: int = 90, exif: bytes = b"") -> bytes:
+    """Encode a picture as JPEG, with EXIF if there is some."""
     content = io.BytesIO()
-    picture.save(content, "JPEG", quality=quality)
+    picture.save(content, "JPEG", quality=quality, exif=exif)
     return content.getvalue()
 
 

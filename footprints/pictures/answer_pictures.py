@@ -9,7 +9,8 @@ from pathlib import Path
 
 from footprints.pictures.annotate import annotated, jpeg_bytes
 from footprints.pictures.finding import PHOTO_SUFFIXES
-from footprints.pictures.photos import PhotoError, load_photo
+from footprints.pictures.photo_exif import exif_for_copy
+from footprints.pictures.photos import PhotoError, decode_photo, read_file
 from footprints.scores.answers import Answer, Failure
 from footprints.system.files import write_bytes
 
@@ -20,13 +21,15 @@ class AnswerPictures:
     Args:
         folder: Where the pictures go, in the folders that the photos are in.
         root: Folder of the photos.
+        with_place: Copies say where the photo was taken, as it does; time and camera always go in.
     """
 
     _AHEAD = 8  # photos that may wait to be drawn
 
-    def __init__(self, folder: Path, root: Path) -> None:
+    def __init__(self, folder: Path, root: Path, *, with_place: bool = True) -> None:
         self.folder = folder
         self.root = root
+        self._with_place = with_place
         self._thread = ThreadPoolExecutor(1)
         self._waiting: list[Future[Failure | None]] = []
         self._failures: list[Failure] = []
@@ -54,9 +57,11 @@ class AnswerPictures:
 
     def _draw(self, answer: Answer) -> Failure | None:
         try:
-            photo = load_photo(answer.source)
+            data = read_file(answer.source)
+            photo = decode_photo(data)
         except PhotoError as error:  # it was readable a moment ago
-            return Failure(answer.name, f"no picture drawn: {error.reason}")
+            return Failure(answer.name, f"no picture drawn: {error.reason}", answer.taken)
+        exif = exif_for_copy(data, with_place=self._with_place)
         picture = annotated(
             photo,
             answer.box_xyxy,
@@ -67,7 +72,7 @@ class AnswerPictures:
             detection_confidence=answer.detection_confidence,
         )
         target = picture_path(self.folder, answer.source, self.root)
-        write_bytes(target, jpeg_bytes(picture))
+        write_bytes(target, jpeg_bytes(picture, exif=exif))
         return None
 
 

@@ -8,16 +8,11 @@ another picture follows the first (``pictures.picture_ends``), the first is used
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import functools
 import hashlib
 import io
 import os
 import stat
-import threading
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +22,11 @@ from PIL import Image, ImageChops
 
 from footprints.pictures.finding import RAW_SUFFIXES, SUFFIXES_OF
 from footprints.pictures.jpeg import decode_strictly
+from footprints.pictures.opening import MAX_PIXELS, large_photos_allowed, open_head
 from footprints.pictures.picture_ends import has_end, is_followed_by_another
 
 MIN_SIDE = 16  # pixels; anything smaller is an icon
 _SMALL_SIDE = 64  # pixels; hardly enough for a print
-MAX_PIXELS = 200_000_000  # as the largest phone cameras have
 MAX_BYTES = 2**30
 
 _RAW = "RAW photo; save it as JPEG with the camera's program"
@@ -46,7 +41,6 @@ _TURN = {  # EXIF orientation -> what makes the stored picture upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_pillow_lock = threading.Lock()
 
 
 class PhotoError(Exception):
@@ -217,8 +211,7 @@ def _open(data: bytes) -> Image.Image:
     if not any(data[:4096]):
         raise PhotoError("filled with zeros; copy it anew from the camera")
     try:
-        with _large_photos_allowed():
-            image = Image.open(io.BytesIO(data), formats=_formats())
+        image = open_head(data)
     except Exception as error:  # decoders of foreign bytes raise almost anything
         raise PhotoError(_reason_for_unknown(data, error)) from None
     if image.format == "TIFF" and _is_raw(image, data):  # of which only the preview can be read
@@ -245,7 +238,7 @@ def _decode(image: Image.Image, data: bytes) -> np.ndarray:
             rgb = _decode_jpeg(image, data)
         else:
             if image.format == "PNG":
-                with _large_photos_allowed():
+                with large_photos_allowed():
                     check = Image.open(io.BytesIO(data), formats=["PNG"])
                 check.verify()  # the checksums of all chunks; the object is spent afterwards
             image.load()
@@ -310,7 +303,7 @@ def _orientation(image: Image.Image) -> tuple[int, bool]:
     Pillow turns TIFF itself while loading and then reports 1.
     """
     try:
-        with _large_photos_allowed():
+        with large_photos_allowed():
             tags = image.getexif()
             value = tags.get(_ORIENTATION_TAG, 1)
     except Exception:  # decoders of foreign bytes raise almost anything
@@ -391,26 +384,6 @@ def _reason_for_unknown(data: bytes, error: Exception) -> str:
     if data[:512].isascii() and b"\0" not in data[:512]:
         return "text, not a photo"
     return "not a photo in a known format"
-
-
-@functools.lru_cache(maxsize=1)
-def _formats() -> list[str]:
-    """Return the formats that this Pillow reads; others, some of which run programs, stay shut."""
-    Image.init()
-    return [name for name in SUFFIXES_OF if name in Image.OPEN]
-
-
-@contextlib.contextmanager
-def _large_photos_allowed() -> Iterator[None]:
-    """Raise Pillow's own limit of size for a moment, and keep its warnings off the screen."""
-    with _pillow_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        before = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
 
 
 def _one_line(error: Exception) -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from footprints.pictures.finding import counted
 from footprints.pictures.folders import SPLITS
+from footprints.pictures.photo_exif import taken_of
 from footprints.pictures.scales import folder_of
 from footprints.pictures.similarity import near_duplicate_groups
+from footprints.places.privacy import FULL, Privacy
+from footprints.places.taken import TAKEN_COLUMNS, Taken
 from footprints.preparation.crop_store import (
     CropStore,
     crop_name,
@@ -32,7 +36,7 @@ from footprints.preparation.sets import DataSet
 from footprints.preparation.splits import grouped_split
 from footprints.system.errors import UserError
 from footprints.system.files import read_table
-from footprints.system.progress import warn
+from footprints.system.progress import available_cores, warn
 from footprints.system.results import Results
 from footprints.system.text import csv_of, printable
 
@@ -63,7 +67,12 @@ def refuse_moved_crops(folder: Path) -> None:
 
 
 def finish(
-    dataset: DataSet, results: Results, division: Division, store: CropStore, facts: dict[str, Any]
+    dataset: DataSet,
+    results: Results,
+    division: Division,
+    store: CropStore,
+    facts: dict[str, Any],
+    privacy: Privacy = FULL,
 ) -> None:
     """Divide a data set, lay out its crops, write its tables.
 
@@ -76,6 +85,7 @@ def finish(
         division: How to divide; of the OAT set, whose parts are given, it only finds look-alikes.
         store: Where the crops are.
         facts: What else to note down in ``prepare.json``.
+        privacy: What is told of the places of photos.
 
     Raises:
         UserError: If no photo can be used, a part would be empty, files of others lie where crops
@@ -85,9 +95,16 @@ def finish(
     folder.mkdir(exist_ok=True)
     bad = [item for item in dataset.items if item.reason]
     left_out = [(printable(item.photo.source), item.reason) for item in bad]
+    taken = _taken_cells(dataset, privacy)
+    absent = [(*row, *taken[item.photo.source]) for row, item in zip(left_out, bad, strict=True)]
     unused = dataset.listing.unused
-    others = [(printable(dataset.listing.source_of(one.path)), one.reason) for one in unused]
-    results.write_text("left_out.csv", csv_of([LEFT_OUT_COLUMNS, *left_out, *others]))
+    no_cells = Taken().cells()
+    others = [
+        (printable(dataset.listing.source_of(one.path)), one.reason, *no_cells) for one in unused
+    ]
+    results.write_text(
+        "left_out.csv", csv_of([(*LEFT_OUT_COLUMNS, *TAKEN_COLUMNS), *absent, *others])
+    )
     if unused:
         print(
             f"{dataset.name}: {len(unused)} other files are not used ({counted(unused)}), see "
@@ -128,6 +145,7 @@ def finish(
                     *(name, printable(record.source), record.sha256, label, split, group),
                     *(*record.box_xyxy, confidence, int(record.fallback)),
                     *(record.width, record.height, *([scale] if several else [])),
+                    *taken[item.photo.source],
                 ]
             )
     classes = sorted({str(item.photo.label) for item in usable})
@@ -135,7 +153,10 @@ def finish(
         "classes.json": json.dumps(classes, ensure_ascii=False, indent=2) + "\n",
         "prepare.json": json.dumps(facts | asdict(division), indent=2) + "\n",
         "manifest.csv": csv_of(
-            [(*MANIFEST_COLUMNS, *([SCALE_COLUMN] if several else [])), *sorted(rows)]
+            [
+                (*MANIFEST_COLUMNS, *([SCALE_COLUMN] if several else []), *TAKEN_COLUMNS),
+                *sorted(rows),
+            ]
         ),
     }
     folders = [folder_of(part, scale) for scale in dataset.scales for part in parts]
@@ -154,6 +175,19 @@ def finish(
     for name, text in tables.items():
         results.write_text(name, text)
     _report(dataset, splits, groups, parts, left_out)
+
+
+def _taken_cells(dataset: DataSet, privacy: Privacy) -> dict[str, list[Any]]:
+    """Return the cells on when and where each photo was taken, by its source."""
+    executor = ThreadPoolExecutor(available_cores())  # of each photo the head is read
+    try:
+        found = executor.map(lambda item: taken_of(item.photo.path), dataset.items)
+        return {
+            item.photo.source: privacy.of(one).cells()
+            for item, one in zip(dataset.items, found, strict=True)
+        }
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def _groups(records: list[CropRecord], max_distance: int) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from footprints.places.taken import TAKEN_COLUMNS, Taken
 from footprints.scores.calibration import UNKNOWN
 from footprints.system.text import csv_of
 
@@ -29,6 +30,7 @@ class Answer:
         print_found: False where the centre of the photo was used instead.
         width: Of the upright photo, in pixels.
         height: Of the upright photo, in pixels.
+        taken: When and where the photo was taken.
     """
 
     source: Path
@@ -41,6 +43,7 @@ class Answer:
     print_found: bool
     width: int
     height: int
+    taken: Taken = field(default_factory=Taken)
 
     def record(self) -> dict[str, Any]:
         """Return the answer for JSON."""
@@ -54,15 +57,21 @@ class Answer:
             "detection_confidence": _rounded(self.detection_confidence),
             "width": self.width,
             "height": self.height,
+            **self.taken.record(),
         }
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A photo that could not be used, and why; ``name`` as in ``Answer``."""
+    """A photo that could not be used, and why; ``name`` and ``taken`` as in ``Answer``."""
 
     name: str
     reason: str
+    taken: Taken = field(default_factory=Taken)
+
+    def record(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {"photo": self.name, "reason": self.reason, **self.taken.record()}
 
 
 def rank(
@@ -87,7 +96,7 @@ def rank(
 
 
 def answers_csv(answers: Sequence[Answer], top_k: int, note: str = "") -> str:
-    """Write answers as a table, one line a photo; the note, on the model, ends each line."""
+    """Write answers as a table, one line a photo; the note is on the model."""
     header = ["photo", "answer", "probability"]
     header += [f"{what}_{k}" for k in range(1, top_k + 1) for what in ("class", "probability")]
     header += [
@@ -100,6 +109,7 @@ def answers_csv(answers: Sequence[Answer], top_k: int, note: str = "") -> str:
         "width",
         "height",
         "note",
+        *TAKEN_COLUMNS,
     ]
     rows = []
     for answer in answers:
@@ -117,6 +127,7 @@ def answers_csv(answers: Sequence[Answer], top_k: int, note: str = "") -> str:
                 answer.width,
                 answer.height,
                 note,
+                *answer.taken.cells(),
             ]
         )
     return csv_of([header, *rows])
@@ -124,8 +135,8 @@ def answers_csv(answers: Sequence[Answer], top_k: int, note: str = "") -> str:
 
 def failures_csv(failures: Sequence[Failure]) -> str:
     """Write what could not be used as a table; the header alone if there is nothing."""
-    rows = [[failure.name, failure.reason] for failure in failures]
-    return csv_of([["photo", "reason"], *rows])
+    rows = [[failure.name, failure.reason, *failure.taken.cells()] for failure in failures]
+    return csv_of([["photo", "reason", *TAKEN_COLUMNS], *rows])
 
 
 def screen_table(answers: Sequence[Answer], most: int | None = None) -> str:

@@ -27,6 +27,8 @@ from tests.helpers.detector import (
     red_square_detector,
     save_rotated,
 )
+from tests.helpers.field_photos import field_exif, write_field_photo
+from tests.helpers.photos import noisy
 from tests.helpers.programs import run_code, run_step
 
 # A red square of one cell of the detector in a photo of its input size, a green marker in its
@@ -394,3 +396,25 @@ def test_help_tells_the_exit_statuses(step) -> None:
     done = run_step(step, "--help")
     assert done.returncode == 0
     assert "Exit status" in done.stdout
+
+
+# --- when and where -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_stripped", [False, True])
+def test_tables_say_when_and_where(is_stripped, red, tmp_path) -> None:
+    write_field_photo(tmp_path / "p" / "a.jpg", photo_with_square((128, 128), SQUARE), field_exif())
+    broken = write_field_photo(tmp_path / "p" / "b.jpg", noisy(), field_exif())
+    os.truncate(broken, broken.stat().st_size // 2)
+    argv = [str(tmp_path / "p"), "--detector", str(red), "--output_dir", str(tmp_path / "out")]
+    assert main([*argv, *["--strip_location"] * is_stripped]) == 3
+    with (tmp_path / "out" / "detections.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    place = ("", "") if is_stripped else ("47.2345", "-8.5")
+    assert [row["photo"] for row in rows] == ["a.jpg", "b.jpg"]
+    for row in rows:
+        assert (row["latitude"], row["longitude"]) == place
+        assert row["taken_at"] == "2026-03-01T07:15:00+01:00"
+    content = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert {one["camera"] for one in content["photos"]} == {"Canon EOS R7"}
+    assert content["photos"][0]["longitude"] == (None if is_stripped else -8.5)

@@ -21,12 +21,14 @@ from PIL import Image
 
 from footprints.cropping import crop_pool
 from footprints.pictures.folders import printable
+from footprints.places.taken import TAKEN_COLUMNS
 from footprints.preparation.manifest import MANIFEST_COLUMNS
 from footprints.prepare import main
 from footprints.system.errors import UserError
 from footprints.system.files import output_folder
 from footprints.system.settings import Settings
 from tests.helpers.detector import photo_with_square, red_square_detector, save_rotated
+from tests.helpers.field_photos import field_exif, write_field_photo
 from tests.helpers.photo_sets import (
     crops_of,
     make_oat,
@@ -36,7 +38,7 @@ from tests.helpers.photo_sets import (
     state_of,
     write_photo,
 )
-from tests.helpers.photos import BROKEN, SOUND, encoded, shows_marker
+from tests.helpers.photos import BROKEN, SOUND, encoded, noisy, shows_marker
 from tests.helpers.programs import run_code, run_process, run_step
 
 SIZE = 64  # of the crops here; small is fast
@@ -68,7 +70,7 @@ def test_layout_and_tables(tmp_path: Path, real: Path) -> None:
     assert prepare(tmp_path / "out", real) == 0
     folder = tmp_path / "out" / "real"
     rows = rows_of(folder / "manifest.csv")
-    assert tuple(rows[0]) == MANIFEST_COLUMNS
+    assert tuple(rows[0]) == (*MANIFEST_COLUMNS, *TAKEN_COLUMNS)
     assert {row["crop"] for row in rows} == set(crops_of(folder))
     assert {row["source"] for row in rows} == {
         path.relative_to(real).as_posix() for path in real.rglob("*.jpg")
@@ -104,6 +106,22 @@ def test_crop_is_the_photo_and_not_black_or_swapped(tmp_path: Path, real: Path) 
         wanted = np.asarray(photo.resize((SIZE, SIZE), Image.Resampling.BICUBIC), float)
         crop = np.asarray(Image.open(tmp_path / "out" / "real" / row["crop"]), float)
         assert np.abs(crop - wanted).mean() < 2
+
+
+@pytest.mark.parametrize("flags", [(), ("--strip_location",)])
+def test_tables_say_when_and_where(flags, tmp_path: Path, real: Path) -> None:
+    sett = write_field_photo(real / "chat" / "sett.jpg", soft_photo(77), field_exif())
+    broken = write_field_photo(real / "chat" / "broken.jpg", noisy(), field_exif())
+    os.truncate(broken, broken.stat().st_size // 2)
+    assert prepare(tmp_path / "out", real, None, *flags) == 3
+    rows = {row["source"]: row for row in rows_of(tmp_path / "out" / "real" / "manifest.csv")}
+    left_out = rows_of(tmp_path / "out" / "real" / "left_out.csv")
+    assert [row["source"] for row in left_out] == ["chat/broken.jpg"]
+    for row in (rows[f"chat/{sett.name}"], *left_out):
+        assert row["taken_at"] == "2026-03-01T07:15:00+01:00"
+        place = ("", "", "") if flags else ("47.2345", "-8.5", "512.5")
+        assert (row["latitude"], row["longitude"], row["altitude_m"]) == place
+    assert rows["chat/chat1.jpg"]["taken_at"] == rows["chat/chat1.jpg"]["latitude"] == ""
 
 
 def test_photos_are_only_read(tmp_path: Path, real: Path) -> None:

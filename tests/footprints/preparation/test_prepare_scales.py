@@ -13,6 +13,7 @@ from PIL import Image
 
 from footprints.cropping import crop_pool
 from footprints.pictures.scales import mean_over_scales
+from footprints.places.taken import TAKEN_COLUMNS
 from footprints.preparation.manifest import MANIFEST_COLUMNS
 from footprints.prepare import main
 from tests.helpers.detector import photo_with_square, red_square_detector, save_rotated
@@ -72,7 +73,7 @@ def test_each_photo_has_its_crop_and_its_whole_in_one_part(tmp_path: Path, jobs)
     assert prepare(out, real, *BOTH, "--test_fraction", 0.2) == 0
     assert len(jobs) == 30, "each photo is decoded once"
     rows = rows_of(out / "real" / "manifest.csv")
-    assert tuple(rows[0]) == (*MANIFEST_COLUMNS, "scale")
+    assert tuple(rows[0]) == (*MANIFEST_COLUMNS, "scale", *TAKEN_COLUMNS)
     assert {row["crop"] for row in rows} == set(crops_of(out / "real"))
     assert json.loads((out / "real" / "prepare.json").read_text())["scales"] == ["crop", "photo"]
     parts = defaultdict(set)
@@ -183,7 +184,7 @@ def test_oat_photos_are_crops_already(tmp_path: Path, real: Path) -> None:
     oat = make_oat(tmp_path / "oat", {"train": {"otter": 3}, "val": {"otter": 2}})
     out = tmp_path / "out"
     assert prepare(out, real, *BOTH, "--oat_dir", oat) == 0
-    assert tuple(rows_of(out / "oat" / "manifest.csv")[0]) == MANIFEST_COLUMNS
+    assert tuple(rows_of(out / "oat" / "manifest.csv")[0]) == (*MANIFEST_COLUMNS, *TAKEN_COLUMNS)
     assert not (out / "oat" / "train_photo").exists()
     assert (out / "real" / "train_photo").is_dir()
     detector = red_square_detector(tmp_path / "red.onnx")

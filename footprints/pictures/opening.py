@@ -1,0 +1,49 @@
+"""Open the head of a photo with those of Pillow's decoders that are let at foreign files."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image
+
+from footprints.pictures.finding import SUFFIXES_OF
+
+MAX_PIXELS = 200_000_000  # as the largest phone cameras have
+_pillow_lock = threading.Lock()
+
+
+def open_head(source: bytes | Path) -> Image.Image:
+    """Open a photo without decoding its pixels.
+
+    Raises:
+        Exception: Of any kind, as decoders of foreign bytes do.
+    """
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    with large_photos_allowed():
+        return Image.open(file, formats=_formats())
+
+
+@contextlib.contextmanager
+def large_photos_allowed() -> Iterator[None]:
+    """Raise Pillow's own limit of size for a moment, and keep its warnings off the screen."""
+    with _pillow_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+@functools.lru_cache(maxsize=1)
+def _formats() -> list[str]:
+    """Return the formats that this Pillow reads; others, some of which run programs, stay shut."""
+    Image.init()
+    return [name for name in SUFFIXES_OF if name in Image.OPEN]

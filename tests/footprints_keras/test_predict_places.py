@@ -1,0 +1,96 @@
+"""When and where photos were taken, from the photo to each file that predict writes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+
+import pytest
+
+from footprints import predict
+from footprints.network.classifier import Classifier
+from footprints.pictures.photo_exif import taken_of
+from footprints.places.privacy import rounded
+from tests.helpers.field_photos import SECRETS, field_exif, write_field_photo
+from tests.helpers.keras_models import save
+from tests.helpers.photos import marker, noisy
+from tests.helpers.programs import run_step
+
+SETT = (47.2345, -8.5)
+PLACE = ("47.2345", "-8.5", "512.5")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    write_field_photo(folder / "sett.jpg", marker(), field_exif())
+    broken = write_field_photo(folder / "broken.jpg", noisy(), field_exif(zone=None))
+    os.truncate(broken, broken.stat().st_size // 2)
+    save(folder / "plain.png", marker())
+    return folder
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8") as file:
+        return {row["photo"]: row for row in csv.DictReader(file)}
+
+
+def place_in(row):
+    return row["latitude"], row["longitude"], row["altitude_m"]
+
+
+def texts_in(folder) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_every_table_and_the_copies_say_when_and_where(photos, model_file, tmp_path):
+    out = tmp_path / "out"
+    flags = ("--model", model_file, "--detector", "none", "--output_dir", out, "--annotate")
+    done = run_step("predict", photos, *flags, "--processes", 1)
+    assert done.returncode == 3, done.stderr
+    rows = rows_of(out / "predictions.csv")
+    assert rows["sett.jpg"]["taken_at"] == "2026-03-01T07:15:00+01:00"
+    assert rows["sett.jpg"]["camera"] == "Canon EOS R7"
+    assert place_in(rows["sett.jpg"]) == PLACE
+    assert place_in(rows["plain.png"]) == ("", "", "")
+    assert list(rows["plain.png"])[-6] == "note", "older columns stay where they were"
+    failed = rows_of(out / "failed_photos.csv")["broken.jpg"]
+    assert failed["taken_at"] == "2026-03-01T07:15:00"
+    assert place_in(failed) == PLACE
+    result = json.loads((out / "predictions.json").read_text())
+    records = {one["photo"]: one for one in [*result["photos"], *result["failed"]]}
+    assert records["sett.jpg"]["latitude"] == records["broken.jpg"]["latitude"] == SETT[0]
+    assert records["plain.png"]["latitude"] is None
+    copy = (out / "annotated" / "sett.jpg").read_bytes()
+    assert taken_of(copy) == taken_of(photos / "sett.jpg")
+    assert not any(secret in copy for secret in SECRETS)
+
+
+@pytest.mark.parametrize("flags", [("--strip_location",), ("--round_location_km", "10")])
+def test_no_position_is_left_anywhere(flags, photos, model_file, tmp_path, monkeypatch):
+    classifier = Classifier(model_file)
+    monkeypatch.setattr(predict, "Classifier", lambda path: classifier)
+    out = tmp_path / "out"
+    common = (photos, "--model", model_file, "--detector", "none", "--output_dir", out)
+    argv = [str(one) for one in (*common, "--annotate", "--processes", "1")]
+    assert predict.main(argv) == 3  # what an earlier run told must go too
+    assert b"47.2345" in texts_in(out)
+    assert predict.main([*argv, *flags]) == 3
+    assert b"47.2345" not in texts_in(out)
+    copy = taken_of(out / "annotated" / "sett.jpg")
+    assert not copy.has_place
+    assert copy.taken_at == "2026-03-01T07:15:00+01:00"
+    row = rows_of(out / "predictions.csv")["sett.jpg"]
+    if flags == ("--strip_location",):
+        assert place_in(row) == ("", "", "")
+    else:
+        assert tuple(map(float, place_in(row)[:2])) == rounded(*SETT, 10)
+
+
+def test_stripped_and_rounded_at_once_is_refused(photos, model_file, capsys):
+    argv = [str(photos), "--model", str(model_file), "--detector", "none"]
+    with pytest.raises(SystemExit) as caught:
+        predict.main([*argv, "--strip_location", "--round_location_km", "5"])
+    assert caught.value.code == 2
+    assert "not both" in capsys.readouterr().err
