@@ -138,7 +138,8 @@ class CropMaker:
         try:
             data = read_file(job.source)
             digest, taken = hashlib.sha256(data).hexdigest(), taken_of(data)
-            photo, note = decode_photo(data), note_on(data)
+            suffix = job.source.suffix
+            photo, note = decode_photo(data, suffix), note_on(data, suffix)
             del data
             return replace(self._make(job, digest, photo), note=note, taken=taken)
         except PhotoError as error:

@@ -156,7 +156,7 @@ class DetectorData:
             return False
         try:
             data = read_file(photo.path)
-            rgb = decode_photo(data)
+            rgb = decode_photo(data, photo.path.suffix)
         except PhotoError as error:
             self.unusable(photo.path, error.reason)
             return False

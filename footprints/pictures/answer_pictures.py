@@ -58,7 +58,7 @@ class AnswerPictures:
     def _draw(self, answer: Answer) -> Failure | None:
         try:
             data = read_file(answer.source)
-            photo = decode_photo(data)
+            photo = decode_photo(data, answer.source.suffix)
         except PhotoError as error:  # it was readable a moment ago
             return Failure(answer.name, f"no picture drawn: {error.reason}", answer.taken)
         exif = exif_for_copy(data, with_place=self._with_place)

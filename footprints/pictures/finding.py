@@ -21,15 +21,15 @@ SUFFIXES_OF = {
     "WEBP": {".webp"},
     "TIFF": {".tif", ".tiff"},
     "AVIF": {".avif"},
+    "HEIF": {".heic", ".heif", ".hif"},  # of iPhones, and of many other phones and cameras
 }
-_HEIC_SUFFIXES = {".heic", ".heif", ".hif"}  # refused with advice, rather than overlooked
-RAW_SUFFIXES = {  # what the sensors of cameras saw; refused with advice too
+RAW_SUFFIXES = {  # what the sensors of cameras saw; refused with advice where rawpy is missing
     ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".gpr", ".iiq", ".kdc", ".mos",
     ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw",
     ".x3f",
 }  # fmt: skip
 _READABLE_SUFFIXES = frozenset(set().union(*SUFFIXES_OF.values()))
-PHOTO_SUFFIXES = _READABLE_SUFFIXES | _HEIC_SUFFIXES | RAW_SUFFIXES
+PHOTO_SUFFIXES = _READABLE_SUFFIXES | RAW_SUFFIXES
 _FILM_SUFFIXES = {".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm"}
 
 
@@ -44,8 +44,8 @@ class UnusedFile:
 def sort_out(files: list[Path]) -> tuple[list[Path], list[UnusedFile]]:
     """Tell photos from other files by their suffixes.
 
-    Photos that cannot be used by their kind (HEIC, RAW) are among the photos, so that they fail by
-    name; but a RAW photo is no loss where its JPEG, or the like, lies beside it.
+    RAW photos are among the photos, so that they fail by name where they cannot be used; but one
+    is no loss where its JPEG, or the like, lies beside it.
     """
     photos, unused = [], []
     readable = {

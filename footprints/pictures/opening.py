@@ -15,6 +15,7 @@ from PIL import Image
 from footprints.pictures.finding import SUFFIXES_OF
 
 MAX_PIXELS = 200_000_000  # as the largest phone cameras have
+TIFF_STARTS = (b"II*\0", b"MM\0*")
 _pillow_lock = threading.Lock()
 
 
@@ -27,6 +28,28 @@ def open_head(source: bytes | Path) -> Image.Image:
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     with large_photos_allowed():
         return Image.open(file, formats=_formats())
+
+
+@contextlib.contextmanager
+def open_exif(source: bytes | Path) -> Iterator[Image.Exif]:
+    """Open what a photo says of itself.
+
+    Kinds of TIFF, many RAW photos among them, are read without asking what their pixels are.
+
+    Raises:
+        Exception: Of any kind, as decoders of foreign bytes do.
+    """
+    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+        start = file.read(4)
+        file.seek(0)
+        if start in TIFF_STARTS:
+            exif = Image.Exif()
+            exif.load_from_fp(file)
+            yield exif
+            return
+        with large_photos_allowed():
+            image = Image.open(file, formats=_formats())
+        yield image.getexif()
 
 
 @contextlib.contextmanager
@@ -46,4 +69,8 @@ def large_photos_allowed() -> Iterator[None]:
 def _formats() -> list[str]:
     """Return the formats that this Pillow reads; others, some of which run programs, stay shut."""
     Image.init()
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener(thumbnails=False)
     return [name for name in SUFFIXES_OF if name in Image.OPEN]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from footprints.pictures.opening import open_head
+from footprints.pictures.opening import open_exif
 from footprints.places.kept_exif import kept_exif
 from footprints.places.taken import Taken, taken_from
 
@@ -18,8 +18,8 @@ def taken_of(source: bytes | Path) -> Taken:
     if isinstance(source, Path) and not source.is_file():  # a pipe would block for ever
         return Taken()
     try:
-        with open_head(source) as image:
-            return taken_from(image.getexif())
+        with open_exif(source) as exif:
+            return taken_from(exif)
     except Exception:  # decoders of foreign bytes raise almost anything
         return Taken()
 
@@ -27,7 +27,7 @@ def taken_of(source: bytes | Path) -> Taken:
 def exif_for_copy(data: bytes, *, with_place: bool) -> bytes:
     """Return EXIF for an upright copy of a photo, see ``places.kept_exif``."""
     try:
-        with open_head(data) as image:
-            return kept_exif(image.getexif(), with_place=with_place)
+        with open_exif(data) as exif:
+            return kept_exif(exif, with_place=with_place)
     except Exception:  # as above; a copy without is better than none
         return b""

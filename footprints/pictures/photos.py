@@ -2,8 +2,9 @@
 
 Content decides the format, not the name. A picture is given whole or refused: damage to JPEG is
 found as ``pictures.jpeg`` says, to PNG by its checksums. Other formats carry no such checks; of
-them what their decoder notices is found, and PNG, GIF and AVIF must go on to their end. Where
-another picture follows the first (``pictures.picture_ends``), the first is used.
+them what their decoder notices is found, and PNG, GIF, AVIF and HEIF must go on to their end. RAW
+photos are developed as ``pictures.raw`` says. Where another picture follows the first
+(``pictures.picture_ends``), the first is used.
 """
 
 from __future__ import annotations
@@ -24,12 +25,11 @@ from footprints.pictures.finding import RAW_SUFFIXES, SUFFIXES_OF
 from footprints.pictures.jpeg import decode_strictly
 from footprints.pictures.opening import MAX_PIXELS, large_photos_allowed, open_head
 from footprints.pictures.picture_ends import has_end, is_followed_by_another
+from footprints.pictures.raw import ADVICE, can_develop, develop, is_raw
 
 MIN_SIDE = 16  # pixels; anything smaller is an icon
 _SMALL_SIDE = 64  # pixels; hardly enough for a print
 MAX_BYTES = 2**30
-
-_RAW = "RAW photo; save it as JPEG with the camera's program"
 
 _ORIENTATION_TAG = 0x0112
 _TURN = {  # EXIF orientation -> what makes the stored picture upright
@@ -40,6 +40,15 @@ _TURN = {  # EXIF orientation -> what makes the stored picture upright
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
+}
+
+
+_HEIF = ("HEIF", "HEIC", "the package pillow-heif")  # Pillow's name, people's name, what reads it
+_AVIF = ("AVIF", "AVIF", "a newer Pillow")
+_BRANDS = {  # of files in boxes, as ISO/IEC 23008-12 and AVIF name them
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), _HEIF),
+    **dict.fromkeys((b"mif1", b"msf1"), _HEIF),
+    **dict.fromkeys((b"avif", b"avis"), _AVIF),
 }
 
 
@@ -104,11 +113,13 @@ def load_photo(path: Path) -> np.ndarray:
         PhotoError: If the file is missing, unreadable, damaged, no photo, animated, smaller than
             ``MIN_SIDE`` on a side or larger than ``MAX_PIXELS``.
     """
-    return decode_photo(read_file(path))
+    return decode_photo(read_file(path), Path(path).suffix)
 
 
-def note_on(data: bytes) -> str | None:
+def note_on(data: bytes, suffix: str = "") -> str | None:
     """Return what a user should know of a photo that ``decode_photo`` takes, or None."""
+    if is_raw(data, suffix):
+        return None
     return TRAITS["joined"] if is_followed_by_another(data, str(_open(data).format)) else None
 
 
@@ -124,6 +135,8 @@ def inspect_photo(path: Path) -> tuple[PhotoFacts, np.ndarray | None]:
         return PhotoFacts(problem=error.reason), None
     known: dict[str, Any] = {"sha256": hashlib.sha256(data).hexdigest()}
     try:
+        if is_raw(data, path.suffix):
+            return _inspect_raw(data, path, known)
         image = _open(data)
         known.update(format=image.format, mode=image.mode)
         is_deep = image.mode.startswith("I") or ";16" in str(image.tile)  # gone after loading
@@ -137,13 +150,25 @@ def inspect_photo(path: Path) -> tuple[PhotoFacts, np.ndarray | None]:
             known["traits"] += ("joined",)
     except PhotoError as error:
         return PhotoFacts(**known, problem=error.reason), None
+    return _with_looks(known, rgb), rgb
+
+
+def _inspect_raw(
+    data: bytes, path: Path, known: dict[str, Any]
+) -> tuple[PhotoFacts, np.ndarray | None]:
+    known.update(format="RAW", mode="RGB")
+    known["traits"] = ("mislabelled",) * (path.suffix.lower() not in RAW_SUFFIXES)
+    rgb = _developed(data)
+    return _with_looks(known, rgb), rgb
+
+
+def _with_looks(known: dict[str, Any], rgb: np.ndarray) -> PhotoFacts:
+    """Return the facts of a photo, with what its pixels tell."""
     height, width = rgb.shape[:2]
-    known.update(width=width, height=height)
-    if min(width, height) < _SMALL_SIDE:
-        known["traits"] += ("small",)
-    if not _has_contrast(rgb):
-        known["traits"] += ("one colour",)
-    return PhotoFacts(**known), rgb
+    traits = known["traits"]
+    traits += ("small",) * (min(width, height) < _SMALL_SIDE)
+    traits += ("one colour",) * (not _has_contrast(rgb))
+    return PhotoFacts(**(known | {"width": width, "height": height, "traits": traits}))
 
 
 def photo_from_array(rgb: np.ndarray) -> np.ndarray:
@@ -174,7 +199,7 @@ def read_file(path: Path) -> bytes:
 
     Raises:
         PhotoError: If there is no regular, readable, non-empty file of at most ``MAX_BYTES``, or
-            it is a RAW photo by its name.
+            it is a RAW photo by its name that cannot be used here.
     """
     try:
         status = os.stat(path)
@@ -184,8 +209,8 @@ def read_file(path: Path) -> bytes:
             raise PhotoError("not a regular file")
         if status.st_size == 0:
             raise PhotoError("empty file")
-        if Path(path).suffix.lower() in RAW_SUFFIXES:
-            raise PhotoError(_RAW)
+        if Path(path).suffix.lower() in RAW_SUFFIXES and not can_develop():
+            raise PhotoError(ADVICE)
         if status.st_size > MAX_BYTES:
             raise PhotoError(f"larger than {MAX_BYTES >> 30} GB")
         data = Path(path).read_bytes()
@@ -201,9 +226,31 @@ def read_file(path: Path) -> bytes:
     return data
 
 
-def decode_photo(data: bytes) -> np.ndarray:
-    """Decode the bytes of a photo; result and errors as of ``load_photo``."""
-    return _decode(_open(data), data)
+def decode_photo(data: bytes, suffix: str = "") -> np.ndarray:
+    """Decode the bytes of a photo; result and errors as of ``load_photo``.
+
+    Args:
+        data: The whole file.
+        suffix: Of its name, which tells some RAW photos from TIFF.
+    """
+    return _developed(data) if is_raw(data, suffix) else _decode(_open(data), data)
+
+
+def _developed(data: bytes) -> np.ndarray:
+    """Return a RAW photo, upright."""
+    if not can_develop():
+        raise PhotoError(ADVICE)
+    try:
+        rgb = develop(data)
+    except ValueError as error:
+        raise PhotoError(str(error)) from None
+    except MemoryError:
+        raise PhotoError("not enough memory for this RAW photo") from None
+    except Exception as error:  # decoders of foreign bytes raise almost anything
+        raise PhotoError(f"damaged or cut short ({_one_line(error)})") from None
+    if min(rgb.shape[:2]) < MIN_SIDE:
+        raise PhotoError(f"tiny: {MIN_SIDE} pixels a side are needed")
+    return np.ascontiguousarray(rgb)
 
 
 def _open(data: bytes) -> Image.Image:
@@ -214,21 +261,12 @@ def _open(data: bytes) -> Image.Image:
         image = open_head(data)
     except Exception as error:  # decoders of foreign bytes raise almost anything
         raise PhotoError(_reason_for_unknown(data, error)) from None
-    if image.format == "TIFF" and _is_raw(image, data):  # of which only the preview can be read
-        raise PhotoError(_RAW)
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise PhotoError(f"{width} x {height} pixels are more than {MAX_PIXELS // 10**6} million")
     if min(width, height) < MIN_SIDE:
         raise PhotoError(f"tiny: {width} x {height} pixels, {MIN_SIDE} a side are needed")
     return image
-
-
-def _is_raw(image: Image.Image, data: bytes) -> bool:
-    """Tell a camera's own format, all of which are kinds of TIFF, under whatever name."""
-    tags = image.tag_v2
-    is_preview = bool(tags.get(254, 0) & 1)  # NewSubfileType: reduced resolution
-    return data[8:10] == b"CR" or 50706 in tags or (is_preview and 330 in tags)
 
 
 def _decode(image: Image.Image, data: bytes) -> np.ndarray:
@@ -327,7 +365,7 @@ def _is_empty_exif(block: bytes) -> bool:
 
 def _refuse_series(image: Image.Image) -> None:
     """Refuse animations and documents of several pages; small previews are no pages."""
-    if image.format in ("JPEG", "MPO") or not getattr(image, "is_animated", False):
+    if image.format in ("JPEG", "MPO", "HEIF") or not getattr(image, "is_animated", False):
         return
     if image.format != "TIFF":
         raise PhotoError("animated; save one picture of it as a photo")
@@ -349,7 +387,8 @@ def _traits(image: Image.Image, suffix: str, is_deep: bool) -> tuple[str, ...]:
         "16 bit": is_deep,
         "1 bit": image.mode == "1",
         "grey": image.mode in ("L", "LA") or image.mode.startswith("I"),
-        "several pictures": image.format == "MPO",
+        "several pictures": image.format == "MPO"
+        or (image.format == "HEIF" and getattr(image, "n_frames", 1) > 1),
     }
     return tuple(name for name, here in is_true.items() if here)
 
@@ -365,10 +404,11 @@ def _reason_for_unknown(data: bytes, error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return f"more than {MAX_PIXELS // 10**6} million pixels"
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
-        return "HEIC photo; save it as JPEG"
-    if data[4:12] == b"ftypavif":
-        return "damaged or cut short"
+    if data[4:8] == b"ftyp" and data[8:12] in _BRANDS:
+        format_name, called, package = _BRANDS[data[8:12]]
+        if format_name not in Image.OPEN:
+            return f"{called} photo; save it as JPEG, or install {package}"
+        return f"{called} photo, damaged or cut short"
     if data[4:8] == b"ftyp":
         return "a film, not a photo"
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):

@@ -29,7 +29,7 @@ def is_followed_by_another(data: bytes, format_name: str) -> bool:
 
 
 def has_end(data: bytes, format_name: str) -> bool:
-    """Tell whether a PNG, GIF or AVIF goes on to its end, which decoders can do without.
+    """Tell whether a PNG, GIF, AVIF or HEIF goes on to its end, which decoders can do without.
 
     Others count as if they did.
 
@@ -37,7 +37,7 @@ def has_end(data: bytes, format_name: str) -> bool:
         data: Of the whole file.
         format_name: Pillow's.
     """
-    return format_name not in ("PNG", "GIF", "AVIF") or _ENDS[format_name](data) is not None
+    return format_name not in _HAS_END or _ENDS[format_name](data) is not None
 
 
 def _begins_picture(head: bytes) -> bool:
@@ -118,7 +118,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 
 
 def _end_of_boxes(data: bytes) -> int | None:
-    """Walk the boxes of AVIF up to the end of the file or another file's first box."""
+    """Walk the boxes of AVIF and HEIF up to the end of the file or another file's first box."""
     position = 0
     while position + 8 <= len(data):
         length = int.from_bytes(data[position : position + 4], "big")
@@ -165,4 +165,6 @@ _ENDS: dict[str, Callable[[bytes], int | None]] = {
     "BMP": _end_of_bmp,
     "GIF": _end_of_gif,
     "AVIF": _end_of_boxes,
+    "HEIF": _end_of_boxes,
 }
+_HAS_END = ("PNG", "GIF", "AVIF", "HEIF")

@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageChops
+
+pillow_heif.register_heif_opener()  # for writing
 
 HEIGHT, WIDTH = 96, 128
 QUARTERS = {  # (row, column) of the quarter -> RGB
@@ -217,6 +220,22 @@ def _joined(format_name: str) -> bytes:
     return encoded(marker(), format_name) + encoded(noisy(), format_name)
 
 
+def _of_phone(name: str, orientation: int = 1) -> bytes:
+    """Return a photo as phones write it: turned in the boxes of the file, as EXIF says too."""
+    format_name = "AVIF" if name == "AVIF" else "HEIF"
+    return encoded(turned(orientation), format_name, quality=95, exif=exif(orientation).tobytes())
+
+
+def _burst() -> bytes:
+    """Return a HEIC file of two pictures, of which the second is the one to be shown."""
+    file = pillow_heif.HeifFile()
+    for picture in (np.zeros_like(marker()), marker()):
+        file.add_from_pillow(Image.fromarray(picture))
+    buffer = io.BytesIO()
+    file.save(buffer, quality=95, primary_index=1)
+    return buffer.getvalue()
+
+
 def _bytes(data: Callable[[], bytes] | bytes) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(data() if callable(data) else data)
 
@@ -359,10 +378,24 @@ SOUND = (
     Kind("trailer.jpg", _bytes(encoded(marker()) + b"SEFT" + bytes(500))),
     Kind("preview.tif", _bytes(_tiff_with_preview)),
     Kind("two lenses.jpg", _bytes(lambda: _series("MPO")), None, ("several pictures",)),
+    *(
+        Kind(f"{name} of a phone.{name.lower()}", _bytes(lambda n=name: _of_phone(n)))
+        for name in ("HEIC", "HEIF", "HIF", "AVIF")
+    ),
+    *(  # the orientation stands in the file's boxes, and is undone by the decoder
+        Kind(f"orientation {n}.heic", _bytes(lambda n=n: _of_phone("HEIC", n)))
+        for n in (3, 5, 6, 8)
+    ),
+    Kind("orientation 6.avif", _bytes(lambda: _of_phone("AVIF", 6)), None, ("rotated",)),
+    Kind("heic by its content.jpg", _bytes(lambda: _of_phone("HEIC")), None, ("mislabelled",)),
+    Kind("burst.heic", _bytes(_burst), None, ("several pictures",)),
+    Kind("motion.jpg", _bytes(encoded(marker()) + b"\0\0\0\x18ftypmp42" + bytes(500))),
     Kind("new\nline.jpg", _bytes(encoded(marker()))),
     Kind(os.fsdecode(b"caf\xe9 \xff.jpg"), _bytes(encoded(marker()))),
     Kind("empreinte d'été 🐾.jpg", _bytes(encoded(marker()))),
 )
+
+_HEIF = encoded(noisy(), "HEIF", quality=80)
 
 BROKEN = (
     Kind("empty.jpg", _bytes(b""), "empty file"),
@@ -393,6 +426,10 @@ BROKEN = (
     Kind("document.jpg", _bytes(b"%PDF-1.4\n%\xe2\xe3"), "PDF"),
     Kind("archive.jpg", _bytes(_zip), "archive"),
     Kind("phone.heic", _bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99)), "HEIC"),
+    Kind("cut.heic", _bytes(_HEIF[: len(_HEIF) // 2]), "damaged or cut short"),
+    Kind("cut at its end.heic", _bytes(_HEIF[:-1]), "damaged or cut short"),
+    Kind("cut heic.jpg", _bytes(_HEIF[:200]), "HEIC photo, damaged or cut short"),
+    Kind("cut.avif", _bytes(lambda: encoded(noisy(), "AVIF")[:900]), "cut short"),
     Kind("film.jpg", _bytes(b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + bytes(99)), "film"),
     Kind("huge.png", _bytes(png_header(100_000, 100_000)), "million"),
     Kind("huge.jpg", _bytes(with_size(_JPEG, 65_000, 65_000)), "million"),

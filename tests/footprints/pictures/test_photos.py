@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from footprints.pictures import opening
 from footprints.pictures.finding import find_photos
 from footprints.pictures.photos import (
     TRAITS,
@@ -234,3 +235,11 @@ def test_photo_from_array_takes_rgb_bytes() -> None:
 def test_photo_from_array_refuses(array: object, error: type, match: str) -> None:
     with pytest.raises(error, match=match):
         photo_from_array(array)
+
+
+def test_heic_without_its_reader_is_refused_with_what_to_do(monkeypatch) -> None:
+    data = encoded(marker(), "HEIF")
+    monkeypatch.setattr(opening, "_formats", lambda: ["JPEG", "PNG"])
+    monkeypatch.delitem(Image.OPEN, "HEIF")
+    with pytest.raises(PhotoError, match=r"HEIC photo; save it as JPEG, or install .*pillow-heif"):
+        decode_photo(data)
