@@ -74,7 +74,8 @@ def _overview(
         ("Recordings listened to", count(len(complete))),
         ("Recordings that failed", count(status.count("failed"))),
     ]
-    if n_open := len(status) - len(complete) - status.count("failed"):
+    n_open = len(status) - len(complete) - status.count("failed")
+    if n_open:
         rows.append(("Recordings not reached", count(n_open)))
     rows += [
         ("Sound", decimal(hours, 2, " h")),
@@ -88,6 +89,12 @@ def _overview(
     rows.append(("Detections", count(int(counts[:, calls].sum()))))
     rows += _settings_rows(settings)
     blocks: list[Block] = [Facts(tuple(rows))]
+    stopped = (
+        f"The prediction was stopped before it had heard {n_open} of {len(status)} recordings. The "
+        "same command goes on with them."
+    )
+    if n_open:
+        blocks.append(Note(stopped, is_warning=True))
     warnings = [*found.notes, *map(_sentence, settings.warnings), *odd_lines(found.recordings)]
     blocks += [Note(printable(text), is_warning=True) for text in warnings]
     return Section("Overview", blocks)

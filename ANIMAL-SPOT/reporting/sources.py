@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from animal_spot.detections.journal import FILE_NAME as JOURNAL
 from animal_spot.reviewing.retrain_config import output_of
 from animal_spot.utils.errors import one_line
 
@@ -107,6 +108,8 @@ def _sources_in(path: Path, deepest: int) -> list[Source]:
 def _nothing_in(path: Path) -> str:
     if path.suffix == _REVIEW_ENDING:
         return f"{path} is not the file of a review"
+    if (path / JOURNAL).is_file():
+        return f"{path} holds a prediction that did not come to its end: start it again to go on"
     return (
         f"{path} holds nothing to report on: no {RESULTS} of train, {SUMMARY} of predict, "
         f"{SCORES} of evaluate, {_REVIEW_ENDING} file of review or {MODEL_ENDING} file of a model"

@@ -109,6 +109,14 @@ def test_facts_and_warnings_are_said(night):
     assert failed[1] == "truncated: 20 bytes are missing at the end"
 
 
+def test_a_prediction_that_was_stopped_is_said_to_be_a_part(tmp_path):
+    one = made(tmp_path, 3, 5)
+    one.write_tables()
+    replace_in(one.found / "summary.csv", "20240501_205000.wav,complete", "b.wav,not reached")
+    (text,) = (n.text for n in blocks(one.found, Note) if n.is_warning and "stopped" in n.text)
+    assert "1 of 3 recordings" in text
+
+
 def test_activity_is_per_recorded_hour_and_what_was_not_recorded_is_no_zero(tmp_path):
     """Against a count of each second and each detection by itself."""
     start = datetime(2024, 5, 1, 21, 40)

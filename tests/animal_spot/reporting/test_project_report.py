@@ -110,6 +110,11 @@ def test_ids_in_pictures_of_two_parts_differ():
         pytest.param(lambda path: None, "{} does not exist", id="wrong-path"),
         pytest.param(lambda path: path.mkdir(), "{} holds nothing to report on", id="empty"),
         pytest.param(
+            lambda path: (path.mkdir(), (path / ".completed.jsonl").write_text("")),
+            "{} holds a prediction that did not come to its end",
+            id="killed-prediction",
+        ),
+        pytest.param(
             lambda path: (path.mkdir(), (path / "scores.json").write_text("text")),
             "{}/scores.json is damaged: it is no JSON",
             id="text",
