@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from animal_spot.prediction.engines import (
     Engine,
     EngineError,
     HeadEngine,
+    OpenVinoNetwork,
     build_engine,
     choose_engine,
     corrected,
@@ -151,8 +153,12 @@ class _Builder:
         if precision == "fp32" or config.precision != "auto":
             return self._plain(Arithmetic(name, precision))
         channel = self._model.signal.channel
-        sample = sample_windows(paths, self._features, self._grid, _N_CHECKED, channel)
-        fast, exact = self._engine(name, precision), self._exact(name)
+        with ThreadPoolExecutor(1) as beside:  # reading waits for the disk
+            drawn = beside.submit(
+                sample_windows, paths, self._features, self._grid, _N_CHECKED, channel
+            )
+            fast, exact = self._engine(name, precision), self._exact(name)
+            sample = drawn.result()
         correction = _correction_if_close(fast, exact, sample)
         if correction is None:
             return self._plain(Arithmetic(name, "fp32"))
@@ -173,10 +179,14 @@ class _Builder:
             return self._plain(arithmetic)
         return self._corrected(arithmetic, self._engine(name, precision), self._exact(name))
 
+    @functools.cached_property
+    def _converted(self) -> OpenVinoNetwork:
+        return OpenVinoNetwork(calibrated_network(self._model), self._shape)
+
     def _engine(self, name: str, precision: str, **options: object) -> Engine:
         options = {"batch_size": self._config.batch_size} | options
         # A copy, since an engine may lay out the weights as its arithmetic likes them.
-        network = calibrated_network(self._model)
+        network = self._converted if name == "openvino" else calibrated_network(self._model)
         return build_engine(name, network, self._shape, precision, self._device, **options)
 
     def _exact(self, name: str) -> Engine:

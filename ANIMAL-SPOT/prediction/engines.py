@@ -112,7 +112,7 @@ class OpenVinoNetwork:
     to the makers of OpenVINO.
 
     Args:
-        model: ``encoder`` and ``classifier``; nobody may change it any more.
+        model: ``encoder`` and ``classifier``; nobody may change it any more, and it cannot learn.
         shape: ``(time, features)`` of a window.
 
     Raises:
@@ -127,12 +127,14 @@ class OpenVinoNetwork:
         self.model, self.shape = model, tuple(shape)
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of TorchScript, which is deprecated
-            network = LogitsAndEmbedding(model).eval()
-            traced = torch.jit.trace(network, torch.zeros(1, 1, *shape), check_trace=False)
+            network = LogitsAndEmbedding(model).eval().requires_grad_(False)
+            # A function of constant weights: of a module each layer would become one of TorchScript
+            # first, which takes twice as long as all the rest.
+            traced = torch.jit.trace(
+                lambda features: network(features), torch.zeros(1, 1, *shape), check_trace=False
+            )
             front_end = FrontEndManager().load_by_framework("pytorch")
-            decoder = TorchScriptPythonDecoder(
-                traced
-            )  # named, since the front end does not keep it
+            decoder = TorchScriptPythonDecoder(traced)  # named: the front end does not keep it
             self._converted = front_end.convert(front_end.load(decoder))
         parameter = self._converted.inputs[0].get_node()
         parameter.set_element_type(openvino.Type.f32)
