@@ -21,7 +21,9 @@ from footprints.network.classifier import Classifier, read_model_metadata
 from footprints.pictures.answer_pictures import AnswerPictures
 from footprints.pictures.finding import UnusedFile, counted, photos_at
 from footprints.pictures.scales import scales_of
+from footprints.places.map_files import GEOJSON, KML, geojson, kml
 from footprints.places.privacy import Privacy, add_location_flags, privacy_of
+from footprints.scores.answer_points import points_of
 from footprints.scores.answers import (
     Answer,
     Failure,
@@ -49,8 +51,9 @@ from footprints.system.text import printable, printable_lines
 
 RESULTS = "predictions.json"
 TABLES = (RESULTS, "predictions.csv", "failed_photos.csv")
+MAPS = (GEOJSON, KML)
 PICTURES = "annotated"
-OURS = (PICTURES, *TABLES, "report.html", "report_figures")  # that are none of the user's
+OURS = (PICTURES, *TABLES, *MAPS, "report.html", "report_figures")  # that are none of the user's
 _SCREEN_LINES = 40  # where the rest is in a file
 _CROP_FLAGS = ("conf_threshold", "iou_threshold", "margin", "min_crop_side", "ranking")
 
@@ -130,7 +133,7 @@ def main(argv: list[str] | None = None) -> int:
     with output_folder(args.output_dir, PICTURES):
         older = is_of_older_release(args.output_dir, RESULTS, "model_sha256", "photos")
         replace = args.replace_edited or older  # whether it was edited, nobody knows: kept as .bak
-        status = _predict(request, Results(args.output_dir, TABLES, replace))
+        status = _predict(request, Results(args.output_dir, (*TABLES, *MAPS), replace))
         if not args.no_report:
             from footprints.reporting.run import report_after  # Matplotlib: not for help
 
@@ -260,6 +263,19 @@ def _write(
     note = "weak model" if header["note"] else ""
     results.write_text("predictions.csv", answers_csv(answers, top_k, note))
     results.write_text("failed_photos.csv", failures_csv([*failures, *others]))
+    _write_maps(results, answers)
+
+
+def _write_maps(results: Results, answers: list[Answer]) -> None:
+    """Write where the answers are; without a place, an earlier run's files go."""
+    points = points_of(answers)
+    if points:
+        from footprints.scores.maps import colours_of  # Matplotlib: not for help
+
+        colours = colours_of(sorted({point.answer for point in points}))
+        results.write_text(GEOJSON, geojson(points))
+        results.write_text(KML, kml(points, "Answers to photos of footprints", colours))
+    results.remove_others((*TABLES, *(MAPS if points else ())))
 
 
 def _report(
@@ -290,7 +306,8 @@ def _report(
         if len(failures) > _SCREEN_LINES:
             print(f"  ... and {len(failures) - _SCREEN_LINES} more")
     if args.output_dir is not None:
-        print(f"results: {printable(args.output_dir)} (predictions.csv, {RESULTS})")
+        maps = f", {GEOJSON}, {KML}" if any(one.taken.has_place for one in answers) else ""
+        print(f"results: {printable(args.output_dir)} (predictions.csv, {RESULTS}{maps})")
         if args.annotate:
             print(f"pictures: {printable(args.output_dir / PICTURES)}")
         elif (args.output_dir / PICTURES).is_dir():

@@ -29,7 +29,7 @@ from footprints.reporting.pictures import picture
 from footprints.reporting.record import Record, read_record
 from footprints.reporting.sources import located
 from footprints.reporting.wanted import Wanted
-from footprints.scores import plots
+from footprints.scores import maps, plots
 from footprints.scores.calibration import UNKNOWN
 from footprints.system.errors import UserError
 from footprints.system.files import path_inside
@@ -49,6 +49,8 @@ class _Named:
     box_xyxy: tuple[float, ...]
     print_found: bool
     confidence: float | None
+    taken_at: str | None
+    place: tuple[float, float] | None  # latitude and longitude, degrees
 
     @property
     def probability(self) -> float:
@@ -70,6 +72,8 @@ def sections(path: Path, wanted: Wanted, prefix: str) -> list[Section]:
     run = read_record(path)
     named = [_named(one) for one in run.records("photos")]
     found = [_summary(run, named, prefix), _answers(run, named, prefix)]
+    if any(one.place or one.taken_at for one in named):
+        found.append(_when_and_where(run, named, prefix))
     if named and wanted.examples:
         found.append(_examples(run, named, wanted))
     found.append(_methods(run))
@@ -93,7 +97,15 @@ def _named(record: Record) -> _Named:
         box,
         bool(record.flag("print_found")),
         record.share("detection_confidence"),
+        record.text("taken_at"),
+        _place(record),
     )
+
+
+def _place(record: Record) -> tuple[float, float] | None:
+    latitude = record.number("latitude", -90, 90)
+    longitude = record.number("longitude", -180, 180)
+    return None if latitude is None or longitude is None else (latitude, longitude)
 
 
 def _summary(run: Record, named: Sequence[_Named], prefix: str) -> Section:
@@ -182,6 +194,36 @@ def _answers(run: Record, named: Sequence[_Named], prefix: str) -> Section:
     if folders := _folders_table(named, list(of_answer), prefix):
         blocks.append(folders)
     return Section("Answers", blocks)
+
+
+def _when_and_where(run: Record, named: Sequence[_Named], prefix: str) -> Section:
+    """Return a map of the photos that say their place, and the days on which they were taken."""
+    times = sorted(one.taken_at for one in named if one.taken_at)
+    n_places = sum(one.place is not None for one in named)
+    n_zones = sum(len(time) > len("2026-03-01T07:15:00") for time in times)
+    rows: list[tuple[str, Cell]] = [
+        ("photos that say where they were taken", count(n_places)),
+        ("photos that say when", count(len(times))),
+        ("of these, with their time zone", count(n_zones)),
+    ]
+    if times:
+        rows += [("first day", times[0][:10]), ("last day", times[-1][:10])]
+    blocks: list[Block] = [Facts(tuple(rows))]
+    if n_places:
+        places = {
+            answer: found
+            for answer, photos in _by_answer(run, named).items()
+            if (found := [one.place for one in photos if one.place])
+        }
+        figure = maps.map_figure(places, f"Where {n_places:,} photos were taken")
+        caption = "By the photos' own positions; north is up."
+        blocks.append(picture(figure, f"{prefix}_map", "Map", caption, is_wide=True))
+        text = (
+            "This map shows where animals are. Before you share it, think of dens, nests and "
+            "setts: predict --strip_location or --round_location_km."
+        )
+        blocks.append(Note(text, is_warning=True))
+    return Section("When and where", blocks)
 
 
 def _by_answer(run: Record, named: Sequence[_Named]) -> dict[str, list[_Named]]:

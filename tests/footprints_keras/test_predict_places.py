@@ -62,6 +62,11 @@ def test_every_table_and_the_copies_say_when_and_where(photos, model_file, tmp_p
     records = {one["photo"]: one for one in [*result["photos"], *result["failed"]]}
     assert records["sett.jpg"]["latitude"] == records["broken.jpg"]["latitude"] == SETT[0]
     assert records["plain.png"]["latitude"] is None
+    [feature] = json.loads((out / "answers.geojson").read_text())["features"]
+    assert feature["geometry"]["coordinates"] == [-8.5, 47.2345, 512.5]
+    assert "<coordinates>-8.5,47.2345,512.5</coordinates>" in (out / "answers.kml").read_text()
+    assert (out / "report_figures" / "prediction_map.svg").is_file()
+    assert "When and where" in (out / "report.html").read_text(encoding="utf-8")
     copy = (out / "annotated" / "sett.jpg").read_bytes()
     assert taken_of(copy) == taken_of(photos / "sett.jpg")
     assert not any(secret in copy for secret in SECRETS)
@@ -84,6 +89,7 @@ def test_no_position_is_left_anywhere(flags, photos, model_file, tmp_path, monke
     row = rows_of(out / "predictions.csv")["sett.jpg"]
     if flags == ("--strip_location",):
         assert place_in(row) == ("", "", "")
+        assert not list(out.glob("answers.*")) + list(out.rglob("*_map.*"))
     else:
         assert tuple(map(float, place_in(row)[:2])) == rounded(*SETT, 10)
 

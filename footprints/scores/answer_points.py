@@ -1,0 +1,26 @@
+"""Answers as points on a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from footprints.places.map_files import Point
+from footprints.scores.answers import Answer
+
+
+def points_of(answers: Sequence[Answer]) -> list[Point]:
+    """Return the answers to photos that say where they were taken."""
+    return [
+        Point(
+            answer.name,
+            answer.answer,
+            answer.taken,
+            {
+                "best_class": answer.ranking[0][0],
+                "probability": round(answer.ranking[0][1], 4),
+                "print_found": answer.print_found,
+            },
+        )
+        for answer in answers
+        if answer.taken.has_place
+    ]
