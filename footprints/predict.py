@@ -275,7 +275,8 @@ def _write_maps(results: Results, answers: list[Answer]) -> None:
         colours = colours_of(sorted({point.answer for point in points}))
         results.write_text(GEOJSON, geojson(points))
         results.write_text(KML, kml(points, "Answers to photos of footprints", colours))
-    results.remove_others((*TABLES, *(MAPS if points else ())))
+    else:
+        results.remove(MAPS)
 
 
 def _report(

@@ -103,7 +103,11 @@ class Results:
 
     def remove_others(self, names: Iterable[str]) -> None:
         """Remove what earlier runs wrote and this one has not; edited files stay."""
-        for name in sorted({*self._sums} - {*names}):
+        self.remove({*self._sums} - {*names})
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove what earlier runs wrote under these names; edited files stay."""
+        for name in sorted({*names} & {*self._sums}):
             if not self._is_edited(name, trusted=False):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path_inside(self.folder, name))

@@ -154,3 +154,13 @@ def test_what_is_not_written_any_more_is_removed_unless_edited(tmp_path: Path) -
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"edited.svg", "new.svg", "notes.txt", ".kept.json"}
     assert json.loads((tmp_path / ".kept.json").read_text()).keys() == {"new.svg"}
+
+
+def test_only_what_is_named_is_removed_and_nothing_edited(tmp_path: Path) -> None:
+    write(tmp_path, "one")
+    (tmp_path / "mine.csv").write_text("mine")
+    Results(tmp_path, NAMES).remove(["a.csv", "mine.csv", "gone.csv"])
+    assert {path.name for path in tmp_path.iterdir()} == {"b.json", "mine.csv", RECORD}
+    (tmp_path / "b.json").write_text("edited")
+    Results(tmp_path, NAMES).remove(["b.json"])
+    assert (tmp_path / "b.json").read_text() == "edited"
