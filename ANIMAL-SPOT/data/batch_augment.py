@@ -66,16 +66,24 @@ class BatchAugmentation:
             features, targets = mixup(
                 features,
                 F.one_hot(labels, self.n_classes).float() if labels.ndim == 1 else labels,
-                torch.from_numpy(share).float().to(features.device),
-                torch.from_numpy(partner).to(features.device),
+                _sent(share.astype(np.float32), features.device),
+                _sent(partner, features.device),
             )
         if self.spec_augment:
             n_clips, _, n_frames, n_bins = features.shape
-            in_time = torch.from_numpy(draw_masks(n_clips, n_frames, rng)).to(features.device)
-            in_frequency = torch.from_numpy(draw_masks(n_clips, n_bins, rng)).to(features.device)
+            in_time = _sent(draw_masks(n_clips, n_frames, rng), features.device)
+            in_frequency = _sent(draw_masks(n_clips, n_bins, rng), features.device)
             masked = in_time[:, None, :, None] | in_frequency[:, None, None, :]
             features = features.masked_fill(masked, self.silence)
         return features, targets
+
+
+def _sent(values: np.ndarray, device: torch.device) -> Tensor:
+    """Return an array as a tensor of a device, without waiting for what that has to do."""
+    tensor = torch.from_numpy(values)
+    if device.type == "cuda" and torch.cuda.is_available():
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def mixup(

@@ -48,7 +48,8 @@ class DistillationTargets:
             One-hot labels, zero throughout where there is none, and the teacher's softened
             probabilities. Both halves may be mixed with those of other clips.
         """
-        teacher = self._teacher[indices.cpu()].to(labels.device)
+        self._teacher = self._teacher.to(labels.device)  # once; so no step waits for the device
+        teacher = self._teacher[indices]
         is_known = labels != UNLABELLED
         hard = F.one_hot(labels.clamp(min=0), teacher.shape[1]) * is_known[:, None]
         return torch.cat([hard.to(teacher.dtype), teacher], 1)

@@ -49,7 +49,8 @@ class SceneTargets:
         return targets
 
     def _whole(self, indices: Tensor, device: torch.device) -> Tensor:
-        labels = self._labels[indices.cpu()].to(device)
+        self._labels = self._labels.to(device)  # once; so no step waits for the device
+        labels = self._labels[indices]
         if self._of_clips is not None:
             return self._of_clips(labels, indices)
         return F.one_hot(labels, self._n_classes).float()
