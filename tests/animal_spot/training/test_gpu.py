@@ -99,6 +99,30 @@ def test_prediction_agrees_with_the_cpu(models, recording, tmp_path, name, preci
     assert np.abs(found - exact).max() < tolerance
 
 
+@pytest.mark.parametrize("name", ["multi", "convnext"])
+def test_recordings_read_side_by_side_are_those_of_the_cpu(models, tmp_path, name):
+    """Each reading thread has a stream of its own, and the network another one."""
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    for i in range(8):
+        write_sound(sounds / f"{i}.wav", 20.0 + i)
+
+    def of(folder, *options):
+        result = run_predict(
+            *("--model_path", models(name), "--input_file", sounds, "--output_dir", folder),
+            *("--sequence_len", "0.25", "--hop", "0.125", "--format", "parquet", *options),
+            *("--precision", "fp32", "--no_report"),
+        )
+        assert result.returncode == 0, result.stderr
+        tables = [pq.read_table(path) for path in sorted(folder.rglob("*.parquet"))]
+        assert len(tables) == 8
+        return [np.stack([t[n].to_numpy() for n in t.column_names[8:]], 1) for t in tables]
+
+    exact = of(tmp_path / "cpu", "--device", "cpu", "--engine", "torch")
+    for found, wanted in zip(of(tmp_path / "gpu", "--device", "cuda"), exact, strict=True):
+        assert np.abs(found - wanted).max() < 1e-4
+
+
 def test_ensemble_of_both_backbones(models, recording, tmp_path):
     paths = (models("resnet-500"), models("convnext"))
     window = ("--precision", "fp32", "--sequence_len", "0.5", "--hop", "0.25")
