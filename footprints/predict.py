@@ -18,7 +18,9 @@ import numpy as np
 from footprints.cropping.crop_pool import CropPool, Job, detector_named
 from footprints.network.answering import classified, name_of
 from footprints.network.classifier import Classifier, read_model_metadata
+from footprints.pictures.annotate import jpeg_bytes
 from footprints.pictures.answer_pictures import AnswerPictures
+from footprints.pictures.contact_sheet import MOST, contact_sheet
 from footprints.pictures.finding import UnusedFile, counted, photos_at
 from footprints.pictures.scales import scales_of
 from footprints.places.map_files import GEOJSON, KML, geojson, kml
@@ -53,7 +55,8 @@ RESULTS = "predictions.json"
 TABLES = (RESULTS, "predictions.csv", "failed_photos.csv")
 MAPS = (GEOJSON, KML)
 PICTURES = "annotated"
-OURS = (PICTURES, *TABLES, *MAPS, "report.html", "report_figures")  # that are none of the user's
+SHEET = "contact_sheet.jpg"
+OURS = (PICTURES, SHEET, *TABLES, *MAPS, "report.html", "report_figures")  # none of the user's
 _SCREEN_LINES = 40  # where the rest is in a file
 _CROP_FLAGS = ("conf_threshold", "iou_threshold", "margin", "min_crop_side", "ranking")
 
@@ -94,6 +97,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="also draw box and names into copies of the photos, in OUTPUT_DIR/annotated",
     )
     parser.add_argument(
+        "--contact_sheet",
+        action="store_true",
+        help=f"also draw the answers to the first {MOST} photos into one picture, "
+        f"OUTPUT_DIR/{SHEET}",
+    )
+    parser.add_argument(
         "--processes",
         type=whole(1, 1024),
         default=available_cores(),
@@ -118,8 +127,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the step; returns its exit status."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    if args.annotate and args.output_dir is None:
-        parser.error("--annotate needs --output_dir, the folder for the pictures")
+    for flag in ("annotate", "contact_sheet"):
+        if getattr(args, flag) and args.output_dir is None:
+            parser.error(f"--{flag} needs --output_dir, the folder for the pictures")
     metadata = read_model_metadata(args.model)
     settings = _settings(args, metadata, parser)
     threshold = threshold_in_use(metadata) if args.threshold is None else args.threshold
@@ -133,7 +143,8 @@ def main(argv: list[str] | None = None) -> int:
     with output_folder(args.output_dir, PICTURES):
         older = is_of_older_release(args.output_dir, RESULTS, "model_sha256", "photos")
         replace = args.replace_edited or older  # whether it was edited, nobody knows: kept as .bak
-        status = _predict(request, Results(args.output_dir, (*TABLES, *MAPS), replace))
+        names = (*TABLES, *MAPS, SHEET)
+        status = _predict(request, Results(args.output_dir, names, replace))
         if not args.no_report:
             from footprints.reporting.run import report_after  # Matplotlib: not for help
 
@@ -196,6 +207,8 @@ def _predict(request: _Request, results: Results | None) -> int:
         if results is not None and (complete or answers):
             others = [Failure(name_of(one.path, root), one.reason) for one in request.unused]
             _write(results, _header(request, complete), answers, failures, others, top_k)
+            if args.contact_sheet and (sheet := contact_sheet(answers)) is not None:
+                results.write(SHEET, jpeg_bytes(sheet))
     _report(request, answers, failures, seconds)
     return STATUS_SOME_FAILED if failures else 0
 
@@ -309,6 +322,8 @@ def _report(
     if args.output_dir is not None:
         maps = f", {GEOJSON}, {KML}" if any(one.taken.has_place for one in answers) else ""
         print(f"results: {printable(args.output_dir)} (predictions.csv, {RESULTS}{maps})")
+        if args.contact_sheet:
+            print(f"contact sheet: {printable(args.output_dir / SHEET)}")
         if args.annotate:
             print(f"pictures: {printable(args.output_dir / PICTURES)}")
         elif (args.output_dir / PICTURES).is_dir():

@@ -1,7 +1,8 @@
 """Make a small set of drawn footprint photos, laid out like real data sets.
 
 Six kinds of print, one of them rare, on mud, sand and snow (``pictures.drawn_prints``). Nothing
-here is a photo, so it can be shared, and every box and name is right.
+here is a photo, so it can be shared, and every box and name is right. The new photos are drawn from
+other random numbers than the training pictures; one of them shows an animal of no class.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from footprints.system.typed import json_object
 
 ANIMALS = tuple(sorted(SHAPES))
 RARE = "hare"  # a third of the others
+STRANGER = "snake"  # among the new photos, and of no class
 _FOLDERS = ("oat", "real", "detector", "photos")
 REAL_ANIMALS = tuple(animal for animal in ANIMALS if animal != "cat")  # the two sets differ
 RECORD = "synthesised.json"
-_VERSION = 1  # of the pictures; another one asks for a new folder
+_VERSION = 2  # of the pictures; another one asks for a new folder
 _ORIENTATION = 0x0112  # EXIF tag; 6 says: turn by 90 degrees clockwise to see it upright
 
 
@@ -78,6 +80,7 @@ def plan(n_per_class: int, seed: int) -> list[Photo]:
             animal = REAL_ANIMALS[(i + day) % len(REAL_ANIMALS)]
             path = f"photos/{folder}/IMG_{i + 1:04d}.jpg"
             photos.append(Photo(path, (animal,), "photo", (seed, 9, day, i), i == 1))
+    photos.append(Photo("photos/stranger/IMG_0001.jpg", (STRANGER,), "photo", (seed, 11, 0, 0)))
     return photos
 
 
@@ -132,7 +135,10 @@ def make_corpus(folder: Path, n_per_class: int = 30, seed: int = 0) -> bool:
         if found == request | {"complete": True}:
             return False
         if found != request | {"complete": False}:
-            raise UserError(f"{folder}: holds another set ({RECORD}); choose another --output_dir")
+            raise UserError(
+                f"{folder}: holds another set ({RECORD}); choose another --output_dir "
+                "(of the demo: DEMO_DIR), or delete this one"
+            )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: is not an empty folder; choose another --output_dir")
     with output_folder(folder, *_FOLDERS):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LONGEST_SIDE = 1600  # pixels; larger photos are shrunk
 _SHORTEST_WIDTH = 320  # narrower photos are enlarged, so that the caption can be read
 _FOUND, _NOT_FOUND, _UNKNOWN = (255, 200, 0), (160, 160, 160), (255, 110, 60)
-_PAPER, _INK, _FAINT = (24, 24, 24), (255, 255, 255), (170, 170, 170)
+PAPER, INK, _FAINT = (24, 24, 24), (255, 255, 255), (170, 170, 170)
 
 
 def annotated(
@@ -65,23 +65,23 @@ def annotated(
     line_px = round(1.5 * text_px)
     rows = 1 + len(ranking) + bool(note)
     picture = Image.new("RGB", (max(width, _SHORTEST_WIDTH), height + line_px * rows + text_px))
-    picture.paste(_PAPER, (0, 0, *picture.size))
+    picture.paste(PAPER, (0, 0, *picture.size))
     picture.paste(photo, (0, 0))
     draw = ImageDraw.Draw(picture)
     left, y = text_px // 2, height + text_px // 2
     room = picture.width - 2 * left
-    draw.text((left, y), _fitted(head, _font(text_px), room), colour, _font(text_px))
-    small = _font(max(11, round(0.85 * text_px)))
+    draw.text((left, y), fitted(head, font(text_px), room), colour, font(text_px))
+    small = font(max(11, round(0.85 * text_px)))
     bar = round(0.3 * room)
     for name, probability in ranking:
         y += line_px
         middle = y + text_px // 2
         draw.rectangle((left, middle - 3, left + bar, middle + 3), (70, 70, 70))
         draw.rectangle((left, middle - 3, left + round(bar * probability), middle + 3), colour)
-        text = _fitted(f"{probability:4.0%}  {name}", small, room - bar - left)
-        draw.text((2 * left + bar, y), text, _INK, small)
+        text = fitted(f"{probability:4.0%}  {name}", small, room - bar - left)
+        draw.text((2 * left + bar, y), text, INK, small)
     if note:
-        draw.text((left, y + line_px), _fitted(note, small, room), _FAINT, small)
+        draw.text((left, y + line_px), fitted(note, small, room), _FAINT, small)
     return picture
 
 
@@ -126,7 +126,7 @@ def draw_frame(
         draw.rectangle((x1 + 1, y1 + 1, x2 - 1, y2 - 1), outline=colour, width=line_px)
 
 
-def _fitted(text: str, font: ImageFont.FreeTypeFont, room_px: float) -> str:
+def fitted(text: str, font: ImageFont.FreeTypeFont, room_px: float) -> str:
     """Shorten a text on the right until it fits."""
     text = " ".join(text.split()) if "\n" in text else text
     if font.getlength(text) <= room_px:
@@ -137,8 +137,8 @@ def _fitted(text: str, font: ImageFont.FreeTypeFont, room_px: float) -> str:
 
 
 @functools.lru_cache
-def _font(size_px: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib and knows accents, Greek and Cyrillic."""
+def font(size_px: int) -> ImageFont.FreeTypeFont:
+    """Return DejaVu Sans, which comes with matplotlib and knows accents, Greek and Cyrillic."""
     found = importlib.util.find_spec("matplotlib")
     if found is not None and found.origin is not None:
         path = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"

@@ -71,7 +71,23 @@ def _web(first_deg: float, second_deg: float, length: float) -> Pad:
     for turn_deg, reach in ((first_deg, 0.95), (middle, 0.78), (second_deg, 0.95)):
         turn = math.radians(turn_deg)
         corners.append((math.sin(turn) * length * reach, 0.35 - math.cos(turn) * length * reach))
-    return Pad(np.array(corners), depth=0.45)
+    return Pad(np.array(corners), depth=0.75)
+
+
+def _arch(first_deg: float, last_deg: float, rx: float, ry: float, width: float) -> Pad:
+    """Return the wall of a hoof: a band along an ellipse, 0 degrees being forwards."""
+    angle = np.radians(np.linspace(first_deg, last_deg, 30))
+    outside = np.stack([rx * np.sin(angle), -ry * np.cos(angle)], axis=1)
+    inside = outside * [1 - width / rx, 1 - width / ry]
+    return Pad(np.concatenate([outside, inside[::-1]]))
+
+
+def _wave(swing: float, half_width: float) -> Pad:
+    """Return the winding furrow of a snake, 2 units long."""
+    y = np.linspace(-1, 1, 40)
+    x = swing * np.sin(3.5 * y)
+    left, right = np.stack([x - half_width, y], axis=1), np.stack([x + half_width, y], axis=1)
+    return Pad(np.concatenate([left, right[::-1]]))
 
 
 SHAPES: dict[str, tuple[Pad, ...]] = {
@@ -103,12 +119,29 @@ SHAPES: dict[str, tuple[Pad, ...]] = {
         _ellipse(-0.05, 0.8, 0.11, 0.17),
     ),
     "heron": (
-        *(_toe(turn, 1.25, 0.055) for turn in (-42, -4, 34)),
-        _toe(172, 0.65, 0.05),
+        *(_toe(turn, 1.25, 0.075) for turn in (-42, -4, 34)),
+        _toe(172, 0.65, 0.07),
         _ellipse(0, 0.35, 0.09, 0.09),
     ),
 }
 """Prints by the animal that they look like, each at most 2 units long and wide."""
+
+STRANGERS: dict[str, tuple[Pad, ...]] = {
+    "horse": (
+        _arch(-150, 150, 0.8, 0.9, 0.22),
+        Pad(np.array([(0, -0.15), (0.28, 0.75), (0, 0.55), (-0.28, 0.75)]), depth=0.8),
+    ),
+    "badger": (
+        _ellipse(0, 0.35, 0.72, 0.3),
+        *(_ellipse(x, 0.1 * abs(x) - 0.22, 0.13, 0.16) for x in (-0.64, -0.33, 0, 0.33, 0.64)),
+        *(
+            _ellipse(x, 0.1 * abs(x) - 0.82, 0.03, 0.14, 0, 0.8)
+            for x in (-0.66, -0.34, 0, 0.34, 0.66)
+        ),
+    ),
+    "snake": (_wave(0.35, 0.13),),
+}
+"""Tracks of animals that no drawn training picture shows."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +164,9 @@ class Ground:
 
 
 GROUNDS = {
-    "mud": Ground((128, 101, 78), (0.78, 0.78, 0.8), (8.0, 1.6, 0.2), 0.025, 14),
-    "sand": Ground((206, 182, 142), (0.93, 0.92, 0.9), (8.0, 1.6, 0.5), 0.05, 8),
-    "snow": Ground((228, 234, 242), (0.88, 0.92, 0.97), (7.0, 1.2, 0.15), 0.04, 2),
+    "mud": Ground((128, 101, 78), (0.78, 0.78, 0.8), (6.0, 1.0, 0.15), 0.025, 8),
+    "sand": Ground((206, 182, 142), (0.93, 0.92, 0.9), (6.0, 1.0, 0.35), 0.035, 5),
+    "snow": Ground((228, 234, 242), (0.88, 0.92, 0.97), (5.0, 0.8, 0.1), 0.03, 2),
 }
 
 
@@ -196,7 +229,7 @@ def _pressed(
     depth = np.asarray(large.reduce(fine), dtype=np.float32) / 255
     depth = gaussian_filter(depth, max(0.6, softness * radius_px), truncate=3)
     around = gaussian_filter(depth, 0.1 * radius_px, truncate=2)
-    relief = 0.16 * radius_px * (0.55 * np.clip(around - depth, 0, None) - depth)
+    relief = 0.24 * radius_px * (0.55 * np.clip(around - depth, 0, None) - depth)
     return depth, relief
 
 
@@ -230,7 +263,7 @@ def draw_photo(
     """Draw a photo of prints; equal generators give equal pictures.
 
     Args:
-        animals: One of ``SHAPES`` for each print; none gives bare ground.
+        animals: One of ``SHAPES`` or ``STRANGERS`` for each print; none gives bare ground.
         size: Width and height in pixels.
         rng: Where turn, size, place, light, ground, stones, blur and noise come from.
         radius: Smallest and largest half length of a print, as a part of the shorter side.
@@ -254,10 +287,11 @@ def draw_photo(
     boxes: list[Box] = []
     deep = np.zeros_like(height_map)
     for animal in animals:
+        shape = SHAPES.get(animal) or STRANGERS[animal]
         for _ in range(200):
             radius_px = rng.uniform(*radius) * min(size)
             axes = _axes(radius_px, rng)
-            at_origin = np.concatenate([_corners(pad, (0, 0), axes) for pad in SHAPES[animal]])
+            at_origin = np.concatenate([_corners(pad, (0, 0), axes) for pad in shape])
             low, high = at_origin.min(axis=0), at_origin.max(axis=0)
             room = np.array(size) - (high - low) - 4
             if (room < 0).any():
@@ -268,7 +302,7 @@ def draw_photo(
                 edge = math.ceil(0.25 * radius_px)  # where the rim has run out
                 x, y = np.maximum(0, np.floor(low + centre) - edge).astype(int)
                 part_size = np.minimum(size, np.ceil(high + centre) + edge).astype(int) - (x, y)
-                pads = [(_corners(pad, centre - (x, y), axes), pad.depth) for pad in SHAPES[animal]]
+                pads = [(_corners(pad, centre - (x, y), axes), pad.depth) for pad in shape]
                 depth, relief = _pressed(tuple(part_size.tolist()), pads, radius_px, kind.softness)
                 part = (slice(y, y + part_size[1]), slice(x, x + part_size[0]))
                 height_map[part] += relief

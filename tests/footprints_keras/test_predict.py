@@ -279,6 +279,24 @@ def test_annotated_pictures_are_upright_and_in_colour(fast, model_file, detector
     np.testing.assert_allclose(corner, (120, 120, 120), atol=12)
 
 
+def test_contact_sheet_shows_every_answer(fast, model_file, detector, photos, tmp_path):
+    flags = ("--model", model_file, "--detector", detector, "--contact_sheet", "--no_report")
+    out = tmp_path / "out"
+    assert run_main(photos, *flags, "--output_dir", out) == 3  # some of the photos are broken
+    n = len(result_of(out)["photos"])
+    assert n == 5
+    with Image.open(out / "contact_sheet.jpg") as sheet:
+        sheet.load()
+        assert sheet.width == 4 * (320 + 8) + 8
+        grey = np.asarray(sheet.convert("L"))
+    below = grey[grey.shape[0] - 60 :]  # the last row has one tile, white beside it
+    assert below[:, 400:].min() > 240
+    assert below[:, 8:328].min() < 60
+    assert run_main(photos, *flags[:-2]) == 3
+    with pytest.raises(SystemExit):
+        run_main(photos, *flags)  # nowhere to put it
+
+
 def test_caption_hides_nothing_and_box_is_clipped():
     photo = np.full((300, 400, 3), 128, np.uint8)
     box = (-50.0, -20.0, 500.0, 280.0)

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.helpers.places import ROOT
 from tests.helpers.programs import run_process
@@ -167,11 +168,39 @@ def test_demo_trains_its_detector_once(stand_in, tmp_path):
     assert done.returncode == 0, done.stderr
     steps = [call.split()[0] for call in calls]
     assert steps[:2] == ["synthesise", "train_detector"]
-    assert steps[-2:] == ["predict", "report"]
+    assert steps[-3:-1] == ["predict", "report"]
+    assert "--threshold" not in calls[-3], "the demo answers as the model's own threshold says"
+    assert calls[-1].endswith(
+        "footprints_demo_answers.py my demo/drawn/photos_truth.csv "
+        "my demo/predictions/predictions.json"
+    )
     (tmp_path / "my demo" / "detector").mkdir(parents=True)
     (tmp_path / "my demo" / "detector" / "detector.pt").touch()
     _, calls = stand_in("footprints_demo", **variables)
     assert "train_detector" not in [call.split()[0] for call in calls]
+
+
+TRUTH = "photo,class\na.jpg,deer\nb.jpg,deer\nc.jpg,hare\nd.jpg,hare\nw.jpg,wolf\n"
+
+
+@pytest.mark.parametrize(
+    ("of_wolf", "verdict"), [("unknown", "right"), ("deer", "wrong, it should be unknown")]
+)
+def test_right_answers_are_counted_not_promised(of_wolf, verdict, tmp_path):
+    (tmp_path / "truth.csv").write_text(TRUTH)
+    answers = {"a.jpg": "deer", "b.jpg": "unknown", "c.jpg": "deer", "w.jpg": of_wolf}
+    photos = [{"photo": photo, "answer": answer} for photo, answer in answers.items()]
+    content = {"classes": ["deer", "hare"], "photos": photos}
+    (tmp_path / "predictions.json").write_text(json.dumps(content))
+    script = ROOT / "TRAINING" / "footprints_demo_answers.py"
+    done = run_process(
+        sys.executable, script, tmp_path / "truth.csv", tmp_path / "predictions.json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "1 of 4 new photos are named right; unknown: 1, a wrong name: 1, no answer: 1",
+        f"the stranger, w.jpg (wolf, of no class): answered {of_wolf}, {verdict}",
+    ]
 
 
 # --- for real ----------------------------------------------------------------------------------
@@ -191,6 +220,10 @@ def test_demo_from_drawing_to_answers(tmp_path):
     truth = {row["photo"] for row in csv.DictReader((demo / "drawn/photos_truth.csv").open())}
     assert {row["photo"] for row in answers} == truth
     assert len(list((demo / "predictions/annotated").rglob("*.jpg"))) == len(truth)
+    with Image.open(demo / "predictions/contact_sheet.jpg") as sheet:
+        assert sheet.width > 4 * 320
+    assert re.search(r"^\d of \d+ new photos are named right", done.stdout, re.MULTILINE)
+    assert re.search(r"^the stranger, stranger/IMG_0001.jpg", done.stdout, re.MULTILINE)
     assert json.loads((demo / "trained/scores_real/scores.json").read_text())
     shown = ReportPage(demo / "report.html")
     assert {"detector_curves", "stage_real_curves", "prediction_answers"} <= {*shown.pictures}

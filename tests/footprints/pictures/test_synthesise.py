@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from footprints import synthesise
 from footprints.pictures import drawn_prints
-from footprints.pictures.drawn_prints import SHAPES, Ground, draw_photo
+from footprints.pictures.drawn_prints import SHAPES, STRANGERS, Ground, draw_photo
 from footprints.system.errors import UserError
 from tests.helpers.programs import run_step
 
@@ -112,7 +112,17 @@ def test_box_tables_name_existing_photos(corpus):
         assert 0 <= float(row["y1"]) < float(row["y2"]) <= height
 
 
-@pytest.mark.parametrize("animal", sorted(SHAPES))
+def test_one_new_photo_shows_an_animal_of_no_class(corpus):
+    truth = [row["class"] for row in csv.DictReader((corpus / "photos_truth.csv").open())]
+    classes = {path.name for path in (corpus / "real").iterdir()}
+    assert len([name for name in truth if name not in classes]) == 1
+    assert not {name for name in truth if name in STRANGERS} & set(SHAPES)
+    assert {
+        path.relative_to(corpus / "photos").as_posix() for path in corpus.rglob("IMG*.jpg")
+    } == {row["photo"] for row in csv.DictReader((corpus / "photos_truth.csv").open())}
+
+
+@pytest.mark.parametrize("animal", sorted(SHAPES | STRANGERS))
 def test_box_fits_the_print(animal, monkeypatch):
     """On flat grey ground without stones all that differs from grey is the print and its rim."""
     monkeypatch.setitem(drawn_prints.GROUNDS, "flat", FLAT)
