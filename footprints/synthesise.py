@@ -26,9 +26,10 @@ from footprints.system.typed import json_object
 
 ANIMALS = tuple(sorted(SHAPES))
 RARE = "hare"  # a third of the others
-STRANGER = "snake"  # among the new photos, and of no class
+STRANGER = "badger"  # among the new photos, and of no class
 _FOLDERS = ("oat", "real", "detector", "photos")
-REAL_ANIMALS = tuple(animal for animal in ANIMALS if animal != "cat")  # the two sets differ
+REAL_ANIMALS = ("deer", "dog", "hare", "heron")  # the two sets differ
+_PHOTOS_A_DAY = 5
 RECORD = "synthesised.json"
 _VERSION = 2  # of the pictures; another one asks for a new folder
 _ORIENTATION = 0x0112  # EXIF tag; 6 says: turn by 90 degrees clockwise to see it upright
@@ -76,7 +77,7 @@ def plan(n_per_class: int, seed: int) -> list[Photo]:
             animals = tuple(lots.choice(ANIMALS, size=lots.choice([0, 1, 1, 1, 1, 2])).tolist())
             photos.append(Photo(path, animals, "detector", (seed, 6 + part, i)))
     for day, folder in enumerate(("monday", "tuesday")):
-        for i in range(max(2, min(len(REAL_ANIMALS), n_per_class))):
+        for i in range(max(2, min(_PHOTOS_A_DAY, n_per_class))):
             animal = REAL_ANIMALS[(i + day) % len(REAL_ANIMALS)]
             path = f"photos/{folder}/IMG_{i + 1:04d}.jpg"
             photos.append(Photo(path, (animal,), "photo", (seed, 9, day, i), i == 1))

@@ -169,7 +169,7 @@ def test_demo_trains_its_detector_once(stand_in, tmp_path):
     steps = [call.split()[0] for call in calls]
     assert steps[:2] == ["synthesise", "train_detector"]
     assert steps[-3:-1] == ["predict", "report"]
-    assert "--threshold" not in calls[-3], "the demo answers as the model's own threshold says"
+    assert "--threshold 0.85" in calls[-3]
     assert calls[-1].endswith(
         "footprints_demo_answers.py my demo/drawn/photos_truth.csv "
         "my demo/predictions/predictions.json"
