@@ -17,6 +17,7 @@ STEPS = (  # in the order in which people come to them
     "evaluate",
     "predict",
     "report",
+    "export_camtrap",
     "export",
 )
 

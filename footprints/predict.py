@@ -229,6 +229,8 @@ def _header(request: _Request, complete: bool) -> dict[str, Any]:
         "note": weakness(metadata),
         "settings": {f.name: getattr(settings, f.name) for f in fields(Settings)},
         "photos_dir": printable(request.root),
+        **({"strip_location": True} if request.privacy.strip else {}),
+        **({"round_location_km": km} if (km := request.privacy.round_km) is not None else {}),
     }
 
 
