@@ -353,9 +353,10 @@ class _Run:
             "log_dir": str(folder / "logs"),
             "summary_dir": str(folder / "summaries"),
             "cuda": self._config.cuda,
-            "device": self._config.device,
             "debug": self._config.debug,
         }
+        if self._config.device != "auto":  # else what stands behind -- counts
+            settings["device"] = self._config.device
         if self._embedding:
             settings["embedding_model"] = self._embedding[0]
         train(retrain_settings.train_config(self._model, self._content, settings))
