@@ -377,3 +377,26 @@ def test_arithmetics_are_compared_on_finite_answers(broken, agrees, caplog, monk
         assert f"on {11 if broken == 'both' else 12} sampled windows within 0.0000" in caplog.text
     else:
         assert "fp32 is used instead" in caplog.text
+
+
+def test_two_engines_of_a_network_are_made_of_one_conversion(files, monkeypatch):
+    """Converting takes longer than all else before the first window."""
+    pytest.importorskip("openvino")
+    monkeypatch.setattr("animal_spot.models.precision.has_native_bf16", lambda _: True)
+    converted, compiled = [], []
+
+    class Counted(making.OpenVinoNetwork):
+        def __init__(self, *arguments):
+            converted.append(self)
+            super().__init__(*arguments)
+
+        def for_batches_of(self, n):
+            compiled.append(n)
+            return super().for_batches_of(n)
+
+    monkeypatch.setattr(making, "OpenVinoNetwork", Counted)
+    grid = WindowGrid.of_seconds(LENGTH_S, HOP_S, 16000)
+    config = PredictConfig(engine="openvino", device="cpu")
+    build_detectors(config, [make_content()], [grid], files)
+    assert len(converted) == 1
+    assert len(compiled) >= 2
