@@ -38,6 +38,7 @@ def main(argv: list[str] | None = None, prog: str = "main.py") -> int:
         stopped=kept,
         at_once="the last checkpoint is kept",
         out_of_memory="lower --batch_size, --sequence_len or --n_freq_bins",
+        together=True,
     )
 
 

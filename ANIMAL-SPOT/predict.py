@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None, prog: str = "predict.py") -> int:
         debug=config.debug,
         stopped="recordings that are complete are kept, start again to go on",
         at_once="recordings that are complete are kept",
+        together=config.shard is not None,
     )
 
 

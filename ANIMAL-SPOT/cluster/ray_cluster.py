@@ -20,6 +20,7 @@ from animal_spot.utils.hardware import n_cores
 
 LOCAL = "local"
 _STORE_BYTES = 80 * 2**20  # for calls and answers, which are small
+_ANSWER_S = 10.0  # that an address is given to answer
 _CORES_EACH = 4  # of a worker, unless told otherwise
 
 log = logging.getLogger("PREDICT")
@@ -83,7 +84,7 @@ def connected(address: str) -> Iterator[Any]:
 
 
 def _refuse_silent(address: str) -> None:
-    """Make sure that something answers, which Ray tries for minutes.
+    """Make sure that something answers as Ray does, which Ray itself tries for minutes.
 
     Raises:
         RunError: If nothing does.
@@ -92,9 +93,25 @@ def _refuse_silent(address: str) -> None:
     if not host or not port.isdecimal():
         return  # local or auto
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        with socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") in ("", "0"):
+                _refuse_other_speech(connection)
     except (OSError, OverflowError) as error:
         raise RunError(f"--ray {address}: no cluster there ({one_line(error)})") from error
+
+
+def _refuse_other_speech(connection: socket.socket) -> None:
+    """Make sure that HTTP/2 is spoken, as by all gRPC, see RFC 9113, 3.4 and 4.1.
+
+    Raises:
+        OSError: If it is not.
+    """
+    no_settings = b"\0\0\0\4\0\0\0\0\0"
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + no_settings)
+    with connection.makefile("rb") as answers:
+        head = answers.read(len(no_settings))
+    if len(head) < len(no_settings) or head[3] != no_settings[3]:
+        raise OSError("another program answers; the port is 6379, or 10001 after ray://")
 
 
 @dataclass(frozen=True)

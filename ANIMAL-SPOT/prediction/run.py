@@ -26,7 +26,13 @@ from animal_spot.prediction.result_folder import (
     window_batches,
     writer_of,
 )
-from animal_spot.prediction.run_tables import FAILED, Tally, say_what_was_done, write_run_tables
+from animal_spot.prediction.run_tables import (
+    FAILED,
+    SUMMARY,
+    Tally,
+    say_what_was_done,
+    write_run_tables,
+)
 from animal_spot.prediction.settled import Run, choose_settings, load_models, settled
 from animal_spot.prediction.shard_folder import journals_of_others, shard_writer, sole_writer
 from animal_spot.prediction.shard_note import WholeList, write_note
@@ -300,7 +306,9 @@ def _write_results(
                 tally.slow_rates.add(one.rate)
     finally:
         progress.close()
-        if config.part is None:
+        is_news = not todo or tally.failed or len(tally.entries) > len(tally.skipped)
+        # What ended before its first recording leaves the tables of an earlier run as they are.
+        if config.part is None and (is_news or not (output_dir / SUMMARY).exists()):
             write_run_tables(journal.own, header.names, header.band_hz, tally)
     if extras is not None:
         extras.write()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,7 @@ def shard_writer(folder: Path, shard: Shard) -> Iterator[None]:
 
     Raises:
         OSError: If another process does.
+        ValueError: If shards of another number were run since.
     """
     with contextlib.ExitStack() as held:
         try:
@@ -56,7 +58,28 @@ def shard_writer(folder: Path, shard: Shard) -> Iterator[None]:
                 f"it{error}"
             ) from error
         _wait_for_whole(folder)
+        _refuse_outdated(folder, shard)
         yield
+
+
+def _refuse_outdated(folder: Path, shard: Shard) -> None:
+    """Make sure that the journal of a shard is not older than that of another division.
+
+    It would be believed, and what the others replaced would count as what this shard wrote.
+
+    Raises:
+        ValueError: If it is.
+    """
+    if not (folder / shard.journal).exists():
+        return
+    own_ns = (folder / shard.journal).stat().st_mtime_ns
+    for other in shards_of(folder, "jsonl"):
+        if other.of != shard.of and (folder / other.journal).stat().st_mtime_ns > own_ns:
+            raise ValueError(
+                f"shard {other} was run into {folder} after shard {shard}, which it may have "
+                f"overwritten: start animal-spot merge {shlex.quote(str(folder))} once, which "
+                "notes what is still complete, then this again"
+            )
 
 
 def _wait_for_whole(folder: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from animal_spot.utils.interrupt import INTERRUPTED, Interrupted, raise_again
 from animal_spot.utils.logging import close_log, start_log
+from animal_spot.utils.processes import place
 from animal_spot.utils.status import FAILED, OK
 from animal_spot.utils.text import printable
 
@@ -28,6 +29,7 @@ def run_to_status(
     stopped: str = "",
     at_once: str = "",
     out_of_memory: str = "lower --batch_size",
+    together: bool = False,
 ) -> int:
     """Run a program from the start to the end of its log; whatever happens is one line there.
 
@@ -38,6 +40,7 @@ def run_to_status(
         stopped: What to add when it was asked to stop and did so at a good place.
         at_once: What to add when it was stopped in the middle.
         out_of_memory: What to do when memory is short.
+        together: Several processes that ``torchrun`` started may run it.
 
     Returns:
         The exit status: that of ``run``, 1 after an error, 128 plus the signal's number if stopped.
@@ -45,6 +48,8 @@ def run_to_status(
     raise_again()
     start_log(log.name, debug=debug)
     try:
+        if not together and place().size > 1:
+            return _one_is_enough(log)
         status = run() or OK
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -69,6 +74,17 @@ def run_to_status(
         return FAILED
     finally:
         close_log()
+
+
+def _one_is_enough(log: logging.Logger) -> int:
+    """Refuse to do the same in several processes, which would get in each other's way."""
+    if place().rank == 0:
+        log.error(
+            "%d processes were started by torchrun (WORLD_SIZE), and only a training is shared by "
+            "several: start this program without it",
+            place().size,
+        )
+    return FAILED
 
 
 def one_line(error: BaseException) -> str:

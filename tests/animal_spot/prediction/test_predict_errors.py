@@ -441,6 +441,15 @@ def test_other_settings_are_another_run(options, finished):
     assert rewritten(before, folder / "out") == ["r0", "r1", "r2"]
 
 
+def test_what_cannot_begin_leaves_the_tables_of_an_earlier_run(finished, capsys):
+    folder, again = finished
+    names = [n for n in visible(folder / "out") if n.startswith(("all_", "summary", "failed"))]
+    before = {name: (folder / "out" / name).read_bytes() for name in names}
+    again("--threshold", "0.7", "--ray", "127.0.0.1:9", status=1)  # nobody listens there
+    assert "--ray" in capsys.readouterr().err
+    assert {name: (folder / "out" / name).read_bytes() for name in names} == before
+
+
 def test_another_model_is_another_run(finished):
     folder, again = finished
     before = states(folder / "out")

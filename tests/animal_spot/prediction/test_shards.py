@@ -189,6 +189,21 @@ def test_what_was_done_again_otherwise_is_refused(output, archive, models, capsy
     assert "is not complete any more: run --shard" in only_error(capsys.readouterr().err)
 
 
+def test_shards_of_another_number_are_not_forgotten(output, archive, models, capsys):
+    """What they replaced was taken for what the shard of before wrote, or for edited."""
+    zone = ("--timezone", "Europe/Berlin")
+    flags = (models("multi"), archive, output)
+    predict_shard(*flags, "1/1", *zone, "--threshold", "0.9")
+    capsys.readouterr()
+    assert predict_shard(*flags, "2/3", *zone) == 1
+    assert "shard 1/1 was run into" in capsys.readouterr().err
+    merge_here(output)
+    capsys.readouterr()
+    assert {predict_shard(*flags, f"{n}/3", *zone) for n in (1, 2, 3)} <= {0, 3}
+    assert "edited" not in capsys.readouterr().err
+    assert merge_here(output) == 3
+
+
 def test_a_shard_that_is_at_work_is_waited_for(output, archive, models, capsys):
     with FileLock(output / Shard(2, 3).lock):
         assert merge_here(output) == 1

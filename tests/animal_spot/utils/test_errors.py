@@ -149,3 +149,17 @@ def test_without_further_threads_a_prediction_ends_in_one_line(models, tmp_path,
             patch.setattr(threading.Thread, "start", refuse)
             output = ["--output_dir", str(tmp_path / str(n_threads))]
             assert predict.main([*map(str, argv), *output]) == 1
+
+
+@pytest.mark.parametrize(("rank", "said"), [(0, "2 processes were started by torchrun"), (1, "")])
+def test_what_one_process_does_is_not_done_by_several(rank, said, tmp_path):
+    variables = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": 2}
+    done = subprocess.run(
+        [sys.executable, str(SOUND / "merge.py"), str(tmp_path)],
+        env=os.environ | {name: str(number) for name, number in variables.items()},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.count("\n") == bool(said)
