@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Make the report.
+    """Make the report; return the exit status.
 
     Raises:
         UserError: If there is nothing to report on, or a file is damaged.
@@ -58,8 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     from footprints.reporting.wanted import Wanted
 
     wanted = Wanted(args.photos, args.examples, args.seed)
-    make_report(args.paths, args.output, wanted, replace_edited=args.replace_edited)
-    return 0
+    return make_report(args.paths, args.output, wanted, replace_edited=args.replace_edited)
 
 
 def _page(text: str) -> Path:

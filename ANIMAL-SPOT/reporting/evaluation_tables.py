@@ -172,8 +172,8 @@ def over_recordings_table(evaluation: Evaluation, seed: int) -> Table | None:
         (
             name,
             count(int(((tp + fn)[:, i] > 0).sum())),
-            *(share(whole[i].precision), interval(*(precision[i] or (None, None)))),
-            *(share(whole[i].recall), interval(*(recall[i] or (None, None)))),
+            *(share(whole[i].precision), _of_draws(precision[i])),
+            *(share(whole[i].recall), _of_draws(recall[i])),
         )
         for i, name in enumerate([*names, _ANY])
     ]
@@ -185,8 +185,14 @@ def over_recordings_table(evaluation: Evaluation, seed: int) -> Table | None:
         rows[:-1],
         rows[-1:],
         "What another choice of such recordings might give: whole recordings are drawn again and "
-        f"again (bootstrap).{few} There is none where under {_FEWEST_RECORDINGS} recordings count.",
+        f"again (bootstrap).{few} There is none where under {_FEWEST_RECORDINGS} recordings count, "
+        "or where all are alike, as all right.",
     )
+
+
+def _of_draws(ends: tuple[float, float] | None) -> Number:
+    """Return the interval of a bootstrap; that all draws are alike is no certainty."""
+    return interval(*(ends if ends and ends[0] < ends[1] else (None, None)))
 
 
 def thresholds_table(evaluation: Evaluation) -> Table:

@@ -78,7 +78,10 @@ def intervals_in_words(results: Results) -> str:
     if results.folds:
         draws = results.part("bootstrap").get("draws")
         drawn = f" ({draws:,} draws)" if isinstance(draws, int) else ""
-        return f"Intervals are those of a bootstrap over whole recordings{drawn}."
+        return (
+            f"Intervals are those of a bootstrap over whole recordings{drawn}; it has none where "
+            "all clips are right, or all wrong."
+        )
     return (
         "Intervals are Wilson's, which take clips for independent; those of one recording are "
         "alike, so what is true may lie further off."

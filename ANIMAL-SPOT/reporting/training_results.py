@@ -265,6 +265,8 @@ def _interval(value: Any, where: str) -> Interval:
     ends = typed(list[float], value, f"{where}.interval_95")
     if len(ends) != 2 or not 0 <= ends[0] <= ends[1] <= 1:
         raise ContentError(f"{where}.interval_95 is no interval of shares")
+    if ends[0] == ends[1]:  # all draws of a bootstrap are alike, which is no certainty
+        return None
     return ends[0], ends[1]
 
 

@@ -15,13 +15,16 @@ LARGEST = 10_000_000  # bytes of a page that opens at once and can be sent by ma
 RECORD, LOCK = ".report.json", ".report.lock"
 
 
-def write_report(target: Path, report: Report, *, replace_edited: bool = False) -> None:
+def write_report(target: Path, report: Report, *, replace_edited: bool = False) -> bool:
     """Write a page and the figures in it; those that were edited are left, which is said.
 
     Args:
         target: The page, such as ``models/report.html``; figures go to ``models/report_figures``.
         report: What stands in it.
         replace_edited: Replace edited files too, and keep a copy of each.
+
+    Returns:
+        Whether the page is there: False if an edited one was left.
 
     Raises:
         UserError: If another process is at it.
@@ -36,10 +39,12 @@ def write_report(target: Path, report: Report, *, replace_edited: bool = False) 
     }
     folder = target.with_name(f"{target.stem}_figures")
     _write(folder, figures, replace_edited, is_ours=True)
-    _write(target.parent, {target.name: text.encode()}, replace_edited)
+    if target.name in _write(target.parent, {target.name: text.encode()}, replace_edited):
+        return False
     if len(text.encode()) > LARGEST:
         warn(f"{target}: larger than {LARGEST // 1_000_000} MB; give fewer --examples")
     say(f"report: {printable(target)}")
+    return True
 
 
 def write_card(target: Path, text: str, *, replace_edited: bool = False) -> None:
@@ -49,10 +54,13 @@ def write_card(target: Path, text: str, *, replace_edited: bool = False) -> None
 
 def _write(
     folder: Path, content: Mapping[str, bytes], replace_edited: bool, *, is_ours: bool = False
-) -> None:
-    """Write files; of a folder in which there is nothing else, remove what is of earlier runs."""
+) -> frozenset[str]:
+    """Write files, and return those that were left as somebody edited them.
+
+    Of a folder in which there is nothing else, what is of earlier runs is removed.
+    """
     if not content and not folder.is_dir():
-        return
+        return frozenset()
     folder.mkdir(parents=True, exist_ok=True)
     with sole_process(folder / LOCK, "writing a report here"):
         results = Results(folder, content, replace_edited, record=RECORD)
@@ -61,3 +69,4 @@ def _write(
         if is_ours:
             remove_leftovers(folder)
             results.remove_others(content)
+    return frozenset(results.left)

@@ -224,7 +224,12 @@ def _decimal(value: float | None) -> str:
 
 
 def _ends(low: float | None, high: float | None) -> str:
-    return "–" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f} %"
+    """Return an interval; that all draws of a bootstrap are alike is no certainty."""
+    return (
+        "–"
+        if low is None or high is None or low == high
+        else f"{100 * low:.1f} to {100 * high:.1f} %"
+    )
 
 
 def _plain(name: str) -> str:

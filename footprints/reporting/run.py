@@ -19,7 +19,7 @@ from footprints.reporting.model_card import CARD, card_of
 from footprints.reporting.page import Note, Report, Section
 from footprints.reporting.sources import Source, find_sources
 from footprints.reporting.wanted import Wanted
-from footprints.system.errors import UserError, one_line
+from footprints.system.errors import STATUS_SOME_FAILED, UserError, one_line
 from footprints.system.progress import warn
 from footprints.system.text import printable
 
@@ -43,8 +43,8 @@ _MOST_NAMED = 12  # sources in the head of the page
 
 def make_report(
     paths: Sequence[Path], output: Path | None, wanted: Wanted, *, replace_edited: bool = False
-) -> Path:
-    """Make a report, and the cards of the models that it is of; return where it is.
+) -> int:
+    """Make a report, and the cards of the models that it is of; return the exit status.
 
     Args:
         paths: What to report on.
@@ -60,9 +60,10 @@ def make_report(
         raise UserError("--output is needed: several paths are given, and the report is one")
     sources = find_sources(paths)
     target = output or (paths[0] if paths[0].is_dir() else paths[0].parent) / FILE_NAME
-    write_report(target, report_of(sources, wanted), replace_edited=replace_edited)
+    is_new = write_report(target, report_of(sources, wanted), replace_edited=replace_edited)
     if output is None:
         _write_cards(sources, replace_edited)
+    return 0 if is_new else STATUS_SOME_FAILED
 
 
 def _write_cards(sources: Sequence[Source], replace_edited: bool) -> None:

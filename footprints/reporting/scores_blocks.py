@@ -40,8 +40,11 @@ def score_facts(scores: Record) -> Facts:
         ("macro_recall", "mean recall of the classes"),
         ("macro_f1", "mean F1 of the classes (macro F1)"),
     ):
-        value, ends = share(scores.share(key)), interval(*scores.interval(f"{key}_interval"))
-        text = value.text if ends.value is None else f"{value.text} ({ends.text})"
+        value = share(scores.share(key))
+        low, high = scores.interval(f"{key}_interval")
+        # That all draws of a bootstrap are alike, as of one photo a class, is no certainty.
+        is_known = low is not None and high is not None and low < high
+        text = f"{value.text} ({interval(low, high).text})" if is_known else value.text
         rows.append((name, Number(value.value, text)))
     if scores.has("top3_accuracy"):
         rows.append(("right name among the first three", share(scores.share("top3_accuracy"))))

@@ -73,7 +73,7 @@ def photos(tmp_path) -> Path:
 
 
 def run_main(*arguments: object) -> int:
-    return predict.main([str(argument) for argument in arguments])
+    return predict.main([*map(str, arguments), "--no_report"])
 
 
 def result_of(folder: Path) -> dict:

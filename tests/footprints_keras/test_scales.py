@@ -152,7 +152,10 @@ def test_training_goes_by_photos(trained, data):
 def test_evaluation_has_one_answer_a_photo(trained, data, tmp_path):
     path = trained / "mobilenet_real.keras"
     flags = ["--model", path, "--data_dir", data / "real", "--output_dir", tmp_path]
-    assert evaluate.main([*map(str, flags), "--split", "test", "--batch_size", "3"]) == 0
+    assert (
+        evaluate.main([*map(str, flags), "--split", "test", "--batch_size", "3", "--no_report"])
+        == 0
+    )
     names, mean, labels = mean_by_hand(path, data / "real", "test")
     expected = softened(mean, read_model_metadata(path)["temperature"])
     with open(tmp_path / "predictions.csv", newline="") as file:
@@ -208,7 +211,10 @@ def test_predict_makes_the_pictures_that_the_model_knows(
     save(tmp_path / "photos" / "a.png", photo)
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     flags = ("--model", two_scales, "--detector", "none", "--output_dir", tmp_path / "out")
-    assert predict.main([str(tmp_path / "photos"), *map(str, flags), "--top_k", "4"]) == 3
+    assert (
+        predict.main([str(tmp_path / "photos"), *map(str, flags), "--top_k", "4", "--no_report"])
+        == 3
+    )
     result = json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8"))
     assert result["scales"] == BOTH
     found = {entry["class"]: entry["probability"] for entry in result["photos"][0]["top"]}

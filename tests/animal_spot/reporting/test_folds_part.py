@@ -56,7 +56,7 @@ def test_pooled_figures_are_those_of_the_file(tmp_path):
     ]
     assert page.tables["folds"][1:] == [[1, 4, 5, 1, 0.9, 0.85], [2, 4, 5, 2, 0.9, 0.85]]
     assert page.tables["wrong_clips"][1:] == [["c5.wav", "cow", "sea", 0.7]]
-    assert "bootstrap over whole recordings (1,234 draws)" in page.text
+    assert "bootstrap over whole recordings (1,234 draws); it has none" in page.text
     assert "2-fold cross-validation" in page.text
     assert "10 clips of 2 classes from 5 recordings" in page.text
     assert "9 of 10 clips are named right: 90.0 % (95 % interval 61.2 to 100.0 %)" in page.text
@@ -74,3 +74,13 @@ def test_folds_that_say_something_of_themselves(tmp_path):
     assert "does not say how well that went" in page.text
     assert "Cross-validation: " in page.text
     assert "test_classes" not in page.tables  # folds are no trainings of their own
+
+
+def test_draws_that_are_all_alike_are_no_interval(tmp_path):
+    content = pooled()
+    content["pooled"]["classes"][1]["interval_95"] = [1.0, 1.0]
+    write_results(tmp_path, content)
+    assert run_here("report", tmp_path, "--examples", "0").returncode == 0
+    page = read_page(tmp_path / "report.html")
+    assert page.tables["all_classes"][2] == ["sea", 4, 1, 4, 1, "–"]
+    assert "100.0 to 100.0 %" not in page.text

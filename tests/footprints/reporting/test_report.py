@@ -196,12 +196,14 @@ def test_what_was_edited_is_left_and_what_is_of_before_goes(tmp_path, capsys) ->
     (tmp_path / "training.csv").unlink()
     capsys.readouterr()
     report_after(tmp_path)
-    said = capsys.readouterr().err
-    assert said.count("was edited after it was written") == 2
+    said = capsys.readouterr()
+    assert said.err.count("was edited after it was written") == 2
+    assert "report: " not in said.out + said.err  # there is no new one
     assert (tmp_path / "report.html").read_text() == "mine"
     assert (tmp_path / "MODEL_CARD.md").read_text() == "mine"
     left = {path.name for path in (tmp_path / "report_figures").glob("[a-z]*")}
     assert left == {"notes.txt"}
+    assert make_report([tmp_path], None, Wanted()) == 3
     report_after(tmp_path, replace_edited=True)
     assert (tmp_path / "report.html.bak").read_text() == "mine"
     assert ReportPage(tmp_path / "report.html").values["mAP50"] == 0.4961
