@@ -16,7 +16,8 @@ from footprints.pictures.finding import SUFFIXES_OF
 
 MAX_PIXELS = 200_000_000  # as the largest phone cameras have
 TIFF_STARTS = (b"II*\0", b"MM\0*")
-_pillow_lock = threading.Lock()
+_JPEG_HEAD = 2**18  # bytes; EXIF is in the first 64 KB or little later
+_pillow_lock = threading.RLock()
 
 
 def open_head(source: bytes | Path) -> Image.Image:
@@ -32,24 +33,28 @@ def open_head(source: bytes | Path) -> Image.Image:
 
 @contextlib.contextmanager
 def open_exif(source: bytes | Path) -> Iterator[Image.Exif]:
-    """Open what a photo says of itself.
+    """Open what a photo says of itself; what is damaged in it is not warned about.
 
     Kinds of TIFF, many RAW photos among them, are read without asking what their pixels are.
+
+    Args:
+        source: The photo's bytes, or its file, of which no more than needed is read.
 
     Raises:
         Exception: Of any kind, as decoders of foreign bytes do.
     """
-    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
-        start = file.read(4)
+    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as whole:
+        file, start = whole, whole.read(_JPEG_HEAD)  # outside of the lock: drives can be slow
+        if start.startswith(b"\xff\xd8\xff"):
+            file = io.BytesIO(start)
         file.seek(0)
-        if start in TIFF_STARTS:
-            exif = Image.Exif()
-            exif.load_from_fp(file)
-            yield exif
-            return
         with large_photos_allowed():
-            image = Image.open(file, formats=_formats())
-        yield image.getexif()
+            if start.startswith(TIFF_STARTS):
+                exif = Image.Exif()
+                exif.load_from_fp(file)
+            else:
+                exif = Image.open(file, formats=_formats()).getexif()
+            yield exif
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from footprints import audit, prepare, synthesise, train
+from footprints.pictures.photo_exif import taken_of
 from footprints.pictures.photos import PhotoError, decode_photo
 from footprints.preparation import missing_steps
 from footprints.system.errors import UserError
@@ -78,19 +79,21 @@ def test_an_empty_value_is_a_wrong_flag(step, flag, photos, tmp_path, monkeypatc
 HEADS = [
     encoded(marker(40, 40), name)[:60] for name in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 ]
+HEADS += [encoded(marker(40, 40), "HEIF")[:60], encoded(marker(40, 40), "HEIF")[:600]]
 HEADS += [b"\0\0\0\x18ftypavif", b"II*\0\x08\0\0\0\x01\0", b"", b"%PDF-1.4"]
 
 
 @settings(max_examples=200)
 @given(head=st.sampled_from(HEADS), tail=st.binary(max_size=200))
 def test_any_bytes_as_a_photo(head, tail) -> None:
+    taken_of(head + tail)
     with contextlib.suppress(PhotoError):  # nothing else is raised
         decode_photo(head + tail)
 
 
 @settings(max_examples=100)
 @given(
-    name=st.sampled_from(["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"]),
+    name=st.sampled_from(["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "HEIF", "AVIF"]),
     at=st.floats(0, 1),
     junk=st.binary(min_size=1, max_size=12),
 )

@@ -10,7 +10,7 @@ from PIL import Image
 from footprints.pictures.photo_exif import exif_for_copy, taken_of
 from footprints.places.taken import TAKEN_COLUMNS, Taken
 from tests.helpers.field_photos import SECRETS, field_exif
-from tests.helpers.photos import encoded, marker
+from tests.helpers.photos import encoded, marker, noisy
 
 
 def taken(**changes) -> Taken:
@@ -105,6 +105,24 @@ def test_cells_are_those_of_the_columns() -> None:
 def test_what_cannot_be_read_says_nothing(data) -> None:
     assert taken_of(data) == Taken()
     assert exif_for_copy(data, with_place=True) == b""
+
+
+@pytest.mark.parametrize("read", [taken_of, lambda data: exif_for_copy(data, with_place=True)])
+def test_damaged_exif_is_read_as_far_as_it_goes_and_quietly(read, recwarn) -> None:
+    data = encoded(marker(), exif=field_exif())
+    at = data.index(b"Canon EOS R7")
+    for position in range(30, at, 7):
+        read(data[:position] + b"\xff\xff\xff" + data[position + 3 :])
+    assert not recwarn.list
+
+
+def test_only_the_head_of_a_jpeg_is_needed(tmp_path) -> None:
+    data = encoded(noisy(2000, 1500), exif=field_exif(), quality=97)
+    assert len(data) > 2**19
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data)
+    assert taken_of(path) == taken_of(data)
+    assert taken_of(path).has_place
 
 
 # --- copies ------------------------------------------------------------------------------------
