@@ -46,7 +46,7 @@ from footprints.system.flags import (
     some_text,
     whole,
 )
-from footprints.system.progress import available_cores, progress
+from footprints.system.progress import available_cores, progress, warn
 from footprints.system.results import Results, add_replace_flag, is_of_older_release
 from footprints.system.settings import Settings
 from footprints.system.text import printable, printable_lines
@@ -149,7 +149,23 @@ def main(argv: list[str] | None = None) -> int:
             from footprints.reporting.run import report_after  # Matplotlib: not for help
 
             report_after(args.output_dir, replace_edited=args.replace_edited)
+        if not privacy.keeps_position:
+            _warn_of_positions(args)
         return status
+
+
+def _warn_of_positions(args: argparse.Namespace) -> None:
+    """Say which files of an earlier run, not written anew by this one, may still tell places."""
+    old = {PICTURES: args.annotate, "report.html": not args.no_report}
+    left = [
+        name for name, is_new in old.items() if not is_new and (args.output_dir / name).exists()
+    ]
+    left += sorted(path.name for path in args.output_dir.glob("*.bak*"))
+    if left:
+        warn(
+            f"{printable(args.output_dir)}: {', '.join(left)} of an earlier run may say where "
+            "photos were taken; remove them before you share the folder"
+        )
 
 
 @dataclass(frozen=True)

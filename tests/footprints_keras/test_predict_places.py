@@ -94,6 +94,20 @@ def test_no_position_is_left_anywhere(flags, photos, model_file, tmp_path, monke
         assert tuple(map(float, place_in(row)[:2])) == rounded(*SETT, 10)
 
 
+def test_files_that_still_tell_places_are_named(photos, model_file, tmp_path, monkeypatch, capsys):
+    classifier = Classifier(model_file)
+    monkeypatch.setattr(predict, "Classifier", lambda path: classifier)
+    out = tmp_path / "out"
+    common = (photos / "sett.jpg", "--model", model_file, "--detector", "none", "--output_dir", out)
+    argv = [str(one) for one in (*common, "--no_report")]
+    assert predict.main([*argv, "--annotate"]) == 0
+    assert predict.main([*argv, "--strip_location"]) == 0
+    assert "annotated of an earlier run may say where" in capsys.readouterr().err
+    assert taken_of(out / "annotated" / "sett.jpg").has_place, "it is left, but named"
+    assert predict.main([*argv, "--strip_location", "--annotate"]) == 0
+    assert "may say where" not in capsys.readouterr().err
+
+
 def test_stripped_and_rounded_at_once_is_refused(photos, model_file, capsys):
     argv = [str(photos), "--model", str(model_file), "--detector", "none"]
     with pytest.raises(SystemExit) as caught:
