@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -75,6 +76,13 @@ class _Folder:
                 self._made = self._make()
         return self._made / f"{next(self._numbers)}{path.suffix}"
 
+    def free(self) -> float:
+        """Return the bytes that its disk has left; without end where nothing says so."""
+        try:
+            return shutil.disk_usage(self._made or self._parent).free
+        except OSError:
+            return math.inf
+
     def _make(self) -> Path:
         held = contextlib.ExitStack()
         try:
@@ -128,7 +136,7 @@ class CopiesAhead:
     Args:
         folder: Where they go.
         paths: Recordings that lie elsewhere, in the order in which they are read.
-        limit: Bytes that copies may take, unless one alone takes more.
+        limit: Bytes that copies may take, as far as the disk has them, unless one alone takes more.
     """
 
     def __init__(self, folder: _Folder, paths: Sequence[Path], limit: int) -> None:
@@ -230,6 +238,12 @@ class CopiesAhead:
                 return path, copy
 
     def _has_room(self, size: int) -> bool:
-        taken = sum(copy.size for copy in self._there.values())
-        n_ready = sum(not copy.in_hand for copy in self._there.values())
-        return not self._there or (taken + size <= self._limit and n_ready < _AHEAD)
+        if not self._there:
+            return True
+        there = self._there.values()
+        taken = sum(copy.size for copy in there)
+        n_ready = sum(not copy.in_hand for copy in there)
+        if taken + size > self._limit or n_ready >= _AHEAD:
+            return False
+        still_to_come = sum(copy.size for copy in there if not (copy.state or copy.error))
+        return still_to_come + size <= self._folder.free()

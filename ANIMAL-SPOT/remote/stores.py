@@ -351,7 +351,7 @@ def _reason(error: BaseException) -> tuple[str, bool]:
     if names & _NO_CREDENTIALS:
         return f"no credentials ({text})", True
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
-        return f"{os.strerror(error.errno)} while it was copied here", True
+        return f"{os.strerror(error.errno)} while it was copied here (--cache_dir)", True
     is_final = isinstance(error, (ValueError, NotImplementedError, IsADirectoryError))
     return text or type(error).__name__, is_final
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -89,6 +90,23 @@ def test_recording_larger_than_the_room_is_copied_alone(recordings, memory, tmp_
                 assert len(copy.read_bytes()) == (9 * SIZE if i == 1 else SIZE)
                 if i == 1:
                     assert taken(tmp_path) == 9 * SIZE
+
+
+def test_copies_take_no_more_than_the_disk_has(recordings, tmp_path, monkeypatch):
+    """Copies that came ahead filled it, and recordings failed that had room one after another."""
+    disk = 3 * SIZE + SIZE // 2
+
+    def usage(_: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=disk - taken(tmp_path))
+
+    monkeypatch.setattr("animal_spot.remote.local_copies.shutil.disk_usage", usage)
+    most = 0
+    with LocalCopies(tmp_path).ahead(recordings) as ahead:
+        assert eventually(lambda: taken(tmp_path) == 3 * SIZE)
+        for path in recordings:
+            with ahead.held(path):
+                most = max(most, taken(tmp_path))
+    assert most == 3 * SIZE
 
 
 def test_failing_one_does_not_stop_the_others(recordings, tmp_path, monkeypatch):
