@@ -27,6 +27,8 @@ def main(argv: list[str] | None = None, prog: str = "main.py") -> int:
         return follow(sys.argv[1:] if argv is None else argv)
     config = parse_config(argv, prog)
     kept = "checkpoint written; start again to go on" if config.checkpoint_dir else ""
+    if config.ray is not None:
+        kept = "complete folds and the last checkpoints are kept; start again to go on"
     if kept and config.start_scratch:
         kept += ", without --start_from_scratch"
     from animal_spot.utils.errors import run_to_status

@@ -76,6 +76,8 @@ def main(argv: list[str] | None = None, prog: str = "tune.py") -> int:
         for name in ("model", "checkpoint", "log", "summary")
         if getattr(config, f"{name}_dir")
     ]
+    if config.ray is not None:
+        parser.error("--ray: start tune several times with one --output_dir instead")
     if given:
         parser.error(f"{given[0]}: trials leave nothing there; only --output_dir is needed")
 

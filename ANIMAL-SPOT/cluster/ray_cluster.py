@@ -195,6 +195,62 @@ class RayWorker:
             self._ray.kill(self._actor)
 
 
+class Messages:
+    """Carries what workers say to the driver; workers are given it as an argument."""
+
+    def __init__(self, ray: Any) -> None:
+        self._actor = ray.remote(_MessageBox).options(num_cpus=0).remote()
+        self._last: Any = None
+        self._asked: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_actor": self._actor, "_last": None, "_asked": None}
+
+    def send(self, message: Any) -> None:
+        """Send a message; those of one worker keep their order."""
+        self._last = self._actor.add.remote(message)
+
+    def flush(self) -> None:
+        """Wait until all that this process sent has arrived."""
+        ray = import_ray()
+        if self._last is not None:
+            with contextlib.suppress(ray.exceptions.RayError):  # what carries them is gone
+                ray.get(self._last)
+
+    def take(self, seconds: float = 0.0) -> list[Any]:
+        """Return what has come since the last time, and wait for that so long at most."""
+        ray = import_ray()
+        if self._asked is None:
+            self._asked = self._actor.take.remote()
+        ready, _ = ray.wait([self._asked], timeout=seconds)
+        if not ready:
+            return []
+        asked, self._asked = self._asked, None
+        try:
+            return ray.get(asked)
+        except ray.exceptions.RayError:  # what carries them is gone; the work goes on
+            return []
+
+    def end(self) -> None:
+        """End its process."""
+        with contextlib.suppress(Exception):  # it is gone already
+            import_ray().kill(self._actor)
+
+
+class _MessageBox:
+    """The process that keeps messages until they are taken."""
+
+    def __init__(self) -> None:
+        self._messages: list[Any] = []
+
+    def add(self, message: Any) -> None:
+        self._messages.append(message)
+
+    def take(self) -> list[Any]:
+        taken, self._messages = self._messages, []
+        return taken
+
+
 def first_ready(ray: Any, calls: list[Any], seconds: float) -> list[Any]:
     """Return the calls that have an answer, after at most so long."""
     ready, _ = ray.wait(calls, num_returns=len(calls), timeout=0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -45,10 +45,13 @@ FOLDS_FILE = "folds.json"  # what a run that goes on must have in common with th
 # Complete folds hold probabilities, which calibration changes.
 FREE_FOR_FOLDS = FREE_TO_CHANGE - {"calibrate", "calibration_precision"}
 
+# Trains and judges the networks of folds, by number from 0, in whatever order.
+SideBySide = Callable[[RunSetup, Mapping[int, Corpus]], Iterable[FoldResult]]
+
 log = logging.getLogger(__name__)
 
 
-def cross_validate(setup: RunSetup) -> bool:
+def cross_validate(setup: RunSetup, side_by_side: SideBySide | None = None) -> bool:
     """Train and judge ``config.folds`` networks on all clips of the data folder.
 
     The model folder gets ``fold_<k>/ANIMAL-SPOT.pk`` for k from 1, and ``results.json``. A run that
@@ -56,6 +59,7 @@ def cross_validate(setup: RunSetup) -> bool:
 
     Args:
         setup: Of the training, whose settings have ``folds`` set.
+        side_by_side: Trains several networks at once; None: one after another here.
 
     Returns:
         Whether there is something new; False: it was finished already.
@@ -78,7 +82,11 @@ def cross_validate(setup: RunSetup) -> bool:
             setup.begin()
             report_excluded(pool.excluded, setup.folders.log)
 
-    results = run_folds(dataclasses.replace(setup, begin=begin), pool)
+    setup = dataclasses.replace(setup, begin=begin)
+    if side_by_side is None:
+        results = run_folds(setup, pool)
+    else:
+        results = _run_side_by_side(setup, pool, side_by_side)
     content = _content(setup, pool, noise_class, results)
     text = results_text(content)
     if not holds(model_dir / RESULTS, text):
@@ -100,7 +108,7 @@ def _content(
     unnamed = [] if noise_class else [no_noise_warning(names_by_index(pool.classes))]
     return {
         "settings": as_dict(setup.config),
-        "precision": setup.precision.name,
+        "precision": _precision_of(setup),
         "versions": program_versions(),
         "classes": pool.classes,
         "noise_class": noise_class,
@@ -108,6 +116,15 @@ def _content(
         "excluded_files": len(pool.excluded),
         **summarise(results, pool, setup.config.seed),
     }
+
+
+def _precision_of(setup: RunSetup) -> str:
+    """Return the arithmetic of the folds; other machines may have chosen it."""
+    path = setup.folders.model / "fold_1" / RESULTS
+    try:
+        return typed(str, read_json(path)["precision"], f"precision of {path}")
+    except (OSError, ContentError, LookupError, TypeError):
+        return setup.precision.name
 
 
 def _pool(setup: RunSetup) -> ClipPool:
@@ -136,13 +153,43 @@ def run_folds(
     Returns:
         In the order of the folds.
     """
+    results = []
+    for fold, corpus, result in _folds(setup, pool):
+        results.append(run_fold(setup, corpus, fold) if result is None else result)
+        if after_fold is not None:
+            after_fold(results[-1])
+    return results
+
+
+def _run_side_by_side(
+    setup: RunSetup, pool: ClipPool, side_by_side: SideBySide
+) -> list[FoldResult]:
+    """Do as ``run_folds`` does, with those that are not complete trained at once."""
+    folds = list(_folds(setup, pool))
+    results = {fold.number: fold.result for fold in folds if fold.result is not None}
+    todo = {fold.number: fold.corpus for fold in folds if fold.result is None}
+    if todo:
+        setup.begin()
+        results |= {result.fold: result for result in side_by_side(setup, todo)}
+    return [results[fold.number] for fold in folds]
+
+
+class _Fold(NamedTuple):
+    """A fold, and what is known of its clips; ``result``: None if it is not complete."""
+
+    number: int
+    corpus: Corpus
+    result: FoldResult | None
+
+
+def _folds(setup: RunSetup, pool: ClipPool) -> Iterator[_Fold]:
+    """Divide clips into folds and look which are complete, each when it is asked for."""
     config, model_dir = setup.config, setup.folders.model
     fold_of = assign_folds(pool.clips, config.folds, config.seed)
     warn_of_weak_folds(pool, fold_of)
     _check_same_folds(config, pool, fold_of, model_dir)
     everything = pool.corpus_of(Split(pool.clips, (), ()))
     noise_pool = _noise_of(everything, config) if config.embedding_views else []
-    results = []
     for fold in range(config.folds):
         split = fold_split(pool.clips, fold_of, fold, config.seed)
         corpus = pool.corpus_of(split)
@@ -150,13 +197,9 @@ def run_folds(
         result = complete_fold(model_dir / f"fold_{fold + 1}", fold, corpus)
         if result is None:
             _log_fold(fold, config.folds, split)
-            result = _run_fold(setup, corpus, fold)
         else:
             log.info("fold %d of %d: complete", fold + 1, config.folds)
-        results.append(result)
-        if after_fold is not None:
-            after_fold(result)
-    return results
+        yield _Fold(fold, corpus, result)
 
 
 def _log_fold(fold: int, n_folds: int, split: Split) -> None:
@@ -168,7 +211,14 @@ def _log_fold(fold: int, n_folds: int, split: Split) -> None:
     )
 
 
-def _run_fold(setup: RunSetup, corpus: Corpus, fold: int) -> FoldResult:
+def run_fold(setup: RunSetup, corpus: Corpus, fold: int) -> FoldResult:
+    """Train and judge the network of one fold, from its newest checkpoint if there is one.
+
+    Args:
+        setup: Of all folds.
+        corpus: Clips of this one.
+        fold: Number, from 0.
+    """
     own = dataclasses.replace(setup, folders=setup.folders.of_fold(fold))
     corpus.noise = _noise_of(corpus, setup.config)
     add_background_of(setup.config, corpus)

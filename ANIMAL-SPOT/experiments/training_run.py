@@ -14,6 +14,7 @@ from animal_spot.data.labels import names_by_index
 from animal_spot.data.noise_class import noise_class_of
 from animal_spot.data.unlabelled import add_unlabelled
 from animal_spot.experiments.cross_validation import cross_validate
+from animal_spot.experiments.fold_workers import FoldWorkers
 from animal_spot.experiments.network_training import train
 from animal_spot.model_files.model_file import FILE_NAME
 from animal_spot.training.background import add_background_of
@@ -53,6 +54,8 @@ def run(config: TrainConfig, world: World = ALONE) -> bool:
             f"--backbone {config.backbone} is trained in seconds by one process: start it without "
             "torchrun"
         )
+    if world.size > 1 and config.ray is not None:
+        raise ValueError("--ray starts processes itself: start it without torchrun")
     folders = RunFolders.made_for(config)
     with contextlib.ExitStack() as held:
         for folder in dict.fromkeys((folders.model, folders.checkpoint)):
@@ -90,6 +93,9 @@ def _log_file(config: TrainConfig, folders: RunFolders) -> HeldLog:
 def _run_alone(config: TrainConfig, folders: RunFolders, log_file: HeldLog, world: World) -> bool:
     """Run in folders that no other run trains in; return what ``run`` does."""
     log.info("start on %s: %s", time.strftime("%Y-%m-%d"), " ".join(sys.argv))
+    workers = None
+    if config.ray is not None:
+        workers, config = FoldWorkers.of(config)
     setup = RunSetup.of(config, folders, world)
     compute_repeatably(setup.precision.device)
     _tell_setup(setup)
@@ -99,7 +105,8 @@ def _run_alone(config: TrainConfig, folders: RunFolders, log_file: HeldLog, worl
     if config.init_from is not None:
         _refuse_own_model(config, folders)
     if config.folds is not None:
-        return cross_validate(dataclasses.replace(setup, begin=log_file.release))
+        setup = dataclasses.replace(setup, begin=log_file.release)
+        return cross_validate(setup, workers and workers.train)
     corpus = _corpus(config, folders)
     if _is_finished(config, corpus, folders):
         log.info(

@@ -525,6 +525,34 @@ class TrainConfig:
         most=1000,
         marks="any",
     )
+    ray: str | None = option(
+        None,
+        "train the folds side by side in the workers of a Ray cluster: one on this machine, or the "
+        "one at an address (auto, host:port or ray://host:port)",
+        nargs="?",
+        const="local",
+        metavar="ADDRESS",
+        needs="--folds",
+        marks="free",
+    )
+    ray_workers: int | None = option(
+        None,
+        "workers of --ray; none: one for each four cores, or as many as GPUs allow",
+        type=int,
+        least=1,
+        most=100_000,
+        needs="--ray",
+        marks="free",
+    )
+    gpus_per_worker: float | None = option(
+        None,
+        "GPUs of a worker of --ray, or a share of one, such as 0.5; none: workers compute on CPUs",
+        type=float,
+        above=0,
+        most=64,
+        needs="--ray",
+        marks="free",
+    )
     calibrate: bool = option(
         False, "fit temperature and thresholds on validation, for the model file", marks="files"
     )
@@ -621,6 +649,8 @@ class TrainConfig:
             )
         if self.folds is not None and self.jit_save:
             raise ValueError("--folds saves dictionary files; leave --jit_save out")
+        if self.ray is not None and self.device in ("cuda", "mps") and not self.gpus_per_worker:
+            raise ValueError(f"--device {self.device} with --ray needs --gpus_per_worker")
         self.augmentation_limits  # noqa: B018 - refuses bad ranges
         limits = self.scene_limits  # refuses bad ones too
         if not limits.partial and not limits.mix:

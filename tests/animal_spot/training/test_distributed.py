@@ -90,6 +90,7 @@ def test_shares_of_each_batch_make_the_batch(n_parts):
     [
         ({"batch_size": 1}, "2 processes cannot have a share each of a batch of 1"),
         ({"backbone": "birdnet"}, "birdnet is trained in seconds by one process"),
+        ({"folds": 2, "ray": "local"}, "--ray starts processes itself"),
     ],
 )
 def test_what_several_processes_cannot_do_is_refused(corpus, tmp_path, settings, said):

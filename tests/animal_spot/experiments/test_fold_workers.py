@@ -1,0 +1,139 @@
+"""main.py --folds --ray: what folds one after another give, whatever is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from animal_spot import main, tune
+from tests.helpers.clips import make_corpus
+from tests.helpers.places import SOUND
+from tests.helpers.training import SMALL, folders, run_main
+
+TAPES = [f"T{i}" for i in range(8)]
+FLAGS = (
+    *SMALL,
+    *("--batch_size", "8", "--max_train_epochs", "3", "--epochs_per_eval", "1"),
+    *("--augmentation", "--folds", "2", "--num_workers", "0"),
+)
+RAY = ("--ray", "--ray_workers", "2")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return make_corpus(
+        tmp_path_factory.mktemp("corpus") / "data", {"A": TAPES * 2, "B": TAPES, "noise": TAPES[:4]}
+    )
+
+
+def start(corpus: Path, run: Path, *flags: str) -> subprocess.Popen:
+    arguments = ("--data_dir", str(corpus), *folders(run), *FLAGS, *RAY, *flags)
+    return subprocess.Popen(
+        [sys.executable, str(SOUND / "main.py"), *arguments], stderr=subprocess.PIPE, text=True
+    )
+
+
+def read_to(process: subprocess.Popen, text: str) -> str:
+    """Read the log of a running process up to a line that contains ``text``; return that."""
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if text in line:
+            return line
+    raise AssertionError("".join(said))
+
+
+def results_of(folder: Path) -> dict:
+    """Return what ``results.json`` says, without the names of folders and the time in one."""
+    content = json.loads((folder / "results.json").read_text())
+    for name in ("model", "checkpoint", "log", "summary", "cache"):
+        del content["settings"][f"{name}_dir"]
+    content["settings"]["debug"] = False
+    content.pop("tensorboard", None)
+    return content
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals are a Unix thing")
+def test_a_worker_that_is_killed_changes_nothing(corpus, tmp_path, monkeypatch):
+    """Two workers on two cores, of which one is killed, then the rest without Ray."""
+    pytest.importorskip("ray", reason="the extra cluster is not installed")
+    monkeypatch.setenv("ANIMAL_SPOT_CORES", "2")
+    run, alone = tmp_path / "run", tmp_path / "alone"
+    process = start(corpus, run, "--debug")
+    try:
+        second = int(read_to(process, "fold 2: process").split()[-1])
+        read_to(process, "fold 2: val|0|loss")
+        os.kill(second, signal.SIGKILL)
+        _, said = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 1, said
+    assert "Traceback" not in said
+    assert "|E|the worker died of fold 2 (" in said.splitlines()[-1]
+    assert (run / "model" / "fold_1" / "predictions.json").is_file()
+    assert not (run / "model" / "fold_2" / "predictions.json").exists()
+    assert not (run / "model" / "results.json").exists()
+    log = (run / "log" / "TRAIN.log").read_text()
+    assert "|fold 1: epoch 3 of 3" in log
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as many as each worker has
+    for folder in (run, alone):
+        done = run_main("--data_dir", str(corpus), *folders(folder), *FLAGS)
+        assert done.returncode == 0, done.stderr
+        assert ("fold 1 of 2: complete" in done.stderr) == (folder == run)
+    assert results_of(run / "model") == results_of(alone / "model")
+    for fold in ("fold_1", "fold_2"):
+        found, wanted = run / "model" / fold, alone / "model" / fold
+        assert results_of(found) == results_of(wanted)
+        for name in ("ANIMAL-SPOT.pk", "predictions.json"):
+            assert (found / name).read_bytes() == (wanted / name).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals are a Unix thing")
+def test_a_request_to_end_is_a_line(corpus, tmp_path):
+    pytest.importorskip("ray", reason="the extra cluster is not installed")
+    process = start(corpus, tmp_path)
+    try:
+        read_to(process, "|Ray: 1 nodes")
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM, said
+    assert "|W|stopped by SIGTERM: complete folds and" in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--ray",), "--ray needs --folds"),
+        (("--folds", "2", "--ray_workers", "2"), "--ray_workers needs --ray"),
+        (("--folds", "2", "--gpus_per_worker", "1"), "--gpus_per_worker needs --ray"),
+        (
+            ("--folds", "2", "--ray", "--device", "cuda"),
+            "--device cuda with --ray needs --gpus_per_worker",
+        ),
+    ],
+)
+def test_wrong_flag_is_said_in_a_line(capsys, flags, message):
+    with pytest.raises(SystemExit) as end:
+        main.main(list(flags))
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_tune_does_not_take_ray(capsys, tmp_path):
+    with pytest.raises(SystemExit) as end:
+        tune.main(["--data_dir", "data", "--output_dir", str(tmp_path / "out"), "--ray"])
+    assert end.value.code == 2
+    assert "--ray: start tune several times" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
