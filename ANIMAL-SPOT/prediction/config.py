@@ -19,6 +19,7 @@ from animal_spot.prediction.shard import Shard
 from animal_spot.remote.addresses import is_address, path_of, scheme_of
 from animal_spot.settings.device import device_option, wanted_device
 from animal_spot.settings.flags import option, parser_of, refuse_out_of_range
+from animal_spot.settings.workers import gpus_per_worker_option, ray_workers_option
 
 FORMATS = ("log", "csv", "raven", "audacity", "parquet")
 
@@ -212,20 +213,8 @@ class PredictConfig:
         const="local",
         metavar="ADDRESS",
     )
-    ray_workers: int | None = option(
-        None,
-        "workers of --ray; none: one for each four cores, or as many as GPUs allow",
-        type=int,
-        least=1,
-        most=100_000,
-    )
-    gpus_per_worker: float | None = option(
-        None,
-        "GPUs of a worker of --ray, or a share of one, such as 0.5; none: workers compute on CPUs",
-        type=float,
-        above=0,
-        most=64,
-    )
+    ray_workers: int | None = ray_workers_option()
+    gpus_per_worker: float | None = gpus_per_worker_option()
     work_dir: str | None = option(
         None,
         "folder of this computer that results are put together in if --output_dir is an address, "

@@ -29,6 +29,7 @@ from animal_spot.settings.flags import (
     refuse_without_need,
 )
 from animal_spot.settings.presets import FORMER_NAMES, preset_path, read_preset
+from animal_spot.settings.workers import gpus_per_worker_option, ray_workers_option
 from animal_spot.utils.names import composed
 
 LAST = "last"  # of val_metric
@@ -535,24 +536,8 @@ class TrainConfig:
         needs="--folds",
         marks="free",
     )
-    ray_workers: int | None = option(
-        None,
-        "workers of --ray; none: one for each four cores, or as many as GPUs allow",
-        type=int,
-        least=1,
-        most=100_000,
-        needs="--ray",
-        marks="free",
-    )
-    gpus_per_worker: float | None = option(
-        None,
-        "GPUs of a worker of --ray, or a share of one, such as 0.5; none: workers compute on CPUs",
-        type=float,
-        above=0,
-        most=64,
-        needs="--ray",
-        marks="free",
-    )
+    ray_workers: int | None = ray_workers_option(needs="--ray", marks="free")
+    gpus_per_worker: float | None = gpus_per_worker_option(needs="--ray", marks="free")
     calibrate: bool = option(
         False, "fit temperature and thresholds on validation, for the model file", marks="files"
     )
