@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from pathlib import Path
 
-from animal_spot.detections.journal import Journal
+from animal_spot.detections.journal import Completed, Journal
 from animal_spot.detections.result_writers import SUFFIXES
 from animal_spot.prediction.merge_config import MergeConfig
 from animal_spot.prediction.run_tables import FAILED, SUMMARY, write_run_tables
@@ -32,7 +33,7 @@ def run(config: MergeConfig) -> int:
         notes = _notes_of(folder)
         journal = Journal(folder, SUFFIXES.values(), replace_edited=config.replace_edited)
         with contextlib.closing(journal):
-            entries = {entry.path: entry for entry in journal.completed}
+            entries = _entries_with_files(journal, folder)
             tally = tally_of(notes, entries)
             band_hz = notes[0].band_hz[0], notes[0].band_hz[1]
             write_run_tables(journal.own, notes[0].names, band_hz, tally)
@@ -47,6 +48,16 @@ def run(config: MergeConfig) -> int:
     if tally.failed:
         log.error("%d files could not be used; see %s", len(tally.failed), folder / FAILED)
     return SOME_FAILED if tally.failed else OK
+
+
+def _entries_with_files(journal: Journal, folder: Path) -> dict[str, Completed]:
+    """Return what is known of complete recordings, by path, if their results are still there."""
+    names = set(os.listdir(folder))  # at once: a network drive takes long to ask for each
+
+    def is_there(name: str) -> bool:
+        return name in names or os.path.lexists(folder / name)  # some drives spell names otherwise
+
+    return {entry.path: entry for entry in journal.completed if all(map(is_there, entry.files))}
 
 
 def _notes_of(folder: Path) -> list[ShardNote]:

@@ -36,7 +36,7 @@ from animal_spot.prediction.run_tables import (
 from animal_spot.prediction.settled import Run, choose_settings, load_models, settled
 from animal_spot.prediction.shard_folder import journals_of_others, shard_writer, sole_writer
 from animal_spot.prediction.shard_note import WholeList, write_note
-from animal_spot.prediction.sound_progress import SoundProgress
+from animal_spot.prediction.sound_progress import SoundProgress, refuse_other_file
 from animal_spot.prediction.work import Done, Hands, Work, work_here
 from animal_spot.remote.addresses import is_remote, shown
 from animal_spot.remote.side_by_side import each
@@ -82,6 +82,7 @@ def _run(config: PredictConfig, stop: StopRequest, hands: Hands) -> int:
     finder = time_finder_of(config)
     if output_dir is not None:
         require_writable_folder(output_dir, "the output folder")
+        _progress_file(config, output_dir)  # refuses before anything is begun
     models = load_models(config)
     if config.visualize and models[0].kind.hears == "embeddings":
         raise ValueError(
@@ -246,6 +247,7 @@ def _progress_file(config: PredictConfig, output_dir: Path) -> Path | None:
 
     Raises:
         OSError: If it is a link, or its folder cannot be written.
+        ValueError: If there is something else already.
     """
     if config.progress_file is None:
         return None
@@ -253,6 +255,7 @@ def _progress_file(config: PredictConfig, output_dir: Path) -> Path | None:
     inside = path.absolute().is_relative_to(output_dir.absolute())
     refuse_links(path.absolute(), (output_dir if inside else path.parent).absolute())
     require_writable_folder(path.parent, "the folder of --progress_file")
+    refuse_other_file(path)
     return path
 
 

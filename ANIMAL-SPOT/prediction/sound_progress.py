@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES = 60.0
 _SECONDS_BETWEEN_RECORDS = 10.0
+_LONGEST_RECORD = 4096  # bytes
 
 
 class SoundProgress:
@@ -133,6 +134,30 @@ class SoundProgress:
             self._bar.close()
         n = self._n_done + self._n_failed
         self._record("done" if n == self._n_total else "stopped")
+
+
+def refuse_other_file(path: Path) -> None:
+    """Make sure that lines are appended to no file but one of such lines.
+
+    Raises:
+        ValueError: If there is another, or a folder.
+        OSError: If it cannot be read.
+    """
+    if path.is_dir():
+        raise ValueError(f"--progress_file {path} is a folder: name a file")
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with open(path, "rb") as file:
+        first = file.readline(_LONGEST_RECORD)
+    try:
+        is_own = "recordings_total" in json.loads(first)
+    except (ValueError, TypeError, RecursionError):
+        is_own = False
+    if not is_own:
+        raise ValueError(
+            f"--progress_file {path} is there and holds something else: it is left as it is; name "
+            "another file"
+        )
 
 
 def _about_s(path: Path, bytes_per_s: dict[tuple[Path, str], float]) -> float:

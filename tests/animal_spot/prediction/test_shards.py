@@ -189,6 +189,13 @@ def test_what_was_done_again_otherwise_is_refused(output, archive, models, capsy
     assert "is not complete any more: run --shard" in only_error(capsys.readouterr().err)
 
 
+def test_a_result_that_is_gone_is_said(output, capsys):
+    """The summary called its recording complete."""
+    next(output.glob("R_*_predict_output.csv")).unlink()
+    assert merge_here(output) == 1
+    assert "is not complete any more: run --shard" in only_error(capsys.readouterr().err)
+
+
 def test_shards_of_another_number_are_not_forgotten(output, archive, models, capsys):
     """What they replaced was taken for what the shard of before wrote, or for edited."""
     zone = ("--timezone", "Europe/Berlin")

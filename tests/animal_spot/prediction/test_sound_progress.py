@@ -89,3 +89,19 @@ def test_the_command_writes_them(models, tmp_path):
     last = json.loads(file.read_text().splitlines()[-1])
     assert last["state"] == "done"
     assert (last["recordings_done"], last["recordings_failed"]) == (1, 1)
+    assert predict_here(*flags, "--output_dir", tmp_path / "out", "--progress_file", file) == 3
+    assert len(file.read_text().splitlines()) > 2, "more are appended"
+
+
+@pytest.mark.parametrize("name", ["in/a.wav", "in", "list.txt"])
+def test_no_line_goes_into_another_file(name, tmp_path, models, capsys):
+    """A recording got lines of JSON at its end."""
+    write_sound(tmp_path / "in" / "a.wav", 0.5)
+    (tmp_path / "list.txt").write_text("[1]\n")
+    before = (tmp_path / "in" / "a.wav").read_bytes()
+    flags = ("--model_path", models("binary"), "--input_file", tmp_path / "in", "--no_report")
+    output = ("--output_dir", tmp_path / "out")
+    assert predict_here(*flags, *output, "--progress_file", tmp_path / name) == 1
+    assert f"--progress_file {tmp_path / name} is" in capsys.readouterr().err
+    assert (tmp_path / "in" / "a.wav").read_bytes() == before
+    assert (tmp_path / "list.txt").read_text() == "[1]\n"
