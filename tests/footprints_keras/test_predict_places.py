@@ -72,39 +72,56 @@ def test_every_table_and_the_copies_say_when_and_where(photos, model_file, tmp_p
     assert not any(secret in copy for secret in SECRETS)
 
 
-@pytest.mark.parametrize("flags", [("--strip_location",), ("--round_location_km", "10")])
-def test_no_position_is_left_anywhere(flags, photos, model_file, tmp_path, monkeypatch):
+@pytest.fixture
+def fast(model_file, monkeypatch):
+    """Let runs in this process use a model that is loaded already."""
     classifier = Classifier(model_file)
     monkeypatch.setattr(predict, "Classifier", lambda path: classifier)
+
+
+def run_main(*arguments: object) -> int:
+    return predict.main([str(one) for one in (*arguments, "--processes", 1)])
+
+
+@pytest.mark.usefixtures("fast")
+def test_stripped_of_positions_nothing_tells_them_any_more(photos, model_file, tmp_path):
     out = tmp_path / "out"
-    common = (photos, "--model", model_file, "--detector", "none", "--output_dir", out)
-    argv = [str(one) for one in (*common, "--annotate", "--processes", "1")]
-    assert predict.main(argv) == 3  # what an earlier run told must go too
+    argv = (photos, "--model", model_file, "--detector", "none", "--output_dir", out, "--annotate")
+    assert run_main(*argv) == 3  # what an earlier run told must go too
     assert b"47.2345" in texts_in(out)
-    assert predict.main([*argv, *flags]) == 3
+    assert run_main(*argv, "--strip_location") == 3
     assert b"47.2345" not in texts_in(out)
+    assert not list(out.glob("answers.*")) + list(out.rglob("*_map.*"))
     copy = taken_of(out / "annotated" / "sett.jpg")
     assert not copy.has_place
     assert copy.taken_at == "2026-03-01T07:15:00+01:00"
+    assert place_in(rows_of(out / "predictions.csv")["sett.jpg"]) == ("", "", "")
+
+
+@pytest.mark.usefixtures("fast")
+def test_rounded_positions_are_all_that_is_told(photos, model_file, tmp_path):
+    out = tmp_path / "out"
+    argv = (photos, "--model", model_file, "--detector", "none", "--output_dir", out, "--annotate")
+    assert run_main(*argv, "--no_report", "--round_location_km", 10) == 3
+    assert b"47.2345" not in texts_in(out)
+    assert not taken_of(out / "annotated" / "sett.jpg").has_place
     row = rows_of(out / "predictions.csv")["sett.jpg"]
-    if flags == ("--strip_location",):
-        assert place_in(row) == ("", "", "")
-        assert not list(out.glob("answers.*")) + list(out.rglob("*_map.*"))
-    else:
-        assert tuple(map(float, place_in(row)[:2])) == rounded(*SETT, 10)
+    assert tuple(map(float, place_in(row)[:2])) == rounded(*SETT, 10)
+    [feature] = json.loads((out / "answers.geojson").read_text())["features"]
+    assert feature["geometry"]["coordinates"] == [*reversed(rounded(*SETT, 10))]
+    assert json.loads((out / "predictions.json").read_text())["round_location_km"] == 10
 
 
-def test_files_that_still_tell_places_are_named(photos, model_file, tmp_path, monkeypatch, capsys):
-    classifier = Classifier(model_file)
-    monkeypatch.setattr(predict, "Classifier", lambda path: classifier)
+@pytest.mark.usefixtures("fast")
+def test_files_that_still_tell_places_are_named(photos, model_file, tmp_path, capsys):
     out = tmp_path / "out"
     common = (photos / "sett.jpg", "--model", model_file, "--detector", "none", "--output_dir", out)
-    argv = [str(one) for one in (*common, "--no_report")]
-    assert predict.main([*argv, "--annotate"]) == 0
-    assert predict.main([*argv, "--strip_location"]) == 0
+    argv = (*common, "--no_report")
+    assert run_main(*argv, "--annotate") == 0
+    assert run_main(*argv, "--strip_location") == 0
     assert "annotated of an earlier run may say where" in capsys.readouterr().err
     assert taken_of(out / "annotated" / "sett.jpg").has_place, "it is left, but named"
-    assert predict.main([*argv, "--strip_location", "--annotate"]) == 0
+    assert run_main(*argv, "--strip_location", "--annotate") == 0
     assert "may say where" not in capsys.readouterr().err
 
 
