@@ -14,6 +14,7 @@ from animal_spot.prediction.run_tables import FAILED, SUMMARY, write_run_tables
 from animal_spot.prediction.shard import Shard
 from animal_spot.prediction.shard_folder import shards_of, sole_writer
 from animal_spot.prediction.shard_note import ShardNote, read_note, tally_of
+from animal_spot.remote.addresses import is_address
 from animal_spot.utils.status import OK, SOME_FAILED
 
 log = logging.getLogger("MERGE")
@@ -26,6 +27,11 @@ def run(config: MergeConfig) -> int:
         ValueError: If shards are missing, not done, or not of one run; the message says which.
         OSError: If a shard is at work, or something cannot be read or written.
     """
+    if is_address(config.folder):
+        raise ValueError(
+            f"{config.folder} is not on this computer: copy it into a folder and merge there, or "
+            "start predict without --shard with an empty --work_dir"
+        )
     folder = Path(config.folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder; name the --output_dir of the shards")

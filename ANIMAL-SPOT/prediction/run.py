@@ -239,6 +239,7 @@ def _note_shard(run: Run, found: FoundSounds, output_dir: Path, tally: Tally) ->
         names=run.header.names,
         band_hz=run.header.band_hz,
         tally=tally,
+        inputs=run.config.input_file,
     )
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from animal_spot.audio.recordings import LIST_SUFFIXES
 from animal_spot.detections.journal import Completed
 from animal_spot.metadata.recording_time import NO_TIME
 from animal_spot.metadata.time_json import NotedTime, noted_time, time_of
 from animal_spot.prediction.run_tables import Tally
 from animal_spot.prediction.shard import Shard
-from animal_spot.remote.addresses import full_name, path_in, shown
+from animal_spot.remote.addresses import full_name, is_address, path_in, shown
 from animal_spot.utils.files import digest_of, write_text_atomic
 from animal_spot.utils.typed import read_json, typed
+
+log = logging.getLogger("MERGE")
 
 _VERSION = 1
 
@@ -57,6 +61,7 @@ class ShardNote:
         n_listed: Recordings of all shards, and files of kinds that cannot be read.
         listed: Hash of their names in order.
         recordings: Those of this shard.
+        inputs: Absolute paths or addresses of the folders, lists and files that were given.
     """
 
     version: int
@@ -68,6 +73,7 @@ class ShardNote:
     n_listed: int
     listed: str
     recordings: list[NotedRecording]
+    inputs: list[str] = field(default_factory=list)
 
     @property
     def shard(self) -> Shard:
@@ -103,6 +109,7 @@ def write_note(
     names: Sequence[str],
     band_hz: tuple[float, float],
     tally: Tally,
+    inputs: Sequence[str],
 ) -> None:
     """Note that a shard is done, and what came of it.
 
@@ -119,6 +126,7 @@ def write_note(
         n_listed=len(whole.place),
         listed=whole.digest,
         recordings=list(_recordings(whole, tally)),
+        inputs=[full_name(path_in(text)) for text in inputs],
     )
     write_text_atomic(folder / shard.note, json.dumps(asdict(note)) + "\n")
 
@@ -202,3 +210,53 @@ def _refuse_different(notes: Sequence[ShardNote]) -> None:
                 f"shards {first.shard} and {note.shard} listed other recordings "
                 f"({first.n_listed} and {note.n_listed}): run them again on the same ones"
             )
+    for note in notes[1:]:
+        for one, other in zip(_roots(first), _roots(note), strict=False):
+            if one is not None and other is not None:
+                _refuse_other_root(f"shards {first.shard} and {note.shard}", one, other)
+
+
+def _roots(note: ShardNote) -> Iterator[str | None]:
+    """Yield what recordings are named below, for each input; None: their names say where they are.
+
+    That is a folder, the one that a list lies in, or a recording itself.
+    """
+    for text in note.inputs:
+        path = path_in(text)
+        if path.suffix.lower() not in LIST_SUFFIXES:
+            yield text
+            continue
+        rows = (path_in(row.full or row.path) for row in note.recordings)
+        has_rows_below = any(row.is_relative_to(path.parent) for row in rows)
+        yield shown(path.parent) if has_rows_below else None
+
+
+def _refuse_other_root(shards: str, one: str, other: str) -> None:
+    """Make sure that two places, whose recordings have the same names, are one seen from two sides.
+
+    Recorders that keep one schedule name their files alike. Where an archive is mounted twice its
+    folder has one inode and one time.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    if one == other:
+        return
+    if is_address(one) and is_address(other):
+        is_same = False
+    else:
+        try:
+            seen = [os.stat(text) for text in (one, other)]
+        except OSError:
+            log.warning(
+                "%s took recordings from %s and from %s, which are not both seen here: the tables "
+                "are right only if these are one folder",
+                *(shards, one, other),
+            )
+            return
+        is_same = len({(status.st_ino, status.st_mtime_ns) for status in seen}) == 1
+    if not is_same:
+        raise ValueError(
+            f"{shards} took recordings of the same names from {one} and from {other}: run them "
+            "again on the same ones"
+        )

@@ -189,6 +189,41 @@ def test_what_was_done_again_otherwise_is_refused(output, archive, models, capsy
     assert "is not complete any more: run --shard" in only_error(capsys.readouterr().err)
 
 
+def test_folders_whose_recordings_have_the_same_names_are_told_apart(models, tmp_path, capsys):
+    """The tables were of a half of each, with status 0."""
+    for site in ("north", "south"):
+        for i in range(4):
+            write_sound(tmp_path / site / f"{i}.wav", 0.5, i)
+    output = tmp_path / "out"
+    for shard, site in (("1/2", "north"), ("2/2", "south")):
+        assert predict_shard(models("binary"), tmp_path / site, output, shard) == 0
+    capsys.readouterr()
+    assert merge_here(output) == 1
+    assert "of the same names from" in only_error(capsys.readouterr().err)
+    shutil.rmtree(tmp_path / "south")
+    (tmp_path / "south").symlink_to(tmp_path / "north")
+    assert merge_here(output) == 0, "the same folder by another way"
+    (tmp_path / "south").unlink()
+    capsys.readouterr()
+    assert merge_here(output) == 0
+    assert "not both seen here" in capsys.readouterr().err
+
+
+def test_each_shard_may_have_a_list_of_its_own(models, tmp_path):
+    sounds = [write_sound(tmp_path / "in" / f"{i}.wav", 0.5, i) for i in range(4)]
+    for number in (1, 2):
+        job = tmp_path / f"job{number}" / "list.txt"
+        job.parent.mkdir()
+        job.write_text("".join(f"{path}\n" for path in sounds))
+        assert predict_shard(models("binary"), job, tmp_path / "out", f"{number}/2") == 0
+    assert merge_here(tmp_path / "out") == 0
+
+
+def test_merge_of_an_address_says_what_to_do(capsys):
+    assert merge.main(["s3://bucket/out"]) == 1
+    assert "s3://bucket/out is not on this computer: copy it" in only_error(capsys.readouterr().err)
+
+
 def test_a_result_that_is_gone_is_said(output, capsys):
     """The summary called its recording complete."""
     next(output.glob("R_*_predict_output.csv")).unlink()
