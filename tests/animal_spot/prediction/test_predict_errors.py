@@ -347,7 +347,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(models, tmp_pat
         *(OUTPUT, tmp_path / "out", *PLAIN),
     )
     assert result.returncode == 1, result.stderr
-    only_error(result.stderr)
+    assert only_error(result.stderr).endswith(f": {tmp_path / 'out' / 'b_predict_output.log'}")
     assert logs(tmp_path / "out") == ["a_predict_output.log"]
     assert temporary_files(tmp_path / "out") == []
 
