@@ -217,6 +217,7 @@ STARTED = (
     *sorted(
         str(p.relative_to(ROOT)) for p in (*ROOT.glob("TRAINING/*.sh"), *ROOT.glob("*/*_demo.sh"))
     ),
+    "PREDICTION/predict_slurm.sh",
     *("TRAINING/start_training.py", "PREDICTION/start_prediction.py"),
     *("EVALUATION/start_evaluation.py", "TRAINING/show_augmentation.py", ".ci/run"),
 )
