@@ -73,13 +73,13 @@ def cross_validate(setup: RunSetup, side_by_side: SideBySide | None = None) -> b
     pool.warnings.extend(warn_of_clips(setup, {"train": list(pool.samples.values())}, pool.classes))
     pool.warnings.extend(tell_start(setup.config, pool.classes))
     require_no_model(model_dir)
-    is_begun = False
+    begin_run, is_begun = setup.begin, False
 
     def begin() -> None:
         nonlocal is_begun
         if not is_begun:
             is_begun = True
-            setup.begin()
+            begin_run()
             report_excluded(pool.excluded, setup.folders.log)
 
     setup = dataclasses.replace(setup, begin=begin)

@@ -22,7 +22,13 @@ async function ask(path, options) {
     if (error.name === "AbortError") throw error;
     throw new Gone();
   }
-  const body = await answer.json().catch(() => ({}));
+  let body = {};
+  try {
+    body = await answer.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    if (answer.ok) throw new Gone(); // the answer broke off
+  }
   if ([502, 503, 504].includes(answer.status)) throw new Gone(body.error);
   if (answer.ok) return body;
   const line = body.error ?? `The server answered ${answer.status}.`;

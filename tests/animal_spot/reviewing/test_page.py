@@ -381,6 +381,15 @@ def test_a_missed_call_is_marked_by_dragging_and_by_keyboard(added_to, browsing)
     until(page, lambda: len(added_to.rows(missed)) == 1, "the mark was not taken back")
 
 
+def test_an_answer_that_broke_off_is_trouble_and_no_error_of_the_page(added_to, browsing):
+    page = browsing.open(added_to, "hal", view="long", line="10", lines="3")
+    page.wait_for_function("() => document.querySelectorAll('.lines .picture img').length === 3")
+    page.route("**/api/near*", lambda route: route.fulfill(status=200, body='{"ro'))
+    page.locator("main").focus()
+    page.keyboard.press("PageDown")
+    page.wait_for_selector("#banner:not([hidden])")
+
+
 def test_windows_are_labelled_from_nothing_with_a_new_class(added_to, browsing):
     page = browsing.open(added_to, "ivy", src="windows", len="4")
     one_by_one(page)
