@@ -214,8 +214,9 @@ def one_epoch() -> PhaseState:
 def test_an_unfinished_stage_is_not_mixed_with_other_settings(tmp_path):
     folder = StageFolder(tmp_path / "oat")
     assert folder.open({"seed": 1, "classes": ["a"]}) is False
-    assert folder.open({"seed": 1, "classes": ["a"]}) is True
+    assert folder.open({"seed": 1, "classes": ["a"]}) is False  # there is nothing to go on with
     folder.save_weights(0, [np.zeros(3)])
+    assert folder.open({"seed": 1, "classes": ["a"]}) is True
     assert folder.open({"seed": 2, "classes": ["a"]}) is False  # no epoch would be lost
     assert folder.latest_weights() is None
     folder.save_weights(0, [np.zeros(3)])
