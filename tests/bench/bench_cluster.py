@@ -154,12 +154,13 @@ class Stages:
         self._n = n
         self._began, self._mb = time.perf_counter(), memory_mb()
 
-    def end(self, name: str) -> None:
-        """Print a stage."""
+    def end(self, name: str, n: int | None = None) -> None:
+        """Print a stage of ``n`` things; None: of all."""
+        n = n or self._n
         took_s, mb = time.perf_counter() - self._began, memory_mb()
         print(
-            f"{name:34} {took_s:7.1f} s, {1e6 * took_s / self._n:7.1f} us each, memory "
-            f"{mb:6.0f} MB ({1024 * 1024 * (mb - self._mb) / self._n:+6.0f} B each)"
+            f"{name:34} {took_s:7.1f} s, {1e6 * took_s / n:7.1f} us each, memory "
+            f"{mb:6.0f} MB ({1024 * 1024 * (mb - self._mb) / n:+6.0f} B each)"
         )
         self._began, self._mb = time.perf_counter(), memory_mb()
 
@@ -199,8 +200,7 @@ def fake(folder: Path, n: int) -> None:
         part = folder / "part"
         part.write_bytes(b"0" * 4096)
         journal.own.adopt(f"{i}.csv", part, digest="0" * 32, of=str(i))
-    print(f"(of {n_real} files:)")
-    stage.end("a file put into its place")
+    stage.end(f"one of {n_real} files put into place", n_real)
     tally = Tally(paths, {}, (), entries)
     write_run_tables(journal.own, ("a", "b"), (500.0, 8000.0), tally)
     journal.close()
