@@ -15,6 +15,7 @@ COPIES = (  # from, to
     ("ANIMAL-SPOT/figures/look.py", "footprints/scores/look.py"),
     ("ANIMAL-SPOT/figures/confusion.py", "footprints/scores/confusion.py"),
     ("ANIMAL-SPOT/reporting/page.py", "footprints/reporting/page.py"),
+    ("ANIMAL-SPOT/reporting/pictures.py", "footprints/reporting/pictures.py"),
     ("ANIMAL-SPOT/reporting/static/page.html", "footprints/reporting/static/page.html"),
     ("ANIMAL-SPOT/reporting/static/page.css", "footprints/reporting/static/page.css"),
     ("ANIMAL-SPOT/reporting/static/page.js", "footprints/reporting/static/page.js"),
@@ -22,6 +23,7 @@ COPIES = (  # from, to
 IMPORTS = (  # the same helpers there
     ("animal_spot.utils.text", "footprints.system.text"),
     ("animal_spot.figures.look", "footprints.scores.look"),
+    ("animal_spot.reporting.page", "footprints.reporting.page"),
 )
 
 

@@ -28,7 +28,6 @@ _CLASS = "detections_"  # before the name of a class in the summary
 _NEEDED = ("Begin Time (s)", "End Time (s)", "Begin Path", "File Offset (s)", "Annotation", "Score")
 _LOW, _HIGH = "Low Freq (Hz)", "High Freq (Hz)"
 _DIGITS = re.compile(r"\d+(?:\.\d+)?")
-_LARGEST_CELL = 1_000_000
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def picture(
     """Return a figure as a block: inside the page, and as files for a paper.
 
     Args:
-        figure: As ``animal_spot.figures`` draws it.
+        figure: In the look of both halves.
         name: Stem of the files, unique in the report; letters, digits, ``-`` and ``_``.
         title: Stands above it.
         caption: Says what is to be seen.

@@ -59,9 +59,6 @@ class Taken:
         return replace(self, latitude=None, longitude=None, altitude_m=None)
 
 
-UNKNOWN_TAKEN = Taken()
-
-
 def taken_from(exif: Image.Exif) -> Taken:
     """Return what EXIF says; what is damaged or impossible counts as not said.
 
