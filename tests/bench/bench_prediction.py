@@ -2,7 +2,8 @@
 
     python -m tests.bench.bench_prediction [--only NAME] [--recordings DIR] [--model PK]
 
-floor: end to end over a long recording against the network alone on as many windows.
+floor: end to end over a long recording, or --side_by_side several that are as long together,
+    against the network alone on as many windows.
 baseline: the same against a loop that takes one window at a time, as the original does.
 folder: many one-second files against one file with as many windows.
 agreement: decisions and probabilities of each arithmetic against fp32, on all recordings.
@@ -138,15 +139,19 @@ def shape_of(run: Run) -> tuple[int, int]:
 
 def bench_floor(args: argparse.Namespace, folder: Path, sources: list[Path]) -> None:
     """End to end against the network alone."""
-    recording = long_recording(folder / "long.wav", 60 * args.minutes, sources)
+    seconds_each = 60 * args.minutes / args.side_by_side
+    recordings = [
+        long_recording(folder / f"long{i}.wav", seconds_each, sources)
+        for i in range(args.side_by_side)
+    ]
     model = args.model or random_model(folder / "floor.pk", 2)
     for precision in [args.precision] if args.precision else ["fp32", "bf16"]:
         run = make_run(model, precision, "--device", args.device)
         with sole_output(folder) as output:
-            predictor = run.predictor([recording], temporary_folder=output)
+            predictor = run.predictor(recordings, temporary_folder=output)
             whole, alone = [], []
             for _ in range(args.rounds):
-                probabilities, seconds = predicted(predictor, [recording])
+                probabilities, seconds = predicted(predictor, recordings)
                 whole.append(seconds)
                 alone.append(network_alone(predictor, len(probabilities), shape_of(run)))
         n = len(probabilities)
@@ -433,6 +438,7 @@ def main() -> None:
     parser.add_argument("--recordings", help="folder of real sound; none: synthetic")
     parser.add_argument("--model", type=Path, help="model file; none: random weights")
     parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--side_by_side", type=int, default=1, help="recordings, for floor")
     parser.add_argument("--precision", help="for floor and lites; none: fp32 and bf16, auto")
     parser.add_argument("--device", default="auto", help="for floor and agreement")
     parser.add_argument("--files", type=int, default=2000)
