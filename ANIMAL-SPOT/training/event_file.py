@@ -16,7 +16,19 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from animal_spot.utils.files import refuse_links
 
 VERSION = "brain.Event:2"
+_PREFIX = "events.out.tfevents."
 _NUMBER = itertools.count()
+
+
+def _next_second(folder: Path) -> int:
+    """The present second, or the one after the newest file of the folder.
+
+    TensorBoard reads files in the order of their names. Of two names with the same second it takes
+    process 1000 before 999, and a clock may have been set back.
+    """
+    names = [path.name.removeprefix(_PREFIX) for path in folder.glob(f"{_PREFIX}*")]
+    seconds = [int(first) for name in names if (first := name.split(".")[0]).isdecimal()]
+    return max(int(time.time()), *(second + 1 for second in seconds), 0)
 
 
 class EventFile:
@@ -30,7 +42,7 @@ class EventFile:
 
     def __init__(self, folder: Path, parent: Path, first_step: int | None = None) -> None:
         host, number = socket.gethostname(), next(_NUMBER)
-        name = f"events.out.tfevents.{int(time.time()):010d}.{host}.{os.getpid()}.{number}"
+        name = f"{_PREFIX}{_next_second(folder):010d}.{host}.{os.getpid()}.{number}"
         self._path, self._parent = folder / name, parent
         self._size = 0
         self._pending = [Event(wall_time=time.time(), file_version=VERSION)]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import io
+import itertools
 import logging
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -100,7 +103,13 @@ def test_a_picture_that_cannot_be_drawn_costs_no_numbers(tmp_path, monkeypatch, 
     assert "TensorBoard's figures" in caplog.text
 
 
-def test_later_entries_of_an_interrupted_run_are_hidden(tmp_path):
+@pytest.mark.parametrize("number", [0, 9])
+@pytest.mark.parametrize("clock_s", [0, -3600])
+def test_later_entries_of_an_interrupted_run_are_hidden(tmp_path, monkeypatch, number, clock_s):
+    monkeypatch.setattr(event_file, "_NUMBER", itertools.count(number))
+    now = time.time()
+    times = itertools.chain([now], itertools.repeat(now + clock_s))
+    monkeypatch.setattr(event_file, "time", SimpleNamespace(time=lambda: next(times)))
     first = Summary(tmp_path, "run", ["a"])
     for epoch in range(3):
         first.add_phase(phase(1), epoch)
