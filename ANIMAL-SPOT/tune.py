@@ -30,7 +30,8 @@ def build_parser(prog: str = "tune.py") -> argparse.ArgumentParser:
         "network never heard: grouped cross-validation of the training and validation clips of "
         "the stored split. The test clips are never used.",
         epilog="Further flags are those of main.py and hold for all trials. Several processes may "
-        "work on one --output_dir; a search that was ended in any way goes on.",
+        "work on one --output_dir; with --ray the folds of a trial are trained side by side. A "
+        "search that was ended in any way goes on.",
         allow_abbrev=False,
     )
     parser.add_argument("--data_dir", type=Path, required=True, help="folder of the labelled clips")
@@ -76,8 +77,6 @@ def main(argv: list[str] | None = None, prog: str = "tune.py") -> int:
         for name in ("model", "checkpoint", "log", "summary")
         if getattr(config, f"{name}_dir")
     ]
-    if config.ray is not None:
-        parser.error("--ray: start tune several times with one --output_dir instead")
     if given:
         parser.error(f"{given[0]}: trials leave nothing there; only --output_dir is needed")
 

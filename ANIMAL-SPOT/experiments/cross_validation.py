@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +47,7 @@ FOLDS_FILE = "folds.json"  # what a run that goes on must have in common with th
 FREE_FOR_FOLDS = FREE_TO_CHANGE - {"calibrate", "calibration_precision"}
 
 # Trains and judges the networks of folds, by number from 0, in whatever order.
-SideBySide = Callable[[RunSetup, Mapping[int, Corpus]], Iterable[FoldResult]]
+SideBySide = Callable[[RunSetup, Mapping[int, Corpus]], Generator[FoldResult, None, None]]
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +84,7 @@ def cross_validate(setup: RunSetup, side_by_side: SideBySide | None = None) -> b
             report_excluded(pool.excluded, setup.folders.log)
 
     setup = dataclasses.replace(setup, begin=begin)
-    if side_by_side is None:
-        results = run_folds(setup, pool)
-    else:
-        results = _run_side_by_side(setup, pool, side_by_side)
+    results = run_folds(setup, pool, side_by_side=side_by_side)
     content = _content(setup, pool, noise_class, results)
     text = results_text(content)
     if not holds(model_dir / RESULTS, text):
@@ -141,37 +139,53 @@ def _pool(setup: RunSetup) -> ClipPool:
 
 
 def run_folds(
-    setup: RunSetup, pool: ClipPool, after_fold: Callable[[FoldResult], None] | None = None
+    setup: RunSetup,
+    pool: ClipPool,
+    after_fold: Callable[[FoldResult], None] | None = None,
+    side_by_side: SideBySide | None = None,
 ) -> list[FoldResult]:
     """Train and judge one network for each fold; those that are complete are left as they are.
 
     Args:
         setup: Of the training, whose settings have ``folds`` set.
         pool: The clips.
-        after_fold: Called with each result; may raise to leave the rest out.
+        after_fold: Called with each result, in the order of the folds; may raise to leave the rest
+            out.
+        side_by_side: Trains several networks at once; None: one after another here.
 
     Returns:
         In the order of the folds.
     """
     results = []
-    for fold, corpus, result in _folds(setup, pool):
-        results.append(run_fold(setup, corpus, fold) if result is None else result)
-        if after_fold is not None:
-            after_fold(results[-1])
+    made = _one_by_one(setup, pool) if side_by_side is None else _at_once(setup, pool, side_by_side)
+    with contextlib.closing(made):
+        for result in made:
+            results.append(result)
+            if after_fold is not None:
+                after_fold(result)
     return results
 
 
-def _run_side_by_side(
+def _one_by_one(setup: RunSetup, pool: ClipPool) -> Generator[FoldResult, None, None]:
+    for fold, corpus, result in _folds(setup, pool):
+        yield run_fold(setup, corpus, fold) if result is None else result
+
+
+def _at_once(
     setup: RunSetup, pool: ClipPool, side_by_side: SideBySide
-) -> list[FoldResult]:
-    """Do as ``run_folds`` does, with those that are not complete trained at once."""
+) -> Generator[FoldResult, None, None]:
+    """Yield what ``_one_by_one`` does, with folds that are not complete trained at once."""
     folds = list(_folds(setup, pool))
     results = {fold.number: fold.result for fold in folds if fold.result is not None}
     todo = {fold.number: fold.corpus for fold in folds if fold.result is None}
     if todo:
         setup.begin()
-        results |= {result.fold: result for result in side_by_side(setup, todo)}
-    return [results[fold.number] for fold in folds]
+    with contextlib.closing(side_by_side(setup, todo)) as made:
+        for number in range(len(folds)):
+            while number not in results:
+                result = next(made)
+                results[result.fold] = result
+            yield results[number]
 
 
 class _Fold(NamedTuple):

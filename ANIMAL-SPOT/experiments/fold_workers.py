@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from animal_spot.cluster.ray_cluster import (
     shared_out,
 )
 from animal_spot.data.corpus import Corpus
+from animal_spot.experiments.cross_validation import SideBySide
 from animal_spot.experiments.fold_result import FoldResult
 from animal_spot.experiments.fold_worker import FoldOrder, FoldWorker
 from animal_spot.models.precision import device_of
@@ -33,6 +34,10 @@ log = logging.getLogger(__name__)
 
 _LOOK_S = 0.5  # between two looks at whether the program is to stop
 _LAST_WORDS_S = 10.0  # that messages may take which were sent before an answer
+
+
+class FoldsLostError(RunError):
+    """Workers died, and with them the trainings of some folds; the others are complete."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,9 @@ class FoldWorkers:
             alone = dataclasses.replace(alone, device="cpu")
         return workers, alone
 
-    def train(self, setup: RunSetup, todo: Mapping[int, Corpus]) -> Iterator[FoldResult]:
+    def train(
+        self, setup: RunSetup, todo: Mapping[int, Corpus]
+    ) -> Generator[FoldResult, None, None]:
         """Train and judge the networks of folds; yield each result when it is there.
 
         A fold whose worker dies does not keep the others from their end.
@@ -72,9 +79,39 @@ class FoldWorkers:
             RunError: If there is no cluster, a training cannot go on, or workers died.
             Interrupted: If the program was asked to stop.
         """
-        with contextlib.ExitStack() as held:
-            ray = held.enter_context(connected(self.address))
-            stop = held.enter_context(StopRequest())
+        with connected(self.address) as ray:
+            yield from self._train(ray, setup, todo)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[SideBySide]:
+        """Keep the cluster while the block runs; yields what trains folds on it as ``train`` does.
+
+        A fold whose worker dies is gone on with once.
+
+        Raises:
+            ValueError: If Ray is not installed.
+            RunError: If there is no cluster.
+        """
+        with connected(self.address) as ray:
+
+            def train(
+                setup: RunSetup, todo: Mapping[int, Corpus]
+            ) -> Generator[FoldResult, None, None]:
+                left = dict(todo)
+                try:
+                    for result in self._train(ray, setup, todo):
+                        del left[result.fold]
+                        yield result
+                except FoldsLostError:
+                    log.warning("folds whose workers died are trained once more")
+                    yield from self._train(ray, setup, left)
+
+            yield train
+
+    def _train(
+        self, ray: Any, setup: RunSetup, todo: Mapping[int, Corpus]
+    ) -> Generator[FoldResult, None, None]:
+        with StopRequest() as stop:
             nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
             shares = shared_out(nodes, self.n_workers, self.n_gpus)
             log.info(
@@ -126,7 +163,7 @@ class _Driver:
             self._messages.end()
         if self._lost:
             said = ", ".join(f"{fold + 1} ({why})" for fold, why in sorted(self._lost.items()))
-            raise RunError(
+            raise FoldsLostError(
                 f"the worker died of fold {said}; complete folds and the last checkpoints are "
                 "kept: start again to go on"
             )

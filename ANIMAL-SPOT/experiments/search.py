@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -17,8 +18,9 @@ from optuna.trial import TrialState
 from animal_spot.data.corpus import SPLIT_FOLDER, load_corpus
 from animal_spot.data.noise_class import noise_class_of
 from animal_spot.data.tape_folds import ClipPool, assign_folds, pool_of, warn_of_weak_folds
-from animal_spot.experiments.cross_validation import run_folds
+from animal_spot.experiments.cross_validation import SideBySide, run_folds
 from animal_spot.experiments.fold_result import FoldResult
+from animal_spot.experiments.fold_workers import FoldWorkers
 from animal_spot.experiments.search_space import suggest
 from animal_spot.experiments.trial_settings import in_words, is_of_search, preset_of
 from animal_spot.experiments.tune_study import TuneStudy
@@ -38,6 +40,7 @@ log = logging.getLogger("TUNE")
 _QUIET = (
     *("data", "trainer", "training"),
     *("experiments.cross_validation", "experiments.network_training"),
+    "experiments.fold_workers",
 )
 
 
@@ -60,7 +63,8 @@ def search(
     """Try settings until there are enough trials or the time is over.
 
     Args:
-        config: What all trials have in common, with ``folds`` set.
+        config: What all trials have in common, with ``folds`` set; with ``ray``, the folds of a
+            trial are trained side by side.
         output_dir: Folder of the search.
         n_trials: Trials in all, those of other processes and earlier runs counted.
         timeout: Seconds after which no trial is begun; None: no limit.
@@ -72,6 +76,9 @@ def search(
         ValueError: If the folder holds a search with other settings or clips.
     """
     require_writable_folder(output_dir, "the output folder")
+    workers = None
+    if config.ray is not None:
+        workers, config = FoldWorkers.of(config)
     pool = _pool_without_test(config, output_dir)
     noise_class_of(config.noise_class, list(pool.classes))
     warn_of_weak_folds(pool, assign_folds(pool.clips, config.folds, config.seed))
@@ -81,15 +88,18 @@ def search(
     started = time.monotonic()
     preset = functools.partial(preset_of, base=config)
     counts = functools.partial(is_of_search, base=config)
-    with TuneStudy(
-        output_dir, _in_common(config, pool), config.seed, replace_edited=replace_edited
-    ) as study:
+    with (
+        TuneStudy(
+            output_dir, _in_common(config, pool), config.seed, replace_edited=replace_edited
+        ) as study,
+        workers.held() if workers else contextlib.nullcontext() as side_by_side,
+    ):
         log.info("%d clips, %d folds, up to %d trials", len(pool.clips), config.folds, n_trials)
         while timeout is None or time.monotonic() - started < timeout:
             trial = study.next_trial(n_trials)
             if trial is None:
                 break
-            _try(trial, study, config, pool)
+            _try(trial, study, config, pool, side_by_side)
             study.write(preset, counts)
         study.write(preset, counts)
         best = study.best(counts)
@@ -124,7 +134,13 @@ def _pool_without_test(config: TrainConfig, output_dir: Path) -> ClipPool:
     return pool_of(corpus, ("train", "val"))
 
 
-def _try(trial: optuna.Trial, study: TuneStudy, base: TrainConfig, pool: ClipPool) -> None:
+def _try(
+    trial: optuna.Trial,
+    study: TuneStudy,
+    base: TrainConfig,
+    pool: ClipPool,
+    side_by_side: SideBySide | None,
+) -> None:
     """Cross-validate the settings of a trial and tell the study how good they are."""
     folder = study.folder / "running" / str(trial.number)
     done: list[FoldResult] = []
@@ -133,7 +149,8 @@ def _try(trial: optuna.Trial, study: TuneStudy, base: TrainConfig, pool: ClipPoo
         config = dataclasses.replace(base, **suggest(trial, base))
         trial.set_user_attr("settings", as_dict(config))
         log.info("trial %d: %s", trial.number, in_words(trial.params))
-        _cross_validate(config, pool, folder, study.folder / "cache", trial, done)
+        setup = _setup_in(folder, config, study.folder / "cache")
+        _cross_validate(setup, pool, trial, done, side_by_side)
         labels = [label for result in done for label in result.labels]
         predictions = [p for result in done for p in result.predictions]
         _, value = accuracies(labels, predictions, len(pool.classes))
@@ -154,23 +171,7 @@ def _try(trial: optuna.Trial, study: TuneStudy, base: TrainConfig, pool: ClipPoo
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _cross_validate(
-    config: TrainConfig,
-    pool: ClipPool,
-    folder: Path,
-    cache_dir: Path,
-    trial: optuna.Trial,
-    done: list[FoldResult],
-) -> None:
-    """Add the result of each fold to ``done``, unless the trial is given up before."""
-
-    def after_fold(result: FoldResult) -> None:
-        done.append(result)
-        means = [accuracies(r.labels, r.predictions, len(pool.classes))[1] for r in done]
-        trial.report(math.fsum(means) / len(means), len(done))
-        if len(done) < config.folds and trial.should_prune():
-            raise optuna.TrialPruned
-
+def _setup_in(folder: Path, config: TrainConfig, cache_dir: Path) -> RunSetup:
     folders = RunFolders(
         data=Path(config.data_dir).resolve(),
         model=folder / "models",
@@ -179,4 +180,23 @@ def _cross_validate(
     )
     for path in (folders.model, folders.cache):
         path.mkdir(parents=True, exist_ok=True)
-    run_folds(RunSetup.of(config, folders), pool, after_fold)
+    return RunSetup.of(config, folders)
+
+
+def _cross_validate(
+    setup: RunSetup,
+    pool: ClipPool,
+    trial: optuna.Trial,
+    done: list[FoldResult],
+    side_by_side: SideBySide | None,
+) -> None:
+    """Add the result of each fold to ``done``, unless the trial is given up before."""
+
+    def after_fold(result: FoldResult) -> None:
+        done.append(result)
+        means = [accuracies(r.labels, r.predictions, len(pool.classes))[1] for r in done]
+        trial.report(math.fsum(means) / len(means), len(done))
+        if len(done) < setup.config.folds and trial.should_prune():
+            raise optuna.TrialPruned
+
+    run_folds(setup, pool, after_fold, side_by_side)

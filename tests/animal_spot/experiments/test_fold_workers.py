@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from animal_spot import main, tune
+from animal_spot import main
 from tests.helpers.clips import make_corpus
 from tests.helpers.places import SOUND
+from tests.helpers.programs import run_here
 from tests.helpers.training import SMALL, folders, train
 
 TAPES = [f"T{i}" for i in range(8)]
@@ -139,9 +141,34 @@ def test_wrong_flag_is_said_in_a_line(capsys, flags, message):
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_tune_does_not_take_ray(capsys, tmp_path):
-    with pytest.raises(SystemExit) as end:
-        tune.main(["--data_dir", "data", "--output_dir", str(tmp_path / "out"), "--ray"])
-    assert end.value.code == 2
-    assert "--ray: start tune several times" in capsys.readouterr().err.splitlines()[-1]
-    assert not (tmp_path / "out").exists()
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals are a Unix thing")
+def test_a_search_finds_the_same_whatever_is_killed(corpus, tmp_path, monkeypatch, one_thread):
+    """Folds of a trial side by side, a worker of the first trial killed, against one by one."""
+    pytest.importorskip("ray", reason="the extra cluster is not installed")
+    monkeypatch.setenv("ANIMAL_SPOT_CORES", "2")
+    both, alone = tmp_path / "both", tmp_path / "alone"
+    search = ("--data_dir", str(corpus), *FLAGS, "--trials", "2", "--max_train_epochs", "2")
+    flags = (*search, *RAY, "--debug", "--output_dir", str(both))
+    process = subprocess.Popen(
+        [sys.executable, str(SOUND / "tune.py"), *flags],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        os.kill(int(read_to(process, "fold 2: process").split()[-1]), signal.SIGKILL)
+        _, said = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
+    assert "|W|folds whose workers died are trained once more" in said
+    assert run_here("tune", *search, "--output_dir", str(alone)).returncode == 0
+    assert (both / "best_preset").read_text() == (alone / "best_preset").read_text()
+    assert trials_of(both) == trials_of(alone)
+    assert not any((both / "running").iterdir())
+
+
+def trials_of(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of ``trials.csv`` without how long each took."""
+    with open(folder / "trials.csv", newline="") as file:
+        return [row | {"seconds": ""} for row in csv.DictReader(file)]

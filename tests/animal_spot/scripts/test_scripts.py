@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 
 from tests.helpers.clips import make_corpus
 from tests.helpers.places import ROOT
@@ -32,6 +34,10 @@ def environment(monkeypatch):
     kept = {k: v for k, v in os.environ.items() if k not in ("DATA_DIR", "OUTPUT_DIR", "EPOCHS")}
     kept["PATH"] = f"{Path(sys.executable).parent}:{kept['PATH']}"
     return kept | {"NUM_WORKERS": "0"}
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=True)["encoderState"]
 
 
 def run_script(name: str, *arguments: str, cwd: Path, env: dict) -> subprocess.CompletedProcess:
@@ -95,6 +101,7 @@ def test_ensemble_script_trains_all_members_and_goes_on(tmp_path, environment):
     make_corpus(tmp_path / "clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
     environment |= {"DATA_DIR": "clips", "OUTPUT_DIR": "out", "EPOCHS": "1"}
     environment |= {"MEMBERS": "resnet18", "SEEDS": "0 5"}
+    environment |= {"ANIMAL_SPOT_CORES": "2", "OMP_NUM_THREADS": "1"}
     broken = run_script("train_ensemble", "--no_such_flag", cwd=tmp_path, env=environment)
     assert broken.returncode == 1
     assert broken.stderr.splitlines()[-1].startswith("to go on with all networks: RESUME='out/")
@@ -119,6 +126,48 @@ def test_ensemble_script_trains_all_members_and_goes_on(tmp_path, environment):
     assert (run / "resnet18_5" / "model" / "results.json").is_file()
     assert (run / "resnet18_0" / "model" / "ANIMAL-SPOT.pk").stat().st_mtime_ns == first
 
+    del environment["RESUME"]
+    environment |= {"AT_ONCE": "2", "OUTPUT_DIR": "both"}
+    both = run_script("train_ensemble", *SMALL, cwd=tmp_path, env=environment)
+    assert both.returncode == 0, both.stderr
+    (second,) = (tmp_path / "both").iterdir()
+    for name in ("resnet18_0", "resnet18_5"):
+        assert re.search(rf"^{name}: .*epoch 1 of 1", both.stderr, re.MULTILINE)
+        wanted, found = (
+            weights(folder / name / "model" / "ANIMAL-SPOT.pk") for folder in (run, second)
+        )
+        assert wanted.keys() == found.keys()
+        assert all(torch.equal(wanted[key], found[key]) for key in wanted)
+
+
+@pytest.mark.slow
+def test_ensemble_side_by_side_stops_when_asked_and_trains_what_it_can(tmp_path, environment):
+    make_corpus(tmp_path / "clips", {"A": TAPES[:6], "B": TAPES[:6], "C": TAPES[:6]})
+    environment |= {"DATA_DIR": "clips", "OUTPUT_DIR": "out", "EPOCHS": "1000", "AT_ONCE": "2"}
+    environment |= {"MEMBERS": "resnet18", "SEEDS": "0 5"}
+    command = ["bash", str(ROOT / "TRAINING" / "train_ensemble.sh"), *SMALL]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        begun = set()
+        for line in process.stderr:
+            if "epoch 1 of 1000" in line:
+                begun.add(line.split(":")[0])
+            if len(begun) == 2:
+                break
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert begun == {"resnet18_0", "resnet18_5"}
+    assert process.returncode == 130, said
+    assert said.count("stopped by SIGINT") == 2
+    assert "to go on with all networks: RESUME='out/" in said
+    (run,) = (tmp_path / "out").iterdir()
+    for name in begun:
+        assert list((run / name / "checkpoints").iterdir())
+
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
@@ -126,6 +175,10 @@ def test_ensemble_script_trains_all_members_and_goes_on(tmp_path, environment):
         ({"MEMBERS": "resnet"}, "MEMBERS names resnet, but there is no script train_resnet.sh"),
         ({"MEMBERS": "transfer", "SEEDS": "3"}, "MEMBERS and SEEDS give 1 x 1 networks"),
         ({"RESUME": "nowhere"}, "RESUME nowhere does not exist"),
+        ({"AT_ONCE": "all"}, "AT_ONCE is how many networks are trained side by side"),
+        ({"SHARD": "3/2", "RESUME": "run"}, "SHARD is a part of all networks, such as 1/3"),
+        ({"SHARD": "1/2"}, "SHARD needs RESUME="),
+        ({"SHARD": "1/2", "RESUME": "run", "AT_ONCE": "2"}, "take one"),
     ],
 )
 def test_ensemble_script_refuses_in_one_line(wrong, said, tmp_path, environment):
