@@ -79,7 +79,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--weights",
         type=some_text,
         metavar="imagenet|none|FILE",
-        help="start of the backbone: ImageNet weights (downloaded by Keras), random, a file for "
+        help="start of the backbone: ImageNet weights (downloaded by Keras; those of "
+        "EfficientNetLites are installed), random, a file for "
         "keras.applications (.h5, .weights.h5), or a .keras model of ours. Stage real starts from "
         f"{MODEL_FILES['oat']} of the output folder; with a .keras model here, from that "
         f"(default: {DEFAULT_WEIGHTS})",

@@ -1,4 +1,4 @@
-"""Pretrained weights for a backbone: from Keras' server, from a file, or from a model of ours."""
+"""Pretrained weights for a backbone: from Keras' server, a package, a file, or a model of ours."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from footprints.network.backbones import BACKBONES, backbone_of, import_keras
+from footprints.network.efficientnet_lite import LITES, load_imagenet
 from footprints.network.keras_file import load_model
 from footprints.system.errors import UserError
 from footprints.system.text import first_line
@@ -29,6 +30,9 @@ def load_backbone_weights(base: keras.Model, weights: str | Path) -> None:
     """
     name = base.name
     if str(weights) == "none":
+        return
+    if str(weights) == "imagenet" and name in LITES:
+        load_imagenet(base)
         return
     if str(weights) == "imagenet":
         path = _fetch_imagenet(name)

@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backbone:
-    """What must be known about one of ``keras.applications``."""
+    """What must be known about one of ``keras.applications``, or an EfficientNet-Lite."""
 
     scales_itself: bool  # takes 0..255; else -1..1
     preprocessing: str
-    imagenet_url: str
+    imagenet_url: str | None  # None: an EfficientNet-Lite, whose weights come in a package
 
 
+_LITE = Backbone(
+    True, "0..255 in; scaled to (value - 127) / 128 inside the backbone", imagenet_url=None
+)
 _STORAGE = "https://storage.googleapis.com"
 BACKBONES: dict[str, Backbone] = {
     "MobileNetV3Small": Backbone(
@@ -45,6 +48,9 @@ BACKBONES: dict[str, Backbone] = {
         "0..255 in; scaled to ImageNet's mean and deviation inside the backbone",
         f"{_STORAGE}/keras-applications/efficientnetb0_notop.h5",
     ),
+    "EfficientNetLite0": _LITE,
+    "EfficientNetLite1": _LITE,
+    "EfficientNetLite2": _LITE,
 }
 
 

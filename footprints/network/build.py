@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from footprints.network.backbone_weights import load_backbone_weights
 from footprints.network.backbones import BACKBONES, import_keras
+from footprints.network.efficientnet_lite import LITES, build_lite
 
 if TYPE_CHECKING:
     import keras
@@ -29,9 +30,9 @@ def build_model(
     Args:
         n_classes: Number of classes, at least 2.
         backbone: A key of ``BACKBONES``.
-        weights: ``imagenet`` (fetched once by Keras), ``none``, or a file: ``.h5`` or
-            ``.weights.h5`` as ``keras.applications`` takes it for ``include_top=False``, or a
-            ``.keras`` model of ours, whose backbone is taken.
+        weights: ``imagenet`` (fetched once by Keras, or out of an installed package), ``none``, or
+            a file: ``.h5`` or ``.weights.h5`` as ``keras.applications`` takes it for
+            ``include_top=False``, or a ``.keras`` model of ours, whose backbone is taken.
         seed: Of the random weights and of augmentation.
         image_size: Side of a photo in pixels, at least 32.
 
@@ -44,9 +45,12 @@ def build_model(
     keras = import_keras()
     keras.utils.set_random_seed(seed)
     shape = (image_size, image_size, 3)
-    base = getattr(keras.applications, backbone)(
-        include_top=False, weights=None, input_shape=shape, name=backbone
-    )
+    if backbone in LITES:
+        base = build_lite(backbone, shape)
+    else:
+        base = getattr(keras.applications, backbone)(
+            include_top=False, weights=None, input_shape=shape, name=backbone
+        )
     load_backbone_weights(base, weights)
     photo = keras.Input(shape, name="photo")
     x = augmentation(seed)(photo)

@@ -7,12 +7,18 @@ PROGRAM = (
     "classification using deep learning. Scientific Reports 12, 21966 (2022). "
     "https://doi.org/10.1038/s41598-022-26429-y (the program that this one goes back to)"
 )
+_EFFICIENTNET = (
+    "Tan, M. and Le, Q.: EfficientNet: Rethinking model scaling for convolutional neural networks. "
+    "ICML 2019, 6105-6114."
+)
 BACKBONES = {
     "MobileNetV3Small": "Howard, A. et al.: Searching for MobileNetV3. ICCV 2019, 1314-1324.",
     "MobileNetV2": "Sandler, M. et al.: MobileNetV2: Inverted residuals and linear bottlenecks. "
     "CVPR 2018, 4510-4520.",
-    "EfficientNetB0": "Tan, M. and Le, Q.: EfficientNet: Rethinking model scaling for "
-    "convolutional neural networks. ICML 2019, 6105-6114.",
+    "EfficientNetB0": _EFFICIENTNET,
+    "EfficientNetLite0": _EFFICIENTNET,
+    "EfficientNetLite1": _EFFICIENTNET,
+    "EfficientNetLite2": _EFFICIENTNET,
 }
 IMAGENET = (
     "Russakovsky, O. et al.: ImageNet large scale visual recognition challenge. "
@@ -31,8 +37,9 @@ WILSON = (
 
 LICENCE_PROGRAM = "This program, and what it writes into the model file: GPL-3.0."
 LICENCE_IMAGENET = (
-    "ImageNet weights, where the training starts from them: handed out with Keras (Apache-2.0); "
-    "the pictures of ImageNet are for research and teaching that are not commercial."
+    "ImageNet weights, where the training starts from them: handed out with Keras, or with "
+    "EfficientNet-Lite (Apache-2.0); the pictures of ImageNet are for research and teaching that "
+    "are not commercial."
 )
 LICENCE_TRACKS = (
     "OpenAnimalTracks, where stage oat is part of the training: see the terms of its authors, "

@@ -11,7 +11,8 @@ from footprints.network.backbone_weights import load_backbone_weights
 from footprints.system.errors import UserError
 from tests.helpers.programs import run_python
 
-ALL = list(backbones.BACKBONES)
+OF_KERAS = ["MobileNetV3Small", "MobileNetV2", "EfficientNetB0"]
+ALL = [*OF_KERAS, "EfficientNetLite0"]
 
 
 def photos(n: int = 3, size: int = 32, seed: int = 0) -> np.ndarray:
@@ -119,7 +120,7 @@ def test_augmentation_is_the_specified_one(keras):
     assert (np.asarray(augment(bright, training=False)) == bright).all()
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", OF_KERAS)
 def test_preprocessing_is_inside_and_that_of_keras(keras, name):
     """Defect 2: pixels were scaled twice. Here 0..255 go in, as keras.applications wants them."""
     net = build.build_model(3, name, seed=2, image_size=32)
