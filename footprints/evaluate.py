@@ -14,11 +14,14 @@ from footprints.network.loader import CropLoader
 from footprints.network.prepared_set import PreparedSet, open_set
 from footprints.pictures.scales import scales_of
 from footprints.pictures.views import mean_over_views
+from footprints.scores.answer_counts import counts_table, counts_with_and_without
 from footprints.scores.calibration import calibrated, threshold_in_use, weakness
+from footprints.scores.groups import groups_named, groups_of
+from footprints.scores.judging import Rules
 from footprints.scores.report import answers_to_crops, score, table
 from footprints.system import files
 from footprints.system.errors import UserError, run
-from footprints.system.flags import add_report_flag, option, program, some_path, whole
+from footprints.system.flags import add_report_flag, option, program, some_path, some_text, whole
 from footprints.system.results import Results, add_replace_flag, is_of_older_release
 from footprints.system.text import csv_of, printable, printable_lines
 
@@ -41,6 +44,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="validation chose the epoch and the temperature; test did not (default: %(default)s)",
     )
     add("--output_dir", type=some_path, required=True, help="scores, predictions, confusion matrix")
+    add(
+        "--groups",
+        type=some_text,
+        metavar="FILE.csv|ready|none",
+        help="also count answers that are a group, such as canids: a table with the columns class "
+        "and group, or ready for that of this program (default: the groups in the model file)",
+    )
     option(parser, "batch_size", whole(1, 10_000), 64, "photos at a time")
     option(parser, "seed", whole(0, 2**32 - 1), 0, "of the bootstrap intervals")
     add_replace_flag(parser)
@@ -59,6 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     prepared = open_set(args.data_dir, (args.split,))
     prepared = prepared.with_classes(facts["classes"], str(args.model))
     prepared = prepared.with_scales(scales_of(facts), str(args.model))
+    rules = _rules(args, facts)
     if facts["image_size"] != prepared.image_size:
         raise UserError(
             f"{args.model}: takes photos of {facts['image_size']} pixels, the crops in "
@@ -68,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     with files.output_folder(args.output_dir):
         older = is_of_older_release(args.output_dir, "scores.json", "confusion", "per_class")
         results = Results(args.output_dir, RESULTS, args.replace_edited or older)
-        status = _evaluate(args, facts, prepared, results)
+        status = _evaluate(args, facts, prepared, rules, results)
         if not args.no_report:
             from footprints.reporting.run import report_after  # Matplotlib: not for help
 
@@ -76,8 +87,21 @@ def main(argv: list[str] | None = None) -> int:
         return status
 
 
+def _rules(args: argparse.Namespace, facts: dict[str, Any]) -> Rules:
+    """Return how answers are made, as predict makes them."""
+    classes, own = facts["classes"], groups_of(facts)
+    groups = own if args.groups is None else groups_named(args.groups, classes)
+    if groups.members == own.members:
+        groups = own  # with the threshold that validation chose
+    return Rules(classes, threshold_in_use(facts), min(3, len(classes)), groups)
+
+
 def _evaluate(
-    args: argparse.Namespace, facts: dict[str, Any], prepared: PreparedSet, results: Results
+    args: argparse.Namespace,
+    facts: dict[str, Any],
+    prepared: PreparedSet,
+    rules: Rules,
+    results: Results,
 ) -> int:
     saved = load_model(args.model)
     loader = CropLoader(prepared, args.split, in_memory=False)
@@ -96,8 +120,13 @@ def _evaluate(
         "threshold": threshold_in_use(facts),
         **scores,
     }
+    lines = [table(scores)]
+    if rules.groups:
+        probabilities = calibrated(raw, saved.temperature)
+        scores["answers"] = counts_with_and_without(probabilities, labels, rules)
+        lines += counts_table(scores["answers"])
     _write(results, scores, raw, labels, prepared.parts[args.split].paths, args)
-    print(printable_lines(table(scores)))
+    print(printable_lines("\n".join(lines)))
     return 0
 
 

@@ -186,6 +186,9 @@ def _write_formats(
     return failed
 
 
+_RULES = ("groups", "group_threshold", "class_prior")  # which not all models have
+
+
 def _facts(
     metadata: dict[str, Any], classifier: Classifier, name: str, source: Path
 ) -> dict[str, Any]:
@@ -198,6 +201,7 @@ def _facts(
         "classes": classifier.classes,
         "temperature": classifier.temperature,
         "threshold": threshold_in_use(metadata),
+        **{name: metadata[name] for name in _RULES if name in metadata},
         "image_size": side,
         "scales": list(classifier.scales),
         "views": classifier.views,

@@ -130,12 +130,15 @@ def _sighting(record: Record) -> Sighting:
         record.number("altitude_m"),
         record.text("camera"),
     )
+    probability = record.share("answer_probability")  # of the group, where that is the answer
+    if probability is None:
+        probability = top[0].share("probability") or 0.0
     return Sighting(
         photo,
         taken,
         record.text("answer") if record.flag("certain") else None,
         top[0].text("class") or "",
-        top[0].share("probability") or 0.0,
+        probability,
         record.numbers("box_xyxy") if record.flag("print_found") else (),
         (record.count("width") or 0, record.count("height") or 0),
     )

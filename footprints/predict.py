@@ -35,6 +35,9 @@ from footprints.scores.answers import (
     summary,
 )
 from footprints.scores.calibration import DEFAULT_THRESHOLD, threshold_in_use, weakness
+from footprints.scores.groups import Groups, groups_named, groups_of
+from footprints.scores.judging import Rules
+from footprints.scores.region import Region, read_region, training_prior
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.files import output_folder, sha256_of
 from footprints.system.flags import (
@@ -86,6 +89,27 @@ def build_parser() -> argparse.ArgumentParser:
         f"chose, kept in the model file, else {DEFAULT_THRESHOLD})",
     )
     parser.add_argument(
+        "--groups",
+        type=some_text,
+        metavar="FILE.csv|ready|none",
+        help="answer a group, such as canids, where no species is probable enough: a table with "
+        "the columns class and group, or ready for that of this program (default: the groups in "
+        "the model file, if it has some)",
+    )
+    parser.add_argument(
+        "--group_threshold",
+        type=number(0, 1),
+        help="least probability of a group (default: what validation chose, kept in the model "
+        f"file, else {DEFAULT_THRESHOLD})",
+    )
+    parser.add_argument(
+        "--region_list",
+        type=some_path,
+        metavar="FILE",
+        help="animals that occur where the photos were taken, one class a line, or a table with "
+        "the columns class and weight (default: all classes of the model)",
+    )
+    parser.add_argument(
         "--output_dir",
         type=some_path,
         help="folder for predictions.json, predictions.csv and failed_photos.csv (default: none, "
@@ -134,9 +158,10 @@ def main(argv: list[str] | None = None) -> int:
     settings = _settings(args, metadata, parser)
     threshold = threshold_in_use(metadata) if args.threshold is None else args.threshold
     detector = detector_named(args.detector)
+    rules = _rules(args, metadata, threshold, parser)
     root, photos, unused = photos_at(args.photos, args.output_dir, OURS)
     privacy = privacy_of(args, parser)
-    request = _Request(args, photos, root, unused, metadata, settings, threshold, detector, privacy)
+    request = _Request(args, photos, root, unused, metadata, settings, rules, detector, privacy)
     if args.output_dir is None:
         return _predict(request, None)
     _check_output(args.output_dir)
@@ -178,7 +203,7 @@ class _Request:
     unused: list[UnusedFile]
     metadata: dict[str, Any]
     settings: Settings
-    threshold: float
+    rules: Rules
     detector: Path | None
     privacy: Privacy
 
@@ -187,7 +212,7 @@ def _predict(request: _Request, results: Results | None) -> int:
     """Name all photos, write and report the answers."""
     args, root, metadata = request.args, request.root, request.metadata
     detector, photos = request.detector, request.photos
-    top_k = min(args.top_k, len(metadata["classes"]))
+    rules = request.rules
     answers: list[Answer] = []
     failures: list[Failure] = []
     complete = False
@@ -205,8 +230,7 @@ def _predict(request: _Request, results: Results | None) -> int:
             started = time.monotonic()
             made = pool.map(Job(photo, mode, with_photo=with_photo) for photo in photos)
             made = progress(made, len(photos), "predict")
-            how = (root, top_k, request.threshold, request.privacy)
-            for found in classified(made, classifier, *how):
+            for found in classified(made, classifier, root, rules, request.privacy):
                 if isinstance(found, Failure):
                     failures.append(found)
                     continue
@@ -222,7 +246,7 @@ def _predict(request: _Request, results: Results | None) -> int:
             pictures.close()
         if results is not None and (complete or answers):
             others = [Failure(name_of(one.path, root), one.reason) for one in request.unused]
-            _write(results, _header(request, complete), answers, failures, others, top_k)
+            _write(results, _header(request, complete), answers, failures, others, rules.top_k)
             if args.contact_sheet and (sheet := contact_sheet(answers)) is not None:
                 results.write(SHEET, jpeg_bytes(sheet))
     _report(request, answers, failures, seconds)
@@ -241,13 +265,32 @@ def _header(request: _Request, complete: bool) -> dict[str, Any]:
         "classes": metadata["classes"],
         "scales": scales_of(metadata),
         "temperature": metadata.get("temperature") or 1.0,
-        "threshold": request.threshold,
+        "threshold": request.rules.threshold,
+        **_rule_facts(request),
         "note": weakness(metadata),
         "settings": {f.name: getattr(settings, f.name) for f in fields(Settings)},
         "photos_dir": printable(request.root),
         **({"strip_location": True} if request.privacy.strip else {}),
         **({"round_location_km": km} if (km := request.privacy.round_km) is not None else {}),
     }
+
+
+def _rule_facts(request: _Request) -> dict[str, Any]:
+    """Return what predictions.json says of groups and of a region, where there are any."""
+    groups, region = request.rules.groups, request.rules.region
+    facts: dict[str, Any] = {}
+    if groups:
+        facts |= groups.facts() | {"group_threshold": groups.threshold_in_use}
+    if region is not None:
+        occurring = zip(request.rules.classes, region.factors.tolist(), strict=True)
+        facts["region"] = {
+            "file": printable(request.args.region_list),
+            "kind": region.kind,
+            "factors": {name: round(factor, 6) for name, factor in occurring if factor > 0},
+        }
+        prior = training_prior(request.metadata, len(request.rules.classes))
+        facts["region"]["training_prior"] = [round(one, 6) for one in prior.tolist()]
+    return facts
 
 
 def _processes(given: int, n_photos: int) -> int:
@@ -268,6 +311,29 @@ def _settings(
         return Settings(**values)
     except (TypeError, ValueError) as error:
         parser.error(str(error))
+
+
+def _rules(
+    args: argparse.Namespace,
+    metadata: dict[str, Any],
+    threshold: float,
+    parser: argparse.ArgumentParser,
+) -> Rules:
+    """Return how answers are made: by what the model file keeps, unless a flag says otherwise."""
+    classes = metadata["classes"]
+    own = groups_of(metadata)
+    groups = own if args.groups is None else groups_named(args.groups, classes)
+    if groups.members == own.members:
+        groups = own  # with the threshold that validation chose
+    if args.group_threshold is not None:
+        if not groups:
+            parser.error("--group_threshold needs groups: --groups FILE.csv or --groups ready")
+        groups = Groups(groups.members, args.group_threshold)
+    region: Region | None = None
+    if args.region_list is not None:
+        prior = training_prior(metadata, len(classes))
+        region = read_region(args.region_list, classes, prior)
+    return Rules(classes, threshold, min(args.top_k, len(classes)), groups, region)
 
 
 def _check_output(output_dir: Path) -> None:
@@ -318,8 +384,9 @@ def _report(
         most = None if args.output_dir is None else _SCREEN_LINES
         print(printable_lines(screen_table(answers, most)))
         print()
-        threshold = f"{request.threshold:.2f}"
+        threshold = f"{request.rules.threshold:.2f}"
         print(f"answers: {printable(summary(answers))} (unknown: less probable than {threshold})")
+        _report_rules(request.rules, answers)
         if weak := weakness(request.metadata):
             print(f"note: {weak}")
         missed = sum(not answer.print_found for answer in answers)
@@ -346,6 +413,18 @@ def _report(
             print(f"pictures: {printable(args.output_dir / PICTURES)}")
         elif (args.output_dir / PICTURES).is_dir():
             print(f"{PICTURES}: holds pictures of an earlier run; --annotate draws them anew")
+
+
+def _report_rules(rules: Rules, answers: list[Answer]) -> None:
+    """Say what groups and region did."""
+    if rules.groups:
+        n = sum(answer.group_probability is not None for answer in answers)
+        least = f"{rules.groups.threshold_in_use:.2f}"
+        print(f"groups: {n} answers are a group, which is at least {least} probable")
+    if rules.region is not None:
+        n = sum(bool(answer.further["name_without_region"]) for answer in answers)
+        inside = np.count_nonzero(rules.region.factors)
+        print(f"region: {inside} of {len(rules.classes)} classes occur; it changed {n} answers")
 
 
 if __name__ == "__main__":

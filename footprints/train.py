@@ -25,6 +25,7 @@ from footprints.network.prepared_set import open_set
 from footprints.network.stage import MODEL_FILES, STAGES, Stage, stage_folder, train_stage
 from footprints.pictures.views import COUNTS
 from footprints.preparation import missing_steps
+from footprints.scores.groups import NONE, READY, groups_named
 from footprints.system import files
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.flags import (
@@ -132,6 +133,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="the finished model answers by the mean over so many views of each picture: 2: also "
         "mirrored; 8: also turned and nearer; often better, and as many times slower (default: 1)",
     )
+    add(
+        "--groups",
+        type=some_text,
+        default=NONE,
+        metavar="FILE.csv|ready|none",
+        help="the model answers a group, such as canids, where no species is probable enough: a "
+        "table with the columns class and group, or ready for that of this program (default: "
+        "%(default)s)",
+    )
     add_resume_flag(parser)
     add_report_flag(parser)
     return parser
@@ -157,10 +167,16 @@ def main(argv: list[str] | None = None) -> int:
             return status
         args.data_dir = places.prepared
     sets = {stage: open_set(args.data_dir / stage, ("train", "val")) for stage in stages}
+    # A table is for the last stage; that of the program knows the classes of both.
+    groups = {one: args.groups if one == stages[-1] else NONE for one in stages}
+    if args.groups == READY:
+        groups = dict.fromkeys(stages, READY)
+    for stage, asked in groups.items():
+        groups_named(asked, sets[stage].classes)  # refuses what cannot be meant, before hours
     with files.output_folder(args.output_dir, "resume", "logs"):
         for stage in stages:
             try:
-                train_stage(_stage(stage, args), sets[stage], args.resume)
+                train_stage(_stage(stage, args, groups[stage]), sets[stage], args.resume)
             except KeyboardInterrupt:
                 say(f"{stage}: stopped; finished epochs are kept in {args.output_dir / 'resume'}")
                 raise
@@ -212,7 +228,7 @@ def _with_oat(
     return stages
 
 
-def _stage(name: str, args: argparse.Namespace) -> Stage:
+def _stage(name: str, args: argparse.Namespace, groups: str) -> Stage:
     """Return a stage as the flags ask for it, once those before it are trained."""
     start, backbone = _start_of(name, args)
     return Stage(
@@ -224,6 +240,7 @@ def _stage(name: str, args: argparse.Namespace) -> Stage:
         args.seed,
         args.class_weights,
         args.views,
+        groups,
     )
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from footprints.cropping.crop_worker import Result
 from footprints.network.classifier import BATCH, Classifier
 from footprints.places.privacy import FULL, Privacy
-from footprints.scores.answers import Answer, Failure, rank
+from footprints.scores.answers import Answer, Failure
+from footprints.scores.judging import Judgement, Rules, judge
 from footprints.system.progress import warn
 from footprints.system.text import printable
 
@@ -18,8 +19,7 @@ def classified(
     results: Iterable[Result],
     classifier: Classifier,
     root: Path,
-    top_k: int,
-    threshold: float,
+    rules: Rules,
     privacy: Privacy = FULL,
 ) -> Iterator[Answer | Failure]:
     """Classify crops batch by batch, while the pool finds the next ones; the order is kept.
@@ -29,8 +29,7 @@ def classified(
             the whole photo in ``photo_rgb``.
         classifier: Names the animals.
         root: Folder that photos are named relative to.
-        top_k: Classes in a ranking.
-        threshold: Least probability of an answer.
+        rules: How probabilities become an answer.
         privacy: What is told of the places of photos.
 
     Yields:
@@ -40,13 +39,13 @@ def classified(
     for result in results:
         batch.append(replace(result, taken=privacy.of(result.taken)))
         if len(batch) == BATCH:
-            yield from _named(batch, classifier, root, top_k, threshold)
+            yield from _named(batch, classifier, root, rules)
             batch = []
-    yield from _named(batch, classifier, root, top_k, threshold)
+    yield from _named(batch, classifier, root, rules)
 
 
 def _named(
-    batch: list[Result], classifier: Classifier, root: Path, top_k: int, threshold: float
+    batch: list[Result], classifier: Classifier, root: Path, rules: Rules
 ) -> Iterator[Answer | Failure]:
     good = [result for result in batch if result.reason is None]
     wholes = [result.photo_rgb for result in good] if "photo" in classifier.scales else None
@@ -58,20 +57,32 @@ def _named(
             continue
         if result.note:
             warn(f"{name}: {result.note}")
-        answer, certain, ranking = rank(next(rows), classifier.classes, top_k, threshold)
+        found = judge(next(rows), rules)
         yield Answer(
             source=result.job.source,
             name=name,
-            answer=answer,
-            certain=certain,
-            ranking=ranking,
+            answer=found.answer,
+            certain=found.is_certain,
+            ranking=found.ranking,
             box_xyxy=tuple(result.box_xyxy),
             detection_confidence=None if result.fallback else result.confidence,
             print_found=not result.fallback,
             width=result.width,
             height=result.height,
             taken=result.taken,
+            group_probability=found.group_probability,
+            further=columns_of(found, rules),
         )
+
+
+def columns_of(found: Judgement, rules: Rules) -> dict[str, str | float]:
+    """Return the columns that groups and a region add to tables."""
+    columns: dict[str, str | float] = {}
+    if rules.groups:
+        columns |= {"answer_level": found.level, "answer_probability": round(found.probability, 6)}
+    if rules.region is not None:
+        columns["name_without_region"] = found.without_region or ""
+    return columns
 
 
 def name_of(source: Path, root: Path) -> str:

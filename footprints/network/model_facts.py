@@ -11,9 +11,10 @@ from typing import Any
 from footprints.pictures.scales import DEFAULT_SCALES, are_scales
 from footprints.pictures.views import COUNTS, views_of_model
 from footprints.scores.calibration import is_unknown
+from footprints.scores.groups import groups_of
 from footprints.system.settings import Settings
 from footprints.system.text import reason_of
-from footprints.system.typed import as_number, as_text, as_whole, json_object
+from footprints.system.typed import as_number, as_numbers, as_text, as_whole, json_object
 
 _MOST_CLASSES = 10_000
 _MOST_BYTES = 2**24  # of a text in an archive
@@ -29,7 +30,7 @@ def checked_facts(facts: Any) -> dict[str, Any]:
 
     Args:
         facts: From JSON: ``classes``, and where known ``temperature``, ``threshold``,
-            ``image_size``, ``settings``, ``scales`` and ``views``.
+            ``image_size``, ``settings``, ``scales``, ``views``, ``groups`` and ``class_prior``.
 
     Raises:
         NewerModelError: If scales or views are none of this release's.
@@ -51,6 +52,9 @@ def checked_facts(facts: Any) -> dict[str, Any]:
         raise ValueError("has one class twice")
     _check_number(facts, "temperature", 1e-3, 1e3)
     _check_number(facts, "threshold", 0, 1)
+    groups_of(facts)
+    if facts.get("class_prior") is not None:
+        _named("class_prior", as_numbers, facts["class_prior"], len(classes), 1e-9, 1)
     if facts.get("image_size") is not None:
         _named("image_size", as_whole, facts["image_size"], 32, _MOST_PIXELS)
     settings = {} if facts.get("settings") is None else facts["settings"]

@@ -37,6 +37,7 @@ from footprints.scores.calibration import (
     threshold_in_use,
     weakness,
 )
+from footprints.scores.groups import NONE, choose_group_threshold, groups_named
 from footprints.scores.intervals import wilson_interval
 from footprints.scores.report import answers_to_crops, score
 from footprints.system import files
@@ -69,6 +70,7 @@ class Stage:
         seed: Of weights, order, augmentation and dropout.
         class_weights: Whether rare classes count as much as frequent ones.
         views: How many views of each picture the model answers by, see ``pictures.views``.
+        groups: Of its classes, as ``scores.groups.groups_named`` takes them.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Stage:
     seed: int
     class_weights: bool
     views: int
+    groups: str = NONE
 
     @property
     def path(self) -> Path:
@@ -152,6 +155,8 @@ def _settings_of(stage: Stage, prepared: PreparedSet) -> dict[str, Any]:
         settings["scales"] = list(prepared.scales)
     if stage.views != 1:
         settings["views"] = stage.views
+    if groups := groups_named(stage.groups, prepared.classes):
+        settings["groups"] = groups.facts()["groups"]
     return settings
 
 
@@ -161,6 +166,14 @@ def _photos_of(prepared: PreparedSet) -> dict[str, dict[str, int]]:
         part: dict(zip(prepared.classes, prepared.counts(part).tolist(), strict=True))
         for part in prepared.parts
     }
+
+
+def _prior(stage: Stage, prepared: PreparedSet) -> list[float]:
+    """Return how frequent each class is in what the model learns from; never 0."""
+    counts = np.maximum(prepared.counts("train"), 1).astype(float)
+    if stage.class_weights:
+        counts = np.ones_like(counts)
+    return (counts / counts.sum()).tolist()
 
 
 def _identity(start: str) -> str:
@@ -243,6 +256,11 @@ def _finish(
     temperature = metrics.fit_temperature(raw, labels)
     probabilities = calibrated(raw, temperature)
     threshold = choose_threshold(probabilities, labels)
+    groups = groups_named(stage.groups, prepared.classes)
+    if groups:
+        least = threshold_in_use({"classes": prepared.classes, "threshold": threshold})
+        chosen = choose_group_threshold(probabilities, labels, prepared.classes, groups, least)
+        groups = dataclasses.replace(groups, threshold=chosen)
     scores = validation_scores(raw, labels)
     validation = {
         "photos": len(labels),
@@ -262,6 +280,7 @@ def _finish(
         "validation": validation,
         "temperature": temperature,
         "threshold": threshold,
+        **groups.facts(),
         "weakness": weakness({"classes": prepared.classes, "validation": validation}),
         "scores": score(raw, labels, prepared.classes, temperature),
         "versions": versions(),
@@ -286,7 +305,12 @@ def _finish(
         settings=prepared.settings,
         scales=prepared.scales,
         views=stage.views,
-        extra={"training": settings, "validation": validation},
+        extra={
+            "training": settings,
+            "validation": validation,
+            "class_prior": _prior(stage, prepared),
+            **groups.facts(),
+        },
     )
     low, high = wilson_interval(scores["val_accuracy"] * len(labels), len(labels))
     say(
@@ -297,5 +321,9 @@ def _finish(
     facts = {"classes": prepared.classes, "threshold": threshold, "validation": validation}
     how = "chosen on validation" if threshold is not None else "validation could not choose one"
     say(f'{name}: answers below {threshold_in_use(facts):.2f} are "unknown" ({how})')
+    if groups:
+        how = "chosen on validation" if groups.threshold is not None else "the default"
+        least = f"{groups.threshold_in_use:.2f}"
+        say(f"{name}: {len(groups.members)} groups, answered from {least} on ({how})")
     if weak := weakness(facts):
         say(f"{name}: {weak}")

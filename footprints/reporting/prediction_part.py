@@ -138,6 +138,7 @@ def _summary(run: Record, named: Sequence[_Named], prefix: str) -> Section:
         ("photos that could not be used", count(len(failed))),
         ("other files, not used", count(len(unused))),
         ("answers are unknown below", share(run.share("threshold"))),
+        *_rule_rows(run),
         *_file_rows(run, "model"),
         *_file_rows(run, "detector"),
     ]
@@ -153,6 +154,27 @@ def _summary(run: Record, named: Sequence[_Named], prefix: str) -> Section:
         title = "Photos that could not be used"
         blocks.append(Table(f"{prefix}_failed", title, ("photo", "why"), reasons, most=20))
     return Section("In short", blocks)
+
+
+def _rule_rows(run: Record) -> list[tuple[str, Cell]]:
+    """Return what groups and a region did, where there were any."""
+    photos, rows = run.records("photos"), list[tuple[str, Cell]]()
+    if groups := run.inside("groups").names():
+        n = sum(one.text("answer_level") == "group" for one in photos)
+        rows += [
+            ("groups", ", ".join(groups)),
+            ("a group is answered from", share(run.share("group_threshold"))),
+            ("answers that are a group", count(n)),
+        ]
+    if run.has("region"):
+        region = run.inside("region")
+        n = sum(bool(one.text("name_without_region")) for one in photos)
+        rows += [
+            ("region", Path(region.text("file") or "").name),
+            ("classes that occur there", count(len(region.inside("factors").names()))),
+            ("answers that it changed", count(n)),
+        ]
+    return rows
 
 
 def _file_rows(run: Record, what: str) -> list[tuple[str, Cell]]:

@@ -19,6 +19,7 @@ def points_of(answers: Sequence[Answer]) -> list[Point]:
                 "best_class": answer.ranking[0][0],
                 "probability": round(answer.ranking[0][1], 4),
                 "print_found": answer.print_found,
+                **answer.further,
             },
         )
         for answer in answers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ class Answer:
     Attributes:
         source: The photo's file.
         name: The same relative to the folder that was asked for, fit for screens and tables.
-        answer: Class name, or "unknown" where the best class is too doubtful.
+        answer: Class name or group, or "unknown" where the best class is too doubtful.
         certain: False where the answer is "unknown".
         ranking: The best classes with calibrated probabilities, best first.
         box_xyxy: What was looked at, in pixels of the upright photo.
@@ -31,6 +31,9 @@ class Answer:
         width: Of the upright photo, in pixels.
         height: Of the upright photo, in pixels.
         taken: When and where the photo was taken.
+        group_probability: Where the answer is a group, its probability.
+        further: What options added: names and values of further columns, the same ones in all
+            answers of a run.
     """
 
     source: Path
@@ -44,6 +47,14 @@ class Answer:
     width: int
     height: int
     taken: Taken = field(default_factory=Taken)
+    group_probability: float | None = None
+    further: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def probability(self) -> float:
+        """Of the answer; of the best class where that is unknown."""
+        best = self.ranking[0][1]
+        return best if self.group_probability is None else self.group_probability
 
     def record(self) -> dict[str, Any]:
         """Return the answer for JSON."""
@@ -58,6 +69,7 @@ class Answer:
             "width": self.width,
             "height": self.height,
             **self.taken.record(),
+            **self.further,
         }
 
 
@@ -96,7 +108,11 @@ def rank(
 
 
 def answers_csv(answers: Sequence[Answer], top_k: int, note: str = "") -> str:
-    """Write answers as a table, one line a photo; the note is on the model."""
+    """Write answers as a table, one line a photo; the note is on the model.
+
+    What options add comes last, so that older columns stay where they were.
+    """
+    further = list(answers[0].further) if answers else []
     header = ["photo", "answer", "probability"]
     header += [f"{what}_{k}" for k in range(1, top_k + 1) for what in ("class", "probability")]
     header += [
@@ -110,6 +126,7 @@ def answers_csv(answers: Sequence[Answer], top_k: int, note: str = "") -> str:
         "height",
         "note",
         *TAKEN_COLUMNS,
+        *further,
     ]
     rows = []
     for answer in answers:
@@ -119,7 +136,7 @@ def answers_csv(answers: Sequence[Answer], top_k: int, note: str = "") -> str:
             [
                 answer.name,
                 answer.answer,
-                f"{answer.ranking[0][1]:.4f}",
+                f"{answer.probability:.4f}",
                 *ranking,
                 "yes" if answer.print_found else "no",
                 "" if confidence is None else f"{confidence:.4f}",
@@ -128,6 +145,7 @@ def answers_csv(answers: Sequence[Answer], top_k: int, note: str = "") -> str:
                 answer.height,
                 note,
                 *answer.taken.cells(),
+                *(_cell(answer.further[name]) for name in further),
             ]
         )
     return csv_of([header, *rows])
@@ -153,6 +171,8 @@ def screen_table(answers: Sequence[Answer], most: int | None = None) -> str:
     for a in shown:
         found = "none" if a.detection_confidence is None else f"{a.detection_confidence:.2f}"
         ranking = ", ".join(f"{label} {p:.0%}" for label, p in a.ranking)
+        if a.group_probability is not None:
+            ranking = f"{a.answer} {a.group_probability:.0%}: {ranking}"
         lines.append(f"{a.name:{photo}}  {a.answer:{name}}  {found:>5}  {ranking}")
     if len(shown) < len(answers):
         lines.append(f"... and {len(answers) - len(shown)} more")
@@ -164,6 +184,12 @@ def summary(answers: Sequence[Answer]) -> str:
     counts = Counter(a.answer for a in answers if a.certain).most_common()
     counts += [(UNKNOWN, n)] if (n := sum(not a.certain for a in answers)) else []
     return ", ".join(f"{name} {count}" for name, count in counts)
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else value
 
 
 def _rounded(number: float | None) -> float | None:
