@@ -10,7 +10,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.convnext import LayerNorm2d
 
 
 def prepare_for_bf16(model: nn.Module) -> nn.Module:
@@ -20,9 +19,16 @@ def prepare_for_bf16(model: nn.Module) -> nn.Module:
             module.__class__ = DepthwiseConv2d
         elif type(module) is nn.LayerNorm:
             module.__class__ = ExactLayerNorm
-        elif type(module) is LayerNorm2d:
+        elif _is_layer_norm_2d(module):
             module.__class__ = ExactLayerNorm2d
     return model
+
+
+def _is_layer_norm_2d(module: nn.Module) -> bool:
+    """Tell whether a layer is torchvision's of that name; importing torchvision takes a second."""
+    return type(module).__qualname__ == "LayerNorm2d" and type(module).__module__ == (
+        "torchvision.models.convnext"
+    )
 
 
 def _is_same_depthwise(convolution: nn.Conv2d) -> bool:

@@ -14,6 +14,7 @@ from torch import nn
 
 from animal_spot.models.classifier import Classifier
 from animal_spot.models.embedding_encoder import EmbeddingEncoder
+from animal_spot.models.lite_encoder import build_lite_encoder, lite_options
 from animal_spot.models.names import TIMM_PREFIX, backbone
 from animal_spot.models.pretrained import IMAGENET_MEAN, IMAGENET_STD, load_resnet_imagenet
 from animal_spot.models.residual_encoder import ResidualEncoder
@@ -134,6 +135,19 @@ def _build_convnext(name: str, encoder_opts: Options, start: _Start) -> nn.Modul
     return encoder
 
 
+def _lite_options(name: str, settings: Options, size: tuple[int, int]) -> dict[str, Any]:
+    return lite_options(name, pretrained=settings["pretrained"])
+
+
+def _build_lite(name: str, encoder_opts: Options, start: _Start) -> nn.Module:
+    encoder = build_lite_encoder(
+        name, encoder_opts, pretrained=start.pretrained, pretrained_weights=start.weights
+    )
+    if start.pretrained:
+        log.info("pretrained weights of %s loaded", name)
+    return encoder
+
+
 def _timm_options(name: str, settings: Options, size: tuple[int, int]) -> dict[str, Any]:
     from animal_spot.models import timm_encoder  # slow to import
 
@@ -162,6 +176,7 @@ def _build_on_embeddings(name: str, encoder_opts: Options, start: _Start) -> nn.
 _BUILDERS = {
     "resnet": _Builder(_resnet_options, _build_resnet),
     "convnext": _Builder(_convnext_options, _build_convnext),
+    "lite": _Builder(_lite_options, _build_lite),
     "timm": _Builder(_timm_options, _build_timm),
     "embeddings": _Builder(_embedding_options, _build_on_embeddings),
 }

@@ -56,9 +56,9 @@ _BACKBONES = (
         options=("convnext",),
         has_batch_norm=False,
     ),
-    Backbone(name="efficientnet_lite0", builder="timm", label="EfficientNet-Lite0"),
-    Backbone(name="efficientnet_lite1", builder="timm", label="EfficientNet-Lite1"),
-    Backbone(name="efficientnet_lite2", builder="timm", label="EfficientNet-Lite2"),
+    Backbone(name="efficientnet_lite0", builder="lite", label="EfficientNet-Lite0"),
+    Backbone(name="efficientnet_lite1", builder="lite", label="EfficientNet-Lite1"),
+    Backbone(name="efficientnet_lite2", builder="lite", label="EfficientNet-Lite2"),
     Backbone(
         name="birdnet",
         builder="embeddings",
