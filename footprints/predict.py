@@ -7,8 +7,10 @@ TensorFlow, only ever sees crops. Photos are read, never written.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,7 @@ from footprints.system.flags import (
     whole,
 )
 from footprints.system.progress import available_cores, progress, warn
+from footprints.system.progress_file import add_progress_flag, photo_progress, refuse_other_file
 from footprints.system.results import Results, add_replace_flag, is_of_older_release
 from footprints.system.settings import Settings
 from footprints.system.text import printable, printable_lines
@@ -132,6 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=available_cores(),
         help="processes that read photos and find prints (default: one a core, here %(default)s)",
     )
+    add_progress_flag(parser)
     add_location_flags(parser)
     add_replace_flag(parser)
     add_report_flag(parser)
@@ -154,6 +158,7 @@ def main(argv: list[str] | None = None) -> int:
     for flag in ("annotate", "contact_sheet"):
         if getattr(args, flag) and args.output_dir is None:
             parser.error(f"--{flag} needs --output_dir, the folder for the pictures")
+    refuse_other_file(args.progress_file)
     metadata = read_model_metadata(args.model)
     settings = _settings(args, metadata, parser)
     threshold = threshold_in_use(metadata) if args.threshold is None else args.threshold
@@ -210,27 +215,23 @@ class _Request:
 
 def _predict(request: _Request, results: Results | None) -> int:
     """Name all photos, write and report the answers."""
-    args, root, metadata = request.args, request.root, request.metadata
-    detector, photos = request.detector, request.photos
-    rules = request.rules
+    args, root, rules = request.args, request.root, request.rules
+    photos = request.photos
     answers: list[Answer] = []
     failures: list[Failure] = []
     complete = False
-    mode = "centre" if detector is None else "detect"
-    with_photo = "photo" in scales_of(metadata)
     pictures = None
     if args.annotate:
         with_place = request.privacy.keeps_position
         pictures = AnswerPictures(args.output_dir / PICTURES, root, with_place=with_place)
     try:
-        with CropPool(detector, request.settings, _processes(args.processes, len(photos))) as pool:
-            classifier = Classifier(args.model)  # while the detectors start
-            blank = [np.zeros((classifier.image_size, classifier.image_size, 3), np.uint8)]
-            classifier.predict(blank, blank)  # the first call takes long
+        with (
+            _answered_here(request, photos) as found_one_by_one,
+            photo_progress(args.progress_file, len(photos)) as noted,
+        ):
             started = time.monotonic()
-            made = pool.map(Job(photo, mode, with_photo=with_photo) for photo in photos)
-            made = progress(made, len(photos), "predict")
-            for found in classified(made, classifier, root, rules, request.privacy):
+            for found in found_one_by_one:
+                noted.photo(failed=isinstance(found, Failure))
                 if isinstance(found, Failure):
                     failures.append(found)
                     continue
@@ -251,6 +252,23 @@ def _predict(request: _Request, results: Results | None) -> int:
                 results.write(SHEET, jpeg_bytes(sheet))
     _report(request, answers, failures, seconds)
     return STATUS_SOME_FAILED if failures else 0
+
+
+@contextlib.contextmanager
+def _answered_here(
+    request: _Request, photos: Sequence[Path]
+) -> Iterator[Iterator[Answer | Failure]]:
+    """Have photos answered by this process and its pool; give what was found, in their order."""
+    metadata, detector, args = request.metadata, request.detector, request.args
+    with CropPool(detector, request.settings, _processes(args.processes, len(photos))) as pool:
+        classifier = Classifier(args.model)  # while the detectors start
+        blank = [np.zeros((classifier.image_size, classifier.image_size, 3), np.uint8)]
+        classifier.predict(blank, blank)  # the first call takes long
+        mode = "centre" if detector is None else "detect"
+        with_photo = "photo" in scales_of(metadata)
+        made = pool.map(Job(photo, mode, with_photo=with_photo) for photo in photos)
+        made = progress(made, len(photos), "predict")
+        yield classified(made, classifier, request.root, request.rules, request.privacy)
 
 
 def _header(request: _Request, complete: bool) -> dict[str, Any]:

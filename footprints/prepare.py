@@ -39,6 +39,7 @@ from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.files import output_folder, refuse_links, sha256_of, write_json
 from footprints.system.flags import number, program, some_path, some_text, whole
 from footprints.system.progress import available_cores, progress
+from footprints.system.progress_file import add_progress_flag, photo_progress, refuse_other_file
 from footprints.system.results import Results, add_replace_flag
 from footprints.system.settings import Settings
 from footprints.system.text import printable
@@ -118,6 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="pictures of each photo: crop is the print; photo, which may be added, is the whole "
         "photo, made square by mirroring its edges (default: crop)",
     )
+    add_progress_flag(parser)
     add_location_flags(parser)
     add_replace_flag(parser)
     crop_settings.add_flags(parser)
@@ -138,6 +140,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = crop_settings.settings_from(args, parser)
     privacy = privacy_of(args, parser)
     _check_flags(args, parser)
+    refuse_other_file(args.progress_file)
     detector = detector_named(args.detector)
     folders = {"oat": args.oat_dir, "real": args.real_dir}
     folders = {name: folder for name, folder in folders.items() if folder}
@@ -165,7 +168,7 @@ def main(argv: list[str] | None = None) -> int:
                     refuse_moved_crops(one.folder)
         for dataset in sets:
             recall(dataset, journal, store)
-        _make_crops(sets, detector, settings, args.processes, store, journal)
+        _make_crops(sets, detector, settings, args, store, journal)
         _note_settings(args.output_dir / "settings.json", settings)
         for dataset in sets:
             facts = {"mode": dataset.mode, "settings": asdict(settings)}
@@ -223,7 +226,7 @@ def _make_crops(
     sets: list[DataSet],
     detector: Path | None,
     settings: Settings,
-    processes: int | None,
+    args: argparse.Namespace,
     store: CropStore,
     journal: Journal,
 ) -> None:
@@ -250,15 +253,20 @@ def _make_crops(
         return
     if all(dataset.mode != "detect" or "crop" not in scales for dataset, _, scales in pending):
         detector = None
+    processes = args.processes
     if processes is None:
         processes = min(available_cores(), len(pending))
     numbers = itertools.count()
     targets = [{s: store.new_incoming(next(numbers)) for s in scales} for *_, scales in pending]
     jobs = [job_of(*one, paths) for one, paths in zip(pending, targets, strict=True)]
-    with CropPool(detector, settings, processes) as pool:
+    with (
+        CropPool(detector, settings, processes) as pool,
+        photo_progress(args.progress_file, len(jobs)) as noted,
+    ):
         results = progress(pool.map(jobs), len(jobs), "crops")
         for (dataset, item, _), paths, result in zip(pending, targets, results, strict=True):
             note_result(dataset, item, result, paths, store, journal)
+            noted.photo(failed=item.reason is not None)
 
 
 if __name__ == "__main__":

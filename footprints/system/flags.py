@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,11 @@ def some_path(text: str) -> Path:
         raise argparse.ArgumentTypeError("is empty; name a file or a folder (. is the current one)")
     if "\0" in text:
         raise argparse.ArgumentTypeError("has a NUL character in it")
+    if re.match(r"[a-z][a-z0-9+.-]+://", text):
+        raise argparse.ArgumentTypeError(
+            f"{text} is an address, and only files of this computer are read and written; copy "
+            "them here first (aws s3 sync, rclone), or mount the bucket"
+        )
     return Path(text)
 
 
