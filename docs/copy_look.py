@@ -1,7 +1,7 @@
 """Copy what both halves look alike by from the sound half to footprints.
 
 Run by ``make docs``. The halves do not import each other, so each has its own copy of the style of
-figures and of the page of reports.
+figures, of the page of reports, and of what in the page of reviews knows nothing of sounds.
 """
 
 from __future__ import annotations
@@ -10,20 +10,32 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = "python docs/copy_look.py"
+HALVES = ("ANIMAL-SPOT", "footprints")
+_TRUST = ("answers", "precision", "sampling", "score_bins", "score_curve", "summary")
+_REVIEWING = (
+    *("agreement", "answering", "decision_store", "guard", "ordering", "request_parts"),
+    *("serving", "store", "verdicts"),
+)
+_PAGE = ()
+_SAME = (  # has the same name in both halves
+    *("reporting/page.py", "reporting/pictures.py"),
+    *(f"reporting/static/page.{kind}" for kind in ("html", "css", "js")),
+    *(f"trust/{name}.py" for name in _TRUST),
+    *(f"reviewing/{name}.py" for name in _REVIEWING),
+    *(f"reviewing/static/{name}" for name in _PAGE),
+)
 COPIES = (  # from, to
     ("ANIMAL-SPOT/figures/look.mplstyle", "footprints/scores/look.mplstyle"),
     ("ANIMAL-SPOT/figures/look.py", "footprints/scores/look.py"),
     ("ANIMAL-SPOT/figures/confusion.py", "footprints/scores/confusion.py"),
-    ("ANIMAL-SPOT/reporting/page.py", "footprints/reporting/page.py"),
-    ("ANIMAL-SPOT/reporting/pictures.py", "footprints/reporting/pictures.py"),
-    ("ANIMAL-SPOT/reporting/static/page.html", "footprints/reporting/static/page.html"),
-    ("ANIMAL-SPOT/reporting/static/page.css", "footprints/reporting/static/page.css"),
-    ("ANIMAL-SPOT/reporting/static/page.js", "footprints/reporting/static/page.js"),
+    *(tuple(f"{half}/{name}" for half in HALVES) for name in _SAME),
 )
 IMPORTS = (  # the same helpers there
     ("animal_spot.utils.text", "footprints.system.text"),
     ("animal_spot.figures.look", "footprints.scores.look"),
     ("animal_spot.reporting.page", "footprints.reporting.page"),
+    *((f"animal_spot.trust.{name}", f"footprints.trust.{name}") for name in _TRUST),
+    *((f"animal_spot.reviewing.{name}", f"footprints.reviewing.{name}") for name in _REVIEWING),
 )
 
 

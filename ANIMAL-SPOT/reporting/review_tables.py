@@ -22,7 +22,7 @@ from animal_spot.reporting.page import (
 from animal_spot.reporting.reviewed import PAUSE_S, Reviewed
 from animal_spot.reviewing.comparison import is_call
 from animal_spot.reviewing.importing import TABLE_REVIEWER
-from animal_spot.reviewing.project import VERDICTS
+from animal_spot.reviewing.verdicts import VERDICTS
 
 _VERDICT_WORDS = {
     "right": "Right",

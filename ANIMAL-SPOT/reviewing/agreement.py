@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from animal_spot.reviewing.judged import KNOWN
+from animal_spot.reviewing.verdicts import KNOWN
 
 _WRONG = "\0wrong"  # no class is called so
 _Z = 1.959964  # of 95 %

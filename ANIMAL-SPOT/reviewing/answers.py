@@ -17,14 +17,18 @@ from starlette.responses import Response
 
 from animal_spot.data.noise_class import NOISE, is_background
 from animal_spot.metadata.moments import iso_text, later
-from animal_spot.reviewing import request_values as requests
+from animal_spot.reviewing import request_parts as requests
 from animal_spot.reviewing.agreement import agreement
-from animal_spot.reviewing.project import VERDICTS, Decision, Project, ProjectError, Recording
-from animal_spot.reviewing.queue import Queue, seconds_each
-from animal_spot.reviewing.request_values import RequestError
+from animal_spot.reviewing.ordering import seconds_each
+from animal_spot.reviewing.project import Decision, Project, Recording
+from animal_spot.reviewing.queue import Queue
+from animal_spot.reviewing.request_parts import NotThereError, RequestError
+from animal_spot.reviewing.request_values import decision_of, filter_of, frequency
 from animal_spot.reviewing.retrain_job import RetrainJob
 from animal_spot.reviewing.similar import SimilarSounds
 from animal_spot.reviewing.sounds import LARGEST_PIXELS, OpenSounds, SoundError
+from animal_spot.reviewing.store import ProjectError
+from animal_spot.reviewing.verdicts import LETTERS
 
 if TYPE_CHECKING:
     from animal_spot.similarity.search import Hit
@@ -32,7 +36,6 @@ if TYPE_CHECKING:
 _NEAR_S = 60.0  # neighbours of a detection that are sent with it
 _KEYS = "123456789abcdefhijklopqrtvwx"  # of classes; other letters are commands
 _TO_DO = ("open", "skip")  # states of what may be decided on
-_LETTERS = {"open": "-"} | {name: name[0] for name in VERDICTS}  # of states
 _SHORTEST_S = 0.0001  # of a call: clicks of porpoises are not shorter
 _ABOVE = 1.25  # what is shown above the highest box, as a factor
 _EXPORT_FOLDER = "export"
@@ -111,7 +114,7 @@ class Review:
     def show_queue(self, query: QueryParams) -> dict[str, Any]:
         """Return rows of the queue, and how many are left."""
         several = {key: query.getlist(key) for key in query}
-        wanted = requests.filter_of(query, several)
+        wanted = filter_of(query, several)
         order = query.get("order") or "-score"
         seed = requests.whole(query, "seed", self.project.setting("seed", 0), 0, 2**31)
         offset = requests.whole(query, "offset", 0, 0, 2**40)
@@ -129,7 +132,7 @@ class Review:
             # The page keeps the list, which decisions would otherwise change under its eyes.
             answer["ids"] = ids.tolist()
             states = self.queue.state_of(answer["ids"], wanted.reviewer)
-            answer["states"] = "".join(map(_LETTERS.__getitem__, states))
+            answer["states"] = "".join(map(LETTERS.__getitem__, states))
         if query.get("around"):
             number = requests.whole(query, "around", None, 1, 2**62)
             places = (ids == number).nonzero()[0]
@@ -174,7 +177,7 @@ class Review:
     def decide(self, values: dict[str, Any]) -> dict[str, Any]:
         """Keep a decision; return the new states."""
         ids = requests.ids_of(values)
-        decision = requests.decision_of(values)
+        decision = decision_of(values)
         reviewer = requests.name(values, "reviewer")
         rows = self.project.detections(ids)
         if len(rows) < len(ids):
@@ -228,7 +231,7 @@ class Review:
         recording = self.project.recording(requests.whole(values, "recording", None, 1, 2**62))
         begin_s = requests.needed_number(values, "begin_s")
         end_s = requests.needed_number(values, "end_s")
-        band = requests.frequency(values, "low_hz"), requests.frequency(values, "high_hz")
+        band = frequency(values, "low_hz"), frequency(values, "high_hz")
         if not 0 <= begin_s < end_s <= recording.duration_s + 1:
             raise RequestError(
                 f"begin_s and end_s must be within the recording, 0 to {recording.duration_s:.3f}"
@@ -238,7 +241,7 @@ class Review:
         source = values.get("source", "missed")
         if source not in _ADDED_AS:
             raise RequestError(f"source must be one of {', '.join(_ADDED_AS)}")
-        decision = requests.decision_of({"verdict": "right"} | values)
+        decision = decision_of({"verdict": "right"} | values)
         if decision.verdict not in ("right", "wrong", "unsure"):
             raise RequestError("verdict must be right, wrong or unsure")
         reviewer = requests.name(values, "reviewer")
@@ -535,10 +538,6 @@ class Review:
         with contextlib.suppress(ValueError):
             path = path.relative_to(self._root)
         return os.fsencode(path).decode("utf-8", "replace")
-
-
-class NotThereError(LookupError):
-    """What was asked for is not there."""
 
 
 def _require_length(seconds: float) -> None:

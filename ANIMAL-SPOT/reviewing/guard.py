@@ -39,7 +39,7 @@ def digest_of(token: str) -> str:
 
 def cookie_name(port: int) -> str:
     """Return the name of the cookie with the token; cookies do not tell ports apart."""
-    return f"animal-spot-review-{port}"
+    return f"review-{port}"
 
 
 class Guard:
@@ -127,7 +127,7 @@ class Guard:
             self._in_cookie(headers)
         ):
             return None
-        return _said(403, "the token is missing: open the address that animal-spot review shows")
+        return _said(403, "the token is missing: open the address that the program showed")
 
     def _is_token(self, text: str) -> bool:
         if hmac.compare_digest(text.encode("utf-8", "replace"), self._token.encode()):

@@ -18,7 +18,8 @@ from animal_spot.metadata.recording_time import RecordingTime, TimeFinder, lines
 from animal_spot.metadata.time_flags import time_finder_of
 from animal_spot.reviewing.config import ReviewConfig
 from animal_spot.reviewing.found_rows import Found, key_of, read_predictions, read_windows
-from animal_spot.reviewing.project import Decision, Project, keep_longest, stored
+from animal_spot.reviewing.project import Decision, Project, keep_longest
+from animal_spot.reviewing.store import stored
 from animal_spot.tables.matching import NamedThings, most_alike
 from animal_spot.utils.errors import one_line
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from animal_spot.reviewing.project import Project, Recording
-
-KNOWN = ("right", "wrong", "other")  # verdicts of who could tell
+from animal_spot.reviewing.verdicts import joint
 
 
 @dataclass(frozen=True)
@@ -46,23 +45,6 @@ class Judged:
     reviewer: str
     at: str
     note: str | None
-
-
-def joint(said: Iterable[tuple[str, str | None]]) -> tuple[str, str | None] | None:
-    """Put verdicts together, each with the class that is heard instead.
-
-    Who is unsure or skipped outvotes nobody who could tell. Where those differ it is unsure.
-
-    Returns:
-        Verdict and class; None: nobody said anything.
-    """
-    every = set(said)
-    known = {one for one in every if one[0] in KNOWN}
-    if len(known) == 1:
-        return known.pop()
-    if known or any(verdict == "unsure" for verdict, _ in every):
-        return "unsure", None
-    return ("skip", None) if every else None
 
 
 def judged(project: Project) -> list[Judged]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -12,16 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from animal_spot.reviewing.judged import joint
-from animal_spot.reviewing.project import ADDED, VERDICTS, Project
-from animal_spot.trust.score_bins import bin_of, score_bins
+from animal_spot.reviewing.ordering import ORDERS, ranked
+from animal_spot.reviewing.project import ADDED, Project
+from animal_spot.reviewing.verdicts import DECIDED, STATES, joint
 
-OPEN = "open"  # the state of what nobody decided
-STATES = (OPEN, *VERDICTS)
-ORDERS = ("score", "-score", "uncertainty", "random", "bins", "time")
-_PAUSE_S = 60.0  # longer between two decisions: the reviewer was away
-_FEWEST_PACES = 5
-_DECIDED = "decided"  # any state but open
 _NOT_TIMED = np.nan
 _OF_DECISION = "detection_id, reviewer, verdict, class"
 
@@ -353,34 +346,8 @@ class _Columns:
 
     def ranked(self, order: str, seed: int) -> np.ndarray:
         """Return places in the columns in an order; rows without a score come last."""
-        scores = self.scores
-        if order == "score":
-            return np.lexsort((self.ids, scores))
-        if order == "-score":
-            return np.lexsort((self.ids, -scores))
-        if order == "uncertainty":
-            return np.lexsort((self.ids, np.abs(scores - 0.5)))
-        if order == "random":
-            return np.argsort(_mixed(self.ids, seed), kind="stable")
-        if order == "bins":
-            return self._by_bins(seed)
-        return np.lexsort((self.ids, self.begins_s, self.recordings))
-
-    def _by_bins(self, seed: int) -> np.ndarray:
-        """Take one of each class and bin in turn, in each at random; the best bins first."""
-        turn = np.full(len(self.ids), len(self.ids))
-        rank = np.zeros(len(self.ids), np.int64)
-        for code in np.unique(self.classes).tolist():
-            own = np.flatnonzero((self.classes == code) & np.isfinite(self.scores))
-            bins = bin_of(self.scores[own], score_bins(self.scores[own]))
-            # As trust.sampling draws.
-            drawn = np.lexsort((np.random.default_rng(seed).random(len(own)), bins))
-            in_order = bins[drawn]
-            starts = np.flatnonzero(np.r_[True, in_order[1:] != in_order[:-1]])[: len(own)]
-            lengths = np.diff(np.r_[starts, len(own)])
-            turn[own[drawn]] = np.arange(len(own)) - np.repeat(starts, lengths)
-            rank[own] = -bins
-        return np.lexsort((self.ids, self.classes, rank, turn))
+        natural = np.lexsort((self.ids, self.begins_s, self.recordings))
+        return ranked(order, seed, self.ids, self.classes, self.scores, natural)
 
 
 def _rows_of(db: sqlite3.Connection, above: int) -> list[tuple]:
@@ -396,18 +363,9 @@ def _rows_of(db: sqlite3.Connection, above: int) -> list[tuple]:
 
 def _in_states(state: np.ndarray, wanted: tuple[str, ...]) -> np.ndarray:
     codes = {STATES.index(name) for name in wanted if name in STATES}
-    if _DECIDED in wanted:
+    if DECIDED in wanted:
         codes |= set(range(1, len(STATES)))
     return np.isin(state, sorted(codes))
-
-
-def _mixed(ids: np.ndarray, seed: int) -> np.ndarray:
-    """Return numbers that look random, the same for a detection and a seed (SplitMix64)."""
-    with np.errstate(over="ignore"):
-        x = ids.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(seed % 2**32 + 1)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
 
 
 def _clock_s(start: str | None) -> float:
@@ -417,11 +375,3 @@ def _clock_s(start: str | None) -> float:
 def _seconds(moment: datetime) -> float:
     """Return a reading of a clock in seconds, whatever its zone."""
     return (moment.replace(tzinfo=None) - datetime(1970, 1, 1)) / timedelta(seconds=1)
-
-
-def seconds_each(decided_at: Sequence[datetime]) -> float | None:
-    """Return how long a decision takes: the median of the last, without pauses; None: too few."""
-    moments = sorted(decided_at)
-    paces = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(moments)]
-    paces = [pace for pace in paces if pace <= _PAUSE_S]
-    return round(float(np.median(paces)), 2) if len(paces) >= _FEWEST_PACES else None

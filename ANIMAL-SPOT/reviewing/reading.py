@@ -8,7 +8,8 @@ import threading
 from pathlib import Path
 from urllib.request import pathname2url
 
-from animal_spot.reviewing.project import APPLICATION, VERSION, Project, ProjectError
+from animal_spot.reviewing.project import APPLICATION, VERSION, Project
+from animal_spot.reviewing.store import ProjectError
 
 _BUSY_S = 10.0  # until another process has written
 _NUMBER, _NUMBER_OR_NONE = ("integer", "real"), ("integer", "real", "null")

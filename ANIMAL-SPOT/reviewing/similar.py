@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from animal_spot.reviewing.project import Project, Recording
+from animal_spot.reviewing.request_parts import NotThereError
 from animal_spot.utils.errors import one_line
 from animal_spot.utils.files import file_state
 from animal_spot.utils.interrupt import StopRequest
@@ -28,7 +29,7 @@ _NOT_LOOKED_AT = "skip"  # verdict after which a stretch may still be found
 log = logging.getLogger("REVIEW")
 
 
-class NoIndexError(LookupError):
+class NoIndexError(NotThereError):
     """There are no vectors to search; one line says what makes them."""
 
 

@@ -319,13 +319,18 @@ def _nothing(threshold: float | None) -> dict[str, Any]:
     }
 
 
-def summary_lines(found: Mapping[str, Any]) -> list[str]:
-    """Return a summary as lines of text: a table with a line for each class, then reasons."""
+def summary_lines(found: Mapping[str, Any], things: str = "calls") -> list[str]:
+    """Return a summary as lines of text: a table with a line for each class, then reasons.
+
+    Args:
+        found: Of ``summary``.
+        things: What the detections are, if they are right.
+    """
     rows = found["classes"]
     width = max(len(name) for name in [*(row["class"] for row in rows), "class"])
     lines = [
         f"{'class':<{width}} {'detections':>10} {'reviewed':>8} {'right':>6} "
-        f"{'precision (95 %)':>24} {'true calls (95 %)':>24} {'more to halve it':>16}"
+        f"{'precision (95 %)':>24} {f'true {things} (95 %)':>24} {'more to halve it':>16}"
     ]
     for row in rows:
         more = "" if row["more"] is None else row["more"]

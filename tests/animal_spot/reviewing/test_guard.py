@@ -6,8 +6,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from animal_spot.reviewing.guard import LARGEST_BODY, Guard, cookie_name, digest_of
-from animal_spot.reviewing.run import _still_good
 from animal_spot.reviewing.server import make_app
+from animal_spot.reviewing.serving import still_good
 from tests.animal_spot.reviewing.conftest import HOST, TOKEN
 
 DECISION = {"ids": [1], "verdict": "right", "reviewer": "Ann"}
@@ -50,7 +50,7 @@ def test_the_token_of_the_address_becomes_a_cookie(stranger):
 
 def test_tokens_of_earlier_runs_count_on_this_computer_alone(review):
     for host, status in (("127.0.0.1", 200), ("localhost", 200), ("0.0.0.0", 403)):
-        earlier = _still_good([digest_of("earlier")], host)
+        earlier = still_good([digest_of("earlier")], host)
         app = Guard(make_app(review), TOKEN, frozenset({HOST}), 8000, earlier)
         page = TestClient(app, base_url=f"http://{HOST}", headers={"X-Token": "earlier"})
         assert page.get("/api/project").status_code == status

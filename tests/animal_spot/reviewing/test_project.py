@@ -10,13 +10,8 @@ import threading
 
 import pytest
 
-from animal_spot.reviewing.project import (
-    Decision,
-    Project,
-    ProjectError,
-    ProjectGoneError,
-    stored,
-)
+from animal_spot.reviewing.project import Decision, Project
+from animal_spot.reviewing.store import ProjectError, ProjectGoneError, stored
 
 RIGHT, WRONG = Decision("right"), Decision("wrong")
 

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta, timezone
 import numpy as np
 import pytest
 
+from animal_spot.reviewing.ordering import ORDERS, seconds_each
 from animal_spot.reviewing.project import Decision, Project
-from animal_spot.reviewing.queue import ORDERS, Filter, Queue, QueueError, seconds_each
+from animal_spot.reviewing.queue import Filter, Queue, QueueError
 
 # Ids of ROWS: 1 owl .99, 2 owl .8, 3 fox .55 (pond, May 1, 21:30), 4 fox .95, 5 owl .6 (pond, May
 # 2, 3:30), 6 owl .7 (wood, noon)

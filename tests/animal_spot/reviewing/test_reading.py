@@ -5,8 +5,9 @@ import sqlite3
 
 import pytest
 
-from animal_spot.reviewing.project import Decision, Project, ProjectError
+from animal_spot.reviewing.project import Decision, Project
 from animal_spot.reviewing.reading import ReadProject
+from animal_spot.reviewing.store import ProjectError
 
 
 @pytest.fixture
