@@ -1,0 +1,221 @@
+"""Which boxes are looked at, and in what order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from footprints.reviewing.ordering import ORDERS, ranked
+from footprints.reviewing.project import ADDED, Project
+from footprints.reviewing.verdicts import DECIDED, OPEN, STATES, joint
+
+_SELECT = (
+    "SELECT detections.id, photo_id, class, score, source, run, folder, taken_at, trail, name "
+    "FROM detections JOIN photos ON photo_id = photos.id"
+)
+_LATEST = "\uffff"  # after all times and names
+
+
+class QueueError(ValueError):
+    """A filter or an order that cannot be used; one line says why."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What is looked at; None or empty: all.
+
+    Attributes:
+        class_names: Predicted classes, or those that a reviewer said instead; "" is none.
+        least: Lowest score.
+        most: Highest score.
+        folders: Of the photos.
+        trail: Name of the trail.
+        photo: Number of the photo.
+        begins: Earliest time by the camera's clock, without zone.
+        ends: Latest.
+        hours: Hours of the day, from and to, such as ``(21, 5)``.
+        states: See ``STATES``, and ``decided``.
+        sources: Where the rows come from.
+        reviewer: Whose decisions say the state; None: those of all.
+    """
+
+    class_names: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+    folders: tuple[str, ...] = ()
+    trail: str | None = None
+    photo: int | None = None
+    begins: datetime | None = None
+    ends: datetime | None = None
+    hours: tuple[float, float] | None = None
+    states: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    reviewer: str | None = None
+
+
+class Queue:
+    """All boxes of a project, for filters and orders.
+
+    Args:
+        project: The file.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def find(
+        self, wanted: Filter, order: str = "-score", seed: int = 0
+    ) -> tuple[list[int], int, int]:
+        """Return the numbers of boxes in an order.
+
+        Args:
+            wanted: Which.
+            order: One of ``ORDERS``; ``time`` goes by folder, trail, time, name.
+            seed: For ``random`` and ``bins``; another number, another order.
+
+        Returns:
+            Numbers of those that fit; how many fit whatever their state; how many of these are
+            open.
+
+        Raises:
+            QueueError: If the order is unknown.
+        """
+        if order not in ORDERS:
+            raise QueueError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")
+        of_all, said = self._states(None)
+        rows = self._shown(of_all)
+        states = of_all if wanted.reviewer is None else self._states(wanted.reviewer)[0]
+        places = {place for place, row in enumerate(rows) if _fits(row, wanted, said)}
+        state_of = [states.get(row["id"], OPEN) for row in rows]
+        n_open = sum(state_of[place] == OPEN for place in places)
+        found = [
+            rows[place]["id"]
+            for place in _ranked(rows, order, seed)
+            if place in places and _in_states(state_of[place], wanted.states)
+        ]
+        return found, len(places), n_open
+
+    def state_of(self, ids: Sequence[int], reviewer: str | None = None) -> list[str]:
+        """Return the states of boxes, for a reviewer or for all."""
+        states, _ = self._states(reviewer)
+        return [states.get(number, OPEN) for number in ids]
+
+    def is_shown(self, ids: Iterable[int]) -> list[bool]:
+        """Tell which boxes are looked at: not what somebody drew and took back."""
+        shown = {row["id"] for row in self._shown(self._states(None)[0])}
+        return [number in shown for number in ids]
+
+    def totals(self) -> dict[str, Any]:
+        """Return how many there are, in each state, of each class, folder and trail."""
+        states, _ = self._states(None)
+        rows = self._shown(states)
+        counted = Counter(states.get(row["id"], OPEN) for row in rows)
+        classes = Counter(row["class"] for row in rows)
+        return {
+            "detections": len(rows),
+            "states": {name: counted[name] for name in STATES},
+            "classes": {name: n for name, n in classes.items() if name is not None},
+            "unnamed": classes[None],
+            "with_score": sum(row["score"] is not None for row in rows),
+            "folders": sorted({row["folder"] for row in rows}),
+            "trails": sorted({row["trail"] for row in rows if row["trail"]}),
+        }
+
+    def answers(self) -> list[tuple[str, float | None, str | None]]:
+        """Return class, score and joint verdict of what the model of today said, for estimates.
+
+        A class that was said instead is wrong; what nobody decided has no verdict.
+        """
+        states, _ = self._states(None)
+        rows = [row for row in self._rows() if row["source"] == "prediction" and row["class"]]
+        last = max((row["run"] for row in rows), default=0)
+        verdict = {OPEN: None, "other": "wrong"}
+        return [
+            (row["class"], row["score"], verdict.get(state, state))
+            for row in rows
+            if row["run"] == last
+            for state in [states.get(row["id"], OPEN)]
+        ]
+
+    def _rows(self) -> list[Mapping[str, Any]]:
+        return self._project.db.execute(f"{_SELECT} ORDER BY detections.id").fetchall()
+
+    def _shown(self, states: Mapping[int, str]) -> list[Mapping[str, Any]]:
+        return [row for row in self._rows() if row["run"] != ADDED or row["id"] in states]
+
+    def _states(self, reviewer: str | None) -> tuple[dict[int, str], dict[int, str]]:
+        """Return the state of each box that was decided on, and classes said instead."""
+        who, values = ("WHERE reviewer = ?", (reviewer,)) if reviewer is not None else ("", ())
+        rows = self._project.db.execute(
+            f"SELECT detection_id, verdict, class FROM counting {who} ORDER BY id", values
+        )
+        verdicts: dict[int, list[tuple[str, str | None]]] = {}
+        for number, verdict, class_name in rows:
+            verdicts.setdefault(number, []).append((verdict, class_name))
+        states, said = {}, {}
+        for number, every in verdicts.items():
+            states[number], other = joint(every)
+            if other is not None:
+                said[number] = other
+        return states, said
+
+
+def _fits(row: Mapping[str, Any], wanted: Filter, said: Mapping[int, str]) -> bool:
+    """Tell whether a box fits a filter, whatever its state."""
+    names = row["class"] or "", said.get(row["id"], row["class"] or "")
+    score = row["score"]
+    return (
+        (not wanted.class_names or any(name in wanted.class_names for name in names))
+        and (wanted.least is None or (score is not None and score >= wanted.least))
+        and (wanted.most is None or (score is not None and score <= wanted.most))
+        and (not wanted.folders or row["folder"] in wanted.folders)
+        and (wanted.trail is None or row["trail"] == wanted.trail)
+        and (wanted.photo is None or row["photo_id"] == wanted.photo)
+        and (not wanted.sources or row["source"] in wanted.sources)
+        and _in_time(row["taken_at"], wanted)
+    )
+
+
+def _in_time(taken_at: str | None, wanted: Filter) -> bool:
+    """Tell whether a photo was taken in a time; not one whose time is not known."""
+    if wanted.begins is None and wanted.ends is None and wanted.hours is None:
+        return True
+    if taken_at is None:
+        return False
+    at = datetime.fromisoformat(taken_at).replace(tzinfo=None)
+    if wanted.begins is not None and at < wanted.begins.replace(tzinfo=None):
+        return False
+    if wanted.ends is not None and at > wanted.ends.replace(tzinfo=None):
+        return False
+    if wanted.hours is None:
+        return True
+    hour, (first, last) = at.hour + at.minute / 60 + at.second / 3600, wanted.hours
+    return first <= hour < last if first <= last else hour >= first or hour < last
+
+
+def _in_states(state: str, wanted: Sequence[str]) -> bool:
+    return not wanted or state in wanted or (DECIDED in wanted and state != OPEN)
+
+
+def _ranked(rows: Sequence[Mapping[str, Any]], order: str, seed: int) -> list[int]:
+    names = sorted({row["class"] for row in rows if row["class"] is not None})
+    code_of = {name: code for code, name in enumerate(names)} | {None: -1}
+    natural = sorted(range(len(rows)), key=lambda place: _by_time(rows[place]))
+    return ranked(
+        order,
+        seed,
+        np.array([row["id"] for row in rows], np.int64),
+        np.array([code_of[row["class"]] for row in rows], np.int64),
+        np.array([row["score"] for row in rows], np.float64),  # None becomes NaN
+        np.array(natural, np.int64),
+    ).tolist()
+
+
+def _by_time(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    when = row["taken_at"] or _LATEST
+    return row["folder"], row["trail"] or _LATEST, when, row["name"], row["id"]
