@@ -3,6 +3,7 @@
 import { button, el, field } from "./dom.js";
 import { count } from "./format.js";
 import { post } from "./server.js";
+import { EXPORTS, KEYS } from "./words.js";
 
 /** Show a dialog; the function gets it and says how to close it with a result. */
 function open(title, fill) {
@@ -62,18 +63,10 @@ export const askClass = (names) => choice("Which class?", "One of the list, or a
 export const askReviewer = (names, now) =>
   choice("Who reviews?", "This name stands at each decision", names, now);
 
-const KINDS = [
-  ["raven", "Raven selection tables"],
-  ["audacity", "Audacity label tracks"],
-  ["csv", "CSV, with dates and times"],
-  ["parquet", "Parquet, with dates and times"],
-  ["clips", "Clips for training"],
-];
-
 /** @param {object} outbox What is decided is sent first. */
 export function exportDialog(outbox) {
   return open("Export", (close) => {
-    const radios = KINDS.map(([kind, text], i) => {
+    const radios = EXPORTS.map(([kind, text], i) => {
       const input = el("input", { type: "radio", name: "kind", value: kind, autofocus: i === 0 });
       input.checked = i === 0;
       return el("label", { class: "check" }, input, el("span", { text }));
@@ -118,15 +111,6 @@ function whatWasWritten({ folder, files = [], notes = [], unit = "rows" }) {
     ...notes.map((text) => el("p", { class: "reason", text })),
   ];
 }
-
-const KEYS = [
-  ["Decide", [["y", "right"], ["n", "wrong"], ["u", "unsure"], ["s", "skip"], ["1 … 9, letters", "another class"], ["c", "a class by its name"], ["z", "undo"]]],
-  ["Listen", [["Space", "play, stop"], ["Shift Space", "the call alone"], ["Home", "from the left edge"], [", .", "slower, faster"]]],
-  ["Look", [["+ -", "zoom in, out"], ["[ ]", "less, more gain"], ["← →", "row before, after"], ["Tab", "to the edges; arrows move them, with Shift further"]]],
-  ["Many at once", [["arrows", "another cell"], ["x", "select"], ["Shift arrows", "select up to there"], ["r", "all undecided ones"], ["PageDown", "next forty"], ["Enter", "this one alone"]]],
-  ["Whole recording", [["arrows", "move the line"], ["b", "begin a mark"], ["Enter", "end it"], ["PageDown", "next page"], ["Esc", "discard"]]],
-  ["Everywhere", [["g", "many at once, and back"], ["l", "in the recording"], ["m", "more like this"], ["?", "these keys"]]],
-];
 
 export function keysDialog() {
   return open("Keys", (close) => [

@@ -35,7 +35,7 @@ export function svg(tag, props = {}, ...children) {
 }
 
 /** A button. `key` is shown as the key that does the same. A click by mouse leaves no focus on it,
- * so that the space bar goes on playing the sound. */
+ * so that the space bar goes on meaning what it does on the page. */
 export function button(label, action, { key = null, title = null, ...props } = {}) {
   return el(
     "button",

@@ -1,5 +1,7 @@
 // Numbers, times and names as people read them.
 
+import { CLASS_KEYS } from "./words.js";
+
 /** Seconds as m:ss or h:mm:ss, with `digits` decimals. */
 export function clock(seconds, digits = 1) {
   const sign = seconds < 0 ? "−" : "";
@@ -22,8 +24,6 @@ export function span(seconds) {
 export const count = (n) => (n === null || n === undefined ? "–" : n.toLocaleString("en"));
 
 export const score = (x) => (x === null || x === undefined ? "" : x.toFixed(x > 0.995 && x < 1 ? 3 : 2));
-
-export const khz = (hz) => (hz / 1000).toFixed(hz % 1000 === 0 ? 0 : 1);
 
 /** A figure with its 95 % interval; a dash if nothing is known, "?" for what is not. */
 export function interval(x, digits = 2) {
@@ -63,25 +63,8 @@ export const STATES = {
   skip: { text: "skipped", sign: "»" },
 };
 
-/** What a queue holds, and in which order: as the address and as people say it. */
-export const SOURCES = [
-  ["detections", "Detections"],
-  ["windows", "Windows of recordings"],
-  ["like", "More like this"],
-];
-export const ORDERS = [
-  ["time", "recording and time"],
-  ["-score", "highest score first"],
-  ["score", "lowest score first"],
-  ["uncertainty", "most uncertain first"],
-  ["random", "at random"],
-  ["bins", "sample over score bins"],
-];
-
 /** What a row shows as its class: the one a person gave, else the one the model gave. */
 export const classOf = (row) => (row.state === "other" ? row.label : row.class) ?? "no class yet";
-
-const CLASS_KEYS = "1234567890abdefijkopqtvw"; // letters that are no command
 
 /** A key for each class, in their order; those beyond have none. */
 export function classKeys(classes) {

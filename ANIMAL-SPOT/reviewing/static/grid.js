@@ -1,75 +1,21 @@
 // Forty small spectrograms: listen, select many, decide with one key.
 
 import { address } from "./address.js";
-import { button, el } from "./dom.js";
-import { STATES, classOf, clock, count, score } from "./format.js";
+import { Cells } from "./cells.js";
+import { el } from "./dom.js";
+import { clock } from "./format.js";
 import { picture } from "./media.js";
-import { sign } from "./parts.js";
 
-const PAGE = 40;
 const CONTEXT_S = 0.5;
 const SIZE = { width: 240, height: 130 };
 const GAIN_STEP = 3;
 
-export class GridView {
-  #selected = new Set();
-  #anchor = 0;
-  #cells = [];
-  #first = 0;
+export class GridView extends Cells {
   #playing = null;
 
   constructor(app) {
-    this.app = app;
-    this.grid = el("div", {
-      class: "cells",
-      role: "listbox",
-      "aria-multiselectable": "true",
-      "aria-label": "Detections",
-    });
-    this.where = el("span", { class: "numbers" });
-    this.verdicts = el("div", { class: "verdicts", role: "group", "aria-label": "Decision on what is selected" });
-    this.notice = el("p", { class: "notice", hidden: true });
-    this.el = el(
-      "section",
-      { class: "grid", "aria-label": "Many at once" },
-      el(
-        "div",
-        { class: "controls" },
-        button("Earlier", () => this.#turn(-1), { key: "PageUp", class: "quiet" }),
-        this.where,
-        button("Next", () => this.#turn(1), { key: "PageDown", class: "quiet" }),
-        el("span", { class: "rule" }),
-        button("Select undecided", () => this.#selectOpen(), { key: "r", class: "quiet" }),
-        button("Select none", () => this.#select([]), { key: "Esc", class: "quiet" }),
-        el("span", { class: "faint hint", text: "Click: listen. Ctrl-click: select." }),
-      ),
-      this.notice,
-      this.grid,
-      this.verdicts,
-    );
+    super(app, { label: "Detections", hint: "Click: listen. Ctrl-click: select." });
     app.player.addEventListener("time", () => this.#drawPlayhead());
-  }
-
-  async show() {
-    const { items } = this.app;
-    this.notice.hidden = items.total > 0;
-    this.notice.textContent = items.note || "Nothing in this queue. Change the filter at the left.";
-    let here = items.index(address.get("id"));
-    if (here < 0 && items.total) {
-      here = Math.max(0, items.nextOpen(-1));
-      address.set({ id: items.keys[here] });
-      return;
-    }
-    const first = Math.max(0, Math.floor(here / PAGE) * PAGE);
-    const last = Math.min(items.total, first + PAGE);
-    if (first !== this.#first) this.#selected.clear();
-    this.#first = first;
-    await items.load(first, last);
-    this.#draw(first, last, here);
-    if (last < items.total) {
-      await items.load(last, last + PAGE);
-      for (const key of items.keys.slice(last, last + PAGE)) if (items.row(key)) picture(this.#shown(items.row(key)));
-    }
   }
 
   #shown(row) {
@@ -78,121 +24,20 @@ export class GridView {
     return { recording, from: row.begin_s - CONTEXT_S, to: row.end_s + CONTEXT_S, ...this.app.band(), gain, ...SIZE };
   }
 
-  #draw(first, last, here) {
-    const { items } = this.app;
-    const hadFocus = this.grid.contains(document.activeElement) || document.activeElement === document.body;
-    this.#cells = items.keys.slice(first, last).map((key, i) => this.#cell(key, first + i, here));
-    this.grid.replaceChildren(...this.#cells);
-    this.where.textContent = items.total ? `${count(first + 1)} to ${count(last)} of ${count(items.total)}` : "";
-    this.#drawVerdicts();
-    if (hadFocus) this.#cells[here - first]?.focus({ preventScroll: true });
-  }
-
-  #cell(key, index, here) {
-    const row = this.app.items.row(key);
-    const state = this.app.items.stateOf(key);
-    const isSelected = this.#selected.has(key);
-    const words = row ? `${classOf(row)} ${score(row.score)}, ${STATES[state].text}` : "not loaded";
-    const cell = el(
-      "div",
-      {
-        class: `cell ${state}`,
-        role: "option",
-        "aria-selected": String(isSelected),
-        "aria-label": words,
-        tabindex: index === here ? "0" : "-1",
-        data: { key },
-        on: { click: (event) => this.#click(event, index) },
-      },
-    );
-    if (!row) return cell;
+  thumb(row) {
     const shown = this.#shown(row);
-    const thing = picture(shown);
-    const pane = el("div", { class: "thumb" });
-    const put = () => pane.prepend(thing.image);
-    if (thing.isReady) put();
-    else thing.ready.then(put);
     const mark = el("div", { class: "mark" });
     const share = (s) => `${(100 * (s - shown.from)) / (shown.to - shown.from)}%`;
     mark.style.left = share(row.begin_s);
     mark.style.right = `calc(100% - ${share(row.end_s)})`;
-    pane.append(mark, el("div", { class: "playhead", hidden: true }), el("span", { class: "corner", title: "Select" }));
-    cell.append(
-      pane,
-      el(
-        "div",
-        { class: "caption" },
-        sign(state),
-        el("span", { class: "name", text: classOf(row) }),
-        el("span", { class: "numbers", text: score(row.score) || clock(row.begin_s) }),
-      ),
-    );
-    return cell;
+    return { picture: picture(shown), marks: [mark, el("div", { class: "playhead", hidden: true })] };
   }
 
-  #drawVerdicts() {
-    const n = this.#selected.size;
-    const make = (verdict, label, key) => button(label, () => this.decide(verdict), { key, class: `verdict ${verdict}` });
-    const classes = [...this.app.keys].map(([key, name]) =>
-      button(name, () => this.decide("other", name), { key, class: "verdict named", title: name }),
-    );
-    this.verdicts.replaceChildren(
-      el("span", { class: "numbers selected-count", text: n ? `${n} selected` : "the marked one" }),
-      make("right", "Right", "y"),
-      make("wrong", "Wrong", "n"),
-      make("unsure", "Unsure", "u"),
-      make("skip", "Skip", "s"),
-      button("Undo", () => this.app.undo(), { key: "z", class: "quiet" }),
-      el("span", { class: "rule" }),
-      ...classes,
-      button("Class …", () => this.#askClass(), { key: "c", class: "verdict named" }),
-    );
+  corner(row) {
+    return clock(row.begin_s);
   }
 
-  #here() {
-    return this.app.items.index(address.get("id"));
-  }
-
-  #select(keys) {
-    this.#selected = new Set(keys);
-    for (const cell of this.#cells) cell.setAttribute("aria-selected", String(this.#selected.has(cell.dataset.key)));
-    this.#drawVerdicts();
-  }
-
-  #toggle(index) {
-    const selected = new Set(this.#selected);
-    const key = this.app.items.keys[index];
-    if (!selected.delete(key)) selected.add(key);
-    this.#anchor = index;
-    this.#select(selected);
-  }
-
-  #selectTo(index) {
-    const [from, to] = [Math.min(this.#anchor, index), Math.max(this.#anchor, index)];
-    this.#select([...this.#selected, ...this.app.items.keys.slice(from, to + 1)]);
-  }
-
-  #selectOpen() {
-    const { items } = this.app;
-    this.#select(this.#page().filter((key) => items.stateOf(key) === "open"));
-  }
-
-  #page() {
-    return this.app.items.keys.slice(this.#first, this.#first + PAGE);
-  }
-
-  #click(event, index) {
-    const inCorner = event.target.classList.contains("corner");
-    if (event.shiftKey) this.#selectTo(index);
-    else if (event.ctrlKey || event.metaKey || inCorner) this.#toggle(index);
-    else {
-      this.#anchor = index;
-      this.#hear(index);
-    }
-    this.#focus(index);
-  }
-
-  #hear(index) {
+  pressed(index) {
     const row = this.app.items.row(this.app.items.keys[index]);
     if (!row) return;
     const { from, to, recording } = this.#shown(row);
@@ -205,95 +50,19 @@ export class GridView {
   #drawPlayhead() {
     if (!this.#playing || !this.el.isConnected) return;
     const { key, from, to } = this.#playing;
-    for (const cell of this.#cells) {
+    for (const [cellKey, cell] of this.shownCells) {
       const head = cell.querySelector(".playhead");
       if (!head) continue;
-      head.hidden = cell.dataset.key !== key || !this.app.player.isPlaying;
+      head.hidden = cellKey !== key || !this.app.player.isPlaying;
       head.style.left = `${(100 * (this.app.player.time - from)) / (to - from)}%`;
     }
   }
 
-  #focus(index) {
-    const cell = this.#cells[index - this.#first];
-    if (!cell) return;
-    for (const other of this.#cells) other.tabIndex = other === cell ? 0 : -1;
-    cell.focus();
-    address.set({ id: this.app.items.keys[index] });
-  }
-
-  #turn(by) {
-    const { items } = this.app;
-    const first = this.#first + by * PAGE;
-    if (first < 0 || first >= items.total) return;
-    this.app.go(items.keys[first]);
-  }
-
-  /** Decide on what is selected, or on the marked one. */
-  decide(verdict, name = undefined) {
-    const { items, judge } = this.app;
-    const chosen = this.#selected.size ? this.#page().filter((key) => this.#selected.has(key)) : [address.get("id")];
-    const same = name === undefined ? [] : chosen.filter((key) => items.row(key)?.class === name);
-    const others = chosen.filter((key) => !same.includes(key));
-    const wasOpen = chosen.every((key) => items.stateOf(key) === "open");
-    let done = false;
-    if (same.length) done = judge.decide(same, "right");
-    if (others.length) done = judge.decide(others, verdict, { class: name }) || done;
-    if (!done) return;
-    this.#selected.clear();
-    this.app.sayProgress(`${count(chosen.length)} ${name ?? STATES[verdict].text}`);
-    this.#goOn(items.index(chosen.at(-1)), wasOpen, chosen.length > 1);
-  }
-
-  /** Mark the cell after those decided, so that the next key is about another one. After many at
-   * once the page stays, so that what the one key did is seen. */
-  #goOn(here, wasOpen, isMany) {
-    const { items } = this.app;
-    const next = wasOpen ? items.nextOpen(here) : Math.min(here + 1, items.total - 1);
-    const isElsewhere = next < this.#first || next >= this.#first + PAGE;
-    if (next < 0 || next === this.#here() || (isMany && isElsewhere)) this.show();
-    else address.set({ id: items.keys[next] });
-  }
-
-  async #askClass() {
-    const name = await this.app.askClass();
-    if (name) this.decide("other", name);
-  }
-
-  #columns() {
-    const tops = this.#cells.map((cell) => cell.offsetTop);
-    const n = tops.filter((top) => top === tops[0]).length;
-    return Math.max(1, n);
-  }
-
-  #move(by, isSelecting) {
-    const from = this.#here();
-    const to = from + by;
-    if (to < 0 || to >= this.app.items.total) return;
-    if (isSelecting) {
-      if (!this.#selected.size) this.#anchor = from;
-      this.#selectTo(Math.min(to, this.#first + PAGE - 1));
-    }
-    if (to < this.#first || to >= this.#first + PAGE) this.app.go(this.app.items.keys[to]);
-    else this.#focus(to);
-  }
-
-  /** @returns {boolean} Whether the key meant something here. */
   key(event) {
-    const verdict = { y: "right", n: "wrong", u: "unsure", s: "skip" }[event.key];
-    const moves = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.#columns(), ArrowUp: -this.#columns() };
-    if (verdict) this.decide(verdict);
-    else if (this.app.keys.has(event.key)) this.decide("other", this.app.keys.get(event.key));
-    else if (event.key in moves) this.#move(moves[event.key], event.shiftKey);
-    else if (event.key === " ") this.app.player.isPlaying ? this.app.player.stop() : this.#hear(this.#here());
-    else if (event.key === "x") this.#toggle(this.#here());
-    else if (event.key === "r") this.#selectOpen();
-    else if (event.key === "Escape") this.#select([]);
-    else if (event.key === "PageDown") this.#turn(1);
-    else if (event.key === "PageUp") this.#turn(-1);
-    else if (event.key === "c") this.#askClass();
+    if (super.key(event)) return true;
+    if (event.key === " ") this.app.player.isPlaying ? this.app.player.stop() : this.pressed(this.here);
     else if (event.key === "[") address.set({ gain: address.number("gain") - GAIN_STEP });
     else if (event.key === "]") address.set({ gain: address.number("gain") + GAIN_STEP });
-    else if (event.key === "Enter") address.set({ view: "one" }, { push: true });
     else if (event.key === "m") this.app.moreLike(address.get("id"));
     else if (event.key === "l") this.app.openRecording(this.app.items.row(address.get("id")));
     else return false;

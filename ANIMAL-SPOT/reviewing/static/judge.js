@@ -10,7 +10,7 @@ export class Judge {
   #paces = [];
   #latest = null;
 
-  /** @param {object} app `items`, `outbox`, `say`. */
+  /** @param {object} app `items`, `outbox`, `say`; `bodyOf` says what is sent of a row that is new. */
   constructor(app) {
     this.app = app;
   }
@@ -109,17 +109,7 @@ export class Judge {
 
   async #add(row, verdict, { class: name, box, note }) {
     const { items, outbox } = this.app;
-    const source = address.get("src") === "like" ? "similar" : "window";
-    const place = { begin_s: row.begin_s, end_s: row.end_s, low_hz: row.low_hz, high_hz: row.high_hz, ...(box ?? {}) };
-    const body = {
-      recording: row.recording,
-      ...place,
-      class: name ?? row.class ?? null,
-      verdict: verdict === "other" ? "right" : verdict,
-      source,
-      note: note || null,
-      reviewer: address.get("reviewer"),
-    };
+    const body = { ...this.app.bodyOf(row, verdict, { class: name, box, note }), reviewer: address.get("reviewer") };
     items.update([{ ...items.row(row.key), isWaiting: true }]);
     try {
       const { rows } = await outbox.add("/api/add", body);

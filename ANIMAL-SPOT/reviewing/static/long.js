@@ -2,12 +2,13 @@
 
 import { address } from "./address.js";
 import { button, el, field, select } from "./dom.js";
-import { STATES, classOf, clock, khz } from "./format.js";
+import { STATES, classOf, clock } from "./format.js";
 import { speedName } from "./media.js";
 import { stepper } from "./parts.js";
 import { Plot } from "./plot.js";
-import { stretchKey } from "./items.js";
+import { stretchKey } from "./sound_items.js";
 import { get } from "./server.js";
+import { khz } from "./words.js";
 
 const LINES = [1, 2, 3, 4, 6];
 const LENGTHS = [1, 2, 5, 10, 15, 30, 60, 120];

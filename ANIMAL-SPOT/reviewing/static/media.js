@@ -1,45 +1,7 @@
 // Pictures and sounds, fetched ahead and kept for a while.
 
+import { Kept, pictureAt } from "./kept.js";
 import { path } from "./server.js";
-
-/** Keeps the latest things made by `make`, by address. */
-class Kept {
-  #make;
-  #most;
-  #things = new Map();
-
-  constructor(most, make) {
-    this.#most = most;
-    this.#make = make;
-  }
-
-  get(url) {
-    let thing = this.#things.get(url);
-    this.#things.delete(url);
-    thing ??= this.#make(url);
-    this.#things.set(url, thing); // the latest is last
-    if (this.#things.size > this.#most) this.#things.delete(this.#things.keys().next().value);
-    return thing;
-  }
-
-  drop(url) {
-    this.#things.delete(url);
-  }
-}
-
-const pictures = new Kept(150, (url) => {
-  const image = new Image();
-  image.alt = "";
-  image.draggable = false;
-  image.decoding = "sync";
-  image.src = url;
-  const thing = { image, isReady: false };
-  thing.ready = image.decode().then(
-    () => (thing.isReady = true),
-    () => pictures.drop(url), // the next wish tries again
-  );
-  return thing;
-});
 
 const sounds = new Kept(12, (url) => {
   const audio = new Audio();
@@ -61,7 +23,7 @@ export function picture({ recording, from, to, low, high, gain, width, height })
     high,
     gain,
   });
-  return pictures.get(url);
+  return pictureAt(url);
 }
 
 /** A sound element; at speed 0.05 it lasts twenty times as long. */

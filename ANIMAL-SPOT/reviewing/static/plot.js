@@ -1,8 +1,9 @@
 // A spectrogram with axes, boxes that can be moved, and a playhead.
 
 import { el, svg } from "./dom.js";
-import { clock, khz, ticks } from "./format.js";
+import { clock, ticks } from "./format.js";
 import { picture } from "./media.js";
+import { khz } from "./words.js";
 
 const LEFT = 46; // px, for the frequencies
 const BOTTOM = 22; // px, for the times

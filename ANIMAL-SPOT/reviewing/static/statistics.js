@@ -5,6 +5,7 @@ import { bar, curve } from "./chart.js";
 import { button, el } from "./dom.js";
 import { count, interval, score } from "./format.js";
 import { Gone, Locked, get } from "./server.js";
+import { NOUNS } from "./words.js";
 
 export class StatisticsView {
   constructor(app) {
@@ -36,7 +37,7 @@ export class StatisticsView {
   }
 
   #table(classes, one) {
-    const heads = ["Class", "Detections", "Reviewed", "Right", "Precision", "", "True calls", "Reviews to halve the interval"];
+    const heads = ["Class", NOUNS.many, "Reviewed", "Right", "Precision", "", NOUNS.right, "Reviews to halve the interval"];
     const row = (c) =>
       el(
         "tr",
@@ -114,7 +115,7 @@ export class StatisticsView {
 
   #differing(ids) {
     const most = 12;
-    const links = ids.slice(0, most).map((id) => button(String(id), () => this.app.openRow({ id }), { class: "link", "aria-label": `Detection ${id}` }));
+    const links = ids.slice(0, most).map((id) => button(String(id), () => this.app.openRow({ id }), { class: "link", "aria-label": `${NOUNS.one} ${id}` }));
     return ids.length > most ? [...links, ` and ${count(ids.length - most)} more`] : links;
   }
 
