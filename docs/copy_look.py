@@ -16,13 +16,17 @@ _REVIEWING = (
     *("agreement", "answering", "decision_store", "guard", "ordering", "request_parts"),
     *("serving", "store", "verdicts"),
 )
-_PAGE = ()
+_PAGE = (
+    *("address", "app", "cells", "chart", "dialogs", "dom", "edges", "format", "items", "judge"),
+    *("kept", "list", "panel", "parts", "server", "single", "statistics"),
+)
 _SAME = (  # has the same name in both halves
     *("reporting/page.py", "reporting/pictures.py"),
     *(f"reporting/static/page.{kind}" for kind in ("html", "css", "js")),
     *(f"trust/{name}.py" for name in _TRUST),
     *(f"reviewing/{name}.py" for name in _REVIEWING),
-    *(f"reviewing/static/{name}" for name in _PAGE),
+    *(f"reviewing/static/{name}.js" for name in _PAGE),
+    "reviewing/static/review.css",
 )
 COPIES = (  # from, to
     ("ANIMAL-SPOT/figures/look.mplstyle", "footprints/scores/look.mplstyle"),

@@ -125,7 +125,6 @@ class Review:
         others = [one for one, is_shown in zip(others, shown, strict=True) if is_shown]
         return {
             **self._rows([number], reviewer)[0],
-            **said_of(found[0]),
             "photo": _shown(photo),
             "decisions": self.project.decisions_of(number),
             "others": self._rows(others, reviewer),
@@ -249,47 +248,48 @@ class Review:
         rows = self.project.detections(ids)
         last = self.project.last_decisions(ids, reviewer)
         states = self.queue.state_of(ids, reviewer)
-        names = self._names({row["photo_id"] for row in rows})
+        photos = self._photos({row["photo_id"] for row in rows})
         return [
-            _row(row, names[row["photo_id"]], state, last.get(row["id"]) or {})
+            _row(row, photos[row["photo_id"]], state, last.get(row["id"]) or {})
             for row, state in zip(rows, states, strict=True)
         ]
 
-    def _names(self, photo_ids: set[int]) -> dict[int, str]:
+    def _photos(self, photo_ids: set[int]) -> dict[int, Mapping[str, Any]]:
         ids = sorted(photo_ids)
-        found: dict[int, str] = {}
+        found: dict[int, Mapping[str, Any]] = {}
         for first in range(0, len(ids), 500):
             some = ids[first : first + 500]
             marks = ",".join("?" * len(some))
-            rows = self.project.db.execute(
-                f"SELECT id, name FROM photos WHERE id IN ({marks})", some
-            )
-            found |= {row["id"]: row["name"] for row in rows}
+            rows = self.project.db.execute(f"SELECT * FROM photos WHERE id IN ({marks})", some)
+            found |= {row["id"]: row for row in rows}
         return found
 
 
 def _plain(decision: Decision, predicted: str | None) -> Decision:
-    """Say right where another class is the same as that.
+    """Say right where another class is the same as that, and no print where nothing is wrong.
 
     Raises:
         RequestError: If a photo without an answer is called right.
     """
     if decision.verdict == "right" and not predicted:
         raise RequestError("nothing is proposed here: choose a class")
+    if decision.verdict == "wrong" and not predicted:
+        return replace(decision, verdict="other", class_name=NO_PRINT)
     if decision.verdict == "other" and decision.class_name == predicted:
         return replace(decision, verdict="right", class_name=None)
     return decision
 
 
 def _row(
-    row: Mapping[str, Any], photo_name: str, state: str, said: Mapping[str, Any]
+    row: Mapping[str, Any], photo: Mapping[str, Any], state: str, said: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return a box as a reviewer left it, with the class that was said."""
     return {
         **{key: row[key] for key in ("id", "class", "score", "source")},
         **{key: row[key] if said.get(key) is None else said[key] for key in EDGES},
         "photo": row["photo_id"],
-        "name": photo_name,
+        **{key: photo[key] for key in ("name", "taken_at", "latitude", "longitude", "trail")},
+        **said_of(row),
         "state": state,
         "label": said.get("class"),
         "note": said.get("note"),

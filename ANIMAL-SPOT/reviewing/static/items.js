@@ -72,6 +72,15 @@ export class Items extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
+  /** Take a row out of the queue. */
+  drop(key) {
+    this.keys = this.keys.filter((other) => other !== key);
+    this.rows.delete(key);
+    this.states.delete(key);
+    this.settle();
+    this.dispatchEvent(new Event("change"));
+  }
+
   /** Fetch the rows of these places that are not known yet. */
   async load(first, last) {
     const from = Math.max(0, Math.floor(first / AT_ONCE) * AT_ONCE);

@@ -1,6 +1,7 @@
 // A spectrogram with axes, boxes that can be moved, and a playhead.
 
 import { el, svg } from "./dom.js";
+import { Edges, follow } from "./edges.js";
 import { clock, ticks } from "./format.js";
 import { picture } from "./media.js";
 import { khz } from "./words.js";
@@ -20,7 +21,7 @@ const LEAST_HZ = 10;
 export class Plot {
   #shown = null; // {recording, from, to, low, high, gain, limit_s}
   #box = null;
-  #handles = {};
+  #edges = null;
   #token = null;
   #measured = null; // size; asking for it makes the browser lay out the page
   #axesOf = "";
@@ -39,7 +40,8 @@ export class Plot {
     this.picture = el("div", { class: "picture" });
     this.others = el("div", { class: "others" });
     this.head = el("div", { class: "playhead", hidden: true });
-    this.frame = this.#makeBox();
+    if (onBox) this.#edges = new Edges(EDGES, this, 1);
+    this.frame = this.#edges?.frame ?? el("div", { class: "box", hidden: true });
     this.drawn = el("div", { class: "drawn", hidden: true });
     this.pane = el(
       "div",
@@ -112,14 +114,17 @@ export class Plot {
     this.frame.hidden = box === null || this.#shown === null;
     if (this.frame.hidden) return;
     this.#place(this.frame, box);
-    for (const [edge, handle] of Object.entries(this.#handles)) {
-      const seconds = EDGES[edge].axis === "x";
-      const value = this.#edge(edge);
-      handle.setAttribute("aria-valuemin", seconds ? this.#shown.from.toFixed(2) : this.#shown.low);
-      handle.setAttribute("aria-valuemax", seconds ? this.#shown.to.toFixed(2) : this.#shown.high);
-      handle.setAttribute("aria-valuenow", seconds ? value.toFixed(2) : Math.round(value));
-      handle.setAttribute("aria-valuetext", seconds ? `${clock(value, 2)}` : `${khz(value)} kHz`);
-    }
+    this.#edges?.tell();
+  }
+
+  /** What screen readers are told of an edge. */
+  told(edge) {
+    const seconds = EDGES[edge].axis === "x";
+    const value = this.edge(edge);
+    const { from, to, low, high } = this.#shown;
+    return seconds
+      ? { least: from.toFixed(2), most: to.toFixed(2), now: value.toFixed(2), text: clock(value, 2) }
+      : { least: low, most: high, now: Math.round(value), text: `${khz(value)} kHz` };
   }
 
   /** Show boxes that cannot be moved: [{box, class (CSS), text, title, action}]. */
@@ -153,7 +158,8 @@ export class Plot {
     return 1 - (hz - this.#shown.low) / (this.#shown.high - this.#shown.low);
   }
 
-  #edge(edge) {
+  /** Where an edge is, in s or Hz. */
+  edge(edge) {
     const value = this.#box[edge];
     if (value !== null && value !== undefined) return value;
     return edge === "low_hz" ? this.#shown.low : this.#shown.high;
@@ -193,109 +199,61 @@ export class Plot {
     this.axes.replaceChildren(...marks);
   }
 
-  #makeBox() {
-    const frame = el("div", { class: "box", hidden: true });
-    if (!this.onBox) return frame;
-    for (const [edge, { axis, name, side }] of Object.entries(EDGES)) {
-      const handle = el("div", {
-        class: `edge ${side}`,
-        role: "slider",
-        tabindex: "0",
-        "aria-label": name,
-        "aria-orientation": axis === "x" ? "horizontal" : "vertical",
-        data: { edge },
-      });
-      handle.addEventListener("pointerdown", (event) => this.#pull(event, edge));
-      handle.addEventListener("keydown", (event) => this.#nudge(event, edge));
-      this.#handles[edge] = handle;
-      frame.append(handle);
-    }
-    return frame;
-  }
-
-  /** Time and frequency under the pointer. */
-  #under(event) {
+  /** Time in s and frequency in Hz under the pointer. */
+  under(event) {
     const r = this.pane.getBoundingClientRect();
     const clamp = (v) => Math.min(1, Math.max(0, v));
     const { from, to, low, high } = this.#shown;
     return {
-      s: from + clamp((event.clientX - r.left) / r.width) * (to - from),
-      hz: high - clamp((event.clientY - r.top) / r.height) * (high - low),
+      x: from + clamp((event.clientX - r.left) / r.width) * (to - from),
+      y: high - clamp((event.clientY - r.top) / r.height) * (high - low),
     };
   }
 
-  #moveEdge(edge, value, finished) {
+  /** How far a key moves an edge. */
+  step(axis) {
+    const { from, to, low, high } = this.#shown;
+    return axis === "x" ? (to - from) / 200 : (high - low) / 100;
+  }
+
+  /** Take a new place of an edge. */
+  moveEdge(edge, value, finished) {
     const box = {};
     for (const name of Object.keys(EDGES)) box[name] = this.#box[name] ?? null;
     const [low, high] = EDGES[edge].axis === "x" ? ["begin_s", "end_s"] : ["low_hz", "high_hz"];
     const least = EDGES[edge].axis === "x" ? LEAST_S : LEAST_HZ;
-    if (edge === low) value = Math.min(value, this.#edge(high) - least);
-    else value = Math.max(value, this.#edge(low) + least);
+    if (edge === low) value = Math.min(value, this.edge(high) - least);
+    else value = Math.max(value, this.edge(low) + least);
     box[edge] = EDGES[edge].axis === "x" ? Math.max(0, Number(value.toFixed(4))) : Math.max(0, Math.round(value));
-    if (edge === "low_hz") box.high_hz = this.#edge("high_hz");
-    if (edge === "high_hz") box.low_hz = this.#edge("low_hz");
+    if (edge === "low_hz") box.high_hz = this.edge("high_hz");
+    if (edge === "high_hz") box.low_hz = this.edge("low_hz");
     this.box = box;
     this.onBox(box, finished);
   }
 
-  #pull(event, edge) {
-    if (event.button !== 0) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const handle = event.currentTarget;
-    handle.setPointerCapture(event.pointerId);
-    const move = (e) => {
-      const under = this.#under(e);
-      this.#moveEdge(edge, EDGES[edge].axis === "x" ? under.s : under.hz, e.type === "pointerup");
-    };
-    const up = (e) => {
-      handle.removeEventListener("pointermove", move);
-      if (e.type === "pointerup") move(e);
-    };
-    handle.addEventListener("pointermove", move);
-    handle.addEventListener("pointerup", up, { once: true });
-    handle.addEventListener("pointercancel", up, { once: true });
-  }
-
-  #nudge(event, edge) {
-    const axis = EDGES[edge].axis;
-    const direction = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
-    if (!direction || event.altKey || event.ctrlKey || event.metaKey) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const { from, to, low, high } = this.#shown;
-    const step = (axis === "x" ? (to - from) / 200 : (high - low) / 100) * (event.shiftKey ? 10 : 1);
-    this.#moveEdge(edge, this.#edge(edge) + direction * step, true);
-  }
-
   /** A click says a time; a drag draws a box. */
   #press(event) {
-    if (event.button !== 0 || !this.#shown) return;
-    const start = this.#under(event);
-    const { clientX, clientY } = event;
-    this.pane.setPointerCapture(event.pointerId);
+    if (!this.#shown) return;
     let box = null;
-    const move = (e) => {
-      if (!this.onDrag || (!box && Math.hypot(e.clientX - clientX, e.clientY - clientY) < 5)) return;
-      const now = this.#under(e);
-      box = {
-        begin_s: Math.min(start.s, now.s),
-        end_s: Math.max(start.s, now.s),
-        low_hz: Math.round(Math.min(start.hz, now.hz)),
-        high_hz: Math.round(Math.max(start.hz, now.hz)),
-      };
-      this.drawn.hidden = false;
-      this.#place(this.drawn, box);
-    };
-    const up = (e) => {
-      this.pane.removeEventListener("pointermove", move);
-      this.drawn.hidden = true;
-      if (e.type !== "pointerup") return;
-      if (box && box.end_s - box.begin_s > LEAST_S) this.onDrag(box);
-      else if (!box) this.onClick?.(start.s);
-    };
-    this.pane.addEventListener("pointermove", move);
-    this.pane.addEventListener("pointerup", up, { once: true });
-    this.pane.addEventListener("pointercancel", up, { once: true });
+    follow(this.pane, event, {
+      draws: Boolean(this.onDrag),
+      under: (e) => this.under(e),
+      drag: (start, now) => {
+        box = {
+          begin_s: Math.min(start.x, now.x),
+          end_s: Math.max(start.x, now.x),
+          low_hz: Math.round(Math.min(start.y, now.y)),
+          high_hz: Math.round(Math.max(start.y, now.y)),
+        };
+        this.drawn.hidden = false;
+        this.#place(this.drawn, box);
+      },
+      done: (isDrawn, start) => {
+        this.drawn.hidden = true;
+        if (!isDrawn) this.onClick?.(start.x);
+        else if (box.end_s - box.begin_s > LEAST_S) this.onDrag(box);
+      },
+      cancel: () => (this.drawn.hidden = true),
+    });
   }
 }
