@@ -15,7 +15,7 @@ from footprints.network.prepared_set import PreparedSet, open_set
 from footprints.pictures.scales import scales_of
 from footprints.pictures.views import mean_over_views
 from footprints.scores.answer_counts import counts_table, counts_with_and_without
-from footprints.scores.calibration import calibrated, threshold_in_use, weakness
+from footprints.scores.calibration import WEAK, calibrated, threshold_in_use, weakness
 from footprints.scores.groups import groups_named, groups_of
 from footprints.scores.judging import Rules
 from footprints.scores.report import answers_to_crops, score, table
@@ -189,7 +189,8 @@ def _write(
         results.write(f"confusion.{kind}", picture)
     probabilities = calibrated(raw, scores["temperature"])
     crops = [path.relative_to(args.data_dir).as_posix() for path in paths]
-    rows = answers_to_crops(crops, labels, probabilities, classes)
+    note = WEAK if scores["weakness"] else ""
+    rows = answers_to_crops(crops, labels, probabilities, classes, note)
     results.write_text("predictions.csv", csv_of(rows))
     results.write_json("scores.json", scores)
 

@@ -24,7 +24,7 @@ from footprints.network.keras_file import load_model
 from footprints.pictures import crops
 from footprints.pictures.finding import find_photos
 from footprints.pictures.photos import PhotoError, load_photo
-from footprints.scores.calibration import threshold_in_use
+from footprints.scores.calibration import threshold_in_use, weakness
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.files import MARK, output_folder, sha256_of, write_bytes, write_json
 from footprints.system.flags import program, some_path
@@ -132,6 +132,8 @@ def main(argv: list[str] | None = None) -> int:
         failed = _write_formats(args, classifier, metadata, pictures, expected)
     for path, reason in unusable:
         print(f"not compared on {path}: {reason}", file=sys.stderr)
+    if weak := weakness(metadata):
+        print(f"note: {weak}")
     if failed:
         raise UserError(
             f"{', '.join(failed)}: differs too much from {args.model.name} on these photos; "
@@ -206,6 +208,7 @@ def _facts(
         "scales": list(classifier.scales),
         "views": classifier.views,
         "validation": metadata.get("validation"),
+        "weakness": weakness(metadata),
         "settings": metadata.get("settings"),
         "backbone": metadata.get("backbone"),
         "stage": metadata.get("stage"),

@@ -94,6 +94,7 @@ def main(argv: list[str] | None = None) -> int:
         species=_species(args.species) if args.species else {},
         zone=args.time_zone,
         metres=args.metres,
+        warning=answers.text("note") or "",
         uncertainty_m=None if km is None else math.ceil(1000 * km * math.sqrt(0.5)),
     )
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -109,6 +110,8 @@ def main(argv: list[str] | None = None) -> int:
         results.write_text(_LEFT_OUT, csv_of([("photo", "reason"), *export.left_out]))
     counts = [len(rows) - 1 for rows in export.tables.values()]
     print(f"{counts[1]} photos of {counts[0]} deployments: {printable(args.output_dir)}")
+    if study.warning:
+        print(f"note: {study.warning}; the package says so too")
     if export.left_out:
         photo, reason = export.left_out[0]
         print(f"{len(export.left_out)} photos are left out, see {_LEFT_OUT}; {photo}: {reason}")

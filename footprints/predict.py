@@ -36,7 +36,7 @@ from footprints.scores.answers import (
     screen_table,
     summary,
 )
-from footprints.scores.calibration import DEFAULT_THRESHOLD, threshold_in_use, weakness
+from footprints.scores.calibration import DEFAULT_THRESHOLD, WEAK, threshold_in_use, weakness
 from footprints.scores.groups import Groups, groups_named, groups_of
 from footprints.scores.judging import Rules
 from footprints.scores.region import Region, read_region, training_prior
@@ -223,7 +223,9 @@ def _predict(request: _Request, results: Results | None) -> int:
     pictures = None
     if args.annotate:
         with_place = request.privacy.keeps_position
-        pictures = AnswerPictures(args.output_dir / PICTURES, root, with_place=with_place)
+        pictures = AnswerPictures(
+            args.output_dir / PICTURES, root, with_place=with_place, warning=_short(metadata)
+        )
     try:
         with (
             _answered_here(request, photos) as found_one_by_one,
@@ -248,7 +250,8 @@ def _predict(request: _Request, results: Results | None) -> int:
         if results is not None and (complete or answers):
             others = [Failure(name_of(one.path, root), one.reason) for one in request.unused]
             _write(results, _header(request, complete), answers, failures, others, rules.top_k)
-            if args.contact_sheet and (sheet := contact_sheet(answers)) is not None:
+            sheet = contact_sheet(answers, _short(metadata)) if args.contact_sheet else None
+            if sheet is not None:
                 results.write(SHEET, jpeg_bytes(sheet))
     _report(request, answers, failures, seconds)
     return STATUS_SOME_FAILED if failures else 0
@@ -375,15 +378,20 @@ def _write(
     content = {"photos": records, "failed": failed}
     content["unused"] = [{"file": one.name, "reason": one.reason} for one in others]
     results.write_json(RESULTS, header | content)
-    note = "weak model" if header["note"] else ""
+    note = WEAK if header["note"] else ""
     results.write_text("predictions.csv", answers_csv(answers, top_k, note))
     results.write_text("failed_photos.csv", failures_csv([*failures, *others]))
-    _write_maps(results, answers)
+    _write_maps(results, answers, header["note"])
 
 
-def _write_maps(results: Results, answers: list[Answer]) -> None:
+def _short(metadata: dict[str, Any]) -> str:
+    """Return what pictures say of the model; empty if there is nothing to warn of."""
+    return WEAK if weakness(metadata) else ""
+
+
+def _write_maps(results: Results, answers: list[Answer], note: str | None) -> None:
     """Write where the answers are; without a place, an earlier run's files go."""
-    points = points_of(answers)
+    points = points_of(answers, note)
     if points:
         from footprints.scores.maps import colours_of  # Matplotlib: not for help
 

@@ -26,6 +26,7 @@ from footprints.network.stage import MODEL_FILES, STAGES, Stage, stage_folder, t
 from footprints.pictures.views import COUNTS
 from footprints.preparation import missing_steps
 from footprints.scores.groups import NONE, READY, groups_named
+from footprints.scores.thresholds import WANTED_PRECISION
 from footprints.system import files
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.flags import (
@@ -142,6 +143,12 @@ def build_parser() -> argparse.ArgumentParser:
         "table with the columns class and group, or ready for that of this program (default: "
         "%(default)s)",
     )
+    valued(
+        "wanted_precision",
+        number(0, 1, low_is_in=False),
+        WANTED_PRECISION,
+        'share of right answers that the "unknown" threshold is chosen for, on validation',
+    )
     add_resume_flag(parser)
     add_report_flag(parser)
     return parser
@@ -241,6 +248,7 @@ def _stage(name: str, args: argparse.Namespace, groups: str) -> Stage:
         args.class_weights,
         args.views,
         groups,
+        args.wanted_precision,
     )
 
 

@@ -23,7 +23,7 @@ from footprints.pictures import crops
 from footprints.pictures.photos import photo_from_array
 from footprints.pictures.scales import mean_over_scales, scales_of
 from footprints.pictures.views import mean_over_views, views_of_model
-from footprints.scores.calibration import calibrated
+from footprints.scores.calibration import calibrated, weakness
 from footprints.system.errors import UserError
 from footprints.system.text import reason_of
 from footprints.system.typed import json_object
@@ -50,6 +50,7 @@ class Classifier:
         image_size: Side of the model's input in pixels.
         scales: ``("crop",)``, or ``("crop", "photo")`` if it was trained on whole photos too.
         views: How many views of each picture it answers by, see ``pictures.views``.
+        weakness: Why little is to be made of its answers, in one sentence, or None.
         metadata: Everything that the file says of itself.
 
     Raises:
@@ -63,6 +64,7 @@ class Classifier:
         self.temperature = float(self.metadata.get("temperature") or 1.0)
         self.scales = scales_of(self.metadata)
         self.views = views_of_model(self.metadata)
+        self.weakness = weakness(self.metadata)
         threshold = self.metadata.get("threshold")
         self.threshold = None if threshold is None else float(threshold)
         open_run = {".keras": _keras_run, ".tflite": _tflite_run, ".onnx": _onnx_run}

@@ -31,15 +31,11 @@ from footprints.network.prepared_set import PreparedSet
 from footprints.network.train_state import StageFolder, fitting
 from footprints.pictures.scales import DEFAULT_SCALES
 from footprints.scores import metrics
-from footprints.scores.calibration import (
-    calibrated,
-    choose_threshold,
-    threshold_in_use,
-    weakness,
-)
+from footprints.scores.calibration import WEAK, calibrated, threshold_in_use, weakness
 from footprints.scores.groups import NONE, choose_group_threshold, groups_named
 from footprints.scores.intervals import wilson_interval
 from footprints.scores.report import answers_to_crops, score
+from footprints.scores.thresholds import WANTED_PRECISION, choose_threshold
 from footprints.system import files
 from footprints.system.errors import UserError
 from footprints.system.progress import say
@@ -71,6 +67,7 @@ class Stage:
         class_weights: Whether rare classes count as much as frequent ones.
         views: How many views of each picture the model answers by, see ``pictures.views``.
         groups: Of its classes, as ``scores.groups.groups_named`` takes them.
+        wanted_precision: Share of right answers that the "unknown" threshold is chosen for.
     """
 
     name: str
@@ -82,6 +79,7 @@ class Stage:
     class_weights: bool
     views: int
     groups: str = NONE
+    wanted_precision: float = WANTED_PRECISION
 
     @property
     def path(self) -> Path:
@@ -157,6 +155,8 @@ def _settings_of(stage: Stage, prepared: PreparedSet) -> dict[str, Any]:
         settings["views"] = stage.views
     if groups := groups_named(stage.groups, prepared.classes):
         settings["groups"] = groups.facts()["groups"]
+    if stage.wanted_precision != WANTED_PRECISION:
+        settings["wanted_precision"] = stage.wanted_precision
     return settings
 
 
@@ -255,10 +255,10 @@ def _finish(
     raw, labels = predict_batches(model, val, views=stage.views), val.photo_labels
     temperature = metrics.fit_temperature(raw, labels)
     probabilities = calibrated(raw, temperature)
-    threshold = choose_threshold(probabilities, labels)
+    threshold = choose_threshold(probabilities, labels, stage.wanted_precision)
     groups = groups_named(stage.groups, prepared.classes)
     if groups:
-        least = threshold_in_use({"classes": prepared.classes, "threshold": threshold})
+        least = threshold_in_use({"classes": prepared.classes, "threshold": threshold.value})
         chosen = choose_group_threshold(probabilities, labels, prepared.classes, groups, least)
         groups = dataclasses.replace(groups, threshold=chosen)
     scores = validation_scores(raw, labels)
@@ -272,6 +272,8 @@ def _finish(
             probabilities, labels
         ),
     }
+    facts = {"classes": prepared.classes, "threshold": threshold.value, "validation": validation}
+    weak = weakness(facts)
     history = {
         "stage": name,
         "settings": settings,
@@ -279,15 +281,17 @@ def _finish(
         "photos": _photos_of(prepared),
         "validation": validation,
         "temperature": temperature,
-        "threshold": threshold,
+        "threshold": threshold.value,
         **groups.facts(),
-        "weakness": weakness({"classes": prepared.classes, "validation": validation}),
+        "threshold_choice": threshold.record(),
+        "weakness": weak,
         "scores": score(raw, labels, prepared.classes, temperature),
         "versions": versions(),
         "epochs": rows,
     }
     crops = [crop.relative_to(prepared.folder).as_posix() for crop in prepared.parts["val"].paths]
-    answers = answers_to_crops(crops, labels, probabilities, prepared.classes)
+    note = WEAK if weak else ""
+    answers = answers_to_crops(crops, labels, probabilities, prepared.classes, note)
     files.write_text(folder / f"validation_{name}.csv", csv_of(answers))
     files.write_json(folder / f"history_{name}.json", history)
     table = [_COLUMNS, *([row.get(column) for column in _COLUMNS] for row in rows)]
@@ -301,7 +305,7 @@ def _finish(
         classes=prepared.classes,
         stage=name,
         temperature=temperature,
-        threshold=threshold,
+        threshold=threshold.value,
         settings=prepared.settings,
         scales=prepared.scales,
         views=stage.views,
@@ -310,6 +314,7 @@ def _finish(
             "validation": validation,
             "class_prior": _prior(stage, prepared),
             **groups.facts(),
+            "threshold_choice": threshold.record(),
         },
     )
     low, high = wilson_interval(scores["val_accuracy"] * len(labels), len(labels))
@@ -318,12 +323,11 @@ def _finish(
         f"{scores['val_accuracy']:.3f} ({low:.3f} to {high:.3f}), "
         f"macro F1 {scores['val_macro_f1']:.3f}, temperature {temperature:.2f}"
     )
-    facts = {"classes": prepared.classes, "threshold": threshold, "validation": validation}
-    how = "chosen on validation" if threshold is not None else "validation could not choose one"
-    say(f'{name}: answers below {threshold_in_use(facts):.2f} are "unknown" ({how})')
+    used = threshold_in_use(facts)
+    say(f'{name}: answers below {used:.2f} are "unknown" ({threshold.in_words()})')
     if groups:
         how = "chosen on validation" if groups.threshold is not None else "the default"
         least = f"{groups.threshold_in_use:.2f}"
         say(f"{name}: {len(groups.members)} groups, answered from {least} on ({how})")
-    if weak := weakness(facts):
+    if weak:
         say(f"{name}: {weak}")

@@ -29,6 +29,7 @@ def annotated(
     certain: bool = True,
     print_found: bool = True,
     detection_confidence: float | None = None,
+    warning: str = "",
 ) -> Image.Image:
     """Draw a box into a photo and the answer on a strip below it, where it hides nothing.
 
@@ -40,6 +41,7 @@ def annotated(
         certain: False draws the answer in another colour.
         print_found: False draws a grey box: the detector saw nothing, the centre was used.
         detection_confidence: 0 to 1, of the detector; left out if None.
+        warning: Of the model as a whole, on the last line.
 
     Returns:
         A new picture, at most 1600 pixels long before the strip is added.
@@ -62,8 +64,9 @@ def annotated(
         note = f"print found with confidence {detection_confidence:.2f}"
     else:
         note = ""
+    notes = [line for line in (note, warning) if line]
     line_px = round(1.5 * text_px)
-    rows = 1 + len(ranking) + bool(note)
+    rows = 1 + len(ranking) + len(notes)
     picture = Image.new("RGB", (max(width, _SHORTEST_WIDTH), height + line_px * rows + text_px))
     picture.paste(PAPER, (0, 0, *picture.size))
     picture.paste(photo, (0, 0))
@@ -80,8 +83,9 @@ def annotated(
         draw.rectangle((left, middle - 3, left + round(bar * probability), middle + 3), colour)
         text = fitted(f"{probability:4.0%}  {name}", small, room - bar - left)
         draw.text((2 * left + bar, y), text, INK, small)
-    if note:
-        draw.text((left, y + line_px), fitted(note, small, room), _FAINT, small)
+    for line in notes:
+        y += line_px
+        draw.text((left, y), fitted(line, small, room), _FAINT, small)
     return picture
 
 

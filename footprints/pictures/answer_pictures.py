@@ -21,15 +21,19 @@ class AnswerPictures:
     Args:
         folder: Where the pictures go, in the folders that the photos are in.
         root: Folder of the photos.
+        warning: Of the model as a whole, for each picture.
         with_place: Copies say where the photo was taken, as it does; time and camera always go in.
     """
 
     _AHEAD = 8  # photos that may wait to be drawn
 
-    def __init__(self, folder: Path, root: Path, *, with_place: bool = True) -> None:
+    def __init__(
+        self, folder: Path, root: Path, *, with_place: bool = True, warning: str = ""
+    ) -> None:
         self.folder = folder
         self.root = root
         self._with_place = with_place
+        self._warning = warning
         self._thread = ThreadPoolExecutor(1)
         self._waiting: list[Future[Failure | None]] = []
         self._failures: list[Failure] = []
@@ -70,6 +74,7 @@ class AnswerPictures:
             certain=answer.certain,
             print_found=answer.print_found,
             detection_confidence=answer.detection_confidence,
+            warning=self._warning,
         )
         target = picture_path(self.folder, answer.source, self.root)
         write_bytes(target, jpeg_bytes(picture, exif=exif))

@@ -18,14 +18,18 @@ _GAP_PX = 8
 _NAME_PX = 20  # height of the strip with a photo's name
 
 
-def contact_sheet(answers: Sequence[Answer]) -> Image.Image | None:
+def contact_sheet(answers: Sequence[Answer], warning: str = "") -> Image.Image | None:
     """Draw the first ``MOST`` answers into one picture, in order.
+
+    Args:
+        answers: Of one run.
+        warning: Of the model as a whole, for each of them.
 
     Returns:
         The picture, ``_COLUMNS`` tiles wide or as many as there are; None if there are no answers,
         or none of their photos can be read any more.
     """
-    tiles = [tile for answer in answers[:MOST] if (tile := _tile(answer)) is not None]
+    tiles = [tile for answer in answers[:MOST] if (tile := _tile(answer, warning)) is not None]
     if not tiles:
         return None
     rows = [tiles[at : at + _COLUMNS] for at in range(0, len(tiles), _COLUMNS)]
@@ -40,7 +44,7 @@ def contact_sheet(answers: Sequence[Answer]) -> Image.Image | None:
     return sheet
 
 
-def _tile(answer: Answer) -> Image.Image | None:
+def _tile(answer: Answer, warning: str) -> Image.Image | None:
     try:
         photo = Image.fromarray(load_photo(answer.source))
     except PhotoError:  # it was readable a moment ago; other lines say so
@@ -56,6 +60,7 @@ def _tile(answer: Answer) -> Image.Image | None:
         certain=answer.certain,
         print_found=answer.print_found,
         detection_confidence=answer.detection_confidence,
+        warning=warning,
     )
     picture.thumbnail((_TILE_PX, picture.height))
     tile = Image.new("RGB", (_TILE_PX, picture.height + _NAME_PX), PAPER)

@@ -82,6 +82,7 @@ class Study:
         zone: Of photos that do not say theirs; None: these are left out.
         metres: Photos of a folder so near to each other are of one deployment.
         uncertainty_m: Of all positions, where they were rounded.
+        warning: Of the model as a whole; it goes to each observation.
     """
 
     title: str
@@ -91,6 +92,7 @@ class Study:
     zone: ZoneInfo | None = None
     metres: float = 100.0
     uncertainty_m: int | None = None
+    warning: str = ""
 
 
 @dataclass
@@ -235,7 +237,8 @@ def _observation(
 ) -> Sequence[Any]:
     is_known = one.label is not None
     box: Sequence[Any] = _box(one) or ("", "", "", "")
-    comment = "" if is_known else f"perhaps {one.best_class} ({one.probability:.2f})"
+    comments = [] if is_known else [f"perhaps {one.best_class} ({one.probability:.2f})"]
+    comments += [study.warning] if study.warning else []
     return (
         f"{medium}-1",
         deployment,
@@ -250,7 +253,7 @@ def _observation(
         study.model,
         round(one.probability, 4) if is_known else "",
         f"sign:track | class:{one.label}" if is_known else "sign:track",
-        comment,
+        "; ".join(comments),
     )
 
 
@@ -296,7 +299,8 @@ def _package(
         "project": {
             "title": study.title,
             "description": "Photos of tracks, taken by hand and named by a program. Camtrap DP has "
-            "no capture method for these; activityDetection stands for it.",
+            "no capture method for these; activityDetection stands for it."
+            + (f" {study.warning[:1].upper()}{study.warning[1:]}." if study.warning else ""),
             "samplingDesign": "opportunistic",
             "captureMethod": ["activityDetection"],
             "individualAnimals": False,

@@ -8,8 +8,8 @@ from footprints.places.map_files import Point
 from footprints.scores.answers import Answer
 
 
-def points_of(answers: Sequence[Answer]) -> list[Point]:
-    """Return the answers to photos that say where they were taken."""
+def points_of(answers: Sequence[Answer], note: str | None = None) -> list[Point]:
+    """Return the answers to photos that say where they were taken; the note is on the model."""
     return [
         Point(
             answer.name,
@@ -20,6 +20,7 @@ def points_of(answers: Sequence[Answer]) -> list[Point]:
                 "probability": round(answer.ranking[0][1], 4),
                 "print_found": answer.print_found,
                 **answer.further,
+                **({"note": note} if note else {}),
             },
         )
         for answer in answers

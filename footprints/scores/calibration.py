@@ -11,9 +11,11 @@ from footprints.scores.intervals import wilson_interval
 from footprints.system.typed import as_number, as_whole
 
 UNKNOWN = "unknown"
+WEAK = "weak model"  # in tables and pictures, where there is no room for the whole sentence
 DEFAULT_THRESHOLD = 0.5  # where a calibrated answer is as likely right as wrong
-_LEAST = 10  # right answers, and wrong ones, that a threshold of our own choice needs
 LEAST_PHOTOS = 50  # of validation; fewer say little of a model
+WEAK_MACRO_F1 = 0.5  # of validation; below it a model is called weak
+WEAK_CALIBRATION = 0.15  # calibration error of validation; above it a model is called weak
 
 
 def least_threshold(n_classes: int) -> float:
@@ -29,6 +31,9 @@ def least_threshold(n_classes: int) -> float:
 def threshold_in_use(metadata: Mapping[str, Any]) -> float:
     """Return the threshold of a model: the one in its file, but no guess is certain.
 
+    Where validation could choose none (the floor rule) it is ``DEFAULT_THRESHOLD``, or
+    ``least_threshold`` if that is higher.
+
     Args:
         metadata: What the model's file says: ``classes``, ``threshold``.
     """
@@ -40,13 +45,18 @@ def threshold_in_use(metadata: Mapping[str, Any]) -> float:
 def weakness(metadata: Mapping[str, Any]) -> str | None:
     """Say in one sentence why little is to be made of a model's answers, or None.
 
-    A model is weak if the share of right answers in validation is below ``least_threshold``, or
-    might be, at the lower end of its 95 % interval, or if there are fewer than ``LEAST_PHOTOS``
-    photos to tell.
+    A model is weak if in validation
+
+    * the share of right answers is below ``least_threshold``, or might be, at the lower end of its
+      95 % interval,
+    * macro F1 is below ``WEAK_MACRO_F1``,
+    * the calibration error is above ``WEAK_CALIBRATION``,
+    * or there are fewer than ``LEAST_PHOTOS`` photos to tell.
 
     Args:
         metadata: What the model's file says: ``classes`` and ``validation`` with ``photos`` and
-            ``accuracy``. Files without it are not judged.
+            ``accuracy``, and where known ``macro_f1`` and
+            ``expected_calibration_error_calibrated``. Files without it are not judged.
     """
     validation = metadata.get("validation")
     if not isinstance(validation, Mapping):
@@ -54,6 +64,10 @@ def weakness(metadata: Mapping[str, Any]) -> str | None:
     try:
         n = as_whole(validation.get("photos"), 1)
         share = as_number(validation.get("accuracy"), 0, 1)
+        macro_f1, error = (
+            None if validation.get(key) is None else as_number(validation[key], 0, 1)
+            for key in ("macro_f1", "expected_calibration_error_calibrated")
+        )
     except ValueError:
         return None
     chance = 1 / len(metadata["classes"])
@@ -64,6 +78,16 @@ def weakness(metadata: Mapping[str, Any]) -> str | None:
         return f"weak model: {said}; take its answers for guesses"
     if low < least or n < LEAST_PHOTOS:
         return f"weak model: {said}, and so few photos tell little; collect more"
+    if macro_f1 is not None and macro_f1 < WEAK_MACRO_F1:
+        return (
+            f"weak model: macro F1 {macro_f1:.2f} on {n} validation photos, below "
+            f"{WEAK_MACRO_F1:.2f}; check its answers"
+        )
+    if error is not None and error > WEAK_CALIBRATION:
+        return (
+            f"weak model: its probabilities are off by {error:.2f} in the mean on {n} validation "
+            f"photos, more than {WEAK_CALIBRATION:.2f}; do not trust them"
+        )
     return None
 
 
@@ -99,36 +123,3 @@ def calibrated(probabilities: np.ndarray, temperature: float) -> np.ndarray:
         scaled = np.log(probabilities) / temperature
     scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return scaled / scaled.sum(axis=1, keepdims=True)
-
-
-def choose_threshold(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
-    """Choose the probability below which an answer had better be "unknown".
-
-    It is the one that tells right answers from wrong ones best: the largest difference between the
-    share of right answers that are kept and the share of wrong ones that are (Youden, Cancer 1950).
-
-    Args:
-        probabilities: Calibrated ones of validation photos, shape ``(photos, classes)``.
-        labels: Their true classes as numbers, shape ``(photos,)``.
-
-    Returns:
-        A number from ``least_threshold`` to 1; None if there are fewer than 10 right or 10 wrong
-        answers, or than ``LEAST_PHOTOS`` photos, to go by.
-    """
-    probabilities = np.asarray(probabilities, dtype=np.float64)
-    best = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == np.asarray(labels)
-    if min(right.sum(), (~right).sum()) < _LEAST or len(right) < LEAST_PHOTOS:
-        return None
-    order = np.argsort(-best, kind="stable")
-    kept_right = np.cumsum(right[order]) / right.sum()
-    kept_wrong = np.cumsum(~right[order]) / (~right).sum()
-    # Equal probabilities are kept together: only the last of them is a possible cut.
-    last = np.append(np.diff(best[order]) < 0, True)
-    gain = np.where(last, kept_right - kept_wrong, -np.inf)
-    at = int(gain.argmax())
-    if gain[at] <= 0:  # the probabilities say nothing
-        return None
-    below = best[order][at + 1] if at + 1 < len(order) else 0.0
-    chosen = float((best[order][at] + below) / 2)
-    return max(chosen, least_threshold(probabilities.shape[1]))

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from footprints.scores.calibration import DEFAULT_THRESHOLD, choose_threshold, is_unknown
+from footprints.scores.calibration import DEFAULT_THRESHOLD, is_unknown
 from footprints.scores.class_names import class_meant, spelling
+from footprints.scores.thresholds import choose_threshold
 from footprints.system.errors import UserError
 from footprints.system.files import read_table
 from footprints.system.text import printable
@@ -172,13 +173,13 @@ def choose_group_threshold(
         threshold: Least probability of a species.
 
     Returns:
-        See ``calibration.choose_threshold``.
+        See ``thresholds.choose_threshold``; None where it chose none.
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
     doubtful = probabilities.max(axis=1) < threshold
     summed, names = group_probabilities(probabilities[doubtful], classes, groups)
     true = np.array([names.index(groups.of(classes[i])) for i in np.asarray(labels)[doubtful]], int)
-    return choose_threshold(summed, true) if len(true) else None
+    return choose_threshold(summed, true).value if len(true) else None
 
 
 def _few(names: Sequence[str], most: int = 6) -> str:

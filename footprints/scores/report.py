@@ -74,7 +74,11 @@ def score(
 
 
 def answers_to_crops(
-    crops: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
+    crops: Sequence[str],
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    note: str = "",
 ) -> list[list[Any]]:
     """Return the answer to each crop as the rows of a table, its head first.
 
@@ -83,13 +87,16 @@ def answers_to_crops(
         labels: Their true classes ``(n,)``.
         probabilities: Calibrated ones, ``(n, classes)``.
         classes: Names in index order.
+        note: On the model, in the last column.
     """
     head = ["crop", "is", "right", *(f"{what}_{k}" for k in (1, 2, 3) for what in ("class", "p"))]
+    head.append("note")
     rows: list[list[Any]] = [head]
     for crop, label, row in zip(crops, labels, probabilities, strict=True):
         best = np.argsort(-row, kind="stable")[:3]
         answers = [value for i in best for value in (classes[i], f"{row[i]:.4f}")]
-        rows.append([crop, classes[label], int(best[0] == label), *answers])
+        answers += [""] * (6 - len(answers))
+        rows.append([crop, classes[label], int(best[0] == label), *answers, note])
     return rows
 
 

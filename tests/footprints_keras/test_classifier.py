@@ -10,7 +10,7 @@ import pytest
 
 import footprints
 from footprints.network.classifier import Classifier, read_model_metadata
-from footprints.scores.calibration import calibrated, choose_threshold
+from footprints.scores.calibration import calibrated
 from footprints.system.errors import UserError
 from tests.helpers.keras_models import CLASSES, SIDE, TEMPERATURE, THRESHOLD, pictures
 from tests.helpers.programs import run_python
@@ -63,46 +63,6 @@ def test_calibration_refuses_impossible_temperatures(temperature):
 def test_calibration_refuses_what_is_no_number():
     with pytest.raises(ValueError, match="not a number"):
         calibrated(np.array([[np.nan, 0.5]]), 1.0)
-
-
-def test_threshold_is_the_best_of_all_possible_cuts():
-    rng = np.random.default_rng(2)
-    raw = softmax(rng.normal(0, 2, (120, 5)))
-    labels = np.where(
-        rng.random(120) < raw.max(axis=1), raw.argmax(axis=1), rng.integers(0, 5, 120)
-    )
-    best, right = raw.max(axis=1), raw.argmax(axis=1) == labels
-
-    def gain(cut: float) -> float:
-        kept = best >= cut
-        return (kept & right).sum() / right.sum() - (kept & ~right).sum() / (~right).sum()
-
-    chosen = choose_threshold(raw, labels)
-    assert gain(chosen) == pytest.approx(max(gain(cut) for cut in np.append(best, 0)))
-
-
-@pytest.mark.parametrize(
-    ("probabilities", "labels"),
-    [
-        pytest.param(np.tile([0.9, 0.1], (60, 1)), np.zeros(60, int), id="all-right"),
-        pytest.param(np.tile([0.9, 0.1], (60, 1)), np.ones(60, int), id="all-wrong"),
-        pytest.param(np.tile([0.9, 0.1], (60, 1)), np.arange(60) % 2, id="says-nothing"),
-        pytest.param(
-            np.repeat([[0.9, 0.1], [0.6, 0.4]], [29, 20], axis=0),
-            np.repeat([0, 1], [29, 20]),
-            id="49-photos",
-        ),
-        pytest.param(np.zeros((0, 2)), np.zeros(0, int), id="no-photos"),
-    ],
-)
-def test_threshold_is_not_chosen_from_too_little(probabilities, labels):
-    assert choose_threshold(probabilities, labels) is None
-
-
-def test_threshold_keeps_equal_probabilities_together():
-    probabilities = np.concatenate([np.tile([0.9, 0.1], (30, 1)), np.tile([0.6, 0.4], (30, 1))])
-    labels = np.concatenate([np.zeros(30, int), np.arange(30) % 2])
-    assert choose_threshold(probabilities, labels) == pytest.approx(0.75)
 
 
 # --- the class ---------------------------------------------------------------------------------

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from footprints.scores.calibration import (
-    choose_threshold,
     is_unknown,
     least_threshold,
     threshold_in_use,
@@ -17,14 +15,6 @@ from footprints.scores.calibration import (
 @pytest.mark.parametrize(("n_classes", "least"), [(2, 0.625), (4, 0.4375), (6, 0.375)])
 def test_the_least_threshold_lies_a_quarter_above_chance(n_classes: int, least: float) -> None:
     assert least_threshold(n_classes) == pytest.approx(least)
-
-
-def test_a_threshold_near_chance_is_raised() -> None:
-    """Six classes, right answers with 0.25, wrong ones with 0.23: the best cut alone is 0.24."""
-    rows = [[0.25, 0.15, 0.15, 0.15, 0.15, 0.15], [0.23, 0.154, 0.154, 0.154, 0.154, 0.154]]
-    probabilities = np.repeat(rows, 40, axis=0)
-    labels = np.repeat([0, 1], 40)
-    assert choose_threshold(probabilities, labels) == pytest.approx(0.375)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +40,21 @@ def test_weak_models(photos: int, accuracy: float, said: str | None) -> None:
     facts = {"classes": list("abcdef"), "validation": {"photos": photos, "accuracy": accuracy}}
     found = weakness(facts)
     assert found is None if said is None else (said in found and "by chance 17%" in found)
+
+
+@pytest.mark.parametrize(
+    ("macro_f1", "error", "said"),
+    [
+        (0.49, 0.05, "macro F1 0.49 on 200 validation photos, below 0.50"),
+        (0.51, 0.16, "off by 0.16 in the mean on 200 validation photos, more than 0.15"),
+        (0.51, 0.14, None),
+    ],
+)
+def test_macro_f1_and_calibration_have_bounds(macro_f1, error, said: str | None) -> None:
+    validation = {"photos": 200, "accuracy": 0.7, "macro_f1": macro_f1}
+    validation["expected_calibration_error_calibrated"] = error
+    found = weakness({"classes": list("abcdef"), "validation": validation})
+    assert found is None if said is None else said in found
 
 
 @pytest.mark.parametrize("validation", [None, [], {}, {"photos": "x", "accuracy": 1}])
