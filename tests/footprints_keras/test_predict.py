@@ -587,6 +587,23 @@ def test_a_weak_model_says_so_in_every_output(fast, classifier, tmp_path, capsys
     assert [row["note"] for row in rows] == ["weak model"]
 
 
+def test_pictures_of_a_weak_model_are_a_line_longer(fast, classifier, tmp_path):
+    from PIL import Image
+
+    from tests.helpers.keras_models import write_model
+
+    save(tmp_path / "photos" / "a.png", red_photo())
+    heights = []
+    for accuracy in (0.9, 0.3):
+        validation = {"photos": 120, "accuracy": accuracy}
+        model = write_model(tmp_path / f"{accuracy}.keras", extra={"validation": validation})
+        assert answer_one(tmp_path, model, "--annotate", "--contact_sheet") == 0
+        drawn = tmp_path / "out" / "annotated" / "a.png.jpg"
+        sheet = tmp_path / "out" / "contact_sheet.jpg"
+        heights.append([Image.open(path).height for path in (drawn, sheet)])
+    assert all(weak > good for good, weak in zip(*heights, strict=True))
+
+
 def test_two_runs_do_not_share_a_folder(fast, model_file, tmp_path):
     from footprints.system.files import output_folder
 

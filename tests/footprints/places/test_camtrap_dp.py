@@ -108,6 +108,20 @@ def test_package_is_valid(answers, tmp_path) -> None:
     assert [-8.5, 47.2345] in package["spatial"]["coordinates"], "longitude first"
 
 
+def test_a_weak_model_is_called_so_in_the_package(answers, tmp_path) -> None:
+    content = json.loads((answers / "predictions.json").read_text(encoding="utf-8"))
+    content["note"] = "weak model: 30% of 120 validation photos were right"
+    (answers / "predictions.json").write_text(json.dumps(content), encoding="utf-8")
+    out = tmp_path / "package"
+    done = call(export_camtrap.main, answers, "--output_dir", out, *FLAGS)
+    assert content["note"] in done.stdout
+    comments = [row["observationComments"] for row in rows_of(out / "observations.csv")]
+    assert [text.split("; ")[-1] for text in comments] == [content["note"]] * len(comments)
+    assert "perhaps fox (0.81); weak model" in "\n".join(comments)
+    package = json.loads((out / "datapackage.json").read_text(encoding="utf-8"))
+    assert "Weak model: 30% of 120" in package["project"]["description"]
+
+
 def test_validation_finds_what_is_wrong(answers, tmp_path) -> None:
     """Else the test above would say nothing."""
     out = tmp_path / "package"

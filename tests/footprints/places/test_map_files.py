@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from footprints.places.map_files import Point, geojson, kml
 from footprints.places.taken import Taken
+from footprints.scores.answer_points import points_of
+from footprints.scores.answers import Answer
 
 NS = {"k": "http://www.opengis.net/kml/2.2"}
 FACTS = {"probability": 0.9, "print_found": True}
@@ -36,6 +39,16 @@ def test_geojson_is_a_collection_of_features_in_the_order_of_the_standard() -> N
     expected = {"photo": "a/<1>&.jpg", "answer": "fox", "camera": "X"}
     assert expected.items() <= first["properties"].items()
     assert third["properties"]["taken_at"] is None
+
+
+def test_a_note_on_the_model_goes_to_each_point() -> None:
+    of_photo = {"source": Path("a.jpg"), "name": "a.jpg", "answer": "fox", "certain": True}
+    box = {"box_xyxy": (0, 0, 1, 1), "detection_confidence": None, "print_found": False}
+    place = Taken(None, 47.0, 8.0)
+    answer = Answer(**of_photo, **box, ranking=(("fox", 0.9),), width=2, height=2, taken=place)
+    [point] = points_of([answer], "weak model: few photos")
+    assert point.facts["note"] == "weak model: few photos"
+    assert "note" not in points_of([answer])[0].facts
 
 
 def test_kml_has_its_parts_in_the_order_of_the_schema() -> None:
