@@ -224,7 +224,10 @@ def _predict(request: _Request, results: Results | None) -> int:
     if args.annotate:
         with_place = request.privacy.keeps_position
         pictures = AnswerPictures(
-            args.output_dir / PICTURES, root, with_place=with_place, warning=_short(metadata)
+            args.output_dir / PICTURES,
+            root,
+            with_place=with_place,
+            warning=_short(request.metadata),
         )
     try:
         with (
@@ -250,7 +253,7 @@ def _predict(request: _Request, results: Results | None) -> int:
         if results is not None and (complete or answers):
             others = [Failure(name_of(one.path, root), one.reason) for one in request.unused]
             _write(results, _header(request, complete), answers, failures, others, rules.top_k)
-            sheet = contact_sheet(answers, _short(metadata)) if args.contact_sheet else None
+            sheet = contact_sheet(answers, _short(request.metadata)) if args.contact_sheet else None
             if sheet is not None:
                 results.write(SHEET, jpeg_bytes(sheet))
     _report(request, answers, failures, seconds)
