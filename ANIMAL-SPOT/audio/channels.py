@@ -90,6 +90,12 @@ class ChannelLevels:
         energy = np.array([np.dot(row, row) for row in channels], np.float64)
         self.plain = self.plain + np.maximum(0, energy - offsets)
 
+    def join(self, other: ChannelLevels) -> None:
+        """Count what another part of the file holds too."""
+        self.difference = self.difference + other.difference
+        self.plain = self.plain + other.plain
+        self.mix += other.mix
+
     @property
     def loudest(self) -> int:
         """Index of the channel that holds most, from 0."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,6 +232,24 @@ def estimated_duration_s(path: Path) -> float:
     return promised_duration_s(path)
 
 
+@dataclass
+class Heard:
+    """What was heard so far.
+
+    Attributes:
+        levels: What the channels hold.
+        peak: Largest absolute sample.
+    """
+
+    levels: ChannelLevels
+    peak: float = 0.0
+
+    def add(self, other: Heard) -> None:
+        """Count what was heard elsewhere too."""
+        self.levels.join(other.levels)
+        self.peak = max(self.peak, other.peak)
+
+
 class Recording:
     """An open sound file, read from its start in blocks of mono samples.
 
@@ -242,8 +261,7 @@ class Recording:
     Attributes:
         rate: Samples a second.
         n_channels: Channels of the file.
-        levels: What the channels hold, as far as it was read.
-        peak: Largest absolute sample of what was heard so far.
+        heard: What was heard of it so far.
 
     Raises:
         RecordingError: If it is no such file, truncated, empty or has no such channel.
@@ -255,8 +273,7 @@ class Recording:
             self._file = SoundFile(path)
         self.rate: int = self._file.rate
         self.n_channels: int = self._file.n_channels
-        self.levels = ChannelLevels.none(self.n_channels)
-        self.peak = 0.0
+        self.heard = Heard(ChannelLevels.none(self.n_channels))
         self._channel = channel
         try:
             with _as_recording_error():
@@ -292,6 +309,16 @@ class Recording:
         return self._file.duration_s
 
     @property
+    def seeks_exactly(self) -> bool:
+        """Whether it may be read from any place, see ``SoundFile``."""
+        return self._file.seeks_exactly
+
+    @property
+    def wanted(self) -> str:
+        """What is heard, for another ``Recording`` of the same file: never ``loudest``."""
+        return self._channel
+
+    @property
     def channel(self) -> int:
         """Number of the channel that is heard, from 1; 1 for the mix."""
         return 1 if self._channel == MIX else int(self._channel)
@@ -300,8 +327,8 @@ class Recording:
         """Say what is probably not as it was meant, as far as the file was read."""
         found = [*self._file.notes]
         if self._channel == MIX:
-            found += self.levels.problems(self.rate)
-        if self._file.is_float and (note := scale_note(self.peak)):
+            found += self.heard.levels.problems(self.rate)
+        if self._file.is_float and (note := scale_note(self.heard.peak)):
             found.append(note)
         return found
 
@@ -314,19 +341,25 @@ class Recording:
         with _as_recording_error():
             self._file.seek(sample)
 
-    def blocks(self, n_samples: int) -> Iterator[np.ndarray]:
+    def blocks(self, n_samples: int, most: int | None = None) -> Iterator[np.ndarray]:
         """Read on what is heard: float32 arrays ``(samples,)``, the last one shorter.
+
+        Args:
+            n_samples: Of a block.
+            most: Samples to read in all; None: to the end.
 
         Raises:
             RecordingError: If the file cannot be decoded to its end, or holds what is no sound:
                 NaN, infinity or absurdly large numbers.
         """
-        while len(block := self.read(n_samples)):
+        left = sys.maxsize if most is None else most
+        while left and len(block := self.read(min(n_samples, left))):
+            left -= len(block)
             if self.n_channels > 1:
-                self.levels.add(block)
+                self.heard.levels.add(block)
             with _as_recording_error():
                 heard = pick(block, self._channel)
-                self.peak = max(self.peak, check_magnitude(heard))
+                self.heard.peak = max(self.heard.peak, check_magnitude(heard))
             yield heard
 
     def read(self, n_samples: int) -> np.ndarray:

@@ -65,6 +65,8 @@ class SoundFile:
         n_frames: Samples of each channel.
         is_float: Whether samples are stored as floating-point numbers.
         is_exact: Whether its length, and a place in it, are known to the sample.
+        seeks_exactly: Whether reading from any place gives the samples that reading on to there
+            gives.
         subtype: How samples are stored, as libsndfile calls it.
         notes: What is probably not as it was meant.
 
@@ -115,6 +117,9 @@ class SoundFile:
         self.is_float = self.subtype in ("FLOAT", "DOUBLE")
         self.n_frames: int = self._file.frames
         self.is_exact = self._file.format in _EXACT
+        self.seeks_exactly = self.is_exact and (
+            self._file.format == "FLAC" or self.subtype in _BYTES
+        )
         if not LOWEST_RATE <= self.rate <= HIGHEST_RATE:
             raise SoundError(
                 f"wrong rate: the header says {self.rate} Hz; {LOWEST_RATE} Hz to "

@@ -70,22 +70,36 @@ class WindowCutter:
     Args:
         grid: Where windows lie.
         n_at_once: Windows of a full stretch.
+        first_window: Of the recording, to begin with.
+        end_window: Before which to end; None: no other than the recording's.
+        first_sample: Of the recording, that is fed first; that window does not start before it.
     """
 
-    def __init__(self, grid: WindowGrid, n_at_once: int) -> None:
+    def __init__(
+        self,
+        grid: WindowGrid,
+        n_at_once: int,
+        first_window: int = 0,
+        end_window: int | None = None,
+        first_sample: int = 0,
+    ) -> None:
         self._grid = grid
         self._n_at_once = n_at_once
         self._parts: list[np.ndarray] = []
         self._n_held = 0
-        self._first = 0  # sample of the recording that the held ones start with
-        self._next = 0  # window to cut next
+        self._first = first_sample  # sample of the recording that the held ones start with
+        self._next = first_window  # window to cut next
+        self._end = math.inf if end_window is None else end_window
 
     def feed(self, samples: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
         """Add samples; yield each full stretch and its number of windows."""
         self._hold(samples)
         grid, n = self._grid, self._n_at_once
         needed = (n - 1) * grid.hop + grid.length
-        while self._first + self._n_held >= self._next * grid.hop + needed:
+        while (
+            self._next + n <= self._end
+            and self._first + self._n_held >= self._next * grid.hop + needed
+        ):
             yield self._cut(self._next * grid.hop, needed), n
             self._next += n
             # A last window may start up to a hop before the next regular one.
@@ -93,7 +107,7 @@ class WindowCutter:
 
     @property
     def window_counts(self) -> tuple[int, bool]:
-        """Regular windows of what was fed, and whether there is a last one besides."""
+        """Regular windows up to the end of what was fed, and whether a last one comes besides."""
         n_samples = self._first + self._n_held
         n_regular = self._grid.n_regular(n_samples)
         return n_regular, self._grid.n_windows(n_samples) > n_regular
@@ -102,8 +116,8 @@ class WindowCutter:
         """Yield what is left when the recording ends.
 
         Args:
-            n_regular: Windows of the recording; at another rate it may be one more or less than
-                here, where rounding then adds a silent sample.
+            n_regular: Windows of the recording, or before the one to end before; at another rate
+                it may be one more or less than here, where rounding then adds a silent sample.
             has_last: Whether there is a window that ends with the recording besides.
         """
         grid = self._grid

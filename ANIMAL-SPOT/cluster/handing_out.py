@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -90,11 +90,26 @@ class HandingOut(Generic[Task, Worker]):
         self._n_left -= len(handful)
         return handful
 
-    def done(self, worker: Worker, seconds: float) -> tuple[Task, ...]:
-        """Note that a worker has done its oldest handful, in so many seconds; return that."""
+    def add(self, tasks: Sequence[Task]) -> None:
+        """Take in what is to be done besides, each by itself and before what is new."""
+        self._again.extend((task,) for task in tasks)
+
+    def withdraw(self, is_needed: Callable[[Task], bool]) -> None:
+        """Forget what waits for another worker and is not needed any more."""
+        self._again = deque(kept for given in self._again if (kept := (*filter(is_needed, given),)))
+        self._suspects = deque(filter(is_needed, self._suspects))
+
+    def done(self, worker: Worker, seconds: float | None) -> tuple[Task, ...]:
+        """Note that a worker has done its oldest handful; return that.
+
+        Args:
+            worker: Which one.
+            seconds: That it took; None: they say nothing about others.
+        """
         hands = self._workers[worker]
         handful = hands.given.popleft()
-        hands.seconds_each = seconds / len(handful)
+        if seconds is not None:
+            hands.seconds_each = seconds / len(handful)
         return handful
 
     def died(self, worker: Worker, *, by_its_work: bool = True) -> Sequence[Task]:

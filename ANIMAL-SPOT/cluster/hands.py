@@ -9,9 +9,10 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from animal_spot.cluster.handing_out import DEATHS, HandingOut
+from animal_spot.cluster.handing_out import AHEAD, DEATHS, HandingOut
 from animal_spot.cluster.parts import parts_of_run
 from animal_spot.cluster.ray_cluster import (
     NODE_GONE,
@@ -23,11 +24,13 @@ from animal_spot.cluster.ray_cluster import (
     first_ready,
     shared_out,
 )
-from animal_spot.cluster.worker import Made, Order, Task, Worker
+from animal_spot.cluster.shared import SharedRecordings
+from animal_spot.cluster.worker import Divided, Made, Order, SectionMade, Task, Worker
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.detectors import Arithmetic, looked_at
 from animal_spot.prediction.result_folder import WrittenFile
 from animal_spot.prediction.run import run as predict
+from animal_spot.prediction.section_files import remove_section
 from animal_spot.prediction.work import Done, Work
 from animal_spot.utils.errors import RunError
 
@@ -62,7 +65,8 @@ def _work_on_cluster(work: Work) -> Iterator[Done]:
         )
         if shares.n_gpus == 0:  # as one process would, which sees no GPU here
             config = dataclasses.replace(config, device="cpu")
-        order = Order(config, work.run.header, parts, os.getcwd())
+        divides = shares.n_workers > 1
+        order = Order(config, work.run.header, parts, os.getcwd(), divides)
         yield from _Driver(ray, work, order, shares).run()
 
 
@@ -91,6 +95,7 @@ class _Driver:
     def __post_init__(self) -> None:
         self._numbers = itertools.count()
         self._handing_out = HandingOut(self._tasks(), len(self.work.todo))
+        self._shared = SharedRecordings()
         self._n_early_deaths = 0
         self._said: Counter[tuple[int, str]] = Counter()
 
@@ -143,20 +148,63 @@ class _Driver:
                     self._start()
         else:
             made, seconds = found
-            self._handing_out.done(number, seconds)
+            is_news = not all(isinstance(one, Divided) for one in made)
+            given = self._handing_out.done(number, seconds if is_news else None)
             self._n_early_deaths = 0
             for one in made:
-                yield self._in_place(number, one)
+                if isinstance(one, Divided):
+                    (task,) = (task for task in given if task.path == one.path)
+                    self._divide(task, one)
+                elif isinstance(one, SectionMade):
+                    yield from self._take_section(one)
+                else:
+                    yield self._in_place(number, one)
         self._give(number)
 
-    def _give(self, number: int) -> None:
-        """Give a worker what it has room for; and workers that have nothing, what came back."""
-        while handful := self._handing_out.next_for(number):
+    def _divide(self, task: Task, divided: Divided) -> None:
+        """Hand the sections of a recording out, to one more worker each if there may be more."""
+        log.debug("%s: %d sections", task.path, len(divided.parts))
+        self._handing_out.add(self._shared.begin(task, divided.parts))
+        n_workers = min(self.shares.n_workers, len(self.workers) + len(divided.parts) - 1)
+        while len(self.workers) < n_workers:
+            self._start()
+        for _ in range(AHEAD):  # one for each, before any has the next
+            for number in self.workers:
+                if self._is_ready(number):
+                    self._give(number, most=1)
+
+    def _take_section(self, made: SectionMade) -> Iterator[Done]:
+        """Note what came of a section; see to it that its recording is finished."""
+        if made.file is not None:
+            self.work.on_progress(made.sound_s)
+        found = self._shared.take(made)
+        if isinstance(found, str):
+            yield self._failed(made.path, found)
+        elif found is not None:
+            self._handing_out.add([found])
+        self._handing_out.withdraw(self._shared.is_needed)
+
+    def _failed(self, path: Path, reason: str) -> Done:
+        self._forget(path)
+        return Done(path, reason=reason)
+
+    def _forget(self, path: Path) -> float:
+        """Remove what sections of a recording left; return how much sound they were."""
+        files, sound_s = self._shared.end(path) or ([], 0.0)
+        for file in files:
+            remove_section(file)
+        return sound_s
+
+    def _give(self, number: int, most: int = AHEAD) -> None:
+        """Give a worker what it has room for, so many handfuls at most."""
+        for _ in range(most):
+            if not (handful := self._handing_out.next_for(number)):
+                break
             self.calls[self.workers[number].call("do", handful)] = number, False
 
     def _in_place(self, number: int, made: Made) -> Done:
         """Put what a worker wrote into its place."""
-        entry = made.entry
+        entry, counted_s = made.entry, self._forget(made.path)
         if entry is not None:
             folder = self.order.folder / str(number)
             names = self.work.results.writer.names_of(entry.stem)
@@ -165,7 +213,7 @@ class _Driver:
                 for kind, digest in made.digests.items()
             }
             entry = self.work.results.take_over(made.path, entry, written)
-            self.work.on_progress(entry.duration_s)
+            self.work.on_progress(max(0.0, entry.duration_s - counted_s))
         return Done(made.path, entry, made.reason, made.rate, made.warnings)
 
     def _mourn(self, number: int, why: str, begins: bool) -> Iterator[Done]:
@@ -179,7 +227,9 @@ class _Driver:
         log.warning("a worker died%s; its recordings are done again", f": {why}" if why else "")
         for task in self._handing_out.died(number, by_its_work=why != NODE_GONE):
             reason = f"its worker died {DEATHS} times: {why or 'out of memory?'}"
-            yield Done(task.path, reason=reason)
+            if self._shared.is_needed(task):  # else another section failed before
+                yield self._failed(task.path, reason)
+        self._handing_out.withdraw(self._shared.is_needed)
         self._n_early_deaths += begins
         if self._n_early_deaths >= _STARTS + self.shares.n_workers:
             raise RunError(

@@ -6,6 +6,7 @@ packages that compute are there.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from animal_spot.remote.addresses import is_remote
 from animal_spot.utils.hardware import CORES
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from animal_spot.metadata.recording_time import RecordingTime
     from animal_spot.prediction.config import PredictConfig
     from animal_spot.prediction.detectors import Arithmetic
+    from animal_spot.prediction.outcome import Part
+
+_LONG_BYTES = 2**20  # a shorter file is never opened only to see how long it is
 
 
 @dataclass(frozen=True)
@@ -33,28 +38,34 @@ class Order:
         header: What results have in common, as the driver settled it.
         folder: Where parts go.
         working_dir: The folder that relative paths are relative to.
+        divides: Whether sections of long recordings go to several workers.
     """
 
     config: PredictConfig
     header: RunHeader
     folder: Path
     working_dir: str
+    divides: bool = False
 
 
 class Task(NamedTuple):
-    """A recording to do.
+    """A recording to do, or one of its sections.
 
     Attributes:
         path: The recording.
         stem: What its results are called after.
         run: Hash of all that they depend on.
         time: When and where it was made.
+        part: The section to do; None: all. With ``sections`` any of them.
+        sections: Files of all sections, to be joined.
     """
 
     path: Path
     stem: str
     run: str
     time: RecordingTime
+    part: Part | None = None
+    sections: tuple[Path, ...] = ()
 
 
 class Made(NamedTuple):
@@ -75,6 +86,36 @@ class Made(NamedTuple):
     reason: str
     rate: int
     warnings: tuple[str, ...]
+
+
+class Divided(NamedTuple):
+    """A long recording, of which nothing is done yet.
+
+    Attributes:
+        path: The recording.
+        parts: Its sections, for any workers to do.
+    """
+
+    path: Path
+    parts: list[Part]
+
+
+class SectionMade(NamedTuple):
+    """What came of a section.
+
+    Attributes:
+        path: The recording.
+        index: Which section.
+        file: Where its numbers are; None: it could not be used.
+        reason: Why not.
+        sound_s: How much sound it is.
+    """
+
+    path: Path
+    index: int
+    file: Path | None
+    reason: str
+    sound_s: float
 
 
 class Ready(NamedTuple):
@@ -143,15 +184,54 @@ class Worker:
         arithmetic = [detector.arithmetic for detector in self._predictor.detectors]
         return Ready(arithmetic, lines, os.getpid())
 
-    def do(self, tasks: Sequence[Task]) -> tuple[list[Made], float]:
+    def do(self, tasks: Sequence[Task]) -> tuple[list[Made | Divided | SectionMade], float]:
         """Do recordings; return what came of them, and the seconds that took."""
         started = time.perf_counter()
-        by_path = {task.path: task for task in tasks}
-        made = []
-        for outcome in self._predictor.run(list(by_path)):
-            made.append(self._write(outcome, by_path[outcome.path]))
+        made, whole = [], {}
+        for task in tasks:
+            if task.sections:
+                made.append(self._join(task))
+            elif task.part is not None:
+                made.append(self._section(task))
+            elif parts := self._parts_of(task.path):
+                made.append(Divided(task.path, parts))
+            else:
+                whole[task.path] = task
+        for outcome in self._predictor.run(list(whole)):
+            made.append(self._write(outcome, whole[outcome.path]))
             outcome.close()
         return made, time.perf_counter() - started
+
+    def _parts_of(self, path: Path) -> list[Part]:
+        """Return the sections that workers share; none where one does the whole recording."""
+        if not self._order.divides or is_remote(path):  # each worker would copy all of it
+            return []
+        with contextlib.suppress(OSError):
+            if path.stat().st_size >= _LONG_BYTES:
+                return self._predictor.parts_of(path)
+        return []
+
+    def _section(self, task: Task) -> SectionMade:
+        """Do a section, and keep its numbers."""
+        from animal_spot.prediction.section_files import keep_section
+
+        (outcome,) = self._predictor.run([task.path], task.part)
+        file, grid = None, self._writer.grid
+        if outcome.heard is not None:
+            file = self._parts / f"{task.stem}.{task.part.index}.section"
+            keep_section(file, outcome)
+        outcome.close()
+        sound_s = outcome.n_windows * grid.hop / grid.sample_rate
+        return SectionMade(task.path, task.part.index, file, outcome.reason, sound_s)
+
+    def _join(self, task: Task) -> Made:
+        """Write the results of a recording whose sections are done."""
+        from animal_spot.prediction.section_files import joined
+
+        outcome = joined(task.path, task.sections, task.part, self._writer.grid, self._parts)
+        made = self._write(outcome, task)
+        outcome.close()
+        return made
 
     def _write(self, outcome: object, task: Task) -> Made:
         from animal_spot.utils.files import file_digest

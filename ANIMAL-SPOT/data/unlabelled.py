@@ -65,7 +65,7 @@ def add_unlabelled(
     for path in paths:
         try:
             recording = _read_to_end(path, channel)
-            n_samples, rate, peak = recording.n_frames, recording.rate, recording.peak
+            n_samples, rate, peak = recording.n_frames, recording.rate, recording.heard.peak
             digest = file_digest(path)
         except (RecordingError, OSError) as error:
             corpus.excluded[str(path)] = str(error)

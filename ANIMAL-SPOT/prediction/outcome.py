@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from animal_spot.audio.recordings import Heard
+
 _SPOOL_BYTES = 16 * 2**20  # of results kept in memory before they go to a temporary file
 
 
@@ -25,6 +27,7 @@ class RecordingEnd:
         digest: Hash of its bytes.
         channel: Number of the channel that was heard; 1 for the mix.
         warnings: What is probably not as it was meant.
+        heard: What was heard of it; None if it could not be used.
     """
 
     reason: str = ""
@@ -35,6 +38,26 @@ class RecordingEnd:
     digest: str = ""
     channel: int = 1
     warnings: tuple[str, ...] = ()
+    heard: Heard | None = None
+
+
+class SectionEdge:
+    """Says that a section of a recording begins or ends."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of a recording that is done by itself.
+
+    Attributes:
+        index: Which of its sections.
+        n_sections: How many there are.
+        channel: What is heard, see ``Recording.wanted``.
+    """
+
+    index: int
+    n_sections: int
+    channel: str
 
 
 @dataclass(kw_only=True)

@@ -18,9 +18,9 @@ from animal_spot.detections.calibration import tempered
 from animal_spot.detections.decisions import DecisionRule
 from animal_spot.prediction.detectors import Detector
 from animal_spot.prediction.engines import MARGIN, Engine, infer_all, probabilities_of
-from animal_spot.prediction.outcome import ArraySpool, Outcome, RecordingEnd
+from animal_spot.prediction.outcome import ArraySpool, Outcome, Part, RecordingEnd, SectionEdge
 from animal_spot.prediction.read_ahead import read_ahead
-from animal_spot.prediction.window_inputs import WindowInputs
+from animal_spot.prediction.window_inputs import WindowInputs, grids_of, parts_of
 from animal_spot.remote.local_copies import CopiesAhead, LocalCopies
 
 _STRETCH_S = 60.0  # most sound that one batch of features is cut from
@@ -143,17 +143,28 @@ class Predictor:
     on_progress: Callable[[float], None] = lambda seconds: None
     check: Callable[[], None] = lambda: None
 
-    def run(self, paths: Sequence[Path]) -> Iterator[Outcome]:
-        """Classify recordings; yield each when it is complete or has failed."""
-        with self.copies.ahead(paths) as copies:
-            yield from self._run(paths, copies)
+    def run(self, paths: Sequence[Path], part: Part | None = None) -> Iterator[Outcome]:
+        """Classify recordings; yield each when it is complete or has failed.
 
-    def _run(self, paths: Sequence[Path], copies: CopiesAhead) -> Iterator[Outcome]:
+        Args:
+            paths: The recordings.
+            part: Of them, to do by itself; None: all.
+        """
+        with self.copies.ahead(paths) as copies:
+            yield from self._run(paths, copies, part)
+
+    def parts_of(self, path: Path) -> list[Part]:
+        """Return the sections of a recording that may be done apart; none if it is not long."""
+        return parts_of(path, grids_of(self.detectors), self.channel)
+
+    def _run(
+        self, paths: Sequence[Path], copies: CopiesAhead, part: Part | None
+    ) -> Iterator[Outcome]:
         batch_size = max(detector.engine.batch_size for detector in self.detectors)
         n_parallel = min(detector.engine.n_parallel for detector in self.detectors)
         # Features are computed for several batches at a time, of not too long a stretch of sound.
         n_at_once = max(1, min(max(batch_size, 16), int(_STRETCH_S / self._hop_s)))
-        inputs = WindowInputs(self.detectors, self.channel, n_at_once, copies)
+        inputs = WindowInputs(self.detectors, self.channel, n_at_once, copies, part)
         open_outcomes: list[Outcome] = []
         waiting = _Waiting(batch_size)
         in_flight: deque[tuple[Future, list[_Part]]] = deque()
@@ -181,6 +192,8 @@ class Predictor:
                     self.check()
                     if isinstance(item, RecordingEnd):
                         outcome.end(item)
+                    elif isinstance(item, SectionEdge):
+                        submit(waiting.rest())
                     else:
                         submit(waiting.add(_Part(outcome, item)))
                     submit(waiting.overdue())

@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from animal_spot.prediction.outcome import RecordingEnd
+from animal_spot.prediction.outcome import RecordingEnd, SectionEdge
 
 _PATIENCE_S = 1.0  # that threads are waited for at the end
 _LOOK_S = 0.2  # between two looks at whether the program is to stop, while nothing is ready
 
 # Network inputs of neighbouring windows, one tensor for each detector; last of all the end.
-Item = list[Tensor] | RecordingEnd
+Item = list[Tensor] | SectionEdge | RecordingEnd
 
 
 def read_ahead(

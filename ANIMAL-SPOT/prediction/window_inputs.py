@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from torch import Tensor
 
 from animal_spot.audio.clip_files import n_resampled
 from animal_spot.audio.recordings import Recording, RecordingError, StreamResampler
+from animal_spot.audio.sections import WHOLE, Section, sections_of
 from animal_spot.audio.window_features import WindowFeatures
-from animal_spot.audio.windows import WindowCutter
+from animal_spot.audio.windows import WindowCutter, WindowGrid
 from animal_spot.embeddings.embedding_pipeline import EmbeddingFeatures
 from animal_spot.prediction.detectors import Detector
-from animal_spot.prediction.outcome import RecordingEnd
+from animal_spot.prediction.outcome import Part, RecordingEnd, SectionEdge
 from animal_spot.prediction.read_ahead import Item
 from animal_spot.remote.local_copies import CopiesAhead
 from animal_spot.remote.stores import RemoteError
@@ -25,6 +27,7 @@ from animal_spot.utils.files import DigestAlong, file_state
 
 log = logging.getLogger(__name__)
 
+CHANGED = "changed while it was read"
 _BLOCK_S = 20.0  # of sound that is read at a time
 
 
@@ -32,17 +35,23 @@ _BLOCK_S = 20.0  # of sound that is read at a time
 class WindowInputs:
     """Reads recordings and computes what networks hear.
 
+    A long recording is read in sections, each as if it were the only one: by a resampler of its
+    own, and into batches without other windows. So the numbers are the same if another process does
+    it.
+
     Attributes:
         detectors: Networks.
         channel: What is heard of recordings with several, see ``audio.channels``.
         n_at_once: Windows whose inputs are computed together.
         copies: Of recordings at addresses.
+        part: The only section to read; None: all of a recording.
     """
 
     detectors: Sequence[Detector]
     channel: str
     n_at_once: int
     copies: CopiesAhead
+    part: Part | None = None
 
     def of(self, path: Path) -> Generator[Item, None, None]:
         """Yield the network inputs of a recording's windows in stretches, then its end."""
@@ -69,22 +78,25 @@ class WindowInputs:
 
     def _items_of(self, path: Path, state_there: list[int] | None) -> Iterator[Item]:
         """Yield what ``of`` does of a file, or of a copy of one with that state."""
-        state = file_state(path)
-        with Recording(path, self.channel) as recording, DigestAlong(path) as along:
+        state, part = file_state(path), self.part
+        channel = self.channel if part is None else part.channel
+        with Recording(path, channel) as recording, DigestAlong(path) as along:
             self._refuse_low_rate(recording.rate)
-            n_samples = yield from self._stretches(recording, along)
-            digest = along.finish()
+            sections = _sections_of(recording, self._grids)
+            if part is not None and len(sections) != part.n_sections:
+                raise RecordingError(CHANGED)
+            chosen = sections if part is None else [sections[part.index]]
+            with_digest = part is None or part.index == 0  # one section is enough to have it
+            up_to = along.up_to if with_digest else _ignore
+            yield from self._chosen(path, recording, chosen, up_to)
+            digest = along.finish() if with_digest else ""
             if file_state(path) != state:
-                raise RecordingError("changed while it was read")
-            yield RecordingEnd(
-                duration_s=recording.duration_s,
-                n_samples=n_samples,
-                rate=recording.rate,
-                state=state_there or state,
-                digest=digest,
-                channel=recording.channel,
-                warnings=tuple(recording.problems()),
-            )
+                raise RecordingError(CHANGED)
+            yield end_of(recording, self._grids[0], state_there or state, digest)
+
+    @property
+    def _grids(self) -> list[WindowGrid]:
+        return grids_of(self.detectors)
 
     def _refuse_low_rate(self, rate: int) -> None:
         lowest = min(detector.f_min for detector in self.detectors)
@@ -94,14 +106,36 @@ class WindowInputs:
                 f"model listens from {lowest:g} Hz"
             )
 
+    def _chosen(
+        self,
+        path: Path,
+        recording: Recording,
+        sections: Sequence[Section],
+        up_to: Callable[[float], None],
+    ) -> Iterator[Item]:
+        """Yield the network inputs of sections, each read by itself unless it is the whole."""
+        if sections == [WHOLE]:
+            yield from self._stretches(recording, WHOLE, up_to)
+            return
+        for i, section in enumerate(sections):
+            with Recording(path, recording.wanted) as own:
+                yield SectionEdge()
+                share_up_to = functools.partial(_share_of, i, len(sections), up_to)
+                yield from self._stretches(own, section, share_up_to)
+                yield SectionEdge()
+            recording.heard.add(own.heard)
+
     def _stretches(
-        self, recording: Recording, along: DigestAlong
-    ) -> Generator[list[Tensor], None, int]:
-        """Yield network inputs; return the length in samples at the first network's rate."""
-        rate = recording.rate
-        grids = list(dict.fromkeys(detector.grid for detector in self.detectors))
+        self, recording: Recording, section: Section, up_to: Callable[[float], None]
+    ) -> Iterator[list[Tensor]]:
+        """Yield network inputs; say what share of the samples is read."""
+        rate, grids = recording.rate, self._grids
         streams = [StreamResampler(rate, grid.sample_rate) for grid in grids]
-        cutters = [WindowCutter(grid, self.n_at_once) for grid in grids]
+        first, end = section.first_window, section.end_window
+        cutters = [
+            WindowCutter(grid, self.n_at_once, first, end, section.start_s * grid.sample_rate)
+            for grid in grids
+        ]
         cut = {grid: deque() for grid in grids}
 
         def inputs() -> Iterator[list[Tensor]]:
@@ -115,20 +149,82 @@ class WindowInputs:
                         shared[detector.features] = detector.features.of_stretch(samples, n)
                 yield [shared[detector.features] for detector in self.detectors]
 
-        n_read = 0
-        for block in recording.blocks(max(1, int(_BLOCK_S * rate))):
+        n_read, start, most = 0, section.start_s * rate, None
+        if start:
+            recording.seek(start)
+        if section.end_s is not None:
+            most = section.end_s * rate - start
+        for block in recording.blocks(max(1, int(_BLOCK_S * rate)), most):
             n_read += len(block)
-            along.up_to(n_read / max(n_read, recording.n_frames))
+            up_to(n_read / max(n_read, recording.n_frames - start if most is None else most))
             for waiting, cutter, stream in zip(cut.values(), cutters, streams, strict=True):
                 waiting.extend(cutter.feed(stream.feed(block)))
             yield from inputs()
         for waiting, cutter, stream in zip(cut.values(), cutters, streams, strict=True):
             waiting.extend(cutter.feed(stream.finish()))
-        n_samples = n_resampled(recording.n_frames, rate, grids[0].sample_rate)
-        if n_samples == 0:
+        if n_resampled(recording.n_frames, rate, grids[0].sample_rate) == 0:
             raise RecordingError("empty: shorter than one sample")
-        end = cutters[0].window_counts
+        counts = cutters[0].window_counts if end is None else (end, False)
         for waiting, cutter in zip(cut.values(), cutters, strict=True):
-            waiting.extend(cutter.finish(*end))
+            waiting.extend(cutter.finish(*counts))
         yield from inputs()
-        return n_samples
+
+
+def _ignore(share: float) -> None:
+    """Let a digest be."""
+
+
+def _share_of(index: int, n: int, up_to: Callable[[float], None], share: float) -> None:
+    """Say what share is read of all sections, of which one is read so far."""
+    up_to((index + share) / n)
+
+
+def grids_of(detectors: Sequence[Detector]) -> list[WindowGrid]:
+    """Return the windows of networks, at each rate once."""
+    return list(dict.fromkeys(detector.grid for detector in detectors))
+
+
+def _sections_of(recording: Recording, grids: Sequence[WindowGrid]) -> list[Section]:
+    if not recording.seeks_exactly:
+        return [WHOLE]
+    return sections_of(grids, recording.rate, recording.n_frames)
+
+
+def parts_of(path: Path, grids: Sequence[WindowGrid], channel: str) -> list[Part]:
+    """Return the sections of a recording that may be done apart; none if there are no two.
+
+    Args:
+        path: A file; one that cannot be used has none.
+        grids: Windows, see ``grids_of``.
+        channel: What is heard, see ``audio.channels``.
+    """
+    try:
+        with Recording(path) as recording:
+            n = len(_sections_of(recording, grids))
+        if n < 2:
+            return []
+        with Recording(path, channel) as recording:
+            return [Part(i, n, recording.wanted) for i in range(n)]
+    except (RecordingError, OSError, ValueError):  # whoever does it will say why
+        return []
+
+
+def end_of(recording: Recording, grid: WindowGrid, state: list[int], digest: str) -> RecordingEnd:
+    """Return what is known of a recording when all of it was heard.
+
+    Args:
+        recording: That was read.
+        grid: Windows at the rate of the first network.
+        state: Of the file, or of the object that it is a copy of.
+        digest: Hash of its bytes.
+    """
+    return RecordingEnd(
+        duration_s=recording.duration_s,
+        n_samples=n_resampled(recording.n_frames, recording.rate, grid.sample_rate),
+        rate=recording.rate,
+        state=state,
+        digest=digest,
+        channel=recording.channel,
+        warnings=tuple(recording.problems()),
+        heard=recording.heard,
+    )

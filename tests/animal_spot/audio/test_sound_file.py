@@ -450,7 +450,9 @@ def test_scale_of_floating_point_samples(tmp_path, peak, note):
                 pass
             said = recording.problems()
         assert list(inspect_clip(tmp_path / name).notes) == said
-        assert said == ([] if not note or name == "whole.wav" else [scale_note(recording.peak)])
+        assert said == (
+            [] if not note or name == "whole.wav" else [scale_note(recording.heard.peak)]
+        )
 
 
 def test_a_clip_of_hours_is_no_clip(tmp_path):

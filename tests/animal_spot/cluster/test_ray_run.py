@@ -8,11 +8,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile as sf
 
-from tests.helpers.prediction import PREDICT, body, run_predict, visible, write_sound
+from animal_spot.audio import sections
+from tests.helpers.prediction import (
+    PREDICT,
+    body,
+    predict_here,
+    run_predict,
+    sound,
+    visible,
+    write_sound,
+)
 
 psutil = pytest.importorskip("psutil", reason="comes with Ray")
 pytest.importorskip("ray", reason="the extra cluster is not installed")
@@ -29,6 +41,25 @@ def stat(self, **options):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(self, **options)
 pathlib.Path.stat = stat
+"""
+
+# Makes sections of three seconds; ends workers in sections of some recordings, and notes all.
+SECTION_KILLER = """import os, signal, sys
+import animal_spot.audio.recordings as r, animal_spot.audio.sections
+animal_spot.audio.sections.SECTION_S = 3.0
+here, real = os.path.dirname(__file__), r.Recording.seek
+def seek(self, sample):
+    second, rest = divmod(sample, self.rate)
+    if rest == 0 and second % 3 == 1 and "default_worker" in " ".join(sys.orig_argv):
+        with open(os.path.join(here, "seen.txt"), "a") as seen:
+            seen.write(f"{self.path.name} {second}\\n")
+    if sample == 7 * self.rate and "default_worker" in " ".join(sys.orig_argv):
+        killed = os.path.join(here, "killed")
+        if self.path.name == "always.wav" or not os.path.exists(killed):
+            open(killed, "a").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, sample)
+r.Recording.seek = seek
 """
 
 
@@ -142,3 +173,45 @@ def test_a_driver_that_is_killed_goes_on(archive, tmp_path):
     assert len(kept) >= len(before) - 1, "the last may lack its note"
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert alive == []
+
+
+def test_sections_of_long_recordings_are_shared(tmp_path, models, monkeypatch):
+    """One is done again when its worker was killed; one that kills two fails its recording."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(SECTION_KILLER)
+    both = np.stack([sound(24.6, 1, 22_050), sound(24.6, 2, 22_050)], 1)
+    (tmp_path / "in").mkdir()
+    sf.write(tmp_path / "in" / "long.flac", both, 22_050)
+    sf.write(tmp_path / "in" / "once.wav", both[:, ::-1], 22_050)
+    write_sound(tmp_path / "in" / "short.wav", 2)
+    whole = write_sound(tmp_path / "in" / "truncated.wav", 30, 3)
+    whole.write_bytes(whole.read_bytes()[:-9000])
+    flags = ("--format", "csv", "raven", "--hop", "0.02", "--no_cuda", "--no_report")
+    arguments = [
+        *("--model_path", str(models("multi")), "--input_file", str(tmp_path / "in"), *flags),
+        *("--decoder", "events", "--latent_extract"),
+    ]
+    monkeypatch.setattr(sections, "SECTION_S", 3.0)
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert predict_here(*arguments, "--output_dir", one, plain=False) == 3
+    always = write_sound(tmp_path / "in" / "always.wav", 20, 4)
+    paths = f"{tmp_path / 'site'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep)
+    process = start(arguments, two, PYTHONPATH=paths)
+    try:
+        _, said = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 3, said
+    assert "Traceback" not in said
+    found, wanted = contents(two), contents(one)
+    (lost,) = [row for row in found["summary.csv"] if row["file"] == str(always)]
+    assert "its worker died 2 times" in lost["reason"]
+    assert found.pop("failed_files.csv").count(b"\n") == 3
+    assert b"truncated" in wanted.pop("failed_files.csv")
+    found["summary.csv"].remove(lost)
+    assert found == wanted
+    assert not (two / ".parts").exists()
+    seen = Counter((tmp_path / "site" / "seen.txt").read_text().splitlines())
+    begun = [n for line, n in seen.items() if not line.startswith("always")]
+    assert len(begun) == 2 * 7, "each section of both that does not begin at 0"
+    assert sum(begun) <= 2 * 7 + 3, "a killed worker costs the section in work"

@@ -157,10 +157,10 @@ def test_bad_recordings_do_not_stop_the_others(files, plain, tmp_path):
 def test_any_error_in_a_recording_is_its_own(files, n_readers, monkeypatch):
     blocks = Recording.blocks
 
-    def failing(self, n):
+    def failing(self, *args):
         if self.path == files[1]:
             raise ZeroDivisionError("a decoder gone\nmad")
-        return blocks(self, n)
+        return blocks(self, *args)
 
     monkeypatch.setattr(Recording, "blocks", failing)
     found = run(files[:3], [detector()], n_readers)
