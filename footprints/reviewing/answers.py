@@ -268,6 +268,9 @@ class Review:
 def _plain(decision: Decision, predicted: str | None) -> Decision:
     """Say right where another class is the same as that, and no print where nothing is wrong.
 
+    Of an answer "unknown" right alone means that nobody could tell; that it is an animal of no
+    class is kept with it.
+
     Raises:
         RequestError: If a photo without an answer is called right.
     """
@@ -276,7 +279,9 @@ def _plain(decision: Decision, predicted: str | None) -> Decision:
     if decision.verdict == "wrong" and not predicted:
         return replace(decision, verdict="other", class_name=NO_PRINT)
     if decision.verdict == "other" and decision.class_name == predicted:
-        return replace(decision, verdict="right", class_name=None)
+        return replace(
+            decision, verdict="right", class_name=UNKNOWN if predicted == UNKNOWN else None
+        )
     return decision
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from footprints.pictures.finding import photos_at
 from footprints.places.taken import TAKEN_COLUMNS, Taken
 from footprints.reviewing.project import Box
+from footprints.reviewing.written_files import RECORD
 from footprints.system.errors import UserError
 from footprints.system.files import path_inside, read_text
 from footprints.system.text import printable
@@ -27,8 +28,10 @@ class FoundRow:
     Attributes:
         box: Parts of the upright photo; None: none was found.
         class_name: The answer; None: there is no prediction.
-        score: Probability of the best class.
-        said: What else the prediction says of it: ``top``, ``print_found``, ``confidence``.
+        score: Probability of the answer; of the best class where that is unknown.
+        said: What else the prediction says of it: ``top``, ``print_found``, ``confidence``,
+            and where there is one ``level``, ``trail_answer`` with ``trail_probability``,
+            ``without_region``.
     """
 
     box: Box | None = None
@@ -82,6 +85,9 @@ def read_photos(folder: Path) -> Found:
         UserError: If there are none.
     """
     root, paths, _ = photos_at(folder, None, ())
+    parents = {parent for path in paths for parent in path.parents if parent.is_relative_to(root)}
+    exports = {parent for parent in parents if (parent / RECORD).is_file()}
+    paths = [path for path in paths if exports.isdisjoint(path.parents)]  # copies of ours
     return Found([FoundPhoto(path, _name(path, root), [FoundRow()]) for path in paths])
 
 
@@ -154,13 +160,11 @@ def _photo(record: Any, places: _Places) -> FoundPhoto:
         raise ValueError("one of its photos is no object")
     name = as_text(record.get("photo"))
     trail = record.get("trail")
-    boxes = record.get("prints") or [record]  # of several prints each has its own answer
-    rows = [_row({**record, **box}) for box in boxes if isinstance(box, dict)]
     taken = Taken(**{key: record.get(key) for key in TAKEN_COLUMNS})
     return FoundPhoto(
         places.of(name),
         name,
-        rows,
+        [_row(record)],
         _checked(taken),
         None if trail in (None, "") else as_text(str(trail), longest=200),
     )
@@ -189,12 +193,21 @@ def _row(record: Mapping[str, Any]) -> FoundRow:
         "print_found": print_found,
         "confidence": None if confidence is None else as_number(confidence, 0, 1),
     }
+    level, trail_answer = record.get("answer_level"), record.get("trail_answer")
+    if level is not None:
+        said["level"] = as_text(level)
+    if trail_answer:
+        said["trail_answer"] = as_text(trail_answer)
+        said["trail_probability"] = as_number(record.get("trail_probability"), 0, 1)
+    if record.get("name_without_region"):
+        said["without_region"] = as_text(record["name_without_region"])
+    probability = record.get("answer_probability")
     box = (parts[0], parts[1], parts[2], parts[3])
     is_box = box[0] < box[2] and box[1] < box[3]
     return FoundRow(
         box if is_box else None,
         as_text(record.get("answer"), longest=200),
-        ranking[0]["probability"],
+        ranking[0]["probability"] if probability is None else as_number(probability, 0, 1),
         said,
     )
 

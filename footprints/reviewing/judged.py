@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from footprints.reviewing.project import EDGES, Box, Photo, Project
+from footprints.reviewing.project import EDGES, Box, Photo, Project, said_of
 from footprints.reviewing.verdicts import joint
+from footprints.scores.calibration import UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,10 @@ class Judged:
         predicted: The answer that the model gave; None: none.
         score: Its probability.
         source: Where the row comes from.
+        is_group: Whether ``class_name`` is a group of species, as the model answered.
         verdict: That of all: ``unsure`` also where reviewers differ.
         class_name: Whose print it is, ``unknown`` for an animal of no class, ``NO_PRINT`` for none;
-            None if that is not known.
+            None if that is not known, as of an answer "unknown" that is right.
         box: As it was corrected last, parts of the upright photo; None: there is none.
         reviewer: Who decided last of those whose verdict counts.
         at: When.
@@ -34,6 +36,7 @@ class Judged:
     predicted: str | None
     score: float | None
     source: str
+    is_group: bool
     verdict: str
     class_name: str | None
     box: Box | None
@@ -51,11 +54,17 @@ def judged(project: Project) -> list[Judged]:
     found = []
     for row in project.detections(sorted(by_detection)):
         decisions = by_detection[row["id"]]
-        verdict, other = joint((one["verdict"], one["class"]) for one in decisions)
+        verdict, other = joint(map(_said, decisions))
         if verdict != "skip":
             found.append(_put_together(row, photos, decisions, verdict, other))
     found.sort(key=lambda one: (one.photo.name, one.id))
     return found
+
+
+def _said(decision: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return verdict and class; that an animal of no class is rightly unknown is no other class."""
+    verdict = decision["verdict"]
+    return verdict, decision["class"] if verdict == "other" else None
 
 
 def _put_together(
@@ -69,8 +78,20 @@ def _put_together(
     last = max(same, key=lambda one: one["id"])  # the newest that says what counts
     edges = [row[key] if last[key] is None else last[key] for key in EDGES]
     return Judged(
-        *(row["id"], photos[row["photo_id"]], row["class"], row["score"], row["source"], verdict),
-        {"right": row["class"], "other": other}.get(verdict),
+        *(row["id"], photos[row["photo_id"]], row["class"], row["score"], row["source"]),
+        verdict == "right" and said_of(row).get("level") == "group",
+        verdict,
+        _class_of(row["class"], verdict, other, same),
         None if None in edges else (edges[0], edges[1], edges[2], edges[3]),
         *(last["reviewer"], last["at"], last["note"]),
     )
+
+
+def _class_of(
+    predicted: str | None, verdict: str, other: str | None, decisions: list[dict[str, Any]]
+) -> str | None:
+    if verdict != "right":
+        return other if verdict == "other" else None
+    if predicted != UNKNOWN:
+        return predicted
+    return UNKNOWN if any(one["class"] == UNKNOWN for one in decisions) else None

@@ -156,7 +156,8 @@ class Queue:
         )
         verdicts: dict[int, list[tuple[str, str | None]]] = {}
         for number, verdict, class_name in rows:
-            verdicts.setdefault(number, []).append((verdict, class_name))
+            other = class_name if verdict == "other" else None
+            verdicts.setdefault(number, []).append((verdict, other))
         states, said = {}, {}
         for number, every in verdicts.items():
             states[number], other = joint(every)

@@ -116,7 +116,9 @@ export class OneView extends Single {
     if (row.source === "prediction" && row.class === this.app.project.unknown) notes.push("Too doubtful for a name: unknown.");
     if (row.print_found === false) notes.push("No print was found; the centre of the photo was looked at.");
     else if (typeof row.confidence === "number") notes.push(`The detector is ${(100 * row.confidence).toFixed(0)} % sure of the box.`);
-    if (row.group) notes.push(`Group: ${row.group}`);
+    if (row.level === "group") notes.push("A group: no species is probable enough.");
+    if (row.without_region) notes.push(`Without what occurs in the region: ${row.without_region}.`);
+    if (row.trail_answer) notes.push(`All photos of ${row.trail} together: ${row.trail_answer}, ${(100 * row.trail_probability).toFixed(0)} %.`);
     if (row.source === "prediction" && this.app.project.note) notes.push(this.app.project.note);
     if (!row.top?.length) notes.push(row.source === "drawn" || row.id === null ? "Drawn by a person." : "No prediction of this photo.");
     this.notes.replaceChildren(...notes.map((text) => el("li", { text })));
