@@ -18,7 +18,9 @@ from footprints.scores.answer_counts import counts_table, counts_with_and_withou
 from footprints.scores.calibration import WEAK, calibrated, threshold_in_use, weakness
 from footprints.scores.groups import groups_named, groups_of
 from footprints.scores.judging import Rules
+from footprints.scores.region import training_prior
 from footprints.scores.report import answers_to_crops, score, table
+from footprints.scores.trail_recall import recall_of_real, recall_of_simulated, recall_table
 from footprints.system import files
 from footprints.system.errors import UserError, run
 from footprints.system.flags import add_report_flag, option, program, some_path, some_text, whole
@@ -51,6 +53,21 @@ def build_parser() -> argparse.ArgumentParser:
         help="also count answers that are a group, such as canids: a table with the columns class "
         "and group, or ready for that of this program (default: the groups in the model file)",
     )
+    add(
+        "--trail_sizes",
+        type=whole(1, 1000),
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="also say how often trails of so many photos are named rightly: made up of photos of "
+        "one class drawn at random (default: none)",
+    )
+    add(
+        "--trail_table",
+        type=some_path,
+        metavar="FILE.csv",
+        help="the same of real trails: a table with the columns crop and trail",
+    )
     option(parser, "batch_size", whole(1, 10_000), 64, "photos at a time")
     option(parser, "seed", whole(0, 2**32 - 1), 0, "of the bootstrap intervals")
     add_replace_flag(parser)
@@ -70,6 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     prepared = prepared.with_classes(facts["classes"], str(args.model))
     prepared = prepared.with_scales(scales_of(facts), str(args.model))
     rules = _rules(args, facts)
+    trail_of = _trails(args, prepared) if args.trail_table else {}
     if facts["image_size"] != prepared.image_size:
         raise UserError(
             f"{args.model}: takes photos of {facts['image_size']} pixels, the crops in "
@@ -79,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
     with files.output_folder(args.output_dir):
         older = is_of_older_release(args.output_dir, "scores.json", "confusion", "per_class")
         results = Results(args.output_dir, RESULTS, args.replace_edited or older)
-        status = _evaluate(args, facts, prepared, rules, results)
+        status = _evaluate(args, facts, prepared, rules, trail_of, results)
         if not args.no_report:
             from footprints.reporting.run import report_after  # Matplotlib: not for help
 
@@ -96,11 +114,39 @@ def _rules(args: argparse.Namespace, facts: dict[str, Any]) -> Rules:
     return Rules(classes, threshold_in_use(facts), min(3, len(classes)), groups)
 
 
+def _trails(args: argparse.Namespace, prepared: PreparedSet) -> dict[int, str]:
+    """Return the trail of each crop that a table names, by the crop's number in the part.
+
+    Raises:
+        UserError: If the table names something else, or crops of two classes as one trail.
+    """
+    part = prepared.parts[args.split]
+    number_of = {path.relative_to(args.data_dir).as_posix(): i for i, path in enumerate(part.paths)}
+    found: dict[int, str] = {}
+    label_of: dict[str, int] = {}
+    for row in files.read_table(args.trail_table):
+        crop, trail = row.get("crop", ""), row.get("trail", "")
+        if crop not in number_of:
+            raise UserError(
+                f"{printable(args.trail_table)}: {printable(crop)!r} is no crop of part "
+                f"{args.split} of {printable(args.data_dir)}; needs the columns crop and trail"
+            )
+        number = number_of[crop]
+        if trail:
+            found[number] = trail
+            if label_of.setdefault(trail, part.labels[number]) != part.labels[number]:
+                raise UserError(
+                    f"{printable(args.trail_table)}: trail {printable(trail)} is of two classes"
+                )
+    return found
+
+
 def _evaluate(
     args: argparse.Namespace,
     facts: dict[str, Any],
     prepared: PreparedSet,
     rules: Rules,
+    trail_of: dict[int, str],
     results: Results,
 ) -> int:
     saved = load_model(args.model)
@@ -121,10 +167,20 @@ def _evaluate(
         **scores,
     }
     lines = [table(scores)]
+    probabilities = calibrated(raw, saved.temperature)
+    prior = training_prior(facts, len(saved.classes))
     if rules.groups:
-        probabilities = calibrated(raw, saved.temperature)
         scores["answers"] = counts_with_and_without(probabilities, labels, rules)
         lines += counts_table(scores["answers"])
+    if args.trail_sizes:
+        sizes = sorted({*args.trail_sizes})
+        rows = recall_of_simulated(probabilities, labels, prior, sizes, args.seed)
+        scores["simulated_trails"] = rows
+        lines += recall_table(rows, "simulated trails: photos of one class at random")
+    if trail_of:
+        rows = recall_of_real(probabilities, labels, prior, trail_of)
+        scores["real_trails"] = rows
+        lines += recall_table(rows, f"trails of {printable(args.trail_table)}")
     _write(results, scores, raw, labels, prepared.parts[args.split].paths, args)
     print(printable_lines("\n".join(lines)))
     return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,15 @@ import numpy as np
 from footprints.cropping.crop_pool import CropPool, Job, detector_named
 from footprints.network.answering import classified, name_of
 from footprints.network.classifier import Classifier, read_model_metadata
+from footprints.network.trail_answers import (
+    TRAILS_FILE,
+    Trail,
+    lines_of,
+    trails_csv,
+    trails_of,
+    trails_table,
+    with_trails,
+)
 from footprints.pictures.annotate import jpeg_bytes
 from footprints.pictures.answer_pictures import AnswerPictures
 from footprints.pictures.contact_sheet import MOST, contact_sheet
@@ -27,6 +37,7 @@ from footprints.pictures.finding import UnusedFile, counted, photos_at
 from footprints.pictures.scales import scales_of
 from footprints.places.map_files import GEOJSON, KML, geojson, kml
 from footprints.places.privacy import Privacy, add_location_flags, privacy_of
+from footprints.places.trails import WAYS
 from footprints.scores.answer_points import points_of
 from footprints.scores.answers import (
     Answer,
@@ -58,7 +69,7 @@ from footprints.system.settings import Settings
 from footprints.system.text import printable, printable_lines
 
 RESULTS = "predictions.json"
-TABLES = (RESULTS, "predictions.csv", "failed_photos.csv")
+TABLES = (RESULTS, "predictions.csv", "failed_photos.csv", TRAILS_FILE)
 MAPS = (GEOJSON, KML)
 PICTURES = "annotated"
 SHEET = "contact_sheet.jpg"
@@ -111,6 +122,33 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="animals that occur where the photos were taken, one class a line, or a table with "
         "the columns class and weight (default: all classes of the model)",
+    )
+    parser.add_argument(
+        "--all_boxes",
+        action="store_true",
+        help="answer by all prints on a photo together (default: by the surest print alone)",
+    )
+    parser.add_argument(
+        "--trails",
+        choices=[*WAYS, "off"],
+        default="off",
+        help="also one answer for all photos of a trail, with --all_boxes: folder: those of one "
+        "folder; time: those that one camera took shortly after each other and nearby "
+        "(default: %(default)s)",
+    )
+    option(
+        parser,
+        "trail_minutes",
+        number(0, 100_000),
+        30.0,
+        "--trails time: a photo that was taken longer after the one before begins a new trail",
+    )
+    option(
+        parser,
+        "trail_metres",
+        number(0, 1_000_000),
+        200.0,
+        "--trails time: and so does one that was taken farther away, where both say their place",
     )
     parser.add_argument(
         "--output_dir",
@@ -250,13 +288,15 @@ def _predict(request: _Request, results: Results | None) -> int:
     finally:
         if pictures is not None:
             pictures.close()
+        answers, trails = _with_trails(request, answers)
         if results is not None and (complete or answers):
             others = [Failure(name_of(one.path, root), one.reason) for one in request.unused]
-            _write(results, _header(request, complete), answers, failures, others, rules.top_k)
+            header = _header(request, complete)
+            _write(results, header, answers, failures, others, rules.top_k, trails)
             sheet = contact_sheet(answers, _short(request.metadata)) if args.contact_sheet else None
             if sheet is not None:
                 results.write(SHEET, jpeg_bytes(sheet))
-    _report(request, answers, failures, seconds)
+    _report(request, answers, failures, seconds, trails)
     return STATUS_SOME_FAILED if failures else 0
 
 
@@ -272,9 +312,26 @@ def _answered_here(
         classifier.predict(blank, blank)  # the first call takes long
         mode = "centre" if detector is None else "detect"
         with_photo = "photo" in scales_of(metadata)
-        made = pool.map(Job(photo, mode, with_photo=with_photo) for photo in photos)
+        every = args.all_boxes or args.trails != "off"
+        made = pool.map(
+            Job(photo, mode, with_photo=with_photo, all_crops=every) for photo in photos
+        )
         made = progress(made, len(photos), "predict")
         yield classified(made, classifier, request.root, request.rules, request.privacy)
+
+
+def _with_trails(
+    request: _Request, answers: list[Answer]
+) -> tuple[list[Answer], list[Trail] | None]:
+    """Return the answers with their trails, and the trails; None if there are to be none."""
+    args = request.args
+    if args.trails == "off":
+        return answers, None
+    prior = training_prior(request.metadata, len(request.rules.classes))
+    # Rounded positions jump from square to square: neither they nor none can tell trails apart.
+    metres = args.trail_metres if request.privacy.round_km is None else math.inf
+    trails = trails_of(answers, args.trails, request.rules, prior, args.trail_minutes, metres)
+    return with_trails(answers, trails), trails
 
 
 def _header(request: _Request, complete: bool) -> dict[str, Any]:
@@ -300,15 +357,21 @@ def _header(request: _Request, complete: bool) -> dict[str, Any]:
 
 
 def _rule_facts(request: _Request) -> dict[str, Any]:
-    """Return what predictions.json says of groups and of a region, where there are any."""
+    """Return what predictions.json says of trails, groups and a region, where there are any."""
     groups, region = request.rules.groups, request.rules.region
-    facts: dict[str, Any] = {}
+    args, facts = request.args, dict[str, Any]()
+    if args.all_boxes or args.trails != "off":
+        facts["all_boxes"] = True
+    if args.trails != "off":
+        facts["trails_by"] = args.trails
+    if args.trails == "time":
+        facts |= {"trail_minutes": args.trail_minutes, "trail_metres": args.trail_metres}
     if groups:
         facts |= groups.facts() | {"group_threshold": groups.threshold_in_use}
     if region is not None:
         occurring = zip(request.rules.classes, region.factors.tolist(), strict=True)
         facts["region"] = {
-            "file": printable(request.args.region_list),
+            "file": printable(args.region_list),
             "kind": region.kind,
             "factors": {name: round(factor, 6) for name, factor in occurring if factor > 0},
         }
@@ -375,16 +438,22 @@ def _write(
     failures: list[Failure],
     others: list[Failure],
     top_k: int,
+    trails: list[Trail] | None,
 ) -> None:
     failed = [failure.record() for failure in failures]
     records = [answer.record() for answer in answers]
     content = {"photos": records, "failed": failed}
     content["unused"] = [{"file": one.name, "reason": one.reason} for one in others]
-    results.write_json(RESULTS, header | content)
     note = WEAK if header["note"] else ""
+    if trails is not None:
+        content["trails"] = [trail.record() for trail in trails]
+        results.write_text(TRAILS_FILE, trails_csv(trails, top_k, note))
+    else:
+        results.remove((TRAILS_FILE,))
+    results.write_json(RESULTS, header | content)
     results.write_text("predictions.csv", answers_csv(answers, top_k, note))
     results.write_text("failed_photos.csv", failures_csv([*failures, *others]))
-    _write_maps(results, answers, header["note"])
+    _write_maps(results, answers, trails or [], header["note"])
 
 
 def _short(metadata: dict[str, Any]) -> str:
@@ -392,21 +461,28 @@ def _short(metadata: dict[str, Any]) -> str:
     return WEAK if weakness(metadata) else ""
 
 
-def _write_maps(results: Results, answers: list[Answer], note: str | None) -> None:
+def _write_maps(
+    results: Results, answers: list[Answer], trails: list[Trail], note: str | None
+) -> None:
     """Write where the answers are; without a place, an earlier run's files go."""
     points = points_of(answers, note)
     if points:
         from footprints.scores.maps import colours_of  # Matplotlib: not for help
 
-        colours = colours_of(sorted({point.answer for point in points}))
-        results.write_text(GEOJSON, geojson(points))
-        results.write_text(KML, kml(points, "Answers to photos of footprints", colours))
+        lines = lines_of(trails)
+        colours = colours_of(sorted({one.answer for one in (*points, *lines)}))
+        results.write_text(GEOJSON, geojson(points, lines))
+        results.write_text(KML, kml(points, "Answers to photos of footprints", colours, lines))
     else:
         results.remove(MAPS)
 
 
 def _report(
-    request: _Request, answers: list[Answer], failures: list[Failure], seconds: float
+    request: _Request,
+    answers: list[Answer],
+    failures: list[Failure],
+    seconds: float,
+    trails: list[Trail] | None,
 ) -> None:
     args, count = request.args, len(request.photos)
     if answers:
@@ -416,6 +492,10 @@ def _report(
         threshold = f"{request.rules.threshold:.2f}"
         print(f"answers: {printable(summary(answers))} (unknown: less probable than {threshold})")
         _report_rules(request.rules, answers)
+        if trails:
+            print(f"\n{printable_lines(trails_table(trails, _SCREEN_LINES))}\n")
+        elif trails is not None:
+            print("trails: none; no photo says when it was taken")
         if weak := weakness(request.metadata):
             print(f"note: {weak}")
         missed = sum(not answer.print_found for answer in answers)
@@ -434,8 +514,9 @@ def _report(
         if len(failures) > _SCREEN_LINES:
             print(f"  ... and {len(failures) - _SCREEN_LINES} more")
     if args.output_dir is not None:
+        tables = "" if trails is None else f", {TRAILS_FILE}"
         maps = f", {GEOJSON}, {KML}" if any(one.taken.has_place for one in answers) else ""
-        print(f"results: {printable(args.output_dir)} (predictions.csv, {RESULTS}{maps})")
+        print(f"results: {printable(args.output_dir)} (predictions.csv, {RESULTS}{tables}{maps})")
         if args.contact_sheet:
             print(f"contact sheet: {printable(args.output_dir / SHEET)}")
         if args.annotate:

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from footprints.cropping.crop_worker import Result
 from footprints.network.classifier import BATCH, Classifier
 from footprints.places.privacy import FULL, Privacy
 from footprints.scores.answers import Answer, Failure
+from footprints.scores.combining import combined
 from footprints.scores.judging import Judgement, Rules, judge
+from footprints.scores.region import training_prior
 from footprints.system.progress import warn
 from footprints.system.text import printable
 
@@ -26,7 +30,8 @@ def classified(
 
     Args:
         results: Of ``CropPool.map``, with the crop in ``rgb`` and, for a classifier of two scales,
-            the whole photo in ``photo_rgb``.
+            the whole photo in ``photo_rgb``. Where all prints were cut out (``crops``), the answer
+            is that of all of them together.
         classifier: Names the animals.
         root: Folder that photos are named relative to.
         rules: How probabilities become an answer.
@@ -48,11 +53,17 @@ def _named(
     batch: list[Result], classifier: Classifier, root: Path, rules: Rules
 ) -> Iterator[Answer | Failure]:
     good = [result for result in batch if result.reason is None]
-    # A batch of one is summed in another order than larger ones, so that the last digits of a
-    # photo's answer would depend on how many there are.
-    shown = good * 2 if len(good) == 1 else good
-    wholes = [result.photo_rgb for result in shown] if "photo" in classifier.scales else None
-    rows = iter(classifier.predict([result.rgb for result in shown], wholes))
+    prints = [[one.rgb for one in result.crops] or [result.rgb] for result in good]
+    shown = [rgb for some in prints for rgb in some]
+    wholes = [one.photo_rgb for one, some in zip(good, prints, strict=True) for _ in some]
+    if len(shown) == 1:
+        # A batch of one is summed in another order than larger ones, so that the last digits of a
+        # photo's answer would depend on how many there are.
+        shown, wholes = shown * 2, wholes * 2
+    has_photo = "photo" in classifier.scales
+    said = iter(classifier.predict(shown, wholes if has_photo else None))
+    prior = training_prior(classifier.metadata, len(classifier.classes))
+    rows = (combined(np.array([next(said) for _ in some]), prior) for some in prints)
     for result in batch:
         name = name_of(result.job.source, root)
         if result.reason is not None:
@@ -60,7 +71,8 @@ def _named(
             continue
         if result.note:
             warn(f"{name}: {result.note}")
-        found = judge(next(rows), rules)
+        probabilities = next(rows)
+        found = judge(probabilities, rules)
         yield Answer(
             source=result.job.source,
             name=name,
@@ -74,7 +86,11 @@ def _named(
             height=result.height,
             taken=result.taken,
             group_probability=found.group_probability,
-            further=columns_of(found, rules),
+            probabilities=tuple(probabilities.tolist()),
+            phash=result.phash,
+            n_prints=max(1, len(result.crops)),
+            further=columns_of(found, rules)
+            | ({"prints": len(result.crops)} if result.job.all_crops else {}),
         )
 
 

@@ -259,7 +259,9 @@ def _finish(
     groups = groups_named(stage.groups, prepared.classes)
     if groups:
         least = threshold_in_use({"classes": prepared.classes, "threshold": threshold.value})
-        chosen = choose_group_threshold(probabilities, labels, prepared.classes, groups, least)
+        chosen = choose_group_threshold(
+            probabilities, labels, prepared.classes, groups, least, stage.wanted_precision
+        )
         groups = dataclasses.replace(groups, threshold=chosen)
     scores = validation_scores(raw, labels)
     validation = {

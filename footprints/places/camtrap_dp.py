@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from footprints.places.distance import distance_m
 from footprints.places.taken import Taken
 
 VERSION = "1.0.1"
@@ -35,7 +36,6 @@ OBSERVATION_COLUMNS = (
     "observationComments",
 )  # fmt: skip
 _SOURCE = f"https://raw.githubusercontent.com/tdwg/camtrap-dp/{VERSION}"
-_EARTH_M = 6_371_000.0
 _FILE_PATH = re.compile(r"(?=^[^./~])(^((?!\.{2}).)*$)")  # as the standard has it
 _COMMENT = "a place at which tracks were photographed by hand, from its first to its last photo"
 _TYPES = {
@@ -185,7 +185,7 @@ def _deployment_of(
     folder = str(PurePosixPath(one.photo).parent)
     for place in there:
         if (place.folder, place.first.camera) == (folder, one.taken.camera):
-            away_m = _distance_m(place.first, one.taken)
+            away_m = distance_m(place.first, one.taken)
             if away_m <= metres:
                 break
     else:
@@ -194,16 +194,6 @@ def _deployment_of(
     place.times.append(time)
     place.farthest_m = max(place.farthest_m, away_m)
     return place
-
-
-def _distance_m(one: Taken, other: Taken) -> float:
-    """Return the distance on a sphere (haversine)."""
-    a, b, c, d = (
-        math.radians(value)
-        for value in (one.latitude, one.longitude, other.latitude, other.longitude)
-    )
-    h = math.sin((c - a) / 2) ** 2 + math.cos(a) * math.cos(c) * math.sin((d - b) / 2) ** 2
-    return 2 * _EARTH_M * math.asin(min(1.0, math.sqrt(h)))
 
 
 def _row(place: _Deployment, study: Study) -> Sequence[Any]:

@@ -40,8 +40,25 @@ class Point:
         return place if altitude is None else [*place, altitude]
 
 
-def geojson(points: Sequence[Point]) -> str:
-    """Return points as a collection of features; WGS84, as RFC 7946 has it for all files."""
+@dataclass(frozen=True)
+class Line:
+    """A trail on a map.
+
+    Attributes:
+        name: Of the trail.
+        answer: The animal.
+        positions: Longitude and latitude along it; two at least.
+        facts: What else is said of it, for JSON.
+    """
+
+    name: str
+    answer: str
+    positions: Sequence[tuple[float, float]]
+    facts: Mapping[str, Any]
+
+
+def geojson(points: Sequence[Point], lines: Sequence[Line] = ()) -> str:
+    """Return points, then lines as a collection of features; WGS84, as RFC 7946 has it for all."""
     features = [
         {
             "type": "Feature",
@@ -50,12 +67,22 @@ def geojson(points: Sequence[Point]) -> str:
         }
         for point in points
     ]
+    features += [
+        {
+            "type": "Feature",
+            "geometry": {"type": "LineString", "coordinates": [[*one] for one in line.positions]},
+            "properties": {"trail": line.name, "answer": line.answer, **line.facts},
+        }
+        for line in lines
+    ]
     content = {"type": "FeatureCollection", "features": features}
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def kml(points: Sequence[Point], title: str, colours: Mapping[str, str]) -> str:
-    """Return points as placemarks in a folder for each answer.
+def kml(
+    points: Sequence[Point], title: str, colours: Mapping[str, str], lines: Sequence[Line] = ()
+) -> str:
+    """Return points and lines as placemarks in a folder for each answer.
 
     A time without its zone is among the facts alone: the format would take it for one in UTC.
 
@@ -63,6 +90,7 @@ def kml(points: Sequence[Point], title: str, colours: Mapping[str, str]) -> str:
         points: What to show.
         title: Of the document.
         colours: Of each answer, ``#RRGGBB``.
+        lines: Trails to show.
     """
     ElementTree.register_namespace("", _KML)
     root = ElementTree.Element(f"{{{_KML}}}kml")
@@ -70,15 +98,20 @@ def kml(points: Sequence[Point], title: str, colours: Mapping[str, str]) -> str:
     _add(document, "name", title)
     styles = {answer: f"answer{number}" for number, answer in enumerate(colours)}
     for answer, colour in colours.items():
-        icon = _add(_add(document, "Style", id=styles[answer]), "IconStyle")
+        style = _add(document, "Style", id=styles[answer])
         red, green, blue = colour[1:3], colour[3:5], colour[5:7]
-        _add(icon, "color", f"ff{blue}{green}{red}".lower())  # opacity first, then backwards
+        for kind in ("IconStyle", *(("LineStyle",) if lines else ())):
+            # Opacity first, then backwards.
+            _add(_add(style, kind), "color", f"ff{blue}{green}{red}".lower())
     for answer in colours:
         folder = _add(document, "Folder")
         _add(folder, "name", answer)
         for point in points:
             if point.answer == answer:
                 _placemark(folder, point, styles[answer])
+        for line in lines:
+            if line.answer == answer:
+                _line(folder, line, styles[answer])
     ElementTree.indent(root, " ")
     text = ElementTree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
@@ -99,6 +132,17 @@ def _placemark(folder: ElementTree.Element, point: Point, style: str) -> None:
     if point.taken.altitude_m is not None:
         _add(place, "altitudeMode", "absolute")
     _add(place, "coordinates", ",".join(str(value) for value in point.position))
+
+
+def _line(folder: ElementTree.Element, line: Line, style: str) -> None:
+    mark = _add(folder, "Placemark")
+    _add(mark, "name", f"{line.answer}: {line.name}")
+    _add(mark, "styleUrl", f"#{style}")
+    data = _add(mark, "ExtendedData")
+    for name, value in {"trail": line.name, **line.facts}.items():
+        _add(_add(data, "Data", name=name), "value", str(value))
+    place = _add(mark, "LineString")
+    _add(place, "coordinates", " ".join(f"{east},{north}" for east, north in line.positions))
 
 
 def _said(point: Point) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class _Named:
     confidence: float | None
     taken_at: str | None
     place: tuple[float, float] | None  # latitude and longitude, degrees
+    trail: str | None
 
     @property
     def probability(self) -> float:
@@ -72,6 +73,8 @@ def sections(path: Path, wanted: Wanted, prefix: str) -> list[Section]:
     run = read_record(path)
     named = [_named(one) for one in run.records("photos")]
     found = [_summary(run, named, prefix), _answers(run, named, prefix)]
+    if trails := run.records("trails"):
+        found.append(_trails(run, trails, prefix))
     if any(one.place or one.taken_at for one in named):
         found.append(_when_and_where(run, named, prefix))
     if named and wanted.examples:
@@ -99,6 +102,7 @@ def _named(record: Record) -> _Named:
         record.share("detection_confidence"),
         record.text("taken_at"),
         _place(record),
+        record.text("trail"),
     )
 
 
@@ -237,8 +241,11 @@ def _when_and_where(run: Record, named: Sequence[_Named], prefix: str) -> Sectio
             for answer, photos in _by_answer(run, named).items()
             if (found := [one.place for one in photos if one.place])
         }
-        figure = maps.map_figure(places, f"Where {n_places:,} photos were taken")
+        title = f"Where {n_places:,} photos were taken"
+        figure = maps.map_figure(places, title, _lines(named))
         caption = "By the photos' own positions; north is up."
+        if run.records("trails"):
+            caption += " Lines join the photos of a trail."
         blocks.append(picture(figure, f"{prefix}_map", "Map", caption, is_wide=True))
         text = (
             "This map shows where animals are. Before you share it, think of dens, nests and "
@@ -246,6 +253,47 @@ def _when_and_where(run: Record, named: Sequence[_Named], prefix: str) -> Sectio
         )
         blocks.append(Note(text, is_warning=True))
     return Section("When and where", blocks)
+
+
+def _lines(named: Sequence[_Named]) -> list[list[tuple[float, float]]]:
+    """Return the places of each trail in the order of time, where there are two at least."""
+    of_trail: dict[str, list[_Named]] = defaultdict(list)
+    for one in named:
+        if one.trail and one.place:
+            of_trail[one.trail].append(one)
+    ordered = (sorted(photos, key=lambda one: one.taken_at or "") for photos in of_trail.values())
+    lines = [list(dict.fromkeys(one.place for one in photos if one.place)) for photos in ordered]
+    return [line for line in lines if len(line) > 1]
+
+
+def _trails(run: Record, trails: Sequence[Record], prefix: str) -> Section:
+    """Return one line for each trail: what all its photos say together."""
+    rows = []
+    for one in trails:
+        votes = one.inside("votes").counts()
+        first, last = one.text("first_at"), one.text("last_at")
+        rows.append(
+            [
+                one.text("trail") or "",
+                count(one.count("photos")),
+                (first or "")[:16],
+                (last or "")[:16],
+                one.text("answer") or "",
+                share(one.share("probability")),
+                ", ".join(f"{name} {n}" for name, n in votes.items()),
+            ]
+        )
+    columns = ("trail", "photos", "first", "last", "answer", "probability", "photos by themselves")
+    by = _BY_TIME if run.text("trails_by") == "time" else "The photos of one folder are a trail."
+    note = (
+        f"{by} Pictures that look alike count once, and photos without a print only where none has "
+        "one."
+    )
+    table = Table(f"{prefix}_trails", f"Answers to {len(rows):,} trails", columns, rows, (), note)
+    return Section("Trails", [table])
+
+
+_BY_TIME = "Photos that one camera took shortly after each other and nearby are a trail."
 
 
 def _by_answer(run: Record, named: Sequence[_Named]) -> dict[str, list[_Named]]:

@@ -32,6 +32,9 @@ class Answer:
         height: Of the upright photo, in pixels.
         taken: When and where the photo was taken.
         group_probability: Where the answer is a group, its probability.
+        probabilities: Of all classes, calibrated, before any region; empty where not kept.
+        phash: Of the photo, see ``pictures.similarity``.
+        n_prints: That the answer is of; 1 also where none was found.
         further: What options added: names and values of further columns, the same ones in all
             answers of a run.
     """
@@ -48,6 +51,9 @@ class Answer:
     height: int
     taken: Taken = field(default_factory=Taken)
     group_probability: float | None = None
+    probabilities: tuple[float, ...] = field(default=(), repr=False)
+    phash: str | None = None
+    n_prints: int = 1
     further: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 
 from footprints.scores.calibration import DEFAULT_THRESHOLD, is_unknown
 from footprints.scores.class_names import class_meant, spelling
-from footprints.scores.thresholds import choose_threshold
+from footprints.scores.thresholds import WANTED_PRECISION, choose_threshold
 from footprints.system.errors import UserError
 from footprints.system.files import read_table
 from footprints.system.text import printable
@@ -160,6 +160,7 @@ def choose_group_threshold(
     classes: Sequence[str],
     groups: Groups,
     threshold: float,
+    wanted: float = WANTED_PRECISION,
 ) -> float | None:
     """Choose the least probability of a group, as that of a species is chosen.
 
@@ -171,6 +172,7 @@ def choose_group_threshold(
         classes: Names in index order.
         groups: As they will be used.
         threshold: Least probability of a species.
+        wanted: Precision of the answers, 0 to 1.
 
     Returns:
         See ``thresholds.choose_threshold``; None where it chose none.
@@ -179,7 +181,7 @@ def choose_group_threshold(
     doubtful = probabilities.max(axis=1) < threshold
     summed, names = group_probabilities(probabilities[doubtful], classes, groups)
     true = np.array([names.index(groups.of(classes[i])) for i in np.asarray(labels)[doubtful]], int)
-    return choose_threshold(summed, true).value if len(true) else None
+    return choose_threshold(summed, true, wanted).value if len(true) else None
 
 
 def _few(names: Sequence[str], most: int = 6) -> str:

@@ -60,7 +60,9 @@ def colours_of(answers: Sequence[str]) -> dict[str, str]:
 
 
 @in_our_look()
-def map_figure(places: Mapping[str, Sequence[LatLon]], title: str) -> Figure:
+def map_figure(
+    places: Mapping[str, Sequence[LatLon]], title: str, lines: Sequence[Sequence[LatLon]] = ()
+) -> Figure:
     """Draw where the photos of each answer were taken.
 
     Longitudes are drawn narrower by the cosine of the middle latitude, so that a circle on the
@@ -70,6 +72,7 @@ def map_figure(places: Mapping[str, Sequence[LatLon]], title: str) -> Figure:
         places: Latitude and longitude of each photo, in degrees, by answer, in the order of the
             legend.
         title: Written above.
+        lines: Trails to draw below the points; their places are among these.
     """
     points = [place for of_answer in places.values() for place in of_answer]
     figure = new_figure(PAGE_MM, 112)
@@ -84,6 +87,9 @@ def map_figure(places: Mapping[str, Sequence[LatLon]], title: str) -> Figure:
     window = window_of(points)
     _graticule(axes, window)
     colours = colours_of(list(places))
+    for line in lines:
+        longitudes = [_into(window, longitude) for _, longitude in line]
+        axes.plot(longitudes, [latitude for latitude, _ in line], color=INK, alpha=0.5, label="_")
     for number, (answer, of_answer) in enumerate(places.items()):
         longitudes = [_into(window, longitude) for _, longitude in of_answer]
         axes.plot(

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from footprints.places.map_files import Point, geojson, kml
+from footprints.places.map_files import Line, Point, geojson, kml
 from footprints.places.taken import Taken
 from footprints.scores.answer_points import points_of
 from footprints.scores.answers import Answer
@@ -83,3 +83,16 @@ def test_kml_takes_no_time_for_utc_that_is_not(number, when) -> None:
     assert (None if found is None else found.text) == when
     said = {one.get("name"): one[0].text for one in root.findall(".//k:Data", NS)}
     assert said["taken_at"] == POINTS[number].taken.taken_at
+
+
+def test_trails_are_lines_of_longitude_and_latitude() -> None:
+    line = Line("t", "fox", [(-8.5, 47.25), (-8.4, 47.5)], {"photos": 2})
+    feature = json.loads(geojson(POINTS, [line]))["features"][-1]
+    expected = {"type": "LineString", "coordinates": [[-8.5, 47.25], [-8.4, 47.5]]}
+    assert feature["geometry"] == expected
+    assert feature["properties"] == {"trail": "t", "answer": "fox", "photos": 2}
+    root = ElementTree.fromstring(kml(POINTS, "t", COLOURS, [line]))
+    (found,) = root.findall(".//k:LineString", NS)
+    assert found.findtext("k:coordinates", namespaces=NS) == "-8.5,47.25 -8.4,47.5"
+    assert len(root.findall(".//k:LineStyle", NS)) == len(COLOURS)
+    assert "LineStyle" not in kml(POINTS, "t", COLOURS)
