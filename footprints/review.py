@@ -30,8 +30,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--photos",
         type=some_path,
         metavar="DIR",
-        help="folder of the photos, if they are not any more where predict saw them; without "
-        "--predictions all its photos are gone through, without boxes",
+        help="folder of the photos, if they are not any more where they were; for a new review "
+        "without --predictions: all its photos are gone through, without boxes",
     )
     option(
         parser,

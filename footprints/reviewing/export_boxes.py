@@ -109,8 +109,9 @@ def _parts(photos: list[Photo]) -> dict[int, str]:
     draws = {group: _draw(group) for group in map(_group, photos)}
     in_order = sorted(draws, key=draws.__getitem__)
     held_back = {group for group in in_order if draws[group] < VAL_SHARE}
-    if len(in_order) > 1:  # each part has one
-        held_back = (held_back or {in_order[0]}) - {in_order[-1]}
+    if len(in_order) > 1:
+        held_back = held_back or {in_order[0]}
+    held_back -= {*in_order[-1:]}  # something is trained on, whatever the draw
     return {photo.id: "val" if _group(photo) in held_back else "train" for photo in photos}
 
 

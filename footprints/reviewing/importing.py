@@ -44,6 +44,9 @@ def bring_in(project: Project, predictions: Path | None, photos: Path | None) ->
         found, source = read_predictions(predictions, photos), "prediction"
     else:
         found, source = read_photos(photos), "photo"
+    _find_again(project, found)
+    if predictions is None and project.setting("predictions") is not None:
+        return  # photos that were moved, no others
     n_new, n_gone = _store(project, found, source)
     if predictions is not None:
         project.keep_setting("facts", found.facts)
@@ -60,6 +63,20 @@ def bring_in(project: Project, predictions: Path | None, photos: Path | None) ->
             f"{len(gone)} of {len(found.photos)} photos are not there, such as "
             f"{printable(gone[0].path)}: name their folder with --photos"
         )
+
+
+def _find_again(project: Project, found: Found) -> None:
+    """Note where photos lie now that are not any more where they were, by their names."""
+    path_of = {one.name: one.path for one in found.photos}
+    there = {os.path.abspath(path) for path in path_of.values()}
+    moved = [
+        (stored(Path(os.path.abspath(path_of[one.name]))), one.id)
+        for one in project.photos()
+        if one.name in path_of and str(one.path) not in there and not one.path.is_file()
+    ]
+    if moved:
+        with project.writing() as db:
+            db.executemany("UPDATE OR IGNORE photos SET path = ?, missing = 0 WHERE id = ?", moved)
 
 
 def _say(line: str) -> None:

@@ -1,0 +1,129 @@
+"""Decisions are kept at once, by several reviewers and processes, and never lost."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import urllib.request
+
+import pytest
+
+from footprints.reviewing.importing import ExifReader, bring_in
+from footprints.reviewing.judged import judged
+from footprints.reviewing.project import NO_PRINT, Decision, Project
+from footprints.reviewing.store import ProjectError
+from footprints.system.errors import UserError
+from tests.footprints.reviewing.conftest import N
+from tests.helpers.photo_review import Server, write_predictions
+
+
+def test_what_counts_of_several_reviewers(project):
+    project.decide([(1, Decision("right")), (2, Decision("wrong"))], "Ann")
+    project.decide([(1, Decision("skip")), (2, Decision("unsure"))], "Ben")
+    project.decide([(3, Decision("right"))], "Ann")
+    project.decide([(3, Decision("other", "wolf"))], "Ben")
+    project.decide([(4, Decision("other", NO_PRINT, (0.1, 0.2, 0.3, 0.4), "mud"))], "Ann")
+    found = {row.id: row for row in judged(project)}
+    assert [found[n].verdict for n in (1, 2, 3, 4)] == ["right", "wrong", "unsure", "other"]
+    assert found[1].class_name == found[1].predicted
+    assert (found[3].class_name, found[4].class_name) == (None, NO_PRINT)
+    assert (found[4].box, found[4].note) == ((0.1, 0.2, 0.3, 0.4), "mud")
+
+
+def test_another_prediction_keeps_what_was_decided(open_project, folder):
+    project = open_project()
+    project.decide([(1, Decision("right"))], "Ann")
+    path = folder / "answers" / "predictions.json"
+    content = json.loads(path.read_text())
+    for record in content["photos"][:2]:  # decided, and undecided
+        record["answer"] = "wolf"
+    content["photos"][2]["top"][0]["probability"] = 0.123
+    path.write_text(json.dumps(content))
+    bring_in(project, folder / "answers", None)
+    rows = {row["id"]: row for row in project.detections(range(1, 30))}
+    assert rows[1]["class"] != "wolf", "that somebody decided on it stays"
+    assert 2 not in rows
+    assert sorted(row["class"] for row in rows.values() if row["photo_id"] == 1) == sorted(
+        [rows[1]["class"], "wolf"]
+    )
+    assert rows[3]["score"] == 0.123
+    assert [row.verdict for row in judged(project)] == ["right"]
+
+
+def test_photos_alone_and_when_they_were_taken(open_project, folder):
+    project = open_project(None, "photos")
+    assert [row["source"] for row in project.detections([1, N])] == ["photo"] * 2
+    assert project.photos()[0].taken.taken_at is None
+    reader = ExifReader(project)
+    reader.run()
+    taken = project.photos()[0].taken
+    assert taken.taken_at == "2026-03-01T07:00:00+01:00"
+    assert (taken.latitude, taken.camera) == (47.2345, "Canon EOS R7")
+    bring_in(project, None, folder / "photos")
+    assert project.photos()[0].taken == taken, "not read a second time"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda c: c.pop("photos"), "its photos are no list"),
+        (lambda c: c["photos"][0].pop("box_xyxy"), "must be 4 numbers"),
+        (lambda c: c["photos"][0].update(width=0), "must be a whole number"),
+        (lambda c: c["photos"][0].update(taken_at="yesterday"), "no such text"),
+        (lambda c: c["photos"][0].update(latitude=91), "from -90 to 90"),
+        (lambda c: c.update(photos_dir="/nowhere"), "name their folder with --photos"),
+    ],
+)
+def test_a_damaged_prediction_is_refused(open_project, folder, change, line):
+    path = folder / "answers" / "predictions.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=line) as caught:
+        open_project()
+    assert "\n" not in str(caught.value)
+
+
+def test_other_files_are_not_touched(tmp_path):
+    with sqlite3.connect(tmp_path / "other.sqlite") as db:
+        db.execute("CREATE TABLE a(b)")
+    for path in (tmp_path, tmp_path / "other.sqlite"):
+        with pytest.raises(ProjectError):
+            Project(path)
+
+
+def test_a_killed_server_loses_nothing_and_another_place_is_found(folder):
+    server = Server(folder / "p.sqlite", "--predictions", folder / "answers", "--reviewer", "Ann")
+    port = server.address.split("/?")[0]
+    try:
+        for number in (1, 2, 3):
+            post(server, "decide", ids=[number], verdict="right", reviewer="Ann")
+        server.kill()
+        (folder / "photos").rename(folder / "moved")
+        server.stop()
+        again = Server(
+            folder / "p.sqlite", "--predictions", folder / "answers", "--photos", folder / "moved"
+        )
+        assert again.address.split("/?")[0] == port, "an open page finds it again"
+        post(again, "undo", reviewer="Ann")
+        again.stop()
+        assert again.decisions("Ann") == [(1, "right", None), (2, "right", None)]
+        assert again.rows("SELECT count(*) FROM photos") == [(N,)]
+        assert again.rows("SELECT count(*) FROM photos WHERE missing") == [(0,)]
+    finally:
+        server.process.kill()
+
+
+def post(server: Server, path: str, **body) -> dict:
+    base, token = server.address.split("/?token=")
+    headers = {"X-Token": token, "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{base}/api/{path}", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def test_a_moved_set_of_answers_is_another_one(open_project, folder):
+    project = open_project()
+    write_predictions(folder / "other", folder / "photos", 3)
+    bring_in(project, folder / "other", None)
+    assert len(project.photos()) == 3
