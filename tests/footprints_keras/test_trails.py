@@ -114,7 +114,9 @@ def test_evaluate_says_how_often_trails_are_named_rightly(tmp_path, keras):
     crops_of = sorted(path.relative_to(data).as_posix() for path in data.glob("val/*/*.png"))
     rows = [f"{crop},{crop.split('/')[1]}\n" for crop in crops_of]
     table.write_text("crop,trail\n" + "".join(rows), encoding="utf-8")
-    flags = ("--model", model, "--data_dir", data, "--output_dir", tmp_path / "out", "--no_report")
+    flags = ("--model", model, "--data_dir", data, "--output_dir", tmp_path / "out")
+    flags += ("--groups", tmp_path / "groups.csv")
+    (tmp_path / "groups.csv").write_text("class,group\nchien,canidés\nloup,canidés\n", "utf-8")
     done = call(evaluate.main, *flags, "--trail_sizes", 3, 1, "--trail_table", table)
     assert done.returncode == 0, done.stderr
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
@@ -124,6 +126,9 @@ def test_evaluate_says_how_often_trails_are_named_rightly(tmp_path, keras):
     (real,) = scores["real_trails"]
     assert (real["size"], real["trails"]) == ("5 or more", 4)
     assert real["single_right"] == pytest.approx(scores["accuracy"])
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    for title in ("Species, group or unknown", "Simulated trails", "canidés: chien, loup"):
+        assert title in page
     table.write_text("crop,trail\nval/x.png,a\n")
     with pytest.raises(UserError, match=r"val/x\.png"):
         evaluate.main([*map(str, flags), "--trail_table", str(table)])
