@@ -74,7 +74,8 @@ def _run(settings: CalibrationSettings) -> None:
     from animal_spot.reporting.card_files import card_after
 
     calibrate(settings)
-    card_after(settings.output)
+    if settings.report:
+        card_after(settings.output)
 
 
 if __name__ == "__main__":

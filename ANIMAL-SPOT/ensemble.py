@@ -68,7 +68,8 @@ def _run(settings: ScoringSettings) -> None:
     from animal_spot.reporting.card_files import card_after
 
     judge(settings)
-    card_after(settings.output)
+    if settings.report:
+        card_after(settings.output)
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ def _predicted(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yield starts, ends and probabilities of the windows of each recording."""
     config = PredictConfig(
-        model_path=tuple(models.called or models.names),
+        model_path=tuple(models.called),
         hop=sequence_len_s / _HOPS,
         precision="fp32",  # the same numbers on every machine, as nearly as can be
         decoder=ORIGINAL,

@@ -29,6 +29,7 @@ class ScoringSettings:
         num_workers: Processes that load clips, at most one a core.
         cuda: Use a GPU if there is one.
         device: Where networks compute, see ``settings.device``.
+        report: Write the card of the model.
         debug: Log more.
     """
 
@@ -45,6 +46,7 @@ class ScoringSettings:
     cuda: bool
     debug: bool
     device: str = "auto"
+    report: bool = True
 
     def __post_init__(self) -> None:
         wanted_device(self.cuda, self.device)
@@ -139,5 +141,8 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no_cuda", dest="cuda", action="store_false", help="stay on the CPU")
     parser.add_argument(
         "--device", choices=DEVICES, default="auto", help=f"{DEVICE_HELP} (default: auto)"
+    )
+    parser.add_argument(
+        "--no_report", dest="report", action="store_false", help="do not write the model card"
     )
     parser.add_argument("-d", "--debug", action="store_true", help="log more")

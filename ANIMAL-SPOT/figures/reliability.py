@@ -22,9 +22,15 @@ from animal_spot.figures.look import (
 )
 from animal_spot.utils.metrics import wilson_interval
 
+_SAID = {
+    "before": "before the temperature: calibration error",
+    "after": "after the temperature: calibration error",
+    "as_it_is": "calibration error",
+}
 _WHEN = {
     "before": {"color": COLOURS[1], "marker": "s", "markerfacecolor": "none"},
     "after": {"color": COLOURS[0], "marker": "o"},
+    "as_it_is": {"color": COLOURS[0], "marker": "o"},
 }
 
 
@@ -39,7 +45,8 @@ def reliability_figure(partitions: Mapping[str, Mapping[str, Any]]) -> Figure:
     Args:
         partitions: By name, what ``calibration.before_and_after`` returns: under ``before`` and
             ``after`` an ``expected_calibration_error`` and ``bins`` with ``low``, ``high``,
-            ``clips``, ``confidence`` and ``accuracy``.
+            ``clips``, ``confidence`` and ``accuracy``. Of answers without a temperature of their
+            own there is one such entry, under ``as_it_is``.
     """
     n = max(len(partitions), 1)
     figure = new_figure(COLUMN_MM if n == 1 else min(n, 2) * PAGE_MM / 2, 96 * -(-n // 2))
@@ -52,7 +59,8 @@ def reliability_figure(partitions: Mapping[str, Mapping[str, Any]]) -> Figure:
 def _draw(part, name: str, entry: Mapping[str, Any]) -> None:
     above, below = part.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
     above.plot([0, 1], [0, 1], linestyle=":", color=INK, alpha=PALE, linewidth=0.9)
-    for when, look in _WHEN.items():
+    looks = {when: look for when, look in _WHEN.items() if when in entry}
+    for when, look in looks.items():
         bins = [b for b in entry[when]["bins"] if b["clips"]]
         limits = [wilson_interval(round(b["accuracy"] * b["clips"]), b["clips"]) for b in bins]
         x = [b["confidence"] for b in bins]
@@ -66,15 +74,14 @@ def _draw(part, name: str, entry: Mapping[str, Any]) -> None:
             [b["clips"] for b in every],
             edges,
             color=look["color"],
-            fill=when == "after",
-            alpha=0.45 if when == "after" else 1,
+            fill=when != "before",
+            alpha=1 if when == "before" else 0.45,
             linewidth=1.1,
         )
-    for row, (when, look) in enumerate(_WHEN.items()):
-        error = entry[when]["expected_calibration_error"]
-        text = f"{when} the temperature: calibration error {error:.1%}"
+    for row, (when, look) in enumerate(looks.items()):
+        text = f"{_SAID[when]} {entry[when]['expected_calibration_error']:.1%}"
         write_with_key(above, text, (0, 1.09 - 0.07 * row), look["color"], "baseline")
-    n_clips = sum(b["clips"] for b in entry["after"]["bins"])
+    n_clips = sum(b["clips"] for b in entry[next(iter(looks))]["bins"])
     above.set_title(f"Reliability, {shown(name, 24)}: {n_clips} clips", pad=26)
     above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share of right answers")
     below.set(xlabel="probability of the answer", ylabel="clips")

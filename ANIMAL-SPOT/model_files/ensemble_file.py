@@ -32,13 +32,16 @@ class Ensemble(Sequence[ModelFile]):
         names: Name of each, unique.
         calibration: Of the average. That of a single network has its thresholds and no temperature,
             since that is applied already.
-        called: What messages call each: file, and member of it.
+        called: What messages call each: file, and member of it; none: its name.
     """
 
     members: list[ModelFile]
     names: list[str]
     calibration: Calibration = field(default_factory=Calibration)
     called: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.called = self.called or list(self.names)
 
     def __len__(self) -> int:
         return len(self.members)

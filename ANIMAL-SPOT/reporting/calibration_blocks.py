@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from animal_spot.detections.calibration import expected_calibration_error, reliability
 from animal_spot.detections.event_settings import EventSettings
 from animal_spot.figures.reliability import reliability_figure
 from animal_spot.reporting.page import (
@@ -20,7 +23,7 @@ from animal_spot.reporting.page import (
     share,
 )
 from animal_spot.reporting.pictures import picture
-from animal_spot.reporting.training_results import PARTS
+from animal_spot.reporting.training_results import PARTS, JudgedClip
 from animal_spot.utils.typed import number, typed
 
 _WHEN = ("before", "after")
@@ -84,6 +87,36 @@ def calibration_blocks(said: Mapping[str, Any], where: str) -> list[Block]:
             )
         )
     return [*blocks, *_thresholds(said, where)]
+
+
+def confidence_blocks(clips: Sequence[JudgedClip]) -> list[Block]:
+    """Return how often answers of each confidence are right.
+
+    Args:
+        clips: All that were judged; those whose probability is not known are left out.
+    """
+    known = [clip for clip in clips if clip.probability is not None]
+    if not known:
+        return []
+    # What is not the answer has the rest, in a column that no clip is of.
+    said = np.array([[clip.probability, 0.0] for clip in known])
+    bins = reliability(said, np.array([0 if clip.is_right else 1 for clip in known]))
+    entry = {"bins": bins, "expected_calibration_error": expected_calibration_error(bins)}
+    return [
+        Text(
+            (
+                "A calibrated network says 80 % where it is right 8 times of 10. The calibration "
+                "error is how far, on the average, confidence and share of right answers are "
+                f"apart: {share(entry['expected_calibration_error']).text}.",
+            )
+        ),
+        picture(
+            reliability_figure({"all networks": {"as_it_is": entry}}),
+            "reliability",
+            "Is their confidence to be believed?",
+            "Points on the diagonal are perfect; below it the networks are too sure.",
+        ),
+    ]
 
 
 def _judged(entry: Mapping[str, Any], when: str, where: str) -> dict[str, Any]:

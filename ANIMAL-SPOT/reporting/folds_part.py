@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from animal_spot.reporting.calibration_blocks import decoder_blocks
+from animal_spot.reporting.calibration_blocks import confidence_blocks, decoder_blocks
 from animal_spot.reporting.class_scores import accuracy_blocks
 from animal_spot.reporting.clip_examples import example_sections
 from animal_spot.reporting.learning_curves import curve_blocks
@@ -39,6 +39,8 @@ def sections(path: Path, wanted: Wanted) -> list[Section]:
         Section("Data", data_blocks(results)),
         how_trained(results),
     ]
+    if confidence := confidence_blocks(results.judged["all"]):
+        found.append(Section("Calibration", confidence))
     folds = _own_results(results)
     if folds:
         found.append(Section("Learning curves", _curves(folds)))

@@ -32,9 +32,9 @@ from animal_spot.reporting.page import (
     interval,
     share,
 )
-from animal_spot.reporting.sources import RESULTS
+from animal_spot.reporting.sources import RESULTS, read_json
 from animal_spot.reporting.training_data import in_words
-from animal_spot.reporting.training_results import PARTS, Results, Scores, read_results
+from animal_spot.reporting.training_results import PARTS, Results, Scores, read_results_file
 from animal_spot.reporting.training_words import config_of, frequency, groups_of
 from animal_spot.utils.files import digest_of
 from animal_spot.utils.text import printable
@@ -82,13 +82,21 @@ def read_model(path: Path) -> Model:
 
 
 def _results_of(path: Path, digest: str) -> tuple[Results | None, str]:
-    """Return the results of the training that wrote a file, or why there are none."""
-    if not (path.parent / RESULTS).is_file():
+    """Return the figures of the run that wrote a file, or why there are none.
+
+    Those of a training stand in ``results.json``, of an ensemble in a file of its own name.
+    """
+    beside = [path.parent / RESULTS, path.with_suffix(".json")]
+    found = [file for file in beside if file.is_file()]
+    for file in found:
+        content = read_json(file)
+        is_of_it = content.get("model") == path.name
+        is_of_it &= content.get("model_digest") in (None, digest)
+        if is_of_it and "classes" in content:  # else of calibrate
+            return read_results_file(file), ""
+    if not found:
         return None, f"There is no {RESULTS} beside the file."
-    results = read_results(path.parent)
-    if results.text("model") != path.name or results.text("model_digest") not in (None, digest):
-        return None, f"The {RESULTS} beside the file is of another model."
-    return results, ""
+    return None, f"The {found[0].name} beside the file is of another model."
 
 
 def card_sections(model: Model) -> list[Section]:
@@ -260,7 +268,7 @@ def _training(model: Model) -> list[Block]:
             Text((f"An ensemble: the mean of the answers of {len(model.networks)} networks.",))
         )
         blocks.append(_members(model.networks))
-    if results is None:
+    if results is None or len(model.networks) > 1:
         return blocks
     try:
         groups = groups_of(config_of(results.settings), results.part("head"))

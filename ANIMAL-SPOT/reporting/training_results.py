@@ -176,7 +176,16 @@ def read_results(folder: Path) -> Results:
         ValueError: If it is damaged.
         OSError: If it cannot be read.
     """
-    path = folder / RESULTS
+    return read_results_file(folder / RESULTS)
+
+
+def read_results_file(path: Path) -> Results:
+    """Read such a file, or that of an ensemble, whatever its name.
+
+    Raises:
+        ValueError: If it is damaged.
+        OSError: If it cannot be read.
+    """
     content = read_json(path)
     try:
         return _results(path, content)

@@ -171,9 +171,9 @@ def _results(
         "noise_class": noise_class,
         "warnings": [*corpus.warnings, *([] if noise_class else [no_noise_warning(names)])],
         "clips": {name: len(samples) for name, samples in corpus.samples.items()},
-        "tapes": {name: _n_tapes(samples) for name, samples in corpus.samples.items()},
+        "tapes": {name: n_tapes(samples) for name, samples in corpus.samples.items()},
         "classes_of_clips": {
-            name: _class_counts(samples, names) for name, samples in corpus.samples.items()
+            name: class_counts(samples, names) for name, samples in corpus.samples.items()
         },
         "split": split_fingerprint(corpus.samples),
         "excluded_files": len(corpus.excluded),
@@ -193,17 +193,17 @@ def program_versions() -> dict[str, str]:
     }
 
 
-def _n_tapes(samples: Sequence[Sample]) -> int | None:
+def n_tapes(samples: Sequence[Sample]) -> int | None:
     """Return how many recordings clips are from; None if that of one is not known."""
     tapes = {sample.tape for sample in samples}
     return None if None in tapes else len(tapes)
 
 
-def _class_counts(samples: Sequence[Sample], names: Sequence[str]) -> list[dict[str, Any]]:
+def class_counts(samples: Sequence[Sample], names: Sequence[str]) -> list[dict[str, Any]]:
     """Return how many clips and recordings of each class a part of the split has."""
     of_class = [[s for s in samples if s.label == label] for label in range(len(names))]
     return [
-        {"class": name, "clips": len(own), "tapes": _n_tapes(own)}
+        {"class": name, "clips": len(own), "tapes": n_tapes(own)}
         for name, own in zip(names, of_class, strict=True)
     ]
 

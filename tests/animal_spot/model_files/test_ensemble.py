@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -12,13 +13,14 @@ import pytest
 import soundfile as sf
 import torch
 from scipy.special import softmax
-from sklearn.metrics import balanced_accuracy_score, log_loss
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, log_loss
 
 from animal_spot.audio.clip_files import read_waveform
 from animal_spot.audio.dsp import fit_length
 from animal_spot.audio.spectrograms import SpectrogramPipeline
 from animal_spot.data.corpus import load_corpus
 from animal_spot.detections.calibration import Calibration
+from animal_spot.detections.event_settings import EventSettings
 from animal_spot.model_files.ensemble_file import (
     Ensemble,
     distinct_names,
@@ -102,6 +104,51 @@ def test_an_ensemble_has_a_card(made):
     text = (made.base / "MODEL_CARD_ensemble.md").read_text(encoding="utf-8")
     assert hashlib.sha256(made.ensemble.read_bytes()).hexdigest() in text
     assert "the mean of the answers of 2 networks" in text
+
+
+def test_card_and_figures_tell_how_good_the_average_is(made):
+    """As scikit-learn judges the mean of the members' probabilities."""
+    said = [clip_probabilities(path, made, "test") for path in (made.resnet, made.small)]
+    labels = said[0][1]
+    mean = (said[0][0] + said[1][0]) / 2
+    content = json.loads(made.ensemble.with_suffix(".json").read_text(encoding="utf-8"))
+    entry = content["partitions"]["test"]
+    assert entry["loss"] == pytest.approx(log_loss(labels, mean, labels=[0, 1, 2]), abs=TOLERANCE)
+    answers = mean.argmax(1)
+    assert entry["accuracy"] == accuracy_score(labels, answers)
+    assert entry["macro_accuracy"] == pytest.approx(balanced_accuracy_score(labels, answers))
+    assert entry["confusion_matrix"] == confusion_matrix(labels, answers).tolist()
+    wrong = {clip["file"] for clip in entry["wrong_clips"]}
+    assert len(wrong) == (answers != labels).sum()
+    assert content["noise_class"] == "noise"
+    card = (made.base / "MODEL_CARD_ensemble.md").read_text(encoding="utf-8")
+    assert f"{(answers == labels).sum()} of {len(labels)} test clips are named right" in card
+
+
+def test_members_with_a_decoder_give_the_average_one(made, tmp_path):
+    """It ended in an error of this program."""
+    decoded = []
+    for path in (made.resnet, made.small):
+        content = load_model(path)
+        content.calibration = dataclasses.replace(content.calibration, decoder=EventSettings())
+        decoded.append(tmp_path / path.name)
+        save_model(content, decoded[-1])
+    data = make_corpus(tmp_path / "data", {name: TAPES * 3 for name in CLASSES}, rate=16_000)
+    load_corpus(data)  # stores the split
+    output = tmp_path / "ensemble.pk"
+    result = run_ensemble(*decoded, "--data_dir", data, "--output", output, "--no_report")
+    assert result.returncode == 0, result.stderr
+    assert load_ensemble(output).calibration.decoder is not None
+    assert not (tmp_path / "MODEL_CARD_ensemble.md").exists()
+
+
+def test_name_of_the_figures_is_none_for_the_ensemble(made, tmp_path):
+    models = (made.resnet, made.small)
+    output = tmp_path / "e.json"
+    result = run_ensemble(*models, "--data_dir", made.data, "--output", output)
+    assert result.returncode == 1
+    assert "call it e.pk" in only_error(result.stderr)
+    assert not output.exists()
 
 
 def table(text: str) -> dict[str, list[float]]:

@@ -59,6 +59,9 @@ def test_pooled_figures_are_those_of_the_file(tmp_path):
     assert "bootstrap over whole recordings (1,234 draws); it has none" in page.text
     assert "2-fold cross-validation" in page.text
     assert "10 clips of 2 classes from 5 recordings" in page.text
+    # Answers of 0.8 and 0.7 in bins of their own: |5 * (0.8 - 1) + 5 * (0.7 - 4 / 5)| / 10
+    assert "confidence and share of right answers are apart: 15.0 %" in page.text
+    assert (tmp_path / "report_figures" / "reliability.png").is_file()
     assert "9 of 10 clips are named right: 90.0 % (95 % interval 61.2 to 100.0 %)" in page.text
 
 

@@ -110,14 +110,14 @@ def test_ensemble_script_trains_all_members_and_goes_on(tmp_path, environment):
     result = run_script("train_ensemble", *SMALL, cwd=tmp_path, env=environment)
     assert result.returncode == 0, result.stderr
     (run,) = (tmp_path / "out").iterdir()
-    names = ["MODEL_CARD_ensemble.md", "ensemble.pk", "resnet18_0", "resnet18_5"]
+    names = ["MODEL_CARD_ensemble.md", "ensemble.json", "ensemble.pk", "resnet18_0", "resnet18_5"]
     assert sorted(p.name for p in run.iterdir() if p.name[0] != ".") == names
     assert re.search(r"^average .*%", result.stdout, re.MULTILINE)
     assert "seed 5" in (run / "resnet18_5" / "logs" / "TRAIN.log").read_text()
 
     # As if it had been killed while the second network was written.
     first = (run / "resnet18_0" / "model" / "ANIMAL-SPOT.pk").stat().st_mtime_ns
-    for name in ("ensemble.pk", "resnet18_5/model/results.json"):
+    for name in ("ensemble.pk", "ensemble.json", "resnet18_5/model/results.json"):
         (run / name).unlink()
     environment |= {"RESUME": f"out/{run.name}"}
     again = run_script("train_ensemble", *SMALL, cwd=tmp_path, env=environment)
