@@ -1,7 +1,7 @@
-"""Copy what both halves look alike by from the sound half to footprints.
+"""Copy what both halves have alike from the sound half to footprints.
 
 Run by ``make docs``. The halves do not import each other, so each has its own copy of the style of
-figures, of the page of reports, and of what in the page of reviews knows nothing of sounds.
+figures, of the pages of reports and of reviews, and of how work is shared out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ COPIES = (  # from, to
     ("ANIMAL-SPOT/figures/look.py", "footprints/scores/look.py"),
     ("ANIMAL-SPOT/figures/confusion.py", "footprints/scores/confusion.py"),
     *(tuple(f"{half}/{name}" for half in HALVES) for name in _SAME),
+    ("ANIMAL-SPOT/prediction/shard.py", "footprints/system/shard.py"),
 )
+OF_PHOTOS = ("ANIMAL-SPOT/prediction/shard.py",)
 IMPORTS = (  # the same helpers there
     ("animal_spot.utils.text", "footprints.system.text"),
     ("animal_spot.figures.look", "footprints.scores.look"),
@@ -52,6 +54,8 @@ def copied(source: str) -> str:
     text = (ROOT / source).read_text(encoding="utf-8")
     for ours, theirs in IMPORTS:
         text = text.replace(f"from {ours} import", f"from {theirs} import")
+    if source in OF_PHOTOS:
+        text = text.replace("recording", "photo")
     if "animal_spot" in text:
         raise ValueError(f"{source}: names animal_spot, so footprints cannot have a copy of it")
     return text

@@ -16,6 +16,7 @@ STEPS = (  # in the order in which people come to them
     "train",
     "evaluate",
     "predict",
+    "merge",
     "review",
     "report",
     "export_camtrap",

@@ -8,16 +8,40 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from footprints.cluster.answer_journal import (
+    AnswerJournal,
+    Source,
+    answers_of_shards,
+    journals_in,
+    journals_of_others,
+)
+from footprints.cluster.flags import (
+    add_cluster_flags,
+    arguments_for_merge,
+    check_cluster_flags,
+    flags_of,
+)
+from footprints.cluster.shard_note import (
+    ShardNote,
+    digest_of_names,
+    forget_note,
+    name_in_listing,
+    refuse_other_list,
+    refuse_other_run,
+    write_note,
+)
 from footprints.cropping.crop_pool import CropPool, Job, detector_named
 from footprints.network.answering import classified, name_of
 from footprints.network.classifier import Classifier, read_model_metadata
@@ -63,9 +87,10 @@ from footprints.system.flags import (
     whole,
 )
 from footprints.system.progress import available_cores, progress, warn
-from footprints.system.progress_file import add_progress_flag, photo_progress, refuse_other_file
+from footprints.system.progress_file import photo_progress, refuse_other_file
 from footprints.system.results import Results, add_replace_flag, is_of_older_release
 from footprints.system.settings import Settings
+from footprints.system.shard_folder import refuse_shards_at_work, shard_writer
 from footprints.system.text import printable, printable_lines
 
 RESULTS = "predictions.json"
@@ -173,7 +198,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=available_cores(),
         help="processes that read photos and find prints (default: one a core, here %(default)s)",
     )
-    add_progress_flag(parser)
+    add_cluster_flags(parser)
     add_location_flags(parser)
     add_replace_flag(parser)
     add_report_flag(parser)
@@ -193,10 +218,51 @@ def main(argv: list[str] | None = None) -> int:
     """Run the step; returns its exit status."""
     parser = build_parser()
     args = parser.parse_args(argv)
+    check_cluster_flags(args, parser)
     for flag in ("annotate", "contact_sheet"):
         if getattr(args, flag) and args.output_dir is None:
             parser.error(f"--{flag} needs --output_dir, the folder for the pictures")
     refuse_other_file(args.progress_file)
+    request = _request_of(args, parser)
+    if args.output_dir is None:
+        return _predict(request, None, partial(_answered_here, request))
+    _check_output(args.output_dir)
+    if args.shard is not None:
+        return _predict_shard(request, sys.argv[1:] if argv is None else argv)
+    return _predict_whole(request, partial(_answered_here, request))
+
+
+def merge(
+    folder: Path, notes: Sequence[ShardNote], *, replace_edited: bool, no_report: bool
+) -> int:
+    """Write what one process would have written, of the answers that shards noted down.
+
+    Args:
+        folder: The output folder of the shards.
+        notes: Of all of them.
+        replace_edited: As the flag of that name.
+        no_report: As the flag of that name.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        UserError: If photos, model or detector are not those of the shards any more.
+    """
+    parser = build_parser()
+    args = arguments_for_merge(parser, notes[0].arguments, folder, replace_edited)
+    args.no_report = no_report
+    request = _request_of(args, parser)
+    refuse_other_run(notes[0], _run_of(request))
+    names = [name_in_listing(photo, request.root) for photo in request.photos]
+    refuse_other_list(notes[0], names, args.photos)
+    known = list(answers_of_shards(args.output_dir, notes, request.root, request.photos))
+    not_drawn = {name: reason for note in notes for name, reason in note.failed.items()}
+    return _predict_whole(request, lambda _: contextlib.nullcontext(iter(known)), not_drawn)
+
+
+def _request_of(args: argparse.Namespace, parser: argparse.ArgumentParser) -> _Request:
+    """Check what is asked for, and list the photos."""
     metadata = read_model_metadata(args.model)
     settings = _settings(args, metadata, parser)
     threshold = threshold_in_use(metadata) if args.threshold is None else args.threshold
@@ -204,31 +270,85 @@ def main(argv: list[str] | None = None) -> int:
     rules = _rules(args, metadata, threshold, parser)
     root, photos, unused = photos_at(args.photos, args.output_dir, OURS)
     privacy = privacy_of(args, parser)
-    request = _Request(args, photos, root, unused, metadata, settings, rules, detector, privacy)
-    if args.output_dir is None:
-        return _predict(request, None)
-    _check_output(args.output_dir)
-    with output_folder(args.output_dir, PICTURES):
+    return _Request(args, photos, root, unused, metadata, settings, rules, detector, privacy)
+
+
+def _predict_whole(
+    request: _Request, source: Source, not_drawn: Mapping[str, str] | None = None
+) -> int:
+    """Answer all photos, and write all files of the output folder; see ``_predict``."""
+    args = request.args
+    with output_folder(args.output_dir, PICTURES, check=refuse_shards_at_work):
         older = is_of_older_release(args.output_dir, RESULTS, "model_sha256", "photos")
         replace = args.replace_edited or older  # whether it was edited, nobody knows: kept as .bak
         names = (*TABLES, *MAPS, SHEET)
-        status = _predict(request, Results(args.output_dir, names, replace))
+        results = Results(args.output_dir, names, replace)
+        status = _predict(request, results, source, not_drawn)
         if not args.no_report:
             from footprints.reporting.run import report_after  # Matplotlib: not for help
 
             report_after(args.output_dir, replace_edited=args.replace_edited)
-        if not privacy.keeps_position:
-            _warn_of_positions(args)
+        if not request.privacy.keeps_position:
+            _warn_of_positions(args, journals_of_others(args.output_dir, _run_of(request)))
         return status
 
 
-def _warn_of_positions(args: argparse.Namespace) -> None:
-    """Say which files of an earlier run, not written anew by this one, may still tell places."""
+def _predict_shard(request: _Request, arguments: Sequence[str]) -> int:
+    """Answer one share of the photos; the answers go into its journal, for the merge."""
+    args, root, folder = request.args, request.root, request.args.output_dir
+    names = {photo: name_in_listing(photo, root) for photo in request.photos}
+    mine = [photo for photo, name in names.items() if args.shard.holds(name)]
+    n_failed, not_drawn = 0, {}
+    with shard_writer(folder, args.shard):
+        forget_note(folder, args.shard)
+        run = _run_of(request)
+        with (
+            AnswerJournal(folder, args.shard.journal, root, run) as journal,
+            _pictures_of(request) as pictures,
+            journal.completed_by(partial(_answered_here, request), mine) as found_one_by_one,
+        ):
+            for found in found_one_by_one:
+                if isinstance(found, Failure):
+                    n_failed += 1
+                elif pictures is not None and not (
+                    journal.knows(found.source) and pictures.has(found.source)
+                ):
+                    pictures.add(found)
+            if pictures is not None:
+                not_drawn = {one.name: one.reason for one in pictures.finish()}
+        note = ShardNote.of_run(
+            args, "predict", run, list(names.values()), failed=not_drawn, arguments=arguments
+        )
+        write_note(folder, note)
+    print(
+        f"shard {args.shard}: {len(mine)} of {len(names)} photos, {n_failed} could not be used; "
+        f"when all shards are done, footprints merge {printable(folder)} makes the tables"
+    )
+    return STATUS_SOME_FAILED if n_failed or not_drawn else 0
+
+
+def _run_of(request: _Request) -> str:
+    """Return a digest of all that an answer depends on beside the photo."""
+    facts = _header(request, True)
+    for name in ("complete", "model", "detector", "photos_dir", "note"):  # where, not what
+        del facts[name]
+    flags = flags_of(request.args, "photos", "model", "detector", "annotate", "contact_sheet")
+    return digest_of_names([json.dumps([facts, flags], sort_keys=True)])
+
+
+def _warn_of_positions(args: argparse.Namespace, journals: list[str]) -> None:
+    """Say which files of an earlier run, not written anew by this one, may still tell places.
+
+    Args:
+        args: Of this run.
+        journals: Of earlier ones.
+    """
     old = {PICTURES: args.annotate, "report.html": not args.no_report}
     left = [
         name for name, is_new in old.items() if not is_new and (args.output_dir / name).exists()
     ]
     left += sorted(path.name for path in args.output_dir.glob("*.bak*"))
+    left += journals
     if left:
         warn(
             f"{printable(args.output_dir)}: {', '.join(left)} of an earlier run may say where "
@@ -251,30 +371,31 @@ class _Request:
     privacy: Privacy
 
 
-def _predict(request: _Request, results: Results | None) -> int:
-    """Name all photos, write and report the answers."""
-    args, root, rules = request.args, request.root, request.rules
-    photos = request.photos
+def _predict(
+    request: _Request,
+    results: Results | None,
+    source: Source,
+    not_drawn: Mapping[str, str] | None = None,
+) -> int:
+    """Name all photos, write and report the answers.
+
+    Args:
+        request: What to do.
+        results: The files to write; None: none.
+        source: Answers photos.
+        not_drawn: Where the pictures are there already, why some are not, by the names of photos.
+    """
+    args, root, photos = request.args, request.root, request.photos
     answers: list[Answer] = []
     failures: list[Failure] = []
     complete = False
-    pictures = None
-    if args.annotate:
-        with_place = request.privacy.keeps_position
-        pictures = AnswerPictures(
-            args.output_dir / PICTURES,
-            root,
-            with_place=with_place,
-            warning=_short(request.metadata),
-        )
     try:
         with (
-            _answered_here(request, photos) as found_one_by_one,
-            photo_progress(args.progress_file, len(photos)) as noted,
+            _pictures_of(request, draw=not_drawn is None) as pictures,
+            source(photos) as found_one_by_one,
         ):
             started = time.monotonic()
             for found in found_one_by_one:
-                noted.photo(failed=isinstance(found, Failure))
                 if isinstance(found, Failure):
                     failures.append(found)
                     continue
@@ -283,21 +404,39 @@ def _predict(request: _Request, results: Results | None) -> int:
                     pictures.add(found)
             if pictures is not None:
                 failures += pictures.finish()
+            for one in answers if not_drawn else ():
+                if one.name in not_drawn:
+                    failures.append(Failure(one.name, not_drawn[one.name], one.taken))
             seconds = time.monotonic() - started
         complete = True
     finally:
-        if pictures is not None:
-            pictures.close()
         answers, trails = _with_trails(request, answers)
         if results is not None and (complete or answers):
             others = [Failure(name_of(one.path, root), one.reason) for one in request.unused]
             header = _header(request, complete)
-            _write(results, header, answers, failures, others, rules.top_k, trails)
+            _write(results, header, answers, failures, others, request.rules.top_k, trails)
             sheet = contact_sheet(answers, _short(request.metadata)) if args.contact_sheet else None
             if sheet is not None:
                 results.write(SHEET, jpeg_bytes(sheet))
     _report(request, answers, failures, seconds, trails)
     return STATUS_SOME_FAILED if failures else 0
+
+
+@contextlib.contextmanager
+def _pictures_of(request: _Request, *, draw: bool = True) -> Iterator[AnswerPictures | None]:
+    """Give what draws answers, if they are to be drawn."""
+    args = request.args
+    if not args.annotate or not draw:
+        yield None
+        return
+    pictures = AnswerPictures(
+        args.output_dir / PICTURES,
+        request.root,
+        with_place=request.privacy.keeps_position,
+        warning=_short(request.metadata),
+    )
+    with contextlib.closing(pictures):
+        yield pictures
 
 
 @contextlib.contextmanager
@@ -317,7 +456,9 @@ def _answered_here(
             Job(photo, mode, with_photo=with_photo, all_crops=every) for photo in photos
         )
         made = progress(made, len(photos), "predict")
-        yield classified(made, classifier, request.root, request.rules, request.privacy)
+        found = classified(made, classifier, request.root, request.rules, request.privacy)
+        with photo_progress(args.progress_file, len(photos)) as noted:
+            yield noted.over(found, lambda one: isinstance(one, Failure))
 
 
 def _with_trails(
@@ -426,7 +567,7 @@ def _rules(
 def _check_output(output_dir: Path) -> None:
     """Refuse to draw pictures among files that are not ours."""
     drawn = output_dir / PICTURES
-    ours = (output_dir / RESULTS).is_file()
+    ours = (output_dir / RESULTS).is_file() or (drawn.is_dir() and journals_in(output_dir))
     if not ours and not drawn.is_symlink() and drawn.is_dir() and any(drawn.iterdir()):
         raise UserError(f"{drawn}: holds files of yours; choose another --output_dir")
 

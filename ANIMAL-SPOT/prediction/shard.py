@@ -48,7 +48,7 @@ class Shard:
         """Tell whether a recording is in it.
 
         Args:
-            name: Of the recording in what was listed, see ``audio.recordings.listed_names``.
+            name: Of the recording below the folder that was given.
         """
         digest = hashlib.blake2b(os.fsencode(name), digest_size=8).digest()
         return int.from_bytes(digest, "big") % self.of == self.number - 1

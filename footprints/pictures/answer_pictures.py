@@ -44,6 +44,10 @@ class AnswerPictures:
         while len(self._waiting) > self._AHEAD:
             self._collect()
 
+    def has(self, source: Path) -> bool:
+        """Tell whether a photo's copy is there."""
+        return picture_path(self.folder, source, self.root).is_file()
+
     def finish(self) -> list[Failure]:
         """Wait for all pictures; returns those that could not be made."""
         while self._waiting:

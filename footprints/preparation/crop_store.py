@@ -16,19 +16,24 @@ from footprints.system.files import refuse_links, write_bytes
 from footprints.system.text import printable
 
 _OUR_NAME = re.compile(r"[A-Za-z0-9._-]{1,40}_[0-9a-f]{16}\.png|\.unfinished-.*")
+INCOMING = "incoming"
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9-]+")
 
 
 class CropStore:
-    """Crops in ``<folder>/<ab>/<key>.png``; new ones arrive in ``<folder>/incoming``.
+    """Crops in ``<folder>/<ab>/<key>.png``; new ones arrive in a folder beside these.
+
+    Args:
+        folder: Of all crops.
+        incoming: Name of the folder in it where new ones arrive, of this process alone.
 
     Raises:
         UserError: If one of these folders is a link, as writing would leave the output folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, incoming: str = INCOMING) -> None:
         self.folder = folder
-        self.incoming = folder / "incoming"
+        self.incoming = folder / incoming
         refuse_links(self.incoming, folder.parent)
         self.incoming.mkdir(parents=True, exist_ok=True)
         with os.scandir(folder) as entries:

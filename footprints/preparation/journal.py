@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -123,20 +124,24 @@ class Journal:
     """All crops that were ever made in a folder; one JSON object a line, only appended to.
 
     A line that was cut off by a kill or a power cut, or that says what cannot be, is passed over,
-    and its crop is made again. To be used in a folder that this process has for itself.
+    and its crop is made again. To be used by one process at a time.
+
+    Args:
+        path: Of the journal.
+        also: Journals that are only read, which others may write to.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, also: Iterable[Path] = ()) -> None:
         self._by_place: dict[tuple[str, str, str], CropRecord] = {}
         self._by_content: dict[tuple[str, str], CropRecord] = {}
         self._sizes: set[tuple[int, str]] = set()
+        for other in also:
+            self._read(other.read_bytes())
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(path, "a+b")  # noqa: SIM115 - closed by close()
         self._file.seek(0)
         content = self._file.read()
-        for line in content.splitlines():
-            with contextlib.suppress(ValueError):
-                self._remember(record_of(line))
+        self._read(content)
         if content and not content.endswith(b"\n"):
             self._file.write(b"\n")
         self._synced = time.monotonic()
@@ -182,6 +187,11 @@ class Journal:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._synced = time.monotonic()
+
+    def _read(self, content: bytes) -> None:
+        for line in content.splitlines():
+            with contextlib.suppress(ValueError):
+                self._remember(record_of(line))
 
     def _remember(self, record: CropRecord) -> None:
         self._by_place[record.set_name, record.source, record.recipe] = record

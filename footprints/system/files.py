@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,9 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 @contextlib.contextmanager
-def output_folder(folder: Path, *ours: str) -> Iterator[None]:
+def output_folder(
+    folder: Path, *ours: str, check: Callable[[Path], None] | None = None
+) -> Iterator[None]:
     """Have a folder that a step writes into for this process alone; made if it is not there.
 
     Links in it would lead elsewhere and are refused; what killed steps left is removed.
@@ -126,6 +128,7 @@ def output_folder(folder: Path, *ours: str) -> Iterator[None]:
         folder: The output folder; it may be a link itself.
         *ours: Names of the folders and files in it that only our steps write. Links are refused
             in them and below; all leftovers below are removed.
+        check: Called when the folder is locked, before anything is removed.
 
     Raises:
         UserError: If the folder is a file or another process works there, or there is a link.
@@ -137,6 +140,8 @@ def output_folder(folder: Path, *ours: str) -> Iterator[None]:
     with naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with sole_process(folder / LOCK, "at work in this folder"):
+        if check is not None:
+            check(folder)
         for name in ours:
             refuse_links(folder / name, folder)
             _refuse_links_below(folder / name)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TypeVar
 
 from footprints.system.errors import UserError
 from footprints.system.flags import some_path
 from footprints.system.progress import warn
 from footprints.system.typed import json_object
 
+T = TypeVar("T")
 _SECONDS_BETWEEN_LINES = 10.0
 _LONGEST_LINE = 4096  # bytes
 
@@ -50,6 +52,12 @@ class PhotoProgress:
         self._failed += failed
         if time.monotonic() - self._written >= _SECONDS_BETWEEN_LINES:
             self._write("running")
+
+    def over(self, found: Iterable[T], is_failed: Callable[[T], bool]) -> Iterator[T]:
+        """Pass on what is found, one of a photo, and note each."""
+        for one in found:
+            self.photo(failed=is_failed(one))
+            yield one
 
     def close(self) -> None:
         """Note whether all photos were reached."""
