@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ _SELECT = (
     "FROM detections JOIN photos ON photo_id = photos.id"
 )
 _LATEST = "\uffff"  # after all times and names
+_DIGITS = re.compile(r"([0-9]+)")
+_NO_NUMBER = 10**30  # letters come after digits
 
 
 class QueueError(ValueError):
@@ -123,7 +126,7 @@ class Queue:
             "unnamed": classes[None],
             "with_score": sum(row["score"] is not None for row in rows),
             "folders": sorted({row["folder"] for row in rows}),
-            "trails": sorted({row["trail"] for row in rows if row["trail"]}),
+            "trails": sorted({row["trail"] for row in rows if row["trail"]}, key=in_numbers),
         }
 
     def answers(self) -> list[tuple[str, float | None, str | None]]:
@@ -218,5 +221,11 @@ def _ranked(rows: Sequence[Mapping[str, Any]], order: str, seed: int) -> list[in
 
 
 def _by_time(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    when = row["taken_at"] or _LATEST
-    return row["folder"], row["trail"] or _LATEST, when, row["name"], row["id"]
+    trail = in_numbers(row["trail"] or _LATEST)
+    return row["folder"], trail, row["taken_at"] or _LATEST, in_numbers(row["name"]), row["id"]
+
+
+def in_numbers(name: str) -> list[tuple[int, str]]:
+    """Return what names are sorted by so that ``trail 2`` comes before ``trail 10``."""
+    parts = _DIGITS.split(name)
+    return [(int(part), "") if part.isdecimal() else (_NO_NUMBER, part) for part in parts]

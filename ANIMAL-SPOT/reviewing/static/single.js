@@ -233,7 +233,7 @@ export class Single {
   decideClass(name) {
     const row = this.row;
     if (!row) return;
-    if (row.class === name) this.decide("right");
+    if (this.app.isAnswer(row, name)) this.decide("right");
     else this.decide(row.id !== null || row.class ? "other" : "right", name);
   }
 

@@ -190,6 +190,11 @@ export class App {
   /** Another view is shown. */
   leave() {}
 
+  /** Whether a class is what the row says already, so that it is right. */
+  isAnswer(row, name) {
+    return row.class === name;
+  }
+
   /** The name that the user chooses or types. */
   async askClass() {
     const name = await askClass(this.project.classes.map((c) => c.name));

@@ -218,13 +218,13 @@ export class Cells {
   decide(verdict, name = undefined) {
     const { items, judge } = this.app;
     const chosen = this.#selected.size ? this.#page().filter((key) => this.#selected.has(key)) : [address.get("id")];
-    const same = name === undefined ? [] : chosen.filter((key) => items.row(key)?.class === name);
+    const same = name === undefined ? [] : chosen.filter((key) => items.row(key) && this.app.isAnswer(items.row(key), name));
     const others = chosen.filter((key) => !same.includes(key));
     const wasOpen = chosen.every((key) => items.stateOf(key) === "open");
-    let done = false;
-    if (same.length) done = judge.decide(same, "right");
-    if (others.length) done = judge.decide(others, verdict, { class: name }) || done;
-    if (!done) return;
+    const isRight = same.length > 0 && judge.decide(same, "right");
+    const isOther = others.length > 0 && judge.decide(others, verdict, { class: name });
+    if (isRight && isOther) judge.join();
+    if (!isRight && !isOther) return;
     this.#selected.clear();
     this.app.sayProgress(`${count(chosen.length)} ${name ?? STATES[verdict].text}`);
     this.#goOn(items.index(chosen.at(-1)), wasOpen, chosen.length > 1);

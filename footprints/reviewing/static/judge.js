@@ -80,6 +80,12 @@ export class Judge {
     return rows[0].key;
   }
 
+  /** What was decided last is undone together with what was decided before it: one key did both. */
+  join() {
+    const [first, second] = this.#history.splice(-2);
+    this.#history.push({ before: [...first.before, ...second.before], posts: first.posts + second.posts });
+  }
+
   /** Forget what could be undone at once, since the rows are others now. */
   forget() {
     this.#history = [];

@@ -25,6 +25,11 @@ class PhotoApp extends App {
     };
   }
 
+  /** An answer "unknown" is right also where nobody could tell; an animal of no class is more. */
+  isAnswer(row, name) {
+    return name !== this.project.unknown && super.isAnswer(row, name);
+  }
+
   /** Rows were put into the queue, or taken out. */
   rowsChanged() {
     this.panel.drawRows();

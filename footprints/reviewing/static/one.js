@@ -29,6 +29,7 @@ export class OneView extends Single {
     this.crop = el("div", { class: "crop" });
     this.top = el("ol", { class: "top" });
     this.notes = el("ul", { class: "reasons" });
+    this.place = el("p", { class: "faint numbers", title: "latitude, longitude" });
     this.others = el("ul", { class: "near" });
     this.trail = el("div", { class: "trail-strip" });
     this.controls = el("div", { class: "controls", role: "group", "aria-label": "Picture and box" });
@@ -47,6 +48,7 @@ export class OneView extends Single {
           el("h2", { text: "Answer" }),
           this.top,
           this.notes,
+          this.place,
           el("h2", { text: "Other prints of this photo" }),
           this.others,
         ),
@@ -121,6 +123,7 @@ export class OneView extends Single {
     if (row.trail_answer) notes.push(`All photos of ${row.trail} together: ${row.trail_answer}, ${(100 * row.trail_probability).toFixed(0)} %.`);
     if (row.source === "prediction" && this.app.project.note) notes.push(this.app.project.note);
     if (!row.top?.length) notes.push(row.source === "drawn" || row.id === null ? "Drawn by a person." : "No prediction of this photo.");
+    this.place.textContent = typeof row.latitude === "number" ? `Taken at ${row.latitude.toFixed(5)}, ${row.longitude.toFixed(5)}` : "";
     this.notes.replaceChildren(...notes.map((text) => el("li", { text })));
   }
 
@@ -150,18 +153,16 @@ export class OneView extends Single {
 
   drawFacts(row, draft) {
     const state = this.app.items.stateOf(row.key);
-    const place = typeof row.latitude === "number" ? `${row.latitude.toFixed(5)}, ${row.longitude.toFixed(5)}` : null;
     const facts = [
       el("strong", { class: "class-name", text: classOf(row) }),
       row.state === "other" && row.class ? el("s", { class: "faint", text: row.class }) : null,
       row.score === null || row.score === undefined ? null : el("span", { class: "score", title: "score", text: score(row.score) }),
       el("span", { class: `state ${state}` }, sign(state), el("span", { text: STATES[state].text })),
-      row.id === null && state === "open" ? el("span", { class: "state edited", text: "new box: choose a class, Esc drops it" }) : null,
-      draft.box && row.id !== null ? el("span", { class: "state edited", text: "box changed: a decision keeps it" }) : null,
+      row.id === null && state === "open" ? el("span", { class: "state edited", text: "new box", title: "Choose a class; Esc drops it" }) : null,
+      draft.box && row.id !== null ? el("span", { class: "state edited", text: "box changed", title: "A decision keeps it" }) : null,
       el("span", { class: "gap" }),
       el("span", { class: "file", title: row.name, text: row.name }),
       row.taken_at ? el("time", { class: "numbers", text: wallClock(row.taken_at) }) : null,
-      place ? el("span", { class: "numbers", title: "latitude, longitude", text: place }) : null,
       row.trail ? button(row.trail, () => this.#wholeTrail(), { key: "t", class: "quiet", title: "All of this trail" }) : null,
     ];
     this.facts.replaceChildren(...facts.filter((fact) => fact));

@@ -37,7 +37,8 @@ export class PhotoPlot {
     this.el.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     let timer = 0;
     new ResizeObserver(() => {
-      clearTimeout(timer);
+      if (this.#shown) this.#place();
+      clearTimeout(timer); // then a picture of another size is fetched
       timer = setTimeout(() => this.#shown && this.show(this.#shown), SETTLED_MS);
     }).observe(this.el);
   }

@@ -281,6 +281,18 @@ def test_in_the_grid_each_key_is_about_the_next_cell(server, browsing):
     assert in_address(page, "id") == str(order[3])
 
 
+def test_in_the_grid_what_one_class_key_decided_is_taken_back_at_once(server, browsing):
+    page = browsing.open(server, "gwen", view="grid")
+    page.wait_for_function("() => document.querySelectorAll('.cell img').length === 30")
+    page.keyboard.press("r")
+    page.keyboard.press("2")  # right for chirps, another class for hums
+    waits_for_nothing(page)
+    assert {verdict for _, verdict, _ in server.decisions("gwen")} == {"right", "other"}
+    page.keyboard.press("z")
+    waits_for_nothing(page)
+    assert server.decisions("gwen") == []
+
+
 def test_a_missed_call_is_marked_by_dragging_and_by_keyboard(added_to, browsing):
     page = browsing.open(added_to, "hal", view="long", line="10", lines="3")
     page.wait_for_function("() => document.querySelectorAll('.lines .picture img').length === 3")
