@@ -381,7 +381,8 @@ def test_everything_is_reached_by_the_tab_key_and_focus_is_seen(server, browsing
         name, outlined = page.evaluate(
             "() => { const e = document.activeElement; window.ids ??= new Map();"
             "if (!ids.has(e)) ids.set(e, ids.size); const s = getComputedStyle(e);"
-            "return [ids.get(e), e === document.body || e.matches('#main, [type=datetime-local]') ||"
+            "return [ids.get(e), e === document.body ||"
+            "e.matches('#main, [type=datetime-local]') ||"
             "(s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 1)]; }"
         )
         seen.add(name)
