@@ -1,13 +1,14 @@
 """What many workers cost. Run by hand on a quiet machine; needs the extra cluster.
 
     python -m tests.bench.bench_cluster [--only NAME] [--recordings N] [--seconds S] [--files N]
-        [--fake N]
+        [--fake N] [--hours H] [--model FILE]
 
 efficiency: two workers of Ray with a core each against one process on two cores, on N recordings of
     S seconds; and one worker with two cores. Time from the first window to the last table.
 overhead: what a recording costs besides its windows, of 1-second files with few of them.
 small: many 1-second files.
 kill: a worker is killed in the middle; time lost, and whether the files are the same.
+long: one recording of H hours, by one process, and by two workers that share its sections.
 fake: listing, handing out, journal, resume and merge of N recordings that are not there, with a
     network that does nothing; memory of the driver, and what that means for 100 and 1,000 nodes.
 """
@@ -26,6 +27,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import soundfile as sf
@@ -37,7 +39,7 @@ from animal_spot.prediction.run_tables import Tally, write_run_tables
 from animal_spot.prediction.shard import Shard
 from tests.helpers.places import ROOT
 
-NAMES = ("efficiency", "overhead", "small", "kill", "fake")
+NAMES = ("efficiency", "overhead", "small", "kill", "long", "fake")
 PREDICT = ROOT / "ANIMAL-SPOT" / "predict.py"
 RATE = 16_000
 FLAGS = (
@@ -70,11 +72,13 @@ def sounds_in(folder: Path, n: int, seconds: float) -> Path:
     return folder
 
 
-def started(model: Path, source: Path, output: Path, *flags: object) -> subprocess.Popen:
+def started(
+    model: Path, source: Path, output: Path, *flags: object, stderr: int | IO = subprocess.PIPE
+) -> subprocess.Popen:
     """Start a prediction."""
     folders = ("--model_path", model, "--input_file", source, "--output_dir", output)
     command = [sys.executable, PREDICT, *folders, *FLAGS, *flags]
-    return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(list(map(str, command)), stderr=stderr, text=True)
 
 
 def worked_s(process: subprocess.Popen, output: Path) -> float:
@@ -117,6 +121,62 @@ def compare(folder: Path, n: int, seconds: float, hop: float) -> None:
             f"{name:26} {took_s:7.1f} s, whole command {whole_s:6.1f} s, efficiency "
             f"{first / took_s:.2f}, {1000 * (took_s - first) / n:+.1f} ms a recording, files "
             f"{checksum(output)}"
+        )
+
+
+def long_sound_in(folder: Path, hours: float) -> Path:
+    """Write a recording at 48 kHz: noise, and a tone of a second every ten."""
+    folder.mkdir()
+    rate, rng = 48_000, np.random.default_rng(0)
+    with sf.SoundFile(folder / "long.wav", "w", rate, 1, "PCM_16") as file:
+        for _ in range(round(hours * 360)):
+            samples = rng.normal(0, 0.02, 10 * rate)
+            begin, height_hz = rng.integers(0, 9 * rate), rng.uniform(500, 9000)
+            tone = 0.1 * np.sin(2 * np.pi * height_hz * np.arange(rate) / rate)
+            samples[begin : begin + rate] += tone
+            file.write(samples.astype(np.float32))
+    return folder
+
+
+def used_by(process: subprocess.Popen) -> tuple[float, int]:
+    """Wait for the end; return seconds of computing and most memory of what predicts, bytes.
+
+    That are the command itself and Ray's workers, without Ray's own processes.
+    """
+    import psutil
+
+    seconds, most = {}, 0
+    while process.poll() is None:
+        memory = 0
+        with contextlib.suppress(psutil.Error):
+            command = psutil.Process(process.pid)
+            for one in (command, *command.children(recursive=True)):
+                with contextlib.suppress(psutil.Error):
+                    if one == command or "ray::Worker" in " ".join(one.cmdline()):
+                        seconds[one.pid] = sum(one.cpu_times()[:2])
+                        memory += one.memory_full_info().pss
+        most = max(most, memory)
+        time.sleep(0.2)
+    return sum(seconds.values()), most
+
+
+def share(folder: Path, hours: float, model: Path | None) -> None:
+    """Print how two workers share one long recording."""
+    source = long_sound_in(folder / "in", hours)
+    hop = 0.02 if model is None else 0.5
+    model = model or model_in(folder / "models")
+    for number, flags in enumerate(((), ("--ray", "--ray_workers", 2))):
+        output, begun = folder / f"out{number}", time.perf_counter()
+        with open(folder / "said", "w", encoding="utf-8") as said:
+            command = started(model, source, output, "--hop", hop, *flags, stderr=said)
+            computing_s, memory = used_by(command)
+        whole_s = time.perf_counter() - begun
+        if command.returncode:
+            raise SystemExit((folder / "said").read_text()[-3000:])
+        print(
+            f"{'Ray, 2 workers' if flags else 'one process':26} whole command {whole_s:6.1f} s, "
+            f"computing {computing_s:6.1f} s, memory {memory / 2**30:.2f} GiB, load "
+            f"{os.getloadavg()[0]:.1f}, files {checksum(output)}"
         )
 
 
@@ -241,6 +301,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--files", type=int, default=10_000, help="1-second files")
     parser.add_argument("--fake", type=int, default=1_000_000)
+    parser.add_argument("--hours", type=float, default=4.0, help="of the long recording")
+    parser.add_argument("--model", type=Path, help="that hears the long recording")
     wanted = parser.parse_args()
     for name in NAMES if wanted.only is None else (wanted.only,):
         print(f"-- {name}")
@@ -254,6 +316,8 @@ def main() -> int:
                 compare(folder, wanted.files, 1.0, 0.25)
             elif name == "kill":
                 killed(folder, wanted.recordings, wanted.seconds)
+            elif name == "long":
+                share(folder, wanted.hours, wanted.model)
             else:
                 fake(folder, wanted.fake)
     return 0
