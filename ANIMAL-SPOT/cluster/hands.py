@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from animal_spot.cluster.handing_out import AHEAD, DEATHS, HandingOut
-from animal_spot.cluster.parts import parts_of_run
+from animal_spot.cluster.parts import parts_of_run, sections_of_runs
 from animal_spot.cluster.ray_cluster import (
     NODE_GONE,
     RayWorker,
@@ -55,7 +55,12 @@ def run(config: PredictConfig) -> int:
 def _work_on_cluster(work: Work) -> Iterator[Done]:
     """Do recordings on a cluster; yield each when its results are in place."""
     config = work.run.config
-    with connected(config.ray) as ray, parts_of_run(work.folder.absolute()) as parts:
+    folder = work.folder.absolute()
+    with (
+        connected(config.ray) as ray,
+        parts_of_run(folder) as parts,
+        sections_of_runs(folder) as sections,
+    ):
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         shares = shared_out(nodes, config.ray_workers, config.gpus_per_worker)
         log.info(
@@ -65,8 +70,8 @@ def _work_on_cluster(work: Work) -> Iterator[Done]:
         )
         if shares.n_gpus == 0:  # as one process would, which sees no GPU here
             config = dataclasses.replace(config, device="cpu")
-        divides = shares.n_workers > 1
-        order = Order(config, work.run.header, parts, os.getcwd(), divides)
+        shared = sections if shares.n_workers > 1 else None
+        order = Order(config, work.run.header, parts, os.getcwd(), shared)
         yield from _Driver(ray, work, order, shares).run()
 
 

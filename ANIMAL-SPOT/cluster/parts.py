@@ -1,4 +1,4 @@
-"""The hidden folder in which workers write results, before they are put into their place."""
+"""Hidden folders in which workers write, before results are put into their place."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from animal_spot.utils.files import refuse_links
 
 FOLDER = ".parts"
+SECTIONS = ".sections"
 
 
 @contextlib.contextmanager
@@ -34,3 +35,21 @@ def parts_of_run(folder: Path) -> Iterator[Path]:
         yield own
     finally:
         shutil.rmtree(parts, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def sections_of_runs(folder: Path) -> Iterator[Path]:
+    """Give the folder for sections of recordings that are not complete.
+
+    It goes when all recordings are done; when the run ends before, the next one finds them there.
+
+    Args:
+        folder: The output folder, which no other process writes into.
+
+    Raises:
+        OSError: If it is a link.
+    """
+    sections = folder / SECTIONS
+    refuse_links(sections, folder)
+    yield sections
+    shutil.rmtree(sections, ignore_errors=True)

@@ -7,6 +7,7 @@ packages that compute are there.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from animal_spot.remote.addresses import is_remote
+from animal_spot.remote.addresses import full_name, is_remote
 from animal_spot.utils.hardware import CORES
 
 if TYPE_CHECKING:
@@ -38,14 +39,15 @@ class Order:
         header: What results have in common, as the driver settled it.
         folder: Where parts go.
         working_dir: The folder that relative paths are relative to.
-        divides: Whether sections of long recordings go to several workers.
+        sections: Where sections of long recordings are kept until all are there; None: one worker
+            does the whole recording.
     """
 
     config: PredictConfig
     header: RunHeader
     folder: Path
     working_dir: str
-    divides: bool = False
+    sections: Path | None = None
 
 
 class Task(NamedTuple):
@@ -204,7 +206,7 @@ class Worker:
 
     def _parts_of(self, path: Path) -> list[Part]:
         """Return the sections that workers share; none where one does the whole recording."""
-        if not self._order.divides or is_remote(path):  # each worker would copy all of it
+        if self._order.sections is None or is_remote(path):  # each worker would copy all of it
             return []
         with contextlib.suppress(OSError):
             if path.stat().st_size >= _LONG_BYTES:
@@ -212,17 +214,41 @@ class Worker:
         return []
 
     def _section(self, task: Task) -> SectionMade:
-        """Do a section, and keep its numbers."""
-        from animal_spot.prediction.section_files import keep_section
+        """Do a section, and keep its numbers; one that an earlier run kept is done."""
+        from animal_spot.prediction.section_files import keep_section, kept_section
 
-        (outcome,) = self._predictor.run([task.path], task.part)
-        file, grid = None, self._writer.grid
-        if outcome.heard is not None:
-            file = self._parts / f"{task.stem}.{task.part.index}.section"
-            keep_section(file, outcome)
-        outcome.close()
-        sound_s = outcome.n_windows * grid.hop / grid.sample_rate
-        return SectionMade(task.path, task.part.index, file, outcome.reason, sound_s)
+        path, part, reason = task.path, task.part, ""
+        file = self._order.sections / f"{self._key_of(task)}.{part.index}"
+        n_windows = kept_section(file)
+        if n_windows is None:
+            (outcome,) = self._predictor.run([path], part)
+            n_windows, reason = outcome.n_windows, outcome.reason
+            if outcome.heard is None:
+                file = None
+            else:
+                keep_section(file, outcome)
+            outcome.close()
+        grid = self._writer.grid
+        return SectionMade(path, part.index, file, reason, n_windows * grid.hop / grid.sample_rate)
+
+    def _key_of(self, task: Task) -> str:
+        """Return a hash of all that the numbers of a recording's sections depend on."""
+        from animal_spot.utils.files import digest_of, file_state
+
+        state = []
+        with contextlib.suppress(OSError):  # reading it will say what is wrong
+            state = file_state(task.path)
+        arithmetic = [
+            known
+            and (
+                *(known.engine, known.precision),
+                None if known.correction is None else known.correction.tolist(),
+            )
+            for known in (detector.arithmetic for detector in self._predictor.detectors)
+        ]
+        sections = task.part.n_sections, task.part.channel
+        content = task.run, full_name(task.path), state, sections, arithmetic
+        return digest_of(json.dumps(content).encode())
 
     def _join(self, task: Task) -> Made:
         """Write the results of a recording whose sections are done."""

@@ -14,21 +14,23 @@ from animal_spot.audio.recordings import Heard, Recording, RecordingError
 from animal_spot.audio.windows import WindowGrid
 from animal_spot.prediction.outcome import ArraySpool, Outcome, Part, RecordingEnd
 from animal_spot.prediction.window_inputs import CHANGED, end_of
+from animal_spot.utils.files import atomic_path
 
 _ROWS = 4096  # windows that are copied at a time
 _FACTS = ("n_windows", "seconds", "reason", "rate", "state", "digest")  # of an outcome
 
 
 def keep_section(file: Path, outcome: Outcome) -> None:
-    """Write what came of a section that could be read.
+    """Write what came of a section that could be read, each file whole or not at all.
 
     Args:
-        file: Where its facts go; its numbers go beside.
+        file: Where its facts go, last of all; its numbers go beside.
         outcome: Of the section.
 
     Raises:
         OSError: If something cannot be written.
     """
+    file.parent.mkdir(exist_ok=True)
     facts = {name: getattr(outcome, name) for name in _FACTS}
     heard = outcome.heard
     facts["heard"] = {
@@ -40,10 +42,23 @@ def keep_section(file: Path, outcome: Outcome) -> None:
     facts["n_columns"] = {}
     for kind, spool in _spools(outcome).items():
         facts["n_columns"][kind] = 0 if spool is None else spool.n_columns
-        with open(_beside(file, kind), "wb") as numbers:
+        with atomic_path(_beside(file, kind)) as path, open(path, "wb") as numbers:
             for rows in () if spool is None else spool.batches(_ROWS):
                 numbers.write(rows.data)
-    file.write_text(json.dumps(facts), encoding="utf-8")
+    with atomic_path(file) as path:
+        path.write_text(json.dumps(facts), encoding="utf-8")
+
+
+def kept_section(file: Path) -> int | None:
+    """Return how many windows a section has that was kept, by this run or one before; or None."""
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        for kind, n_columns in facts["n_columns"].items():
+            if _beside(file, kind).stat().st_size != 4 * n_columns * facts["n_windows"]:
+                return None
+    except (OSError, ValueError):
+        return None
+    return facts["n_windows"]
 
 
 def remove_section(file: Path) -> None:
