@@ -151,10 +151,17 @@ class EventDecoder:
             found = []
             for part in self._parts(evidence, centres, first, last):
                 event = self._event(evidence, starts, ends, calls, part, labels)
+                if self._heard_s(event) < -settings.slack_s:
+                    continue
                 found += self._of_each_class(event, evidence, starts, ends, calls, part, labels)
             for event in without_overlap(found):
                 if event.end_s - event.begin_s >= max(settings.min_duration_s, _TINY):
                     yield event
+
+    def _heard_s(self, event: Event) -> float:
+        """Return how long a call its windows say, seconds; below 0 where they are too few."""
+        first, last = event.crossings
+        return last + self.settings.end_s - (first - self.settings.begin_s)
 
     def _parts(
         self, evidence: np.ndarray, centres: np.ndarray, first: int, last: int
@@ -204,7 +211,7 @@ class EventDecoder:
                     found.append((float(own[a : b + 1].max()), one))
         apart: list[Event] = []
         for _, one in sorted(found, key=lambda pair: -pair[0]):
-            if all(_lie_apart(one, other) for other in apart):
+            if all(_lie_apart(one, other, settings.apart_s) for other in apart):
                 apart.append(one)
         if len(apart) < 2:
             return [event]
@@ -258,9 +265,14 @@ class EventDecoder:
         return Event(begin, end, labels[best], peak, share, tuple(crossings))
 
 
-def _lie_apart(one: Event, other: Event) -> bool:
-    """Tell whether two calls are one after the other, give or take a tenth of the shorter."""
+def _lie_apart(one: Event, other: Event, least_s: float) -> bool:
+    """Tell whether two calls are one after the other, with a time between them.
+
+    Where none is asked for they may overlap by a tenth of the shorter.
+    """
     common = min(one.end_s, other.end_s) - max(one.begin_s, other.begin_s)
+    if least_s > 0:
+        return -common >= least_s
     shorter = min(one.end_s - one.begin_s, other.end_s - other.begin_s)
     return common <= 0.1 * shorter
 

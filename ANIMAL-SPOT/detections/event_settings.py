@@ -28,6 +28,10 @@ class EventSettings:
         valley: An event is cut where the evidence falls by at least this between two peaks.
         second: Probability from which another class in an event is a call of its own, if its
             windows say that it lies beside the first one; 1: none is.
+        apart_s: Quiet between two such calls that is needed for them to be two: while a window
+            holds the end of one call and what follows it, classes often change.
+        slack_s: A window that holds a call hears it, so too few windows mean a call that ends
+            before it begins. What does so by more than this is dropped; ``inf``: nothing is.
         min_duration_s: Shorter events are dropped.
         max_duration_s: Longer events are cut at their lowest evidence; ``inf``: none is.
         together: Classes that call at the same time as others. Each of them is decoded by itself
@@ -44,6 +48,8 @@ class EventSettings:
     end_s: float = 0.3
     valley: float = 0.1
     second: float = 0.25
+    apart_s: float = 0.0
+    slack_s: float = math.inf
     min_duration_s: float = 0.0
     max_duration_s: float = math.inf
     together: tuple[str, ...] = ()
@@ -55,7 +61,7 @@ class EventSettings:
         for name in ("start", "stay", "valley", "second", "threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} of a decoder must be in 0..1, got {getattr(self, name)}")
-        for name in ("smoothing_s", "min_duration_s", "max_duration_s"):
+        for name in ("smoothing_s", "apart_s", "slack_s", "min_duration_s", "max_duration_s"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} of a decoder must be at least 0")
         for name in ("begin_s", "end_s"):
@@ -77,8 +83,9 @@ class EventSettings:
         content = dataclasses.asdict(self)
         content["together"] = list(self.together)
         content["found"] = dict(self.found)
-        if math.isinf(self.max_duration_s):
-            del content["max_duration_s"]  # no number in JSON
+        for name in ("slack_s", "max_duration_s"):
+            if math.isinf(content[name]):
+                del content[name]  # no number in JSON
         return content
 
     def to_json(self) -> str:
