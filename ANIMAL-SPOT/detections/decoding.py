@@ -149,11 +149,15 @@ class EventDecoder:
         calls = probabilities[:, labels]
         for first, last in runs(evidence, settings.stay, settings.start):
             found = []
-            for part in self._parts(evidence, centres, first, last):
-                event = self._event(evidence, starts, ends, calls, part, labels)
-                if self._heard_s(event) < -settings.slack_s:
+            for stretch in cut_at_valleys(evidence, first, last, settings.valley):
+                whole = self._event(evidence, starts, ends, calls, stretch, labels)
+                if self._heard_s(whole) < -settings.slack_s:
                     continue
-                found += self._of_each_class(event, evidence, starts, ends, calls, part, labels)
+                for part in self._shortened(evidence, centres, *stretch):
+                    event = whole
+                    if part != stretch:
+                        event = self._event(evidence, starts, ends, calls, part, labels)
+                    found += self._of_each_class(event, evidence, starts, ends, calls, part, labels)
             for event in without_overlap(found):
                 if event.end_s - event.begin_s >= max(settings.min_duration_s, _TINY):
                     yield event
@@ -163,15 +167,14 @@ class EventDecoder:
         first, last = event.crossings
         return last + self.settings.end_s - (first - self.settings.begin_s)
 
-    def _parts(
+    def _shortened(
         self, evidence: np.ndarray, centres: np.ndarray, first: int, last: int
     ) -> list[tuple[int, int]]:
-        parts = cut_at_valleys(evidence, first, last, self.settings.valley)
+        """Cut a stretch until no part is too long."""
         longest = self.settings.max_duration_s
         if not math.isfinite(longest) or len(centres) < 2:
-            return parts
-        longest_windows = max(1, int(longest / _step(centres)) + 1)
-        return [short for part in parts for short in _shortened(evidence, *part, longest_windows)]
+            return [(first, last)]
+        return list(shortened(evidence, first, last, max(1, int(longest / _step(centres)) + 1)))
 
     def _of_each_class(
         self,
@@ -356,7 +359,7 @@ def cut_at_valleys(
     return [*parts, (begin, last)]
 
 
-def _shortened(
+def shortened(
     evidence: np.ndarray, first: int, last: int, longest: int
 ) -> Iterator[tuple[int, int]]:
     """Cut a part at its lowest inner evidence until none has more windows than allowed."""
@@ -369,7 +372,7 @@ def _shortened(
             continue
         inner = evidence[first + margin : last - margin + 1]
         cut = first + margin + int(inner.argmin())
-        waiting += [(cut + 1, last), (first, cut - 1)]
+        waiting += [part for part in ((cut + 1, last), (first, cut - 1)) if part[0] <= part[1]]
 
 
 def _crossing(

@@ -28,10 +28,10 @@ class EventSettings:
         valley: An event is cut where the evidence falls by at least this between two peaks.
         second: Probability from which another class in an event is a call of its own, if its
             windows say that it lies beside the first one; 1: none is.
-        apart_s: Quiet between two such calls that is needed for them to be two: while a window
-            holds the end of one call and what follows it, classes often change.
-        slack_s: A window that holds a call hears it, so too few windows mean a call that ends
-            before it begins. What does so by more than this is dropped; ``inf``: nothing is.
+        apart_s: Quiet that such calls have between them; 0: they may overlap by a tenth. The name
+            of one call often changes while a window holds its end and what follows.
+        slack_s: All windows that hold a call should hear it: an event of too few windows ends, as
+            they say, before it begins. If by more than this, it is dropped; ``inf``: none is.
         min_duration_s: Shorter events are dropped.
         max_duration_s: Longer events are cut at their lowest evidence; ``inf``: none is.
         together: Classes that call at the same time as others. Each of them is decoded by itself
@@ -86,6 +86,8 @@ class EventSettings:
         for name in ("slack_s", "max_duration_s"):
             if math.isinf(content[name]):
                 del content[name]  # no number in JSON
+        if not self.apart_s:
+            del content["apart_s"]  # as files of models that know nothing of it
         return content
 
     def to_json(self) -> str:

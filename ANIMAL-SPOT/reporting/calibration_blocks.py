@@ -265,6 +265,10 @@ def _facts(settings: EventSettings) -> list[tuple[str, Cell]]:
         ("Another class counts as a call of its own from", decimal(settings.second, 2)),
         ("Events count from a confidence of", decimal(settings.threshold, 2)),
     ]
+    if settings.apart_s:
+        rows.append(("Such calls have quiet between them of", decimal(settings.apart_s, 2, " s")))
+    if settings.slack_s != float("inf"):
+        rows.append(("Calls may end before they begin by", decimal(settings.slack_s, 2, " s")))
     if settings.min_duration_s:
         rows.append(("Shorter events are dropped", decimal(settings.min_duration_s, 2, " s")))
     if settings.max_duration_s != float("inf"):

@@ -122,6 +122,39 @@ def test_short_events_are_dropped_and_long_ones_cut():
     assert all(row.end_s - row.begin_s <= 8.0 + WINDOW_S for row in cut)
 
 
+@pytest.mark.parametrize("max_duration_s", [0.1, 0.3, 0.6])
+def test_events_can_be_cut_shorter_than_windows_are_apart(max_duration_s):
+    settings = EventSettings(
+        begin_s=NEEDED_S, end_s=NEEDED_S, slack_s=0.1, max_duration_s=max_duration_s
+    )
+    found = rows(heard([(20.0, 22.0, "A")]), settings)
+    assert found
+    assert {row.name for row in found} == {"A"}
+
+
+@pytest.mark.parametrize(
+    ("pause_s", "apart_s", "expected"), [(1.2, 0.0, 2), (1.2, 1.5, 1), (2, 1.5, 2)]
+)
+def test_calls_of_two_classes_need_quiet_between_them(pause_s, apart_s, expected):
+    calls = [(20.0, 21.0, "A"), (21 + pause_s, 22 + pause_s, "B")]
+    settings = EventSettings(begin_s=NEEDED_S, end_s=NEEDED_S, apart_s=apart_s)
+    found = rows(heard(calls), settings)
+    assert len(found) == expected
+    assert found[0].begin_s == pytest.approx(20.0, abs=0.25)
+    assert found[-1].end_s == pytest.approx(22 + pause_s, abs=0.25)
+
+
+def test_events_of_fewer_windows_than_hear_a_call_are_dropped():
+    starts, ends, probabilities = heard([(20.0, 20.6, "A")])
+    probabilities[80:83] = [0.97, 0.01, 0.02]  # a call would be heard by five windows or more
+    windows = starts, ends, probabilities
+    settings = EventSettings(begin_s=NEEDED_S, end_s=NEEDED_S)
+    assert len(rows(windows, settings)) == 2
+    (call,) = rows(windows, dataclasses.replace(settings, slack_s=0.45))
+    assert call.begin_s == pytest.approx(20.0, abs=0.25)
+    assert len(rows(windows, dataclasses.replace(settings, slack_s=3.0))) == 2
+
+
 def test_the_threshold_is_of_the_confidence_and_of_the_class():
     windows = heard([(10.0, 12.0, "A"), (20.0, 22.0, "B")])
     settings = EventSettings(confidence=EventConfidence(0.0, 0.5, 0.0))
@@ -138,6 +171,9 @@ def test_settings_survive_files():
         start=0.9, together=("B",), confidence=EventConfidence(-1.0, 0.5, 0.25), found={"f1": 0.5}
     )
     assert EventSettings.from_entries(json.loads(json.dumps(settings.entries()))) == settings
+    assert not {"apart_s", "slack_s", "max_duration_s"} & settings.entries().keys()
+    further = EventSettings(apart_s=1.5, slack_s=0.45)
+    assert EventSettings.from_json(further.to_json()) == further
     line = settings.to_json()
     assert EventSettings.from_json(line) == dataclasses.replace(settings, found={})
     assert "Infinity" not in line

@@ -1,7 +1,9 @@
 """A training that ends with recordings: how windows become events is found and kept."""
 
 import csv
+import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -40,6 +42,20 @@ def heard_of(calls, needs_s, seed=0, duration_s=400.0):
     return Heard(starts, starts + WINDOW_S, probabilities.astype(np.float32), truth)
 
 
+def clear_of(calls, duration_s=400.0):
+    """Windows of a network that names each call by itself, be there another one or not."""
+    starts = np.arange(0, duration_s - WINDOW_S, HOP_S)
+    heard = np.full((len(starts), 3), 0.01)
+    for begin, end, name in calls:
+        inside = np.minimum(starts + WINDOW_S, end) - np.maximum(starts, begin)
+        column = heard[:, NAMES.index(name)]
+        np.maximum(column, 0.97 * np.clip(inside / 0.6, 0, 1), out=column)
+    heard[:, 2] = np.maximum(1 - heard[:, :2].sum(1), 0.01)
+    heard /= heard.sum(1, keepdims=True)
+    truth = [Annotation(*call, float("nan")) for call in calls]
+    return Heard(starts, starts + WINDOW_S, heard.astype(np.float32), truth)
+
+
 def test_edges_are_found_that_windows_do_not_know():
     rng = np.random.default_rng(1)
     calls = [(10.0 * k, 10.0 * k + rng.uniform(0.8, 2), "AB"[k % 2]) for k in range(1, 38)]
@@ -58,6 +74,44 @@ def test_edges_are_found_that_windows_do_not_know():
     after = count_events(recording.truth, rows, NAMES[:2])
     assert sum(c.tp for c in after.values()) >= 33
     assert sum(c.fp for c in after.values()) <= 2
+
+
+def with_moments(recording, times_s):
+    """The same windows, where three around each time are sure of A."""
+    probabilities = recording.probabilities.copy()
+    for time_s in times_s:
+        near = np.abs((recording.start_s + recording.end_s) / 2 - time_s) < 0.7
+        probabilities[near] = [0.97, 0.01, 0.02]
+    return probabilities
+
+
+def test_what_hardly_any_call_needs_is_left_out():
+    calls = [(10.0 * k, 10.0 * k + 1.2, "AB"[k % 2]) for k in range(1, 19)]
+    recording = heard_of(calls, needs_s=0.4, duration_s=200.0)
+    moments = [55.0, 105.0, 155.0]
+    false = dataclasses.replace(recording, probabilities=with_moments(recording, moments))
+    found = fit_decoder([false], NAMES, "noise")
+    assert found.apart_s == pytest.approx(0.5 * WINDOW_S)
+    assert found.slack_s == pytest.approx(0.15 * WINDOW_S)
+    assert found.found["false_per_hour"] == 0
+    moments = [10.0 * k + 5 for k in range(1, 19, 3)]
+    calls += [(at - 0.2, at + 0.2, "A") for at in moments]
+    truth = [Annotation(*call, float("nan")) for call in sorted(calls)]
+    probabilities = with_moments(recording, moments)
+    true = dataclasses.replace(recording, probabilities=probabilities, truth=truth)
+    assert fit_decoder([true], NAMES, "noise").slack_s == math.inf
+
+
+def test_calls_close_to_others_are_not_given_up():
+    calls = [
+        call
+        for k in range(1, 19)
+        for call in [(10.0 * k, 10.0 * k + 1, "A"), (10.0 * k + 1.8, 10.0 * k + 2.8, "B")]
+    ]
+    recording = clear_of(calls, duration_s=200.0)
+    found = fit_decoder([recording], NAMES, "noise")
+    assert found.apart_s == 0
+    assert found.found["recall_whatever_class"] > 0.9
 
 
 @pytest.fixture(scope="module")
