@@ -11,7 +11,7 @@ import numpy as np
 from footprints.cropping.crop_worker import Result
 from footprints.network.classifier import BATCH, Classifier
 from footprints.places.privacy import FULL, Privacy
-from footprints.scores.answers import Answer, Failure
+from footprints.scores.answers import Answer, Failure, PrintAnswer
 from footprints.scores.combining import combined
 from footprints.scores.judging import Judgement, Rules, judge
 from footprints.scores.region import training_prior
@@ -63,7 +63,7 @@ def _named(
     has_photo = "photo" in classifier.scales
     said = iter(classifier.predict(shown, wholes if has_photo else None))
     prior = training_prior(classifier.metadata, len(classifier.classes))
-    rows = (combined(np.array([next(said) for _ in some]), prior) for some in prints)
+    rows = (np.array([next(said) for _ in some]) for some in prints)
     for result in batch:
         name = name_of(result.job.source, root)
         if result.reason is not None:
@@ -71,7 +71,8 @@ def _named(
             continue
         if result.note:
             warn(f"{name}: {result.note}")
-        probabilities = next(rows)
+        of_prints = next(rows)
+        probabilities = combined(of_prints, prior)
         found = judge(probabilities, rules)
         yield Answer(
             source=result.job.source,
@@ -88,7 +89,15 @@ def _named(
             group_probability=found.group_probability,
             probabilities=tuple(probabilities.tolist()),
             phash=result.phash,
-            n_prints=max(1, len(result.crops)),
+            prints=tuple(
+                PrintAnswer(
+                    tuple(map(float, crop.box_xyxy)),
+                    float(crop.confidence or 0),
+                    classifier.classes[int(row.argmax())],
+                    float(row.max()),
+                )
+                for crop, row in zip(result.crops, of_prints, strict=False)
+            ),
             further=columns_of(found, rules)
             | ({"prints": len(result.crops)} if result.job.all_crops else {}),
         )

@@ -69,7 +69,7 @@ class Trail:
             "trail": self.name,
             "photos": len(self.photos),
             "photos_counted": self.n_counted,
-            "prints": sum(one.n_prints for one in self.photos),
+            "prints": sum(len(one.prints) for one in self.photos),
             "first_at": self.times[0] if self.times else None,
             "last_at": self.times[-1] if self.times else None,
             "latitude": middle[0],

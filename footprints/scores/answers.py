@@ -16,6 +16,32 @@ from footprints.system.text import csv_of
 
 
 @dataclass(frozen=True)
+class PrintAnswer:
+    """One of several prints on a photo, by itself.
+
+    Attributes:
+        box_xyxy: In pixels of the upright photo.
+        confidence: Of the detector, 0 to 1.
+        best_class: The most probable class.
+        probability: Of that class, calibrated.
+    """
+
+    box_xyxy: tuple[float, float, float, float]
+    confidence: float
+    best_class: str
+    probability: float
+
+    def record(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "box_xyxy": [round(float(value), 2) for value in self.box_xyxy],
+            "confidence": _rounded(self.confidence),
+            "best_class": self.best_class,
+            "probability": _rounded(self.probability),
+        }
+
+
+@dataclass(frozen=True)
 class Answer:
     """The animal of one photo.
 
@@ -34,7 +60,7 @@ class Answer:
         group_probability: Where the answer is a group, its probability.
         probabilities: Of all classes, calibrated, before any region; empty where not kept.
         phash: Of the photo, see ``pictures.similarity``.
-        n_prints: That the answer is of; 1 also where none was found.
+        prints: What it is the answer of, if that is all prints on the photo.
         further: What options added: names and values of further columns, the same ones in all
             answers of a run.
     """
@@ -53,7 +79,7 @@ class Answer:
     group_probability: float | None = None
     probabilities: tuple[float, ...] = field(default=(), repr=False)
     phash: str | None = None
-    n_prints: int = 1
+    prints: tuple[PrintAnswer, ...] = ()
     further: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -76,6 +102,7 @@ class Answer:
             "height": self.height,
             **self.taken.record(),
             **self.further,
+            **({"boxes": [one.record() for one in self.prints]} if self.prints else {}),
         }
 
 

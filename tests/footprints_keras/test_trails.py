@@ -76,6 +76,9 @@ def test_a_trail_has_one_answer(photos, model_file, detector, tmp_path):
 
     rows = {row["photo"]: row for row in rows_of(out / "predictions.csv")}
     assert [rows[name]["prints"] for name in ("a.png", "c.png")] == ["2", "1"]
+    record = json.loads((out / "predictions.json").read_text(encoding="utf-8"))
+    boxes = record["photos"][0]["boxes"]
+    np.testing.assert_allclose(sorted(one["box_xyxy"] for one in boxes), sorted(BOXES), atol=1)
     trails = {row["trail"]: row for row in rows_of(out / "trails.csv")}
     assert [trails[f"trail {i}"]["photos"] for i in (1, 2)] == ["3", "1"]
     assert trails["trail 1"]["photos_counted"] == "2", "a copy counts as one photo with the other"
