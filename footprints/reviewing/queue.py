@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,7 @@ _SELECT = (
 )
 _LATEST = "\uffff"  # after all times and names
 _DIGITS = re.compile(r"([0-9]+)")
+_AT_ONCE = 500  # boxes that are asked for together
 _NO_NUMBER = 10**30  # letters come after digits
 
 
@@ -105,13 +106,14 @@ class Queue:
 
     def state_of(self, ids: Sequence[int], reviewer: str | None = None) -> list[str]:
         """Return the states of boxes, for a reviewer or for all."""
-        states, _ = self._states(reviewer)
+        states, _ = self._states(reviewer, ids)
         return [states.get(number, OPEN) for number in ids]
 
-    def is_shown(self, ids: Iterable[int]) -> list[bool]:
+    def is_shown(self, ids: Sequence[int]) -> list[bool]:
         """Tell which boxes are looked at: not what somebody drew and took back."""
-        shown = {row["id"] for row in self._shown(self._states(None)[0])}
-        return [number in shown for number in ids]
+        decided, _ = self._states(None, ids)
+        run_of = {row["id"]: row["run"] for row in self._project.detections(ids)}
+        return [number in decided or run_of.get(number, ADDED) != ADDED for number in ids]
 
     def totals(self) -> dict[str, Any]:
         """Return how many there are, in each state, of each class, folder and trail."""
@@ -151,19 +153,35 @@ class Queue:
     def _shown(self, states: Mapping[int, str]) -> list[Mapping[str, Any]]:
         return [row for row in self._rows() if row["run"] != ADDED or row["id"] in states]
 
-    def _states(self, reviewer: str | None) -> tuple[dict[int, str], dict[int, str]]:
-        """Return the state of each box that was decided on, and classes said instead."""
-        who, values = ("WHERE reviewer = ?", (reviewer,)) if reviewer is not None else ("", ())
-        rows = self._project.db.execute(
-            f"SELECT detection_id, verdict, class FROM counting {who} ORDER BY id", values
-        )
-        verdicts: dict[int, list[tuple[str, str | None]]] = {}
-        for number, verdict, class_name in rows:
-            other = class_name if verdict == "other" else None
-            verdicts.setdefault(number, []).append((verdict, other))
+    def _decided(self, ids: Sequence[int] | None) -> Iterator[Sequence[Any]]:
+        """Yield box, reviewer, verdict and class of decisions in their order."""
+        query = "SELECT detection_id, reviewer, verdict, class FROM decisions WHERE undone = 0"
+        db = self._project.db
+        if ids is None:
+            yield from db.execute(f"{query} ORDER BY id")
+            return
+        for first in range(0, len(ids), _AT_ONCE):
+            some = list(ids[first : first + _AT_ONCE])
+            marks = ",".join("?" * len(some))
+            yield from db.execute(f"{query} AND detection_id IN ({marks}) ORDER BY id", some)
+
+    def _states(
+        self, reviewer: str | None, ids: Sequence[int] | None = None
+    ) -> tuple[dict[int, str], dict[int, str]]:
+        """Return the state of each box that was decided on, and classes said instead.
+
+        Args:
+            reviewer: For whom; None: for all together.
+            ids: Of which boxes; None: of all.
+        """
+        verdicts: dict[int, dict[str, tuple[str, str | None]]] = {}
+        for number, who, verdict, class_name in self._decided(ids):
+            if reviewer is None or who == reviewer:
+                other = class_name if verdict == "other" else None
+                verdicts.setdefault(number, {})[who] = verdict, other  # the last one counts
         states, said = {}, {}
         for number, every in verdicts.items():
-            states[number], other = joint(every)
+            states[number], other = joint(every.values())
             if other is not None:
                 said[number] = other
         return states, said

@@ -6,16 +6,23 @@ import io
 import json
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from footprints.pictures.raw import can_develop
 from footprints.reviewing.answers import Review
 from footprints.reviewing.guard import Guard
+from footprints.reviewing.importing import bring_in
+from footprints.reviewing.project import Project
 from footprints.reviewing.server import make_app
+from footprints.reviewing.shown_pictures import ShownPictures
 from tests.footprints.reviewing.conftest import HOST, TOKEN, N
-from tests.helpers.field_photos import SECRETS
+from tests.helpers.dng import dng
+from tests.helpers.field_photos import SECRETS, field_exif
 from tests.helpers.photo_review import HEIGHT, MARKUP, WIDTH, drawn_photos
+from tests.helpers.photos import QUARTERS, encoded, marker, turned
 
 DECISION = {"ids": [1], "verdict": "right", "reviewer": "Ann"}
 
@@ -179,3 +186,37 @@ def test_a_box_is_corrected_drawn_and_taken_back(client, decide, project):
     assert client.get("/api/detection/1").json()["others"] == []
     assert client.post("/api/undo", json={"reviewer": "Ann"}).json()["rows"][0]["state"] == "open"
     assert len(project.decisions_of(1)) == 1, "nothing is deleted"
+
+
+def test_heic_and_raw_are_shown_as_jpeg(tmp_path):
+    """What no browser opens."""
+    pillow_heif.register_heif_opener()
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(marker()).save(tmp_path / "photos/a.heic")
+    kinds = ["a.heic"]
+    if can_develop():
+        (tmp_path / "photos/b.dng").write_bytes(dng(marker()))
+        kinds.append("b.dng")
+    project = Project(tmp_path / "p.sqlite")
+    bring_in(project, None, tmp_path / "photos")
+    pictures = Review(project).pictures
+    for photo in project.photos():
+        shown = Image.open(io.BytesIO(pictures.photo(photo.path, 640)))
+        assert shown.format == "JPEG", photo.name
+        if photo.name == "a.heic":
+            assert shown.size == (128, 96)
+            assert np.asarray(shown, float)[20, 20] == pytest.approx(QUARTERS[0, 0], abs=25)
+    assert [photo.name for photo in project.photos()] == kinds
+    project.close()
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_photos_stand_upright_also_where_they_are_decoded_small(tmp_path, orientation):
+    path = tmp_path / "a.jpg"
+    large = turned(orientation).resize([10 * side for side in turned(orientation).size])
+    path.write_bytes(encoded(large, exif=field_exif(orientation=orientation)))
+    shown = Image.open(io.BytesIO(ShownPictures(0.1, 1).photo(path, 128)))
+    assert shown.size == (128, 96)
+    for (row, column), colour in QUARTERS.items():
+        pixel = np.asarray(shown, float)[24 + 48 * row, 32 + 64 * column]
+        assert pixel == pytest.approx(colour, abs=15), (row, column)
