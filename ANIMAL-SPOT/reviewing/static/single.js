@@ -128,13 +128,9 @@ export class Single {
 
   /** What is asked for only when somebody stays at a row. */
   async #later(row) {
-    if (row.id === null) {
-      this.#drawDetails({ decisions: [] });
-      return;
-    }
     try {
-      const details = await get(`/api/detection/${row.id}`, { reviewer: address.get("reviewer") });
-      if (this.row?.key === row.key) this.#drawDetails(details);
+      const details = row.id === null ? { decisions: [] } : await get(`/api/detection/${row.id}`, { reviewer: address.get("reviewer") });
+      if (this.row?.key === row.key) await this.#drawDetails(details);
     } catch (error) {
       this.app.trouble(error);
     }
@@ -157,7 +153,7 @@ export class Single {
     const own = (d) => d.reviewer === address.get("reviewer");
     const decisions = details.decisions.filter((d) => !isOpen || own(d));
     this.past.replaceChildren(...(decisions.length ? decisions.map(line) : [el("li", { class: "faint", text: "none yet" })]));
-    this.drawDetails(details);
+    return this.drawDetails(details);
   }
 
   #drawVerdicts(row) {

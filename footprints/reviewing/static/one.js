@@ -6,6 +6,7 @@ import { STATES, classOf, score, wallClock } from "./format.js";
 import { sign, stepper } from "./parts.js";
 import { PhotoPlot } from "./photo_plot.js";
 import { boxOf, crop, small } from "./pictures.js";
+import { get } from "./server.js";
 import { Single } from "./single.js";
 
 const ZOOMS = [1, 1.5, 2, 3, 4, 6, 8];
@@ -127,7 +128,19 @@ export class OneView extends Single {
     this.notes.replaceChildren(...notes.map((text) => el("li", { text })));
   }
 
-  drawDetails(details) {
+  async drawDetails(details) {
+    const { row } = this;
+    // A box that was just drawn: what is beside it is known of the box that it was drawn beside.
+    const known = row.id === null && row.beside !== null ? await this.#beside(row) : details;
+    if (this.row === row) this.#drawBeside(known);
+  }
+
+  async #beside(row) {
+    const details = await get(`/api/detection/${row.beside}`, { reviewer: address.get("reviewer") });
+    return { ...details, others: [details, ...details.others] };
+  }
+
+  #drawBeside(details) {
     const others = details.others ?? [];
     const text = (row) => `${classOf(row)}  ${score(row.score)}`;
     const link = (row) => el("li", {}, sign(row.state), button(text(row), () => this.app.openRow(row), { class: "link" }));
@@ -217,7 +230,7 @@ export class OneView extends Single {
     }
     const { photo, name, taken_at, latitude, longitude, trail } = row;
     const key = `new-${photo}-${++this.#drawn}`;
-    const fresh = { photo, name, taken_at, latitude, longitude, trail, ...box, id: null, key, class: null, score: null, source: "drawn", state: "open", label: null, note: null };
+    const fresh = { photo, name, taken_at, latitude, longitude, trail, ...box, id: null, key, beside: row.id, class: null, score: null, source: "drawn", state: "open", label: null, note: null };
     this.app.items.pin(fresh, this.app.items.index(row.key) + 1);
     this.app.rowsChanged();
     this.app.go(key);

@@ -157,6 +157,7 @@ def test_further_prints_are_drawn_by_mouse_and_by_keys(server, browsing):
     drag(page, 0.02, 0.7, 0.12, 0.95)
     page.wait_for_function("() => new URLSearchParams(location.search).get('id').startsWith('new')")
     page.locator(".state.edited").wait_for()
+    page.locator(".found").wait_for()  # the box of the answer
     page.keyboard.press("1")  # badger
     waits_for_nothing(page)
     query = (
