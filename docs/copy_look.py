@@ -34,8 +34,9 @@ COPIES = (  # from, to
     ("ANIMAL-SPOT/figures/confusion.py", "footprints/scores/confusion.py"),
     *(tuple(f"{half}/{name}" for half in HALVES) for name in _SAME),
     ("ANIMAL-SPOT/prediction/shard.py", "footprints/system/shard.py"),
+    ("ANIMAL-SPOT/cluster/handing_out.py", "footprints/cluster/handing_out.py"),
 )
-OF_PHOTOS = ("ANIMAL-SPOT/prediction/shard.py",)
+OF_PHOTOS = ("ANIMAL-SPOT/prediction/shard.py", "ANIMAL-SPOT/cluster/handing_out.py")
 IMPORTS = (  # the same helpers there
     ("animal_spot.utils.text", "footprints.system.text"),
     ("animal_spot.figures.look", "footprints.scores.look"),

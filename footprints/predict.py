@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from footprints.cluster.answer_journal import (
+    WHOLE,
     AnswerJournal,
     Source,
     answers_of_shards,
@@ -229,7 +231,8 @@ def main(argv: list[str] | None = None) -> int:
     _check_output(args.output_dir)
     if args.shard is not None:
         return _predict_shard(request, sys.argv[1:] if argv is None else argv)
-    return _predict_whole(request, partial(_answered_here, request))
+    source = _answered_here if args.ray is None else _answered_and_kept
+    return _predict_whole(request, partial(source, request))
 
 
 def merge(
@@ -444,21 +447,63 @@ def _answered_here(
     request: _Request, photos: Sequence[Path]
 ) -> Iterator[Iterator[Answer | Failure]]:
     """Have photos answered by this process and its pool; give what was found, in their order."""
-    metadata, detector, args = request.metadata, request.detector, request.args
-    with CropPool(detector, request.settings, _processes(args.processes, len(photos))) as pool:
+    args, processes = request.args, _processes(request.args.processes, len(photos))
+    with CropPool(request.detector, request.settings, processes) as pool:
         classifier = Classifier(args.model)  # while the detectors start
         blank = [np.zeros((classifier.image_size, classifier.image_size, 3), np.uint8)]
         classifier.predict(blank, blank)  # the first call takes long
-        mode = "centre" if detector is None else "detect"
-        with_photo = "photo" in scales_of(metadata)
-        every = args.all_boxes or args.trails != "off"
-        made = pool.map(
-            Job(photo, mode, with_photo=with_photo, all_crops=every) for photo in photos
-        )
+        made = pool.map(_job_of(request, photo) for photo in photos)
         made = progress(made, len(photos), "predict")
         found = classified(made, classifier, request.root, request.rules, request.privacy)
         with photo_progress(args.progress_file, len(photos)) as noted:
             yield noted.over(found, lambda one: isinstance(one, Failure))
+
+
+@contextlib.contextmanager
+def _answered_and_kept(
+    request: _Request, photos: Sequence[Path]
+) -> Iterator[Iterator[Answer | Failure]]:
+    """Have photos answered by the workers of a cluster, but for those whose answer is noted."""
+    run = _run_of(request)
+    with (
+        AnswerJournal(request.args.output_dir, WHOLE, request.root, run) as journal,
+        journal.completed_by(partial(_answered_by_cluster, request), photos) as found,
+    ):
+        yield found
+
+
+@contextlib.contextmanager
+def _answered_by_cluster(
+    request: _Request, photos: Sequence[Path]
+) -> Iterator[Iterator[Answer | Failure]]:
+    """Have photos answered by the workers of a cluster; give what was found, in their order."""
+    from footprints.cluster.driver import spread
+    from footprints.cluster.worker import Naming, Order
+
+    args, root = request.args, request.root
+    naming = Naming(args.model, root, request.rules, request.privacy)
+    order = Order(request.detector, request.settings, naming, os.getcwd())
+    jobs = [_job_of(request, photo) for photo in photos]
+
+    def given_up(job: Job, reason: str) -> Failure:
+        return Failure(name_of(job.source, root), reason)
+
+    with (
+        spread(args.ray, args.ray_workers, order, jobs, given_up) as found,
+        photo_progress(args.progress_file, len(photos)) as noted,
+    ):
+        found = progress(found, len(photos), "predict")
+        yield noted.over(found, lambda one: isinstance(one, Failure))
+
+
+def _job_of(request: _Request, photo: Path) -> Job:
+    """Return what the pool is to do with a photo."""
+    return Job(
+        photo,
+        "centre" if request.detector is None else "detect",
+        with_photo="photo" in scales_of(request.metadata),
+        all_crops=request.args.all_boxes or request.args.trails != "off",
+    )
 
 
 def _with_trails(

@@ -9,8 +9,9 @@ import argparse
 import contextlib
 import itertools
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from footprints.cluster.shard_note import (
     refuse_other_run,
     write_note,
 )
-from footprints.cropping.crop_pool import CropPool, detector_named
+from footprints.cropping.crop_pool import CropPool, Job, Result, detector_named
 from footprints.pictures.scales import DEFAULT_SCALES, SCALES
 from footprints.pictures.similarity import DEFAULT_MAX_DISTANCE, HASH_BITS
 from footprints.places.privacy import Privacy, add_location_flags, privacy_of
@@ -399,16 +400,37 @@ def _make_crops(
     targets = [{s: store.new_incoming(next(numbers)) for s in scales} for *_, scales in pending]
     jobs = [job_of(*one, paths) for one, paths in zip(pending, targets, strict=True)]
     with (
-        CropPool(detector, plan.settings, processes) as pool,
+        _crops_made(plan, detector, processes, jobs) as made,
         photo_progress(args.progress_file, len(jobs)) as noted,
     ):
-        results = progress(pool.map(jobs), len(jobs), "crops")
+        results = progress(made, len(jobs), "crops")
         for (dataset, item, _), paths, result in zip(pending, targets, results, strict=True):
             note_result(dataset, item, result, paths, store, journal)
             noted.photo(failed=item.reason is not None)
             if result.is_passing and item.reason is not None:
                 failed[_name_of(dataset, item)] = item.reason
     return failed
+
+
+@contextlib.contextmanager
+def _crops_made(
+    plan: _Plan, detector: Path | None, processes: int, jobs: list[Job]
+) -> Iterator[Iterator[Result]]:
+    """Have jobs done by processes of this computer or of a cluster; give results in their order."""
+    args = plan.args
+    if args.ray is None:
+        with CropPool(detector, plan.settings, processes) as pool:
+            yield pool.map(jobs)
+        return
+    from footprints.cluster.driver import spread
+    from footprints.cluster.worker import Order
+
+    def given_up(job: Job, reason: str) -> Result:
+        return Result(job, reason=reason, is_passing=True)
+
+    order = Order(detector, plan.settings, None, os.getcwd())
+    with spread(args.ray, args.ray_workers, order, jobs, given_up) as made:
+        yield made
 
 
 if __name__ == "__main__":

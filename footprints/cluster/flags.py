@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from footprints.system.flags import some_text, whole
 from footprints.system.progress_file import add_progress_flag
 from footprints.system.shard import Shard
 
+LOCAL = "local"  # a cluster on this machine
 _OF_THIS_PROCESS = (  # results do not depend on them
     "output_dir",
     "shard",
+    "ray",
+    "ray_workers",
     "processes",
     "progress_file",
     "replace_edited",
@@ -29,13 +33,33 @@ def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
         help="do only the I-th of N shares of the photos; others may run beside it, and footprints "
         "merge makes the tables",
     )
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const=LOCAL,
+        type=some_text,
+        metavar="ADDRESS",
+        help="spread photos over the workers of a Ray cluster: one on this machine, or the one at "
+        "an address (auto, host:port or ray://host:port)",
+    )
+    parser.add_argument(
+        "--ray_workers",
+        type=whole(1, 100_000),
+        metavar="N",
+        help="workers of --ray (default: one for each two cores)",
+    )
     add_progress_flag(parser)
 
 
 def check_cluster_flags(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """End the program if flags contradict each other."""
-    if args.shard is not None and args.output_dir is None:
-        parser.error("--shard needs --output_dir")
+    if args.shard is not None and args.ray is not None:
+        parser.error("--shard and --ray are two ways to do the same; give one of them")
+    if args.ray_workers is not None and args.ray is None:
+        parser.error("--ray_workers needs --ray")
+    for name in ("shard", "ray"):
+        if getattr(args, name) is not None and args.output_dir is None:
+            parser.error(f"--{name} needs --output_dir")
 
 
 def arguments_for_merge(

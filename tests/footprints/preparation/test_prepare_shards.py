@@ -133,6 +133,20 @@ def test_what_does_not_belong_together_is_refused(tmp_path, photos, whole):
         merge.main(["out"])
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--shard", "1/2", "--ray"], "give one of them"),
+        (["--ray_workers", "2"], "--ray_workers needs --ray"),
+        (["--shard", "3/2"], "counted from 1/N to N/N"),
+    ],
+)
+def test_flags_that_contradict_each_other_are_refused(photos, capsys, more, said):
+    with pytest.raises(SystemExit):
+        prepare.main(flags(photos, *more))
+    assert said in capsys.readouterr().err
+
+
 def test_a_process_for_all_waits_for_shards_at_work(photos, whole):
     shard(photos, 1, 2)
     hold = (
