@@ -16,6 +16,7 @@ import soxr
 from animal_spot.audio.channel_choice import LOUDEST, MIX
 from animal_spot.audio.channels import ChannelError, ChannelLevels, pick, require
 from animal_spot.audio.clip_files import n_resampled, resample
+from animal_spot.audio.frames import Counted
 from animal_spot.audio.sound_file import (
     SoundError,
     SoundFile,
@@ -257,6 +258,7 @@ class Recording:
         path: A file that libsndfile reads.
         channel: ``mix`` averages all, see ``audio.channels``. For ``loudest`` a file with several
             is read twice.
+        counted: What another ``Recording`` of the same file counted.
 
     Attributes:
         rate: Samples a second.
@@ -267,10 +269,10 @@ class Recording:
         RecordingError: If it is no such file, truncated, empty or has no such channel.
     """
 
-    def __init__(self, path: Path, channel: str = MIX) -> None:
+    def __init__(self, path: Path, channel: str = MIX, counted: Counted | None = None) -> None:
         self.path = path
         with _as_recording_error():
-            self._file = SoundFile(path)
+            self._file = SoundFile(path, counted)
         self.rate: int = self._file.rate
         self.n_channels: int = self._file.n_channels
         self.heard = Heard(ChannelLevels.none(self.n_channels))
@@ -312,6 +314,11 @@ class Recording:
     def seeks_exactly(self) -> bool:
         """Whether it may be read from any place, see ``SoundFile``."""
         return self._file.seeks_exactly
+
+    @property
+    def counted(self) -> Counted | None:
+        """What was counted in the file, which took reading all of it."""
+        return self._file.counted
 
     @property
     def wanted(self) -> str:

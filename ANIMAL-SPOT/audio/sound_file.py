@@ -58,6 +58,8 @@ class SoundFile:
 
     Args:
         source: A path, or the file open for reading.
+        counted: What was counted in this file before, which takes reading all of it; None: it is
+            counted if need be.
 
     Attributes:
         rate: Samples a second.
@@ -69,17 +71,23 @@ class SoundFile:
             gives.
         subtype: How samples are stored, as libsndfile calls it.
         notes: What is probably not as it was meant.
+        counted: What was counted in it; None where its header is enough.
 
     Raises:
         SoundError: If it is no such file, truncated, empty or absurd.
         OSError: If it cannot be opened.
     """
 
-    def __init__(self, source: str | os.PathLike[str] | BinaryIO) -> None:
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | BinaryIO,
+        counted: frames.Counted | None = None,
+    ) -> None:
         is_open = isinstance(source, io.IOBase)
         self._bytes = source if is_open else open_regular(source)
         path = None if is_open or is_remote(source) else source
         self.notes: list[str] = []
+        self.counted = counted
         self._file: sf.SoundFile | None = None
         self._n_read = 0
         try:
@@ -106,9 +114,10 @@ class SoundFile:
                 f"joined: a second sound file begins after {share:.0%} of it, and only the first "
                 "would be heard; take them apart"
             )
-        counted = None
-        if region is None:
-            counted = frames.count(self._bytes) if path is None else _count_once(path, _state(path))
+        if region is None and self.counted is None:
+            self.counted = (
+                frames.count(self._bytes) if path is None else _count_once(path, _state(path))
+            )
         self._bytes.seek(0)
         self._file = sf.SoundFile(self._bytes if path is None else _for_libsndfile(path))
         self.rate: int = self._file.samplerate
@@ -127,8 +136,8 @@ class SoundFile:
             )
         if region is not None:
             self._use_region(region)
-        elif counted is not None:
-            self._use_count(counted)
+        elif self.counted is not None:
+            self._use_count(self.counted)
         elif self._file.format == "NIST":
             self._bytes.seek(0)
             promised = re.search(rb"sample_count -i (\d+)", self._bytes.read(1024))

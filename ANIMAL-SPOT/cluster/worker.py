@@ -233,11 +233,8 @@ class Worker:
 
     def _key_of(self, task: Task) -> str:
         """Return a hash of all that the numbers of a recording's sections depend on."""
-        from animal_spot.utils.files import digest_of, file_state
+        from animal_spot.utils.files import digest_of
 
-        state = []
-        with contextlib.suppress(OSError):  # reading it will say what is wrong
-            state = file_state(task.path)
         arithmetic = [
             known
             and (
@@ -246,8 +243,8 @@ class Worker:
             )
             for known in (detector.arithmetic for detector in self._predictor.detectors)
         ]
-        sections = task.part.n_sections, task.part.channel
-        content = task.run, full_name(task.path), state, sections, arithmetic
+        sections = task.part.n_sections, task.part.state[:2], task.part.channel
+        content = task.run, full_name(task.path), sections, arithmetic
         return digest_of(json.dumps(content).encode())
 
     def _join(self, task: Task) -> Made:

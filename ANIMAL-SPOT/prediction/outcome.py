@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 
+from animal_spot.audio.frames import Counted
 from animal_spot.audio.recordings import Heard
 
 _SPOOL_BYTES = 16 * 2**20  # of results kept in memory before they go to a temporary file
@@ -52,12 +53,20 @@ class Part:
     Attributes:
         index: Which of its sections.
         n_sections: How many there are.
+        state: Size and times of the file.
         channel: What is heard, see ``Recording.wanted``.
+        counted: What was counted in the file, see ``Recording.counted``.
     """
 
     index: int
     n_sections: int
+    state: tuple[int, ...]
     channel: str
+    counted: Counted | None
+
+    def is_of(self, state: Sequence[int]) -> bool:
+        """Tell whether this is a section of a file in that state, maybe as another node sees it."""
+        return list(state[:2]) == list(self.state[:2])  # times of status differ between copies
 
 
 @dataclass(kw_only=True)

@@ -14,7 +14,7 @@ from animal_spot.audio.recordings import Heard, Recording, RecordingError
 from animal_spot.audio.windows import WindowGrid
 from animal_spot.prediction.outcome import ArraySpool, Outcome, Part, RecordingEnd
 from animal_spot.prediction.window_inputs import CHANGED, end_of
-from animal_spot.utils.files import atomic_path
+from animal_spot.utils.files import atomic_path, file_state
 
 _ROWS = 4096  # windows that are copied at a time
 _FACTS = ("n_windows", "seconds", "reason", "rate", "state", "digest")  # of an outcome
@@ -100,9 +100,13 @@ def joined(
 
 
 def _end(path: Path, found: Sequence[dict], part: Part, grid: WindowGrid) -> RecordingEnd:
-    if any(facts["state"] != found[0]["state"] for facts in found):
+    try:
+        states = [file_state(path), *(facts["state"] for facts in found)]
+    except OSError as error:
+        raise RecordingError(f"unreadable: {error.strerror or error}") from error
+    if not all(map(part.is_of, states)):
         raise RecordingError(CHANGED)
-    with Recording(path, part.channel) as recording:
+    with Recording(path, part.channel, part.counted) as recording:
         for facts in found:
             heard = facts["heard"]
             levels = (np.array(heard[name]) for name in ("difference", "plain"))

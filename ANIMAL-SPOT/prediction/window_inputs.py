@@ -79,12 +79,12 @@ class WindowInputs:
     def _items_of(self, path: Path, state_there: list[int] | None) -> Iterator[Item]:
         """Yield what ``of`` does of a file, or of a copy of one with that state."""
         state, part = file_state(path), self.part
-        channel = self.channel if part is None else part.channel
-        with Recording(path, channel) as recording, DigestAlong(path) as along:
+        if part is not None and not part.is_of(state):
+            raise RecordingError(CHANGED)
+        heard = (self.channel, None) if part is None else (part.channel, part.counted)
+        with Recording(path, *heard) as recording, DigestAlong(path) as along:
             self._refuse_low_rate(recording.rate)
             sections = _sections_of(recording, self._grids)
-            if part is not None and len(sections) != part.n_sections:
-                raise RecordingError(CHANGED)
             chosen = sections if part is None else [sections[part.index]]
             with_digest = part is None or part.index == 0  # one section is enough to have it
             up_to = along.up_to if with_digest else _ignore
@@ -118,7 +118,7 @@ class WindowInputs:
             yield from self._stretches(recording, WHOLE, up_to)
             return
         for i, section in enumerate(sections):
-            with Recording(path, recording.wanted) as own:
+            with Recording(path, recording.wanted, recording.counted) as own:
                 yield SectionEdge()
                 share_up_to = functools.partial(_share_of, i, len(sections), up_to)
                 yield from self._stretches(own, section, share_up_to)
@@ -199,12 +199,14 @@ def parts_of(path: Path, grids: Sequence[WindowGrid], channel: str) -> list[Part
         channel: What is heard, see ``audio.channels``.
     """
     try:
+        state = tuple(file_state(path))
         with Recording(path) as recording:
             n = len(_sections_of(recording, grids))
         if n < 2:
             return []
-        with Recording(path, channel) as recording:
-            return [Part(i, n, recording.wanted) for i in range(n)]
+        with Recording(path, channel, recording.counted) as recording:
+            heard = recording.wanted, recording.counted
+            return [Part(i, n, state, *heard) for i in range(n)]
     except (RecordingError, OSError, ValueError):  # whoever does it will say why
         return []
 

@@ -19,7 +19,7 @@ OTHER = Task(Path("other.wav"), "other", "run", NO_TIME)
 
 def begun(n: int) -> tuple[SharedRecordings, list[Task]]:
     shared = SharedRecordings()
-    return shared, shared.begin(LONG, [Part(i, n, "mix") for i in range(n)])
+    return shared, shared.begin(LONG, [Part(i, n, (), "mix", None) for i in range(n)])
 
 
 def made(index: int, reason: str = "") -> SectionMade:

@@ -65,11 +65,15 @@ def test_sections_that_a_run_before_kept_are_not_computed_again(make_worker, tmp
     assert computed_by_other == [1]
     other.do([tasks[0]._replace(run="another model")])
     os.utime(path, ns=(5, 5))
-    other.do([tasks[2]])
-    assert computed_by_other == [1, 0, 2], "neither model nor file may be another"
+    assert other.do([tasks[3]])[0][0].reason == "changed while it was read"
+    ((divided,), _) = other.do([long])
+    other.do([long._replace(part=divided.parts[2])])
+    assert computed_by_other == [1, 0, 3, 2], "neither model nor file may be another"
     assert other.do([long._replace(path=tmp_path / "none.wav", part=tasks[0].part)])[0][0].reason
     odd = path.rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.wav"))
-    assert other.do([tasks[0]._replace(path=odd)])[0][0].file.exists(), "a name that is no text"
+    assert other.do([long._replace(path=odd, part=divided.parts[0])])[0][0].file.exists(), (
+        "a name that is no text"
+    )
 
 
 def test_short_and_small_recordings_are_done_at_once(make_worker, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from animal_spot.audio import sections
+from animal_spot.audio import sections, sound_file
 from animal_spot.detections.decisions import DecisionRule
 from animal_spot.prediction.outcome import RecordingEnd
 from animal_spot.prediction.predictor import Predictor
@@ -133,6 +133,16 @@ def test_a_wild_answer_in_a_section_fails_the_recording(tmp_path):
     assert "not a finite number" in found.reason
 
 
+def test_a_flac_file_is_looked_through_once(tmp_path, monkeypatch):
+    """Each worker would read all of a day, from a network drive, before its section."""
+    path = write_sound(tmp_path / "a.flac", 20)
+    several = predictor()
+    parts = several.parts_of(path)
+    monkeypatch.setattr(sound_file, "_count_once", None)
+    (outcome,) = several.run([path], parts[1])
+    assert (outcome.reason, outcome.n_windows) == ("", 24)
+
+
 @pytest.mark.parametrize("suffix", ["mp3", "ogg"])
 def test_formats_without_exact_places_stay_whole(suffix, tmp_path):
     path = write_sound(tmp_path / f"a.{suffix}", 20, rate=22_050)
@@ -151,9 +161,12 @@ def test_a_file_that_changes_between_two_sections_is_not_used(tmp_path):
     for part, file in zip(parts, files, strict=True):
         (outcome,) = several.run([path], part)
         keep_section(file, outcome)
-        os.utime(path, ns=(part.index, part.index))
-    found = joined(path, files, parts[0], several.detectors[0].grid, None)
-    assert found.reason == "changed while it was read"
-    write_sound(path, 40)
-    (outcome,) = several.run([path], parts[0])
-    assert outcome.reason == "changed while it was read", "it has other sections now"
+    grid = several.detectors[0].grid
+    os.chmod(path, 0o600)
+    assert joined(path, files, parts[0], grid, None).reason == "", "its bytes are the same"
+    os.utime(path, ns=(5, 5))
+    assert joined(path, files, parts[0], grid, None).reason == "changed while it was read"
+    (outcome,) = several.run([path], parts[1])
+    assert outcome.reason == "changed while it was read"
+    path.unlink()
+    assert joined(path, files, parts[0], grid, None).reason.startswith("unreadable: No such file")
