@@ -18,11 +18,14 @@ import functools
 import sys
 from pathlib import Path
 
+from footprints.cropping.crop_pool import detector_named
 from footprints.network.backbones import BACKBONES
+from footprints.network.classifier import read_model_metadata
 from footprints.network.keras_file import read_metadata
 from footprints.network.phase import Phase
 from footprints.network.prepared_set import open_set
 from footprints.network.stage import MODEL_FILES, STAGES, Stage, stage_folder, train_stage
+from footprints.network.teachers import Teaching
 from footprints.pictures.views import COUNTS
 from footprints.preparation import missing_steps
 from footprints.scores.groups import NONE, READY, groups_named
@@ -74,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--detector",
         type=some_text,
         metavar="FILE|none",
-        help="of prepare, if photos are to be prepared (default: "
+        help="of prepare, if photos are to be prepared, and for --unlabelled (default: "
         f"{missing_steps.DETECTOR} if it is there, else none: centre crops)",
     )
     add(
@@ -149,9 +152,40 @@ def build_parser() -> argparse.ArgumentParser:
         WANTED_PRECISION,
         'share of right answers that the "unknown" threshold is chosen for, on validation',
     )
+    _add_teacher_flags(parser)
     add_resume_flag(parser)
     add_report_flag(parser)
     return parser
+
+
+def _add_teacher_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--teacher",
+        type=some_text,
+        metavar="MODEL[,MODEL...]",
+        help="learn the answers of these larger networks of the same classes too (their mean)",
+    )
+    valued = functools.partial(option, parser)
+    valued(
+        "teacher_temperature",
+        number(1, 100),
+        2.0,
+        "softens the answers of teacher and student before they are compared; 1: not at all",
+    )
+    valued(
+        "teacher_weight",
+        number(0, 1),
+        0.5,
+        "what the teacher's answer counts; what is left is the label's",
+    )
+    add(
+        "--unlabelled",
+        type=some_path,
+        metavar="DIR",
+        help="photos without labels, of which the teacher's answers are learned; prints are cut "
+        "out as --detector says",
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -161,7 +195,9 @@ def main(argv: list[str] | None = None) -> int:
         UserError: If there are no data, or data, weights or an unfinished training in the output
             folder do not fit.
     """
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    teaching = _teaching(args, parser)
     _check_output(args.output_dir)
     stages = STAGES if args.stage == "all" else (args.stage,)
     status = 0
@@ -183,7 +219,8 @@ def main(argv: list[str] | None = None) -> int:
     with files.output_folder(args.output_dir, "resume", "logs"):
         for stage in stages:
             try:
-                train_stage(_stage(stage, args, groups[stage]), sets[stage], args.resume)
+                whole = _stage(stage, args, groups[stage], teaching)
+                train_stage(whole, sets[stage], args.resume)
             except KeyboardInterrupt:
                 say(f"{stage}: stopped; finished epochs are kept in {args.output_dir / 'resume'}")
                 raise
@@ -199,15 +236,38 @@ def _check_output(folder: Path) -> None:
         raise UserError(f"{folder}: is a file; give a folder as --output_dir")
 
 
+def _teaching(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Teaching | None:
+    """Return who teaches the stage that was asked for.
+
+    Raises:
+        UserError: If a model or the detector is not there.
+    """
+    if args.teacher is None:
+        if args.unlabelled is not None:
+            parser.error("--unlabelled needs a --teacher, who says what is on the photos")
+        return None
+    if args.stage == "all":
+        parser.error("--teacher is for one stage, of whose classes it is: --stage oat or real")
+    models = tuple(Path(name) for name in args.teacher.split(",") if name)
+    for path in models:
+        read_model_metadata(path)
+    detector = None if args.unlabelled is None else detector_named(_detector(args))
+    return Teaching(
+        models, args.teacher_temperature, args.teacher_weight, args.unlabelled, detector
+    )
+
+
+def _detector(args: argparse.Namespace) -> str:
+    if args.detector is not None:
+        return args.detector
+    return str(missing_steps.DETECTOR) if missing_steps.DETECTOR.is_file() else "none"
+
+
 def _places(args: argparse.Namespace) -> missing_steps.Places:
-    detector = args.detector
-    if detector is None:
-        there = missing_steps.DETECTOR.is_file()
-        detector = str(missing_steps.DETECTOR) if there else "none"
     return missing_steps.Places(
         {stage: getattr(args, f"{stage}_dir") or missing_steps.PHOTOS[stage] for stage in STAGES},
         args.data_dir or missing_steps.PREPARED,
-        detector,
+        _detector(args),
     )
 
 
@@ -235,7 +295,7 @@ def _with_oat(
     return stages
 
 
-def _stage(name: str, args: argparse.Namespace, groups: str) -> Stage:
+def _stage(name: str, args: argparse.Namespace, groups: str, teaching: Teaching | None) -> Stage:
     """Return a stage as the flags ask for it, once those before it are trained."""
     start, backbone = _start_of(name, args)
     return Stage(
@@ -249,6 +309,7 @@ def _stage(name: str, args: argparse.Namespace, groups: str) -> Stage:
         args.views,
         groups,
         args.wanted_precision,
+        teaching if name == args.stage else None,
     )
 
 

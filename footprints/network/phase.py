@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from footprints.network.backbones import import_keras
+from footprints.network.distillation import Objective, TaughtCrops
 from footprints.network.feature_cache import FeatureCache, bytes_needed, random_numbers, reseed
 from footprints.network.freezing import freeze, split_model
 from footprints.network.train_state import (
@@ -61,7 +62,9 @@ class Phase:
 class _Crops:
     """Trains the whole model, with fresh augmentation in each epoch."""
 
-    def __init__(self, model: keras.Model, phase: Phase, train: CropLoader, val: CropLoader):
+    def __init__(
+        self, model: keras.Model, phase: Phase, train: CropLoader | TaughtCrops, val: CropLoader
+    ):
         self.net = model
         self._phase, self._train, self._val = phase, train, val
 
@@ -80,7 +83,7 @@ class _Features:
         self,
         model: keras.Model,
         phase: Phase,
-        train: CropLoader,
+        train: CropLoader | TaughtCrops,
         val: CropLoader,
         folder: Path,
         seed: int,
@@ -156,13 +159,14 @@ def run_phase(
     *,
     number: int,
     stage: str,
-    train: CropLoader,
+    train: CropLoader | TaughtCrops,
     val: CropLoader,
     seed: int,
     weights: dict[int, float] | None,
     folder: StageFolder,
     log_dir: Path,
     report: Callable[[str], None] = print,
+    objective: Objective | None = None,
 ) -> list[dict[str, Any]]:
     """Train until the epochs or the patience are used up; the model ends at its best epoch.
 
@@ -184,6 +188,7 @@ def run_phase(
         folder: Where the state is kept.
         log_dir: For TensorBoard; event files in it are replaced.
         report: Takes lines for the user.
+        objective: Of ``train``'s labels or targets; None: of labels.
 
     Returns:
         One record per epoch: phase, epoch (from 1), loss, accuracy (training, with augmentation
@@ -198,10 +203,11 @@ def run_phase(
     source = _make_source(model, phase, number, state, train, val, seed, stage, folder, report)
     net = source.net
     optimizer = {"adam": keras.optimizers.Adam, "adamax": keras.optimizers.Adamax}[phase.optimizer]
+    objective = objective or Objective()
     net.compile(
         optimizer=optimizer(phase.learning_rate),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        loss=objective.loss,
+        metrics=[objective.accuracy],
         jit_compile=False,
     )
     if state is None:
@@ -259,7 +265,7 @@ def _make_source(
     phase: Phase,
     number: int,
     state: PhaseState | None,
-    train: CropLoader,
+    train: CropLoader | TaughtCrops,
     val: CropLoader,
     seed: int,
     stage: str,

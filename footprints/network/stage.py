@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from footprints.network.build import build_model
+from footprints.network.distillation import taught_crops, taught_objective
 from footprints.network.feature_cache import random_numbers
 from footprints.network.freezing import measure_batch_norm
 from footprints.network.keras_file import read_metadata, save_model
@@ -28,6 +29,7 @@ from footprints.network.phase import (
     validation_scores,
 )
 from footprints.network.prepared_set import PreparedSet
+from footprints.network.teachers import Lesson, Teaching, ask_teachers, check_teachers
 from footprints.network.train_state import StageFolder, fitting
 from footprints.pictures.scales import DEFAULT_SCALES
 from footprints.scores import metrics
@@ -68,6 +70,7 @@ class Stage:
         views: How many views of each picture the model answers by, see ``pictures.views``.
         groups: Of its classes, as ``scores.groups.groups_named`` takes them.
         wanted_precision: Share of right answers that the "unknown" threshold is chosen for.
+        teaching: Whose answers it learns beside the labels, or None.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Stage:
     views: int
     groups: str = NONE
     wanted_precision: float = WANTED_PRECISION
+    teaching: Teaching | None = None
 
     @property
     def path(self) -> Path:
@@ -103,8 +107,10 @@ def train_stage(stage: Stage, prepared: PreparedSet, resume: bool) -> None:
     Raises:
         UserError: If it holds something that was made otherwise, or crops or weights do not fit.
     """
-    name, path = stage.name, stage.path
+    name, path, teaching = stage.name, stage.path, stage.teaching
     folder = stage_folder(stage.output_dir, name)
+    if teaching is not None:
+        check_teachers(teaching.models, prepared)
     settings = _settings_of(stage, prepared)
     if not resume:
         folder.clear()
@@ -127,8 +133,9 @@ def train_stage(stage: Stage, prepared: PreparedSet, resume: bool) -> None:
         if not folder.is_begun():
             folder.clear()
         raise
-    rows = _train_phases(model, first, stage, folder, (train, val), prepared.counts("train"))
-    _finish(model, stage, val, rows, prepared, settings)
+    lesson = None if teaching is None else ask_teachers(teaching, prepared, folder.folder)
+    rows = _train_phases(model, first, stage, folder, (train, val), prepared, lesson)
+    _finish(model, stage, val, rows, prepared, settings, lesson)
     folder.clear()
 
 
@@ -157,7 +164,7 @@ def _settings_of(stage: Stage, prepared: PreparedSet) -> dict[str, Any]:
         settings["groups"] = groups.facts()["groups"]
     if stage.wanted_precision != WANTED_PRECISION:
         settings["wanted_precision"] = stage.wanted_precision
-    return settings
+    return settings if stage.teaching is None else settings | stage.teaching.settings()
 
 
 def _photos_of(prepared: PreparedSet) -> dict[str, dict[str, int]]:
@@ -215,10 +222,16 @@ def _train_phases(
     stage: Stage,
     folder: StageFolder,
     loaders: tuple[CropLoader, CropLoader],
-    counts: np.ndarray,
+    prepared: PreparedSet,
+    lesson: Lesson | None,
 ) -> list[dict[str, Any]]:
     """Run what is left of a stage; return the records of all its epochs."""
     rows: list[dict[str, Any]] = []
+    weights = class_weights(prepared.counts("train")) if stage.class_weights else None
+    train, objective = loaders[0], None
+    if lesson is not None:
+        train = taught_crops(lesson, prepared, stage.teaching, weights)
+        objective, weights = taught_objective(stage.teaching.temperature), None
     for number, phase in enumerate(stage.phases):
         if number < first:
             rows += folder.rows(number)
@@ -228,13 +241,14 @@ def _train_phases(
             phase,
             number=number,
             stage=stage.name,
-            train=loaders[0],
+            train=train,
             val=loaders[1],
             seed=stage.seed,
-            weights=class_weights(counts) if stage.class_weights else None,
+            weights=weights,
             folder=folder,
             log_dir=stage.output_dir / "logs" / stage.name / phase.name,
             report=say,
+            objective=objective,
         )
         folder.save_weights(number + 1, model.get_weights())
     return rows
@@ -247,6 +261,7 @@ def _finish(
     rows: list[dict[str, Any]],
     prepared: PreparedSet,
     settings: dict[str, Any],
+    lesson: Lesson | None,
 ) -> None:
     """Calibrate on validation and write everything; the model comes last, as it says "finished"."""
     from footprints.scores.plots import curves_figure, figure_files  # Matplotlib: not for help
@@ -291,6 +306,8 @@ def _finish(
         "versions": versions(),
         "epochs": rows,
     }
+    if lesson is not None:
+        history["teacher"] = _teacher_scores(stage.teaching, lesson, labels, prepared.classes)
     crops = [crop.relative_to(prepared.folder).as_posix() for crop in prepared.parts["val"].paths]
     note = WEAK if weak else ""
     answers = answers_to_crops(crops, labels, probabilities, prepared.classes, note)
@@ -333,3 +350,24 @@ def _finish(
         say(f"{name}: {len(groups.members)} groups, answered from {least} on ({how})")
     if weak:
         say(f"{name}: {weak}")
+    if lesson is not None:
+        teacher, student = history["teacher"], history["scores"]
+        said = " and ".join(
+            f"the {who}'s {of['macro_f1']:.3f} ({low:.3f} to {high:.3f})"
+            for who, of in (("teacher", teacher), ("student", student))
+            for low, high in [of["macro_f1_interval"]]
+        )
+        say(f"{name}: macro F1 on validation is {said}")
+
+
+def _teacher_scores(
+    teaching: Teaching, lesson: Lesson, labels: np.ndarray, classes: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return what the teachers reach on validation, to compare the student with."""
+    scores = score(lesson.val, labels, classes, temperature=1.0)
+    wanted = ("photos", "accuracy", "accuracy_interval", "macro_f1", "macro_f1_interval")
+    return {
+        "models": [printable(path) for path in teaching.models],
+        "photos_without_labels": len(lesson.unlabelled),
+        **{name: scores[name] for name in wanted},
+    }

@@ -45,6 +45,13 @@ def stage_methods(run: StageRun) -> str:
     sentences += [_phase_in_words(settings, phase) for phase in run.phases]
     if settings.flag("class_weights"):
         sentences.append("Rare classes counted as much as frequent ones.")
+    if n_teachers := len(settings.texts("teachers")):
+        who = "a larger network" if n_teachers == 1 else f"{n_teachers} larger networks"
+        extra = run.history.inside("teacher").count("photos_without_labels")
+        sentences.append(
+            f"Beside the labels it learned the answers of {who} {cite(works.DISTILLATION)}"
+            + (f", also those to {extra:,} photos without labels." if extra else ".")
+        )
     if (temperature := run.history.number("temperature")) is not None:
         sentences.append(
             f"Probabilities were calibrated on validation by a temperature of {temperature:.2f} "

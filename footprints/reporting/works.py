@@ -29,6 +29,10 @@ OPEN_ANIMAL_TRACKS = (
     "ICIP 2024. arXiv:2406.09647"
 )
 YOLO = "Jocher, G. et al.: Ultralytics YOLO. https://github.com/ultralytics/ultralytics"
+DISTILLATION = (
+    "Hinton, G., Vinyals, O. and Dean, J.: Distilling the knowledge in a neural network. 2015. "
+    "arXiv:1503.02531"
+)
 TEMPERATURE = "Guo, C. et al.: On calibration of modern neural networks. ICML 2017, 1321-1330."
 WILSON = (
     "Wilson, E. B.: Probable inference, the law of succession, and statistical inference. "
