@@ -13,7 +13,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -244,7 +245,7 @@ def merge(
         folder: The output folder of the shards.
         notes: Of all of them.
         replace_edited: As the flag of that name.
-        no_report: As the flag of that name.
+        no_report: Make none, as where the shards had that flag.
 
     Returns:
         The exit status.
@@ -254,7 +255,7 @@ def merge(
     """
     parser = build_parser()
     args = arguments_for_merge(parser, notes[0].arguments, folder, replace_edited)
-    args.no_report = no_report
+    args.no_report |= no_report
     request = _request_of(args, parser)
     refuse_other_run(notes[0], _run_of(request))
     names = [name_in_listing(photo, request.root) for photo in request.photos]
@@ -308,7 +309,9 @@ def _predict_shard(request: _Request, arguments: Sequence[str]) -> int:
         with (
             AnswerJournal(folder, args.shard.journal, root, run) as journal,
             _pictures_of(request) as pictures,
-            journal.completed_by(partial(_answered_here, request), mine) as found_one_by_one,
+            journal.completed_by(
+                _source_of_news(request, _answered_here), mine
+            ) as found_one_by_one,
         ):
             for found in found_one_by_one:
                 if isinstance(found, Failure):
@@ -386,7 +389,7 @@ def _predict(
         request: What to do.
         results: The files to write; None: none.
         source: Answers photos.
-        not_drawn: Where the pictures are there already, why some are not, by the names of photos.
+        not_drawn: Where shards drew the pictures, why some are not there, by the names of photos.
     """
     args, root, photos = request.args, request.root, request.photos
     answers: list[Answer] = []
@@ -410,7 +413,7 @@ def _predict(
             for one in answers if not_drawn else ():
                 if one.name in not_drawn:
                     failures.append(Failure(one.name, not_drawn[one.name], one.taken))
-            seconds = time.monotonic() - started
+            seconds = time.monotonic() - started if not_drawn is None else None
         complete = True
     finally:
         answers, trails = _with_trails(request, answers)
@@ -459,6 +462,23 @@ def _answered_here(
             yield noted.over(found, lambda one: isinstance(one, Failure))
 
 
+def _source_of_news(
+    request: _Request, source: Callable[[_Request, Sequence[Path]], AbstractContextManager]
+) -> Source:
+    """Return a source that starts nothing where nothing is left to do, but says so."""
+
+    @contextlib.contextmanager
+    def news(photos: Sequence[Path]) -> Iterator[Iterator[Answer | Failure]]:
+        if photos:
+            with source(request, photos) as found:
+                yield found
+            return
+        with photo_progress(request.args.progress_file, 0):
+            yield iter(())
+
+    return news
+
+
 @contextlib.contextmanager
 def _answered_and_kept(
     request: _Request, photos: Sequence[Path]
@@ -467,7 +487,7 @@ def _answered_and_kept(
     run = _run_of(request)
     with (
         AnswerJournal(request.args.output_dir, WHOLE, request.root, run) as journal,
-        journal.completed_by(partial(_answered_by_cluster, request), photos) as found,
+        journal.completed_by(_source_of_news(request, _answered_by_cluster), photos) as found,
     ):
         yield found
 
@@ -667,9 +687,10 @@ def _report(
     request: _Request,
     answers: list[Answer],
     failures: list[Failure],
-    seconds: float,
+    seconds: float | None,
     trails: list[Trail] | None,
 ) -> None:
+    """Say what came of it; ``seconds`` that photos took are None if shards did them."""
     args, count = request.args, len(request.photos)
     if answers:
         most = None if args.output_dir is None else _SCREEN_LINES
@@ -689,7 +710,10 @@ def _report(
             print(f"no print found on {missed} photos; their centre was looked at")
         elif missed:
             print("no detector: the centre of each photo was looked at")
-    print(f"{count} photos in {seconds:.1f} s, {count / max(seconds, 1e-9):.1f} photos/s")
+    if seconds is None:
+        print(f"{count} photos, done by shards")
+    else:
+        print(f"{count} photos in {seconds:.1f} s, {count / max(seconds, 1e-9):.1f} photos/s")
     if request.unused:
         where = "" if args.output_dir is None else ", see failed_photos.csv"
         print(f"{len(request.unused)} other files are not used ({counted(request.unused)}){where}")

@@ -390,7 +390,8 @@ def _make_crops(
             flush=True,
         )
     if not pending:
-        return failed
+        with photo_progress(args.progress_file, 0):
+            return failed
     if all(dataset.mode != "detect" or "crop" not in scales for dataset, _, scales in pending):
         detector = None
     processes = args.processes

@@ -79,11 +79,11 @@ class AnswerJournal:
         """Give what is known and what a source finds out, in the order of the photos.
 
         Args:
-            source: Asked for photos without an answer only, and not at all if there are none.
+            source: Asked for photos without an answer only.
             photos: All of them.
         """
         pending = [photo for photo in photos if not self.knows(photo)]
-        with source(pending) if pending else contextlib.nullcontext(iter(())) as news:
+        with source(pending) as news:
             yield self._in_order(photos, {*pending}, news)
 
     def _in_order(

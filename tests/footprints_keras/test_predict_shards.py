@@ -124,6 +124,9 @@ def test_a_shard_that_is_killed_goes_on_with_what_is_missing(flags, whole, here)
     n_kept = n_mine - last["photos_total"]
     assert 9 - 1 <= n_kept <= 9, "one of the nine may be the broken one"
     assert (last["state"], last["seconds_left"]) == ("done", 0)
+    predict.main([*flags, "--shard", "2/2", "--progress_file", str(progress)])
+    last = json.loads(progress.read_text().splitlines()[-1])
+    assert (last["state"], last["photos_total"]) in {("done", 0), ("done", 1)}, "the broken one"
     done = run_process(sys.executable, "-m", "footprints.cli", "merge", "out")
     assert done.returncode == 3, done.stderr
     assert contents(Path("out")) == whole
