@@ -18,7 +18,6 @@ from footprints.scores.answer_counts import counts_table, counts_with_and_withou
 from footprints.scores.calibration import WEAK, calibrated, threshold_in_use, weakness
 from footprints.scores.groups import groups_named, groups_of
 from footprints.scores.judging import Rules
-from footprints.scores.region import training_prior
 from footprints.scores.report import answers_to_crops, score, table
 from footprints.scores.trail_recall import recall_of_real, recall_of_simulated, recall_table
 from footprints.system import files
@@ -168,17 +167,16 @@ def _evaluate(
     }
     lines = [table(scores)]
     probabilities = calibrated(raw, saved.temperature)
-    prior = training_prior(facts, len(saved.classes))
     if rules.groups:
         scores["answers"] = counts_with_and_without(probabilities, labels, rules)
         lines += counts_table(scores["answers"])
     if args.trail_sizes:
         sizes = sorted({*args.trail_sizes})
-        rows = recall_of_simulated(probabilities, labels, prior, sizes, args.seed)
+        rows = recall_of_simulated(probabilities, labels, sizes, args.seed)
         scores["simulated_trails"] = rows
         lines += recall_table(rows, "simulated trails: photos of one class at random")
     if trail_of:
-        rows = recall_of_real(probabilities, labels, prior, trail_of)
+        rows = recall_of_real(probabilities, labels, trail_of)
         scores["real_trails"] = rows
         lines += recall_table(rows, f"trails of {printable(args.trail_table)}")
     _write(results, scores, raw, labels, prepared.parts[args.split].paths, args)

@@ -533,10 +533,9 @@ def _with_trails(
     args = request.args
     if args.trails == "off":
         return answers, None
-    prior = training_prior(request.metadata, len(request.rules.classes))
     # Rounded positions jump from square to square: neither they nor none can tell trails apart.
     metres = args.trail_metres if request.privacy.round_km is None else math.inf
-    trails = trails_of(answers, args.trails, request.rules, prior, args.trail_minutes, metres)
+    trails = trails_of(answers, args.trails, request.rules, args.trail_minutes, metres)
     return with_trails(answers, trails), trails
 
 

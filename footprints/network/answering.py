@@ -14,7 +14,6 @@ from footprints.places.privacy import FULL, Privacy
 from footprints.scores.answers import Answer, Failure, PrintAnswer
 from footprints.scores.combining import combined
 from footprints.scores.judging import Judgement, Rules, judge
-from footprints.scores.region import training_prior
 from footprints.system.progress import warn
 from footprints.system.text import printable
 
@@ -62,7 +61,6 @@ def _named(
         shown, wholes = shown * 2, wholes * 2
     has_photo = "photo" in classifier.scales
     said = iter(classifier.predict(shown, wholes if has_photo else None))
-    prior = training_prior(classifier.metadata, len(classifier.classes))
     rows = (np.array([next(said) for _ in some]) for some in prints)
     for result in batch:
         name = name_of(result.job.source, root)
@@ -72,7 +70,7 @@ def _named(
         if result.note:
             warn(f"{name}: {result.note}")
         of_prints = next(rows)
-        probabilities = combined(of_prints, prior)
+        probabilities = combined(of_prints)
         found = judge(probabilities, rules)
         yield Answer(
             source=result.job.source,

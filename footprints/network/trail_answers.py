@@ -87,7 +87,6 @@ def trails_of(
     answers: Sequence[Answer],
     way: str,
     rules: Rules,
-    prior: np.ndarray,
     minutes: float,
     metres: float,
 ) -> list[Trail]:
@@ -97,7 +96,6 @@ def trails_of(
         answers: With ``probabilities`` of each.
         way: ``folder`` or ``time``, see ``places.trails``.
         rules: That the photos were judged by.
-        prior: How frequent the classes were in training, ``(classes,)``.
         minutes: For ``time``: between neighbours, at most.
         metres: For ``time``: between neighbours, at most.
     """
@@ -109,7 +107,7 @@ def trails_of(
     for name, answer in zip(names, answers, strict=True):
         if name is not None:
             photos_of[name].append(answer)
-    return [_trail(name, photos, rules, prior) for name, photos in photos_of.items()]
+    return [_trail(name, photos, rules) for name, photos in photos_of.items()]
 
 
 def with_trails(answers: Sequence[Answer], trails: Sequence[Trail]) -> list[Answer]:
@@ -131,11 +129,11 @@ def _columns(trail: Trail | None) -> dict[str, Any]:
     }
 
 
-def _trail(name: str, photos: Sequence[Answer], rules: Rules, prior: np.ndarray) -> Trail:
+def _trail(name: str, photos: Sequence[Answer], rules: Rules) -> Trail:
     shown = [one for one in photos if one.print_found] or list(photos)
     alike = _sets_alike(shown)
     rows = [np.mean([one.probabilities for one in some], axis=0) for some in alike]
-    found = judge(combined(np.array(rows), prior), rules)
+    found = judge(combined(np.array(rows)), rules)
     return Trail(name, tuple(photos), found, len(rows))
 
 

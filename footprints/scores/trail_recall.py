@@ -34,7 +34,6 @@ def simulated_trails(
 def recall_of_simulated(
     probabilities: np.ndarray,
     labels: np.ndarray,
-    prior: np.ndarray,
     sizes: Sequence[int],
     seed: int = 0,
 ) -> list[dict[str, Any]]:
@@ -48,7 +47,6 @@ def recall_of_simulated(
     Args:
         probabilities: Calibrated, ``(photos, classes)``.
         labels: True classes as numbers, ``(photos,)``.
-        prior: Of the training, ``(classes,)``.
         sizes: Photos of a trail.
         seed: Of the divisions.
 
@@ -64,7 +62,7 @@ def recall_of_simulated(
             trails = simulated_trails(labels, size, rng)
             n = len(trails)
             if n:
-                right, best = _named(probabilities, labels, prior, trails)
+                right, best = _named(probabilities, labels, trails)
                 shares.append(right.mean())
                 said.append(best.mean())
         if n:
@@ -75,7 +73,6 @@ def recall_of_simulated(
 def recall_of_real(
     probabilities: np.ndarray,
     labels: np.ndarray,
-    prior: np.ndarray,
     trail_of: Mapping[int, str],
 ) -> list[dict[str, Any]]:
     """Return how often real trails are named rightly, and the single photos of the same trails.
@@ -83,7 +80,6 @@ def recall_of_real(
     Args:
         probabilities: Calibrated, ``(photos, classes)``.
         labels: True classes as numbers, ``(photos,)``.
-        prior: Of the training, ``(classes,)``.
         trail_of: Trail of each photo that is of one, by its number.
 
     Returns:
@@ -100,7 +96,7 @@ def recall_of_real(
     for words, least, most in (("2", 2, 2), ("3 to 4", 3, 4), ("5 or more", 5, len(labels))):
         some = [trail for trail in trails if least <= len(trail) <= most]
         if some:
-            right, best = _named(probabilities, labels, prior, some)
+            right, best = _named(probabilities, labels, some)
             single = float(np.mean([right_alone[list(trail)].mean() for trail in some]))
             row = _row(float(right.mean()), len(some), float(best.mean()), size=words)
             rows.append(row | {"single_right": single})
@@ -126,11 +122,10 @@ def recall_table(rows: Sequence[Mapping[str, Any]], title: str) -> list[str]:
 def _named(
     probabilities: np.ndarray,
     labels: np.ndarray,
-    prior: np.ndarray,
     trails: Sequence[tuple[int, ...]],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return whether each trail is named rightly, and how probable its name is."""
-    said = np.stack([combined(probabilities[list(trail)], prior) for trail in trails])
+    said = np.stack([combined(probabilities[list(trail)]) for trail in trails])
     true = np.array([labels[trail[0]] for trail in trails])
     return said.argmax(axis=1) == true, said.max(axis=1)
 
