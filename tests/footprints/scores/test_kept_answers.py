@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from footprints.places.taken import Taken
-from footprints.scores.answers import Answer, Failure
+from footprints.scores.answers import Answer, Failure, PrintAnswer
 from footprints.scores.kept_answers import kept, read_kept
 
 TAKEN = Taken("2026-03-01T07:15:00+01:00", 47.1234567, -8.5, 12.25, "Cam 1")
@@ -29,7 +29,7 @@ ANSWER = Answer(
     group_probability=0.1 + 0.2,
     probabilities=(1 / 3, 2 / 3),
     phash="0123456789abcdef",
-    n_prints=2,
+    prints=(PrintAnswer((1.5, 2.0, 3.0, 4.5), 0.25, "loup", 2 / 3),),
     further={"answer_level": "group", "answer_probability": 0.3},
 )
 
