@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from animal_spot.audio.sound_file import (
 from animal_spot.audio.sound_kinds import READ, TABLES, counted, ending, is_not_read, is_read
 from animal_spot.remote.addresses import full_name, is_address, is_remote, path_in, path_of, shown
 from animal_spot.remote.stores import files_at, text_at
+from animal_spot.utils.compact import TextIndex, TextList
+from animal_spot.utils.many_paths import PathList
 
 LIST_SUFFIXES = frozenset({".txt", ".lst"})
 RESERVED_STEMS = frozenset({"all_recordings"})  # what tables of a whole run are called after
@@ -50,9 +53,9 @@ class FoundSounds:
         others: Files of folders that are no sound; tables and lists do not count.
     """
 
-    recordings: list[Path]
-    not_read: list[Path]
-    others: list[Path]
+    recordings: PathList
+    not_read: PathList
+    others: PathList
 
 
 def find_sounds(inputs: Sequence[str]) -> FoundSounds:
@@ -67,28 +70,29 @@ def find_sounds(inputs: Sequence[str]) -> FoundSounds:
         OSError: If an input does not exist or cannot be read.
         ValueError: If there is no recording at all, or an address cannot be used.
     """
-    named: list[Path] = []
-    others: list[Path] = []
+    named, others = TextList(), TextList()
     for text in inputs:
         path = path_in(text)
         is_list = path.suffix.lower() in LIST_SUFFIXES
         if is_remote(path) and not is_list:
-            found, is_folder = files_at(text)
+            paths, is_folder = files_at(text)
+            found: Iterable[str] = map(str, paths)
         else:
             is_folder = path.is_dir()
-            found = _in_folder(path) if is_folder else [path]
+            found = _in_folder(path) if is_folder else [str(path)]
         if is_folder:
             for inside in found:
-                (named if _is_sound(inside.name) else others).append(inside)
-        elif path.suffix.lower() in LIST_SUFFIXES:
-            named += _in_list(path)
+                (named if _is_sound(os.path.basename(inside)) else others).append(inside)
+        elif is_list:
+            for line in _in_list(path):
+                named.append(str(line))
         else:
             if not is_remote(path):
                 os.stat(path)
-            named.append(path)
-    each = list({full_name(path): path for path in named}.values())
-    recordings = [path for path in each if not is_not_read(path.name)]
-    not_read = [path for path in each if is_not_read(path.name)]
+            named.append(str(path))
+    once = named if len(inputs) == 1 and is_folder else TextList(_each_once(named))
+    recordings = PathList(text for text in once if not is_not_read(text))
+    not_read = PathList(text for text in once if is_not_read(text))
     if not recordings and not_read:
         raise ValueError(
             f"no sound file that can be read in {', '.join(inputs)}, only "
@@ -99,10 +103,24 @@ def find_sounds(inputs: Sequence[str]) -> FoundSounds:
         raise ValueError(
             f"no sound file in {', '.join(inputs)}; looked for {', '.join(sorted(READ))}"
         )
-    return FoundSounds(recordings, not_read, [p for p in others if ending(p.name) not in TABLES])
+    others = PathList(text for text in others if ending(text) not in TABLES)
+    return FoundSounds(recordings, not_read, others)
 
 
-def listed_names(inputs: Sequence[str], paths: Sequence[Path]) -> list[str]:
+def _each_once(named: TextList) -> Iterator[str]:
+    """Yield each path where it comes first, written as it comes last."""
+    places, chosen = TextIndex(), array("Q")
+    for number, text in enumerate(named):
+        full = full_name(text)
+        place = places.setdefault(full, len(chosen))
+        if place == len(chosen):
+            chosen.append(number)
+        else:
+            chosen[place] = number
+    return (named[number] for number in chosen)
+
+
+def listed_names(inputs: Sequence[str], paths: Sequence[Path]) -> TextList:
     """Return what recordings are called in the inputs that they were found by.
 
     That is the path below a folder that was given, also that of a list; of all others the path as
@@ -112,19 +130,19 @@ def listed_names(inputs: Sequence[str], paths: Sequence[Path]) -> list[str]:
         inputs: Files, folders and lists, see ``find_sounds``.
         paths: What it found.
     """
-    given, single = [path_in(text) for text in inputs], set(paths)
+    given = [path_in(text) for text in inputs]
     folders = [
         path.parent if path.suffix.lower() in LIST_SUFFIXES else path
         for path in given
-        if (path not in single if is_remote(path) else _holds_more(path))
+        if (path not in paths if is_remote(path) else _holds_more(path))
     ]
-    return [
+    return TextList(
         next(
             (path.relative_to(f).as_posix() for f in folders if path.is_relative_to(f)),
             shown(path) if is_remote(path) else path.as_posix(),
         )
         for path in paths
-    ]
+    )
 
 
 def _holds_more(path: Path) -> bool:
@@ -133,46 +151,60 @@ def _holds_more(path: Path) -> bool:
 
 def find_recordings(inputs: Sequence[str]) -> list[Path]:
     """Return the recordings that files, folders and lists stand for; see ``find_sounds``."""
-    return find_sounds(inputs).recordings
+    return list(find_sounds(inputs).recordings)
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    """Return the files below a folder, and folders that are named like a sound file."""
-    found, seen = [], set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:  # a link that leads back up
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        named_like_one = [name for name in folders if is_read(name)]
-        folders[:] = [name for name in folders if name not in named_like_one]
-        found += [Path(parent, n) for n in files + named_like_one if not n.startswith(".")]
-    return sorted(found)
+def _in_folder(folder: Path) -> Iterator[str]:
+    """Yield the files below a folder, and folders named like a sound file, as paths in order.
+
+    What is in a folder comes where its name does among those beside it, so that nothing is sorted
+    but one folder at a time.
+    """
+    seen: set[str] = set()
+    open_folders = [_entries(str(folder), seen)]
+    while open_folders:
+        entry = next(open_folders[-1], None)
+        if entry is None:
+            open_folders.pop()
+        elif entry[1]:
+            open_folders.append(_entries(entry[0], seen))
+        else:
+            yield entry[0]
+
+
+def _entries(folder: str, seen: set[str]) -> Iterator[tuple[str, bool]]:
+    """Yield path of each file and folder in a folder, sorted, and whether it is to be opened."""
+    real = os.path.realpath(folder)
+    if real in seen:  # a link that leads back up
+        return
+    seen.add(real)
+    _, folders, files = next(os.walk(folder), (folder, [], []))
+    is_opened = dict.fromkeys(files, False) | {name: not is_read(name) for name in folders}
+    place = "" if folder == os.curdir else folder
+    for name in sorted(is_opened, key=str.lower if os.name == "nt" else None):
+        if not name.startswith("."):
+            yield os.path.join(place, name), is_opened[name]
 
 
 def _is_sound(name: str) -> bool:
     return is_read(name) or is_not_read(name)
 
 
-def _in_list(path: Path) -> list[Path]:
-    found = []
+def _in_list(path: Path) -> Iterator[Path]:
     content = text_at(path) if is_remote(path) else path.read_bytes()
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     for line in content.decode(encoding, errors="surrogateescape").splitlines():
         text = line.strip()
         if text and not text.startswith("#"):
             if is_address(text):
-                found.append(_of_line(path, text))
+                yield _of_line(path, text)
                 continue
             if is_remote(path):
-                found.append(path_of(f"{shown(path.parent)}/{text}"))
+                yield path_of(f"{shown(path.parent)}/{text}")
                 continue
             beside = path.parent / text
             is_beside = not os.path.exists(text) and os.path.exists(beside)
-            found.append(beside if is_beside else Path(text))
-    return found
+            yield beside if is_beside else Path(text)
 
 
 def _of_line(path: Path, address: str) -> Path:
@@ -192,7 +224,7 @@ def stem_of(path: Path) -> str:
     return stem
 
 
-def output_stems(paths: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
+def output_stems(paths: Sequence[Path], taken: Mapping[str, str]) -> TextList:
     """Name the results of recordings so that no two share a name.
 
     The first recording with a stem gets it; a further one gets a hash of its path appended, which
@@ -203,19 +235,50 @@ def output_stems(paths: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
         taken: Stems in use from earlier runs, and the absolute path, or the address, of the
             recording that has each.
     """
-    owners = dict.fromkeys(RESERVED_STEMS, "")
-    owners |= {_folded(stem): path for stem, path in taken.items()}
-    of_earlier = {path: stem for stem, path in taken.items()}
-    stems = []
-    for path in paths:
-        full = full_name(path)
-        stem = of_earlier.get(full) or stem_of(path)
-        if owners.setdefault(_folded(stem), full) != full:
-            digest = hashlib.blake2b(full.encode(errors="surrogateescape"), digest_size=4)
+    texts = paths.texts if isinstance(paths, PathList) else TextList(map(str, paths))
+    number_of = TextIndex()
+    numbers = array("Q")  # of a path that comes twice, that of the first
+    for number, text in enumerate(texts):
+        numbers.append(number_of.setdefault(full_name(text), number))
+    owners = _Owners()
+    of_earlier, place_of = TextList(), array("Q", bytes(8 * len(paths)))  # from 1; 0: none
+    for stem, path in taken.items():
+        number = number_of.get(path)
+        owners.set(stem, number)
+        if number is not None:
+            of_earlier.append(stem)
+            place_of[number] = len(of_earlier)
+    stems = TextList()
+    for text, number in zip(texts, numbers, strict=True):
+        stem = of_earlier[place_of[number] - 1] if place_of[number] else stem_of(Path(text))
+        if not owners.take(stem, number):
+            full = full_name(text).encode(errors="surrogateescape")
+            digest = hashlib.blake2b(full, digest_size=4)
             stem = f"{stem}-{digest.hexdigest()}"
-            owners[_folded(stem)] = full
+            owners.set(stem, number)
         stems.append(stem)
     return stems
+
+
+class _Owners:
+    """Which recording of a list has which stem, and which stems have others."""
+
+    def __init__(self) -> None:
+        self._numbers = TextIndex()
+        self._others = set(RESERVED_STEMS)
+
+    def set(self, stem: str, number: int | None) -> None:
+        """Give a stem to a recording; None: one that is not of the list."""
+        if number is None:
+            self._others.add(_folded(stem))
+        else:
+            self._others.discard(_folded(stem))
+            self._numbers[_folded(stem)] = number
+
+    def take(self, stem: str, number: int) -> bool:
+        """Give a stem to a recording if nobody else has it; return whether it is its own."""
+        folded = _folded(stem)
+        return folded not in self._others and self._numbers.setdefault(folded, number) == number
 
 
 def _folded(stem: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from animal_spot.remote.addresses import full_name, is_remote
 from animal_spot.remote.stores import state_of
+from animal_spot.utils.compact import TextIndex
 from animal_spot.utils.files import file_digest, file_state
 from animal_spot.utils.own_files import JsonLines, LineError, OwnFiles, file_name, is_count
 
@@ -55,6 +56,7 @@ class Completed:
     bands: list[list[float]] = field(default_factory=list)
 
 
+_FIELDS = tuple(declared.name for declared in fields(Completed))
 _NEEDED = {
     declared.name
     for declared in fields(Completed)
@@ -66,7 +68,8 @@ class Journal:
     """Lines of JSON, appended: when writing results begins, when all are written, and each file.
 
     Of one recording the last line counts. What is read is shown to be of its type, and a name in
-    it to be that of a result in the folder, or else the line is passed over.
+    it to be that of a result in the folder, or else the line is passed over. In memory is only
+    where the lines are, since an archive has millions.
 
     Args:
         folder: The output folder.
@@ -95,27 +98,28 @@ class Journal:
         self._folder = folder
         self._suffixes = suffixes
         self._replace_edited = replace_edited
-        self._entries: dict[str, Completed] = {}
-        self._stems: dict[str, str] = {}
-        self._lines = JsonLines(folder / name)
-        self.own = OwnFiles(folder, self._lines, replace_edited=replace_edited)
-        for other in others:
-            JsonLines(folder / other).read(self._read)
-        self._lines.read(self._read)
+        # Of each recording the place of its last line, doubled, and 1 more if it is complete.
+        self._last = TextIndex()
+        self._stems = TextIndex()  # of each stem the place of its last line
+        self._lines = JsonLines(folder / name, [folder / other for other in others])
+        self.own = OwnFiles(folder, self._lines, replace_edited=replace_edited, many=True)
+        self._lines.read_places(self._read)
 
-    def _read(self, content: dict[str, Any]) -> None:
+    def _read(self, content: dict[str, Any], place: int) -> None:
         if "wrote" in content:
-            self.own.read(content)
+            self.own.read(content, place)
             return
         path, stem = content.get("path"), content.get("stem")
         if not isinstance(path, str) or not path or "\0" in path:
             raise LineError("the path of a recording is none")
         file_name(stem, self._folder)
-        if "begun" in content:
-            self._entries.pop(path, None)
-        else:
-            self._entries[path] = self._completed(content, stem)
-        self._stems[stem] = path
+        if "begun" not in content:
+            self._completed(content, stem)
+        self._note(path, stem, place, is_complete="begun" not in content)
+
+    def _note(self, path: str, stem: str, place: int, *, is_complete: bool) -> None:
+        self._last[path] = 2 * place + is_complete
+        self._stems[stem] = place
 
     def _completed(self, content: dict[str, Any], stem: str) -> Completed:
         if not content.keys() >= _NEEDED:
@@ -147,14 +151,24 @@ class Journal:
         return entry
 
     @property
-    def stems(self) -> dict[str, str]:
+    def stems(self) -> Mapping[str, str]:
         """Stem to absolute path of the recordings that have results here."""
-        return dict(self._stems)
+        return _Stems(self._lines, self._stems)
 
     @property
     def completed(self) -> list[Completed]:
         """What is known of each recording that is complete."""
-        return list(self._entries.values())
+        places = sorted(number // 2 for number in self._last.numbers() if number % 2)
+        return [Completed(**self._lines.line(place)) for place in places]
+
+    def entry_of(self, full: str) -> Completed | None:
+        """Return what is known of a recording, by its ``full_name``; None: it is not complete.
+
+        Raises:
+            OSError: If the journal cannot be read.
+        """
+        number = self._last.get(full)
+        return Completed(**self._lines.line(number // 2)) if number and number % 2 else None
 
     def find(self, path: Path, run: str, names: Collection[str] | None = None) -> Completed | None:
         """Return the entry of a recording if it is complete for its content and this run.
@@ -166,12 +180,12 @@ class Journal:
             run: Hash of model and settings.
             names: Results that must be there; None: those that were written.
         """
-        entry = self._entries.get(full_name(path))
+        entry = self.entry_of(full_name(path))
         if entry is None or entry.run != run:
             return None
         try:
             for name in entry.files if names is None else names:
-                if not os.path.lexists(self._folder / name):
+                if not os.path.lexists(os.path.join(self._folder, name)):
                     return None
                 if self._replace_edited and self.own.is_edited(name, entry.files.get(name)):
                     return None
@@ -199,7 +213,7 @@ class Journal:
         Raises:
             OSError: If a folder is there, or it cannot be renamed.
         """
-        entry = self._entries.get(full_name(path))
+        entry = self.entry_of(full_name(path))
         size = entry.files.get(name) if entry else None
         return self.own.may_write(name, size=size, ours_by_name=ours_by_name)
 
@@ -213,9 +227,9 @@ class Journal:
             OSError: If it cannot be noted.
         """
         full = full_name(path)
-        earlier = self._entries.pop(full, None)
-        self._lines.append({"path": full, "stem": stem, "begun": True})
-        self._stems[stem] = full
+        earlier = self.entry_of(full)
+        place = self._lines.append({"path": full, "stem": stem, "begun": True})
+        self._note(full, stem, place, is_complete=False)
         for name, size in earlier.files.items() if earlier else ():
             if name not in files:
                 self.own.remove(name, size=size)
@@ -226,12 +240,31 @@ class Journal:
         Raises:
             OSError: If it cannot be noted.
         """
-        self._lines.append(asdict(entry))
-        self._entries[entry.path] = entry
+        place = self._lines.append({name: getattr(entry, name) for name in _FIELDS})
+        self._note(entry.path, entry.stem, place, is_complete=True)
 
     def close(self) -> None:
         """Close the file."""
         self._lines.close()
+
+
+class _Stems(Mapping[str, str]):
+    """Stem to path of each recording of a journal, read from there."""
+
+    def __init__(self, lines: JsonLines, places: TextIndex) -> None:
+        self._lines, self._places = lines, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        return (self._lines.line(place)["stem"] for place in sorted(self._places.numbers()))
+
+    def __getitem__(self, stem: str) -> str:
+        place = self._places.get(stem)
+        if place is None:
+            raise KeyError(stem)
+        return self._lines.line(place)["path"]
 
 
 def _is_time(value: object) -> bool:

@@ -20,7 +20,7 @@ _SAME = timedelta(seconds=2)  # recorders open the file a little before or after
 _QUARTER = timedelta(minutes=15)  # what clocks of different zones differ by, or multiples of it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RecordingTime:
     """When and where a recording was made.
 
@@ -196,22 +196,32 @@ def lines_about(times: Iterable[tuple[Path, RecordingTime]]) -> Iterator[tuple[b
 
     Nothing is said where no recording has a time, a place or anything odd.
     """
-    found = list(times)
-    sources = Counter(time.source for _, time in found if time.start is not None)
+    sources: Counter[str] = Counter()
+    n = n_local = n_notes = 0
+    local: Path | None = None
+    notes: list[str] = []
+    for path, time in times:
+        n += 1
+        if time.start is not None:
+            sources[time.source] += 1
+            if time.start.tzinfo is None:
+                n_local += 1
+                local = local or path
+        n_notes += len(time.notes)
+        if len(notes) < _N_SHOWN:
+            notes += [f"{shown(path)}: {note}" for note in time.notes]
     if sources:
-        n_without = len(found) - sum(sources.values())
+        n_without = n - sum(sources.values())
         by_source = ", ".join(f"{n} by {source}" for source, n in sources.most_common())
         without = f"; {n_without} have none" if n_without else ""
         yield False, f"recording times: {by_source}{without}"
-    local = [path for path, time in found if time.start is not None and time.start.tzinfo is None]
-    if local:
+    if local is not None:
         yield (
             True,
-            f"local time, zone unknown, of {len(local)} recordings, such as {local[0].name}; name "
+            f"local time, zone unknown, of {n_local} recordings, such as {local.name}; name "
             f"it with {FLAG}, such as {FLAG} Europe/Berlin or {FLAG} UTC",
         )
-    notes = [f"{shown(path)}: {note}" for path, time in found for note in time.notes]
     for note in notes[:_N_SHOWN]:
         yield True, note
-    if notes[_N_SHOWN:]:
-        yield True, f"{len(notes) - _N_SHOWN} more such lines about times are left out"
+    if n_notes > _N_SHOWN:
+        yield True, f"{n_notes - _N_SHOWN} more such lines about times are left out"

@@ -14,9 +14,12 @@ _STEADY_S = 6 * 86_400  # clocks are not changed twice within so long
 
 def time_columns(times: Iterable[RecordingTime]) -> tuple[str, ...]:
     """Return the columns that a table of these recordings has; none if nothing is known."""
-    every = list(times)
-    has_start = any(time.start is not None for time in every)
-    has_site = any(time.site is not None for time in every)
+    has_start = has_site = False
+    for time in times:
+        has_start = has_start or time.start is not None
+        has_site = has_site or time.site is not None
+        if has_start and has_site:
+            break
     return (
         *((RECORDING_START, BEGIN_TIME, END_TIME) if has_start else ()),
         *((SITE,) if has_site else ()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from animal_spot.detections.journal import Completed, Journal
@@ -15,6 +16,7 @@ from animal_spot.prediction.shard import Shard
 from animal_spot.prediction.shard_folder import shards_of, sole_writer
 from animal_spot.prediction.shard_note import ShardNote, read_note, tally_of
 from animal_spot.remote.addresses import is_address
+from animal_spot.utils.compact import TextIndex
 from animal_spot.utils.status import OK, SOME_FAILED
 
 log = logging.getLogger("MERGE")
@@ -39,16 +41,15 @@ def run(config: MergeConfig) -> int:
         notes = _notes_of(folder)
         journal = Journal(folder, SUFFIXES.values(), replace_edited=config.replace_edited)
         with contextlib.closing(journal):
-            entries = _entries_with_files(journal, folder)
-            tally = tally_of(notes, entries)
+            tally = tally_of(notes, journal, _looker(folder))
             band_hz = notes[0].band_hz[0], notes[0].band_hz[1]
             write_run_tables(journal.own, notes[0].names, band_hz, tally)
     log.info(
         "%d shards, %d recordings, %.2f h of sound, %d annotations: summary in %s",
         len(notes),
-        len(tally.entries),
-        sum(entry.duration_s for entry in tally.entries.values()) / 3600,
-        sum(len(entry.annotations) for entry in tally.entries.values()),
+        tally.sums.n_recordings,
+        tally.sums.duration_s / 3600,
+        tally.sums.n_annotations,
         folder / SUMMARY,
     )
     if tally.failed:
@@ -56,14 +57,17 @@ def run(config: MergeConfig) -> int:
     return SOME_FAILED if tally.failed else OK
 
 
-def _entries_with_files(journal: Journal, folder: Path) -> dict[str, Completed]:
-    """Return what is known of complete recordings, by path, if their results are still there."""
-    names = set(os.listdir(folder))  # at once: a network drive takes long to ask for each
+def _looker(folder: Path) -> Callable[[Completed], bool]:
+    """Return what tells whether the results of a recording are still in a folder."""
+    names = TextIndex()  # at once: a network drive takes long to ask for each
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            names[entry.name] = 1
 
     def is_there(name: str) -> bool:
         return name in names or os.path.lexists(folder / name)  # some drives spell names otherwise
 
-    return {entry.path: entry for entry in journal.completed if all(map(is_there, entry.files))}
+    return lambda entry: all(map(is_there, entry.files))
 
 
 def _notes_of(folder: Path) -> list[ShardNote]:

@@ -192,16 +192,14 @@ class ResultFolder:
         said = [self.run, time.at(0), str(time.start and time.start.tzinfo), time.site]
         return digest_of(json.dumps(said).encode())
 
-    def complete(self, stem_of: Mapping[Path, str]) -> dict[Path, Completed]:
-        """Return the recordings whose results are all there; say which of these were edited."""
-        found = {}
+    def complete(self, stem_of: Mapping[Path, str]) -> Iterator[Path]:
+        """Yield the recordings whose results are all there; say which of these were edited."""
         for path, stem in stem_of.items():
             names = self.writer.names_of(stem).values()
             entry = self.journal.find(path, self.run_of(path), names)
             if entry is not None:
                 self.journal.say_edited(names, entry)
-                found[path] = entry
-        return found
+                yield path
 
     def _begin(self, path: Path, stem: str) -> dict[str, str]:
         """Note that a recording's results are replaced; return those that may be written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import sys
 import time
@@ -16,6 +17,7 @@ from animal_spot.detections.journal import Journal
 from animal_spot.detections.result_writers import SUFFIXES, log_head, log_lines
 from animal_spot.metadata.recording_time import RecordingTime, TimeFinder, lines_about
 from animal_spot.metadata.time_flags import time_finder_of
+from animal_spot.metadata.time_list import TimeList
 from animal_spot.models.precision import device_of
 from animal_spot.prediction.config import PredictConfig
 from animal_spot.prediction.outcome import Outcome
@@ -29,6 +31,7 @@ from animal_spot.prediction.result_folder import (
 from animal_spot.prediction.run_tables import (
     FAILED,
     SUMMARY,
+    NotedEntries,
     Tally,
     say_what_was_done,
     write_run_tables,
@@ -40,9 +43,11 @@ from animal_spot.prediction.sound_progress import SoundProgress, refuse_other_fi
 from animal_spot.prediction.work import Done, Hands, Work, work_here
 from animal_spot.remote.addresses import is_remote, shown
 from animal_spot.remote.side_by_side import each
+from animal_spot.utils.compact import TextList
 from animal_spot.utils.files import refuse_links, require_writable_folder
 from animal_spot.utils.interrupt import StopRequest
 from animal_spot.utils.logging import log_to_file
+from animal_spot.utils.many_paths import PathList, PathMap, PathSet
 from animal_spot.utils.status import OK, SOME_FAILED
 from animal_spot.utils.text import printable_lines
 
@@ -93,8 +98,9 @@ def _run(config: PredictConfig, stop: StopRequest, hands: Hands) -> int:
     run = settled(config, models, stop.check)
     _say_what_is_there(found, output_dir, run)
     log.debug("settings: %s", config)
-    for path in found.recordings:
-        log.debug("input: %s", shown(path))
+    if log.isEnabledFor(logging.DEBUG):
+        for path in found.recordings:
+            log.debug("input: %s", shown(path))
     if output_dir is None:
         all_done = _predict_to_screen(run, found.recordings)
     else:
@@ -173,16 +179,17 @@ def _to_screen(lines: Iterable[str]) -> None:
 
 
 def _times_of(
-    paths: Sequence[Path], finder: TimeFinder, check: Callable[[], None]
-) -> dict[Path, RecordingTime]:
+    paths: PathList, finder: TimeFinder, check: Callable[[], None]
+) -> Mapping[Path, RecordingTime]:
     """Find when and where recordings were made, and say what is known of it."""
-    n_remote = sum(map(is_remote, paths))
+    n_remote = sum(map(is_remote, paths.texts))
     if n_remote:
         log.info("the heads of %d recordings at addresses are read", n_remote)
-    times = {}
-    for path, found in zip(paths, each(finder.of, paths, about=paths), strict=True):
+    found = TimeList()
+    for time_of_one in each(finder.of, paths, about=paths):
         check()
-        times[path] = found
+        found.append(time_of_one)
+    times = PathMap(paths, found)
     for is_warning, line in lines_about(times.items()):
         log.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
     return times
@@ -220,17 +227,18 @@ def _share_of(found: FoundSounds, config: PredictConfig) -> FoundSounds:
     if shard is None:
         return found
 
-    def held(paths: Sequence[Path]) -> list[Path]:
+    def held(paths: PathList) -> PathList:
         names = listed_names(config.input_file, paths)
-        return [path for path, name in zip(paths, names, strict=True) if shard.holds(name)]
+        both = zip(paths.texts, names, strict=True)
+        return PathList(path for path, name in both if shard.holds(name))
 
-    share = FoundSounds(held(found.recordings), held(found.not_read), [])
+    share = FoundSounds(held(found.recordings), held(found.not_read), PathList())
     log.info("shard %s: %d of the recordings", shard, len(share.recordings))
     return share
 
 
 def _note_shard(run: Run, found: FoundSounds, output_dir: Path, tally: Tally) -> None:
-    paths = [*found.recordings, *found.not_read]
+    paths = _joined(found.recordings, found.not_read)
     write_note(
         output_dir,
         run.config.part,
@@ -241,6 +249,10 @@ def _note_shard(run: Run, found: FoundSounds, output_dir: Path, tally: Tally) ->
         tally=tally,
         inputs=run.config.input_file,
     )
+
+
+def _joined(first: PathList, second: PathList) -> PathList:
+    return PathList(itertools.chain(first.texts, second.texts)) if second else first
 
 
 def _progress_file(config: PredictConfig, output_dir: Path) -> Path | None:
@@ -272,9 +284,9 @@ def _write_results(
     """Write the results of a share of what was found, and unless it is a shard the tables."""
     config, header = run.config, run.header
     pickled = config.latent_extract and config.latent_format == "pickle"
-    stems = output_stems(found.recordings, journal.stems)
-    of_all = dict(zip(found.recordings, stems, strict=True))
-    stem_of = {path: of_all[path] for path in share.recordings}
+    stem_of = PathMap(found.recordings, output_stems(found.recordings, journal.stems))
+    if share is not found:
+        stem_of = PathMap(share.recordings, TextList(stem_of[path] for path in share.recordings))
     extras = None
     if pickled or config.visualize:
         from animal_spot.prediction.window_extras import WindowExtras  # draws with matplotlib
@@ -286,12 +298,23 @@ def _write_results(
             collect=pickled,
         )
     results = ResultFolder(journal, writer_of(run), run_key(config, header), times)
-    before = results.complete(stem_of) if config.resume and not pickled else {}
+    before, complete = PathSet(share.recordings), PathSet(share.recordings)
+    if config.resume and not pickled:
+        for path in results.complete(stem_of):
+            before.add(path)
+            complete.add(path)
+    todo = share.recordings
     if before:
         log.info("%d recordings are complete already and left as they are", len(before))
-    todo = [path for path in share.recordings if path not in before]
+        todo = PathList(path for path in share.recordings if path not in before)
     not_read = {path: why_not_read(path.name) for path in share.not_read}
-    tally = Tally([*share.recordings, *not_read], not_read, frozenset(before), before, times=times)
+    tally = Tally(
+        _joined(share.recordings, share.not_read),
+        not_read,
+        before,
+        NotedEntries(journal, complete),
+        times=times,
+    )
     progress = SoundProgress(_progress_file(config, output_dir))
     done: Iterable[Done] = ()
     if todo:
@@ -302,7 +325,8 @@ def _write_results(
     try:
         for one in done:
             if _is_usable(one):
-                tally.entries[one.path] = one.entry
+                complete.add(one.path)
+                tally.sums.add(one.entry)
             else:
                 tally.failed[one.path] = one.reason
             progress.recording(failed=bool(one.reason))

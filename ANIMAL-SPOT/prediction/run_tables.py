@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from animal_spot.detections.annotation_tables import (
     RAVEN_ENDING,
@@ -18,12 +17,12 @@ from animal_spot.detections.annotation_tables import (
     table_line,
 )
 from animal_spot.detections.annotations import Annotation
-from animal_spot.detections.journal import Completed
+from animal_spot.detections.journal import Completed, Journal
 from animal_spot.detections.result_writers import RunHeader
 from animal_spot.metadata.recording_time import NO_TIME, RecordingTime
 from animal_spot.metadata.time_columns import time_cells, time_columns
 from animal_spot.prediction.shard import Shard
-from animal_spot.remote.addresses import shown
+from animal_spot.remote.addresses import full_name, shown
 from animal_spot.utils.csv_cells import csv_text
 from animal_spot.utils.own_files import OwnFiles
 
@@ -31,6 +30,56 @@ log = logging.getLogger("PREDICT")
 
 SUMMARY, FAILED = "summary.csv", "failed_files.csv"
 ALL_RECORDINGS, RECORDING_LIST = f"all_recordings{RAVEN_ENDING}", "all_recordings.list.txt"
+
+
+@dataclass
+class Sums:
+    """How much recordings are, and what was found in them."""
+
+    n_recordings: int = 0
+    duration_s: float = 0.0
+    n_windows: int = 0
+    n_annotations: int = 0
+
+    def add(self, entry: Completed) -> None:
+        """Count a recording."""
+        self.n_recordings += 1
+        self.duration_s += entry.duration_s
+        self.n_windows += entry.n_windows
+        self.n_annotations += len(entry.annotations)
+
+
+class NotedEntries(Mapping[Path, Completed]):
+    """What is known of complete recordings, read from the journal when it is asked for.
+
+    Args:
+        journal: Has all of them.
+        paths: The recordings.
+        full_of: Returns what the journal knows a path by.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        paths: Collection[Path],
+        full_of: Callable[[Path], str] = full_name,
+    ) -> None:
+        self._journal, self._paths, self._full_of = journal, paths, full_of
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._paths)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._paths
+
+    def __getitem__(self, path: Path) -> Completed:
+        entry = self._journal.entry_of(self._full_of(path)) if path in self._paths else None
+        if entry is None:
+            raise KeyError(path)
+        return entry
 
 
 @dataclass
@@ -45,15 +94,17 @@ class Tally:
         failed: Recordings that could not be used, and why.
         slow_rates: Sampling rates, Hz, too low for all that the model listens to.
         times: When and where recordings were made.
+        sums: Of the recordings that were not complete before.
     """
 
     paths: Sequence[Path]
     not_read: Mapping[Path, str]
     skipped: Collection[Path]
-    entries: dict[Path, Completed]
+    entries: Mapping[Path, Completed]
     failed: dict[Path, str] = field(default_factory=dict)
     slow_rates: set[int] = field(default_factory=set)
     times: Mapping[Path, RecordingTime] = field(default_factory=dict)
+    sums: Sums = field(default_factory=Sums)
 
 
 def write_run_tables(
@@ -72,65 +123,88 @@ def write_run_tables(
     Raises:
         OSError: If one cannot be written.
     """
-    unusable = {**tally.failed, **tally.not_read}
-    failed = [(path, unusable[path]) for path in tally.paths if path in unusable]
-    done = [(path, tally.entries[path]) for path in tally.paths if path in tally.entries]
-    texts = {
-        SUMMARY: csv_text(_summary(tally, names)),
-        FAILED: csv_text([["file", "reason"], *([shown(p), why] for p, why in failed)]),
-        ALL_RECORDINGS: "".join(_combined_lines(done, band_hz, tally.times)),
-        RECORDING_LIST: "".join(f"{one_cell(entry.path)}\n" for _, entry in done),
-    }
-    for name, text in texts.items():
-        if own.has_text(name, text) or own.may_write(name, ours_by_name=True):
-            own.write_text(name, text)
+    own.update((SUMMARY, FAILED, ALL_RECORDINGS, RECORDING_LIST), _lines(names, band_hz, tally))
 
 
-def _summary(tally: Tally, names: Sequence[str]) -> Iterator[list[Any]]:
-    """Yield a row for each recording, under the names of the columns."""
-    columns = time_columns(tally.times.values())
-    yield [
-        *("file", "status", "duration_s", "windows", "detections"),
-        *(f"detections_{name}" for name in names),
-        *("seconds", "results", "reason", *columns),
-    ]
+def _lines(
+    names: Sequence[str], band_hz: tuple[float, float], tally: Tally
+) -> Iterator[tuple[str, str]]:
+    """Yield the lines of all tables, each after the name of its table.
+
+    All at once, since what is known of a recording is read from the journal.
+    """
     failed = {**tally.failed, **tally.not_read}
+    summary, combined = _Summary(names, failed, tally), _Combined(band_hz, tally)
+    yield SUMMARY, summary.head()
+    yield FAILED, csv_text([["file", "reason"]])
+    yield ALL_RECORDINGS, combined.head()
     for path in tally.paths:
         entry, time = tally.entries.get(path), tally.times.get(path, NO_TIME)
-        when = time_cells(columns, time, 0.0, None if entry is None else entry.duration_s)
+        yield SUMMARY, summary.line(path, entry, time)
+        if path in failed:
+            yield FAILED, csv_text([[shown(path), failed[path]]])
+        if entry is not None:
+            yield ALL_RECORDINGS, combined.lines(entry, time)
+            yield RECORDING_LIST, f"{one_cell(entry.path)}\n"
+
+
+class _Summary:
+    """A row for each recording, under the names of the columns."""
+
+    def __init__(self, names: Sequence[str], failed: Mapping[Path, str], tally: Tally) -> None:
+        self._names, self._failed, self._skipped = names, failed, tally.skipped
+        self._columns = time_columns(tally.times.values())
+
+    def head(self) -> str:
+        columns = (
+            *("file", "status", "duration_s", "windows", "detections"),
+            *(f"detections_{name}" for name in self._names),
+            *("seconds", "results", "reason", *self._columns),
+        )
+        return csv_text([columns])
+
+    def line(self, path: Path, entry: Completed | None, time: RecordingTime) -> str:
+        when = time_cells(self._columns, time, 0.0, None if entry is None else entry.duration_s)
         if entry is None:
-            status = "failed" if path in failed else "not reached"
-            yield [shown(path), status, *[""] * (5 + len(names)), failed.get(path, ""), *when]
-            continue
-        counts = [entry.detections.get(name, 0) for name in names]
-        status = "complete before" if path in tally.skipped else "complete"
-        yield [
+            status = "failed" if path in self._failed else "not reached"
+            nothing = [""] * (5 + len(self._names))
+            return csv_text([[shown(path), status, *nothing, self._failed.get(path, ""), *when]])
+        counts = [entry.detections.get(name, 0) for name in self._names]
+        status = "complete before" if path in self._skipped else "complete"
+        row = [
             *(shown(path), status, round(entry.duration_s, 3), entry.n_windows, sum(counts)),
             *(*counts, entry.seconds, entry.stem, "; ".join(entry.warnings), *when),
         ]
+        return csv_text([row])
 
 
-def _combined_lines(
-    done: Sequence[tuple[Path, Completed]],
-    model_band_hz: tuple[float, float],
-    times: Mapping[Path, RecordingTime],
-) -> Iterator[str]:
-    """Return a Raven table with times that run over all recordings in their order."""
-    files = ("Begin Path", "File Offset (s)", "Begin File")
-    columns = time_columns(times.get(path, NO_TIME) for path, _ in done)
-    yield table_line((*RAVEN_HEADER[:-2], *files, *RAVEN_HEADER[-2:], *columns))
-    offset, number = 0.0, 0
-    for original, entry in done:
-        time = times.get(original, NO_TIME)
+class _Combined:
+    """A Raven table with times that run over all recordings in their order."""
+
+    def __init__(self, model_band_hz: tuple[float, float], tally: Tally) -> None:
+        self._band_hz = model_band_hz
+        its = (time for path, time in tally.times.items() if path in tally.entries)
+        self._columns = time_columns(its)
+        self._offset_s, self._n = 0.0, 0
+
+    def head(self) -> str:
+        files = ("Begin Path", "File Offset (s)", "Begin File")
+        return table_line((*RAVEN_HEADER[:-2], *files, *RAVEN_HEADER[-2:], *self._columns))
+
+    def lines(self, entry: Completed, time: RecordingTime) -> str:
+        """Return the rows of the next recording."""
+        lines = []
         path = one_cell(entry.path), one_cell(os.path.basename(entry.path))
         for index, (begin, end, name, score) in enumerate(entry.annotations):
-            number += 1
-            band = entry.bands[index] if entry.bands else model_band_hz
-            row = Annotation(offset + begin, offset + end, name, score)
-            cells = raven_cells(number, row, *band, entry.channel)
-            when = map(one_cell, time_cells(columns, time, begin, end))
-            yield table_line((*cells[:-2], path[0], f"{begin:.3f}", path[1], *cells[-2:], *when))
-        offset += entry.duration_s
+            self._n += 1
+            band = entry.bands[index] if entry.bands else self._band_hz
+            row = Annotation(self._offset_s + begin, self._offset_s + end, name, score)
+            cells = raven_cells(self._n, row, *band, entry.channel)
+            when = map(one_cell, time_cells(self._columns, time, begin, end))
+            place = path[0], f"{begin:.3f}", path[1]
+            lines.append(table_line((*cells[:-2], *place, *cells[-2:], *when)))
+        self._offset_s += entry.duration_s
+        return "".join(lines)
 
 
 def say_what_was_done(
@@ -144,17 +218,11 @@ def say_what_was_done(
             rate / 2,
             header.data_opts["fmax"],
         )
-    new = [path for path in tally.paths if path in tally.entries and path not in tally.skipped]
-    done = [tally.entries[path] for path in new]
-    duration_s = sum(entry.duration_s for entry in done)
+    sums = tally.sums
     log.info(
         "%d recordings, %.2f h of sound, %d windows, %d annotations in %.1f s: %.0f x real time",
-        len(done),
-        duration_s / 3600,
-        sum(entry.n_windows for entry in done),
-        sum(len(entry.annotations) for entry in done),
-        seconds,
-        duration_s / max(seconds, 1e-9),
+        *(sums.n_recordings, sums.duration_s / 3600, sums.n_windows, sums.n_annotations),
+        *(seconds, sums.duration_s / max(seconds, 1e-9)),
     )
     if shard is not None:
         log.info(

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from animal_spot.audio.recordings import LIST_SUFFIXES
-from animal_spot.detections.journal import Completed
+from animal_spot.detections.journal import Completed, Journal
 from animal_spot.metadata.recording_time import NO_TIME
 from animal_spot.metadata.time_json import NotedTime, noted_time, time_of
-from animal_spot.prediction.run_tables import Tally
+from animal_spot.metadata.time_list import TimeList
+from animal_spot.prediction.run_tables import NotedEntries, Tally
 from animal_spot.prediction.shard import Shard
 from animal_spot.remote.addresses import full_name, is_address, path_in, shown
-from animal_spot.utils.files import digest_of, write_text_atomic
-from animal_spot.utils.typed import read_json, typed
+from animal_spot.utils.compact import TextList
+from animal_spot.utils.files import atomic_path
+from animal_spot.utils.many_paths import PathList, PathMap, PathSet
+from animal_spot.utils.typed import parse_json, read_json, typed
 
 log = logging.getLogger("MERGE")
 
 _VERSION = 1
+_LONGEST_HEAD = 2**20  # bytes
+_OPEN, _END = b'"recordings": [', b"]}"  # the first line, and what stands in the last one
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NotedRecording:
     """A recording, or a file of a kind that cannot be read.
 
@@ -72,7 +79,7 @@ class ShardNote:
     band_hz: list[float]
     n_listed: int
     listed: str
-    recordings: list[NotedRecording]
+    recordings: list[NotedRecording]  # or what yields them
     inputs: list[str] = field(default_factory=list)
 
     @property
@@ -94,10 +101,12 @@ class WholeList:
     digest: str
 
     @classmethod
-    def of(cls, paths: Sequence[Path], names: Sequence[str]) -> WholeList:
+    def of(cls, paths: PathList, names: Sequence[str]) -> WholeList:
         """Make it of all that was listed, in order, and its names there."""
-        text = "".join(f"{name}\0" for name in names)
-        return cls({path: at for at, path in enumerate(paths)}, digest_of(os.fsencode(text)))
+        digest = hashlib.blake2b(digest_size=16)  # as ``digest_of`` them all
+        for name in names:
+            digest.update(os.fsencode(f"{name}\0"))
+        return cls(PathMap(paths, range(len(paths))), digest.hexdigest())
 
 
 def write_note(
@@ -125,10 +134,22 @@ def write_note(
         band_hz=list(band_hz),
         n_listed=len(whole.place),
         listed=whole.digest,
-        recordings=list(_recordings(whole, tally)),
+        recordings=[],
         inputs=[full_name(path_in(text)) for text in inputs],
     )
-    write_text_atomic(folder / shard.note, json.dumps(asdict(note)) + "\n")
+    with atomic_path(folder / shard.note) as temporary, open(temporary, "wb") as file:
+        file.writelines(_lines(note, _recordings(whole, tally)))
+
+
+def _lines(note: ShardNote, recordings: Iterable[NotedRecording]) -> Iterator[bytes]:
+    """Yield a note as JSON, with each recording on a line, so that it can be read line by line."""
+    head = {name: value for name, value in asdict(note).items() if name != "recordings"}
+    yield json.dumps(head).encode().removesuffix(b"}") + b", " + _OPEN
+    comma = b"\n"
+    for row in recordings:
+        yield comma + json.dumps(asdict(row)).encode()
+        comma = b",\n"
+    yield b"\n" + _END + b"\n"
 
 
 def _recordings(whole: WholeList, tally: Tally) -> Iterator[NotedRecording]:
@@ -153,7 +174,7 @@ def read_note(path: Path) -> ShardNote:
         ValueError: If it is damaged, or of another version.
         OSError: If it cannot be read.
     """
-    note = typed(ShardNote, read_json(path), path.name)
+    note = _in_lines(path) or typed(ShardNote, read_json(path), path.name)
     if note.version != _VERSION:
         raise ValueError(f"{path} is of another version of this program: run the shard again")
     if path.name != note.shard.note or len(note.band_hz) != 2:
@@ -161,38 +182,124 @@ def read_note(path: Path) -> ShardNote:
     return note
 
 
-def tally_of(notes: Sequence[ShardNote], entries: Mapping[str, Completed]) -> Tally:
+def _in_lines(path: Path) -> ShardNote | None:
+    """Read a note but for its recordings; None if these are on no lines of their own."""
+    with open(path, "rb") as file:
+        first = file.readline(_LONGEST_HEAD).rstrip()
+    if not first.endswith(_OPEN):
+        return None
+    note = typed(ShardNote, parse_json(first + _END, path.name), path.name)
+    return replace(note, recordings=_NotedRecordings(path))
+
+
+class _NotedRecordings:
+    """The recordings of a note, read from its lines whenever one goes through them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[NotedRecording]:
+        with open(self._path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                row = line.strip()
+                if row == _END:
+                    return
+                if number > 1:
+                    where = f"{self._path.name}, line {number}"
+                    yield typed(NotedRecording, parse_json(row.removesuffix(b","), where), where)
+        raise ValueError(f"{self._path} has no end: run the shard again")
+
+
+@dataclass
+class _Rows:
+    """The recordings of all notes, in the order in which they are read.
+
+    Attributes:
+        paths: As they were given.
+        fulls: What the journal knows each by.
+        runs: Hash of all that the results of each depend on; empty if it failed.
+        times: When and where they were made.
+        notes: Number of the note of each.
+        before: Whether each was complete before.
+        failed: Why some could not be used.
+    """
+
+    paths: TextList = field(default_factory=TextList)
+    fulls: TextList = field(default_factory=TextList)
+    runs: TextList = field(default_factory=TextList)
+    times: TimeList = field(default_factory=TimeList)
+    notes: array = field(default_factory=lambda: array("L"))
+    before: bytearray = field(default_factory=bytearray)
+    failed: dict[int, str] = field(default_factory=dict)
+
+    def add(self, row: NotedRecording, note: int) -> None:
+        """Take a row."""
+        if row.failed:
+            self.failed[len(self.paths)] = row.failed
+        self.paths.append(row.path)
+        self.fulls.append(row.full or row.path)
+        self.runs.append(row.run)
+        self.times.append(time_of(row.time))
+        self.notes.append(note)
+        self.before.append(row.before)
+
+
+def tally_of(
+    notes: Sequence[ShardNote], journal: Journal, is_there: Callable[[Completed], bool]
+) -> Tally:
     """Put the notes of all shards together as if one process had worked through the list.
 
     Args:
         notes: Of all shards of one list.
-        entries: What is known of complete recordings, by absolute path.
+        journal: What is known of complete recordings.
+        is_there: Tells whether the results of one are still there.
 
     Raises:
         ValueError: If they are not of one list, model and settings, or a recording that was
             complete is not any more; the message says what to run again.
     """
     _refuse_different(notes)
-    rows = sorted(
-        ((row, note.shard) for note in notes for row in note.recordings),
-        key=lambda pair: pair[0].at,
+    rows, order = _rows_of(notes)
+    paths = PathList(path_in(rows.paths[i]) for i in order)
+    fulls = PathMap(paths, TextList(rows.fulls[i] for i in order))
+    times = PathMap(paths, TimeList(rows.times[i] for i in order))
+    complete, before = PathSet(paths), PathSet(paths)
+    tally = Tally(
+        paths, {}, before, NotedEntries(journal, complete, fulls.__getitem__), times=times
     )
-    if [row.at for row, _ in rows] != list(range(notes[0].n_listed)):
-        raise ValueError("the shards together are not the whole list: run all of them again")
-    tally = Tally([path_in(row.path) for row, _ in rows], {}, set(), {}, times={})
-    for row, shard in rows:
-        path = path_in(row.path)
-        tally.times[path] = time_of(row.time)
-        if row.failed:
-            tally.failed[path] = row.failed
+    for i, path in zip(order, paths, strict=True):
+        if i in rows.failed:
+            tally.failed[path] = rows.failed[i]
             continue
-        entry = entries.get(row.full or row.path)
-        if entry is None or entry.run != row.run:
-            raise ValueError(f"{row.path} is not complete any more: run --shard {shard} again")
-        tally.entries[path] = entry
-        if row.before:
-            tally.skipped.add(path)
+        entry = journal.entry_of(rows.fulls[i])
+        if entry is None or entry.run != rows.runs[i] or not is_there(entry):
+            shard = notes[rows.notes[i]].shard
+            raise ValueError(f"{rows.paths[i]} is not complete any more: run --shard {shard} again")
+        complete.add(path)
+        tally.sums.add(entry)
+        if rows.before[i]:
+            before.add(path)
     return tally
+
+
+def _rows_of(notes: Sequence[ShardNote]) -> tuple[_Rows, array]:
+    """Read the recordings of all notes; return also which row is at each place of the list.
+
+    Raises:
+        ValueError: If they are not the whole list.
+    """
+    rows, places = _Rows(), array("q")
+    for number, note in enumerate(notes):
+        for row in note.recordings:
+            places.append(row.at)
+            rows.add(row, number)
+    n = notes[0].n_listed
+    if len(places) != n or sorted(places) != list(range(n)):
+        raise ValueError("the shards together are not the whole list: run all of them again")
+    order = array("Q", bytes(8 * n))
+    for i, at in enumerate(places):
+        order[at] = i
+    return rows, order
 
 
 def _refuse_different(notes: Sequence[ShardNote]) -> None:

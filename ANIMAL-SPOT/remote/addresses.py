@@ -88,9 +88,9 @@ def shown(path: Path) -> str:
     return f"{scheme}://{root}" + "/".join(part.removeprefix(_KEPT) for part in path.parts[1:])
 
 
-def full_name(path: Path) -> str:
+def full_name(path: str | os.PathLike[str]) -> str:
     """Return what a recording is known by wherever one works: its address or absolute path."""
-    return shown(path) if is_remote(path) else os.path.abspath(path)
+    return shown(Path(path)) if is_remote(path) else os.path.abspath(path)
 
 
 def without_secrets(text: str) -> str:

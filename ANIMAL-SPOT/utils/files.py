@@ -32,18 +32,31 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The file is flushed to disk before it is renamed. When the block raises, the temporary file is
     removed and whatever was at ``path`` stays.
     """
+    with temporary_beside(path) as temporary:
+        yield temporary
+        flush_to_disk(temporary)
+        os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def temporary_beside(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the folder of another; what is there when the block ends goes."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
             error.filename = os.fspath(path)  # what writes into an open file does not know it
         raise
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Wait until what was written to a file is on its disk."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
 def write_text_atomic(path: Path, text: str) -> None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
+import filecmp
 import json
 import logging
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from animal_spot.utils.files import atomic_path, file_digest, file_state, path_inside
+from animal_spot.utils.compact import TextIndex
+from animal_spot.utils.files import (
+    atomic_path,
+    file_digest,
+    file_state,
+    flush_to_disk,
+    path_inside,
+    temporary_beside,
+)
 from animal_spot.utils.text import printable
 
 _LARGEST = 2**63
@@ -21,6 +31,7 @@ _LONGEST_NAME = 1024
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _SEPARATOR = re.compile(r"[/\\\0:]" if os.name == "nt" else r"[/\0]")
 _BACKUP = re.compile(r"\.bak\d*\Z")
+_MOST_READERS = 16  # files that are open to be read
 _REPLACE = "--replace_edited replaces it and keeps a copy"
 
 log = logging.getLogger(__name__)
@@ -33,41 +44,89 @@ class LineError(ValueError):
 class JsonLines:
     """A file of JSON objects, one a line, to which objects are appended.
 
-    A line that a killed program left unfinished is not read, and ended before the next one.
+    A line that a killed program left unfinished is not read, and ended before the next one. Each
+    line has a place, by which it can be read again, so that nobody need keep what it says.
 
     Args:
         path: The file; it need not exist yet.
+        before: Files of such lines that are read first, and not appended to.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, before: Sequence[Path] = ()) -> None:
         self.path = path
-        self._file = None
+        self._file: BinaryIO | None = None
+        self._paths = [*before, path]
+        self._starts = [0]  # of each file, as if they were one; so far as they were read
+        self._readers: dict[Path, BinaryIO] = {}  # the one used last at the end
+        self._line: tuple[int, dict[str, Any]] = (-1, {})  # the last that was asked for
 
     def read(self, use: Callable[[dict[str, Any]], None]) -> None:
         """Give each object to ``use``; of those that raise ``LineError`` a warning is logged.
 
         Raises:
-            OSError: If the file is there and cannot be read, or is a link or no regular file.
+            OSError: If a file is there and cannot be read, or is a link or no regular file.
         """
-        if not os.path.lexists(self.path):
-            return
-        if not stat.S_ISREG(os.lstat(self.path).st_mode):
-            raise OSError(f"{self.path} is a link or no regular file: take it away")
-        with open(self.path, "rb") as lines:
+        self.read_places(lambda content, _: use(content))
+
+    def read_places(self, use: Callable[[dict[str, Any], int], None]) -> None:
+        """Give each object and the place of its line to ``use``; else as ``read``."""
+        self._starts = [0]
+        for path in self._paths:
+            end = self._read_one(path, self._starts[-1], use)
+            if path != self.path:
+                self._starts.append(end)
+
+    def _read_one(self, path: Path, start: int, use: Callable[[dict[str, Any], int], None]) -> int:
+        """Read a file whose first byte has a place; return the one behind its last."""
+        if not os.path.lexists(path):
+            return start
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise OSError(f"{path} is a link or no regular file: take it away")
+        place = start
+        with open(path, "rb") as lines:
             for number, line in enumerate(lines, 1):
+                here, place = place, place + len(line)
                 try:
-                    content = json.loads(line)
+                    content = json.loads(line.decode("utf-8", "surrogatepass"))
                 except (ValueError, RecursionError):
                     continue  # empty, or cut off when the program was killed
                 try:
                     if not isinstance(content, dict):
                         raise LineError("not an object")
-                    use(content)
+                    use(content, here)
                 except LineError as error:
-                    log.warning("%s: line %d is passed over: %s", self.path, number, error)
+                    log.warning("%s: line %d is passed over: %s", path, number, error)
+        return place
 
-    def append(self, content: dict[str, Any]) -> None:
-        """Write a line.
+    def line(self, place: int) -> dict[str, Any]:
+        """Read the object again that has a place; it is not to be changed.
+
+        Raises:
+            OSError: If it is not there any more.
+        """
+        if self._line[0] == place:
+            return self._line[1]
+        number = bisect.bisect_right(self._starts, place) - 1
+        reader = self._reader(self._paths[number])
+        reader.seek(place - self._starts[number])
+        try:
+            content = json.loads(reader.readline().decode("utf-8", "surrogatepass"))
+        except (ValueError, RecursionError):
+            content = None
+        if not isinstance(content, dict):
+            raise OSError(f"{reader.name} was changed by another program: start again")
+        self._line = place, content
+        return content
+
+    def _reader(self, path: Path) -> BinaryIO:
+        reader = self._readers.pop(path, None) or open(path, "rb")  # noqa: SIM115 - see close
+        self._readers[path] = reader
+        if len(self._readers) > _MOST_READERS:
+            self._readers.pop(next(iter(self._readers))).close()
+        return reader
+
+    def append(self, content: dict[str, Any]) -> int:
+        """Write a line; return its place.
 
         Raises:
             OSError: If it cannot be written.
@@ -75,13 +134,18 @@ class JsonLines:
         if self._file is None:
             self._file = open(self.path, "ab")  # noqa: SIM115 - open as long as the run
             self._file.write(b"\n")
-        self._file.write(json.dumps(content).encode() + b"\n")
+        line = json.dumps(content).encode() + b"\n"
+        self._file.write(line)
         self._file.flush()
+        return self._starts[-1] + self._file.tell() - len(line)
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
+        """Close the files."""
+        for file in (self._file, *self._readers.values()):
+            if file is not None:
+                file.close()
+        self._file = None
+        self._readers.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +175,29 @@ class OwnFiles:
         folder: The folder.
         lines: Where it is kept what was written, in lines with a key ``wrote``.
         replace_edited: Replace what is not own too, and keep a copy.
+        many: Read what is known of a file again from ``lines`` when it is asked for, rather than
+            keep it in memory.
     """
 
-    def __init__(self, folder: Path, lines: JsonLines, *, replace_edited: bool = False) -> None:
+    def __init__(
+        self, folder: Path, lines: JsonLines, *, replace_edited: bool = False, many: bool = False
+    ) -> None:
         self._folder = folder
         self._lines = lines
         self._replace_edited = replace_edited
-        # Since the last that is sure to be there: a killed program may have left any of them.
+        self._many = many
+        # Of each file the last that is sure to be there, by the place of its line or itself, and
+        # what came after it: a killed program may have left any of them.
+        self._settled = TextIndex()
         self._written: dict[str, list[Written]] = {}
         self._said: set[str] = set()
 
-    def read(self, content: dict[str, Any]) -> None:
+    def read(self, content: dict[str, Any], place: int | None = None) -> None:
         """Take a line with a key ``wrote``.
+
+        Args:
+            content: Of the line.
+            place: Of the line; None: ``content`` is kept.
 
         Raises:
             LineError: If something of it is not of its type, or is no name of a file in the folder.
@@ -136,11 +211,24 @@ class OwnFiles:
             raise LineError("state of a file is no list of numbers")
         if not isinstance(of, str) or len(of) > _LONGEST_NAME:
             raise LineError("what a file is of is no name")
-        self._remember(name, Written(size, digest, tuple(state), of))
+        self._remember(name, _written(content), place)
 
-    def _remember(self, name: str, written: Written) -> None:
-        before = [] if written.state else self._written.get(name, [])
-        self._written[name] = [*before, written]
+    def _remember(self, name: str, written: Written, place: int | None) -> None:
+        if not written.state:
+            self._written.setdefault(name, []).append(written)
+        elif place is None or not self._many:
+            self._written[name] = [written]
+        else:
+            self._settled[name] = place
+            self._written.pop(name, None)
+
+    def _versions(self, name: str) -> list[Written]:
+        """Return all that a file may be as."""
+        after = self._written.get(name, [])
+        place = self._settled.get(name)
+        if place is None or (after and after[0].state):
+            return after
+        return [_written(self._lines.line(place)), *after]
 
     @property
     def left(self) -> frozenset[str]:
@@ -149,11 +237,16 @@ class OwnFiles:
 
     def names_of(self, of: str) -> list[str]:
         """Return the files that are about something."""
-        return [name for name, versions in self._written.items() if versions[-1].of == of]
+        found = []
+        for place in self._settled.numbers():
+            line = self._lines.line(place)
+            if line.get("of", "") == of and line["wrote"] not in self._written:
+                found.append(line["wrote"])
+        return found + [name for name, versions in self._written.items() if versions[-1].of == of]
 
     def is_known(self, name: str) -> bool:
         """Tell whether the program ever wrote a file of that name here."""
-        return name in self._written
+        return name in self._written or name in self._settled
 
     def is_as_written(self, name: str, size: int | None = None) -> bool:
         """Tell whether a file is as the program left it.
@@ -172,7 +265,7 @@ class OwnFiles:
             return False
         if not stat.S_ISREG(status.st_mode):
             return False
-        versions = self._written.get(name, [])
+        versions = self._versions(name)
         if not versions:
             return size is not None and status.st_size == size
         if any(written.state == tuple(file_state(path)) for written in versions):
@@ -280,14 +373,48 @@ class OwnFiles:
         Raises:
             OSError: If something cannot be written.
         """
-        path = self._folder / name
         if self.has_text(name, text):
-            if not self.is_as_written(name):  # written by somebody else, or before there was a note
-                state = tuple(file_state(path))
-                self._note(name, Written(state[0], file_digest(path), state, of))
+            self._note_as_it_is(name, of)
             return
         with self.writing(name, of=of) as temporary:
             temporary.write_bytes(_encoded(text))
+
+    def update(self, names: Sequence[str], texts: Iterable[tuple[str, str]]) -> None:
+        """Write tables of any length as ``write_text`` does, but those that were edited.
+
+        Nobody else calls files so: what is there unknown is replaced, and a copy is kept.
+
+        Args:
+            names: Of the files.
+            texts: Pieces of text, each after the name of the file that it belongs to.
+
+        Raises:
+            OSError: If something cannot be written.
+        """
+        with contextlib.ExitStack() as held:
+            new = {n: held.enter_context(temporary_beside(self._folder / n)) for n in names}
+            with contextlib.ExitStack() as opened:
+                options = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
+                files = {n: opened.enter_context(open(p, "w", **options)) for n, p in new.items()}
+                for name, text in texts:
+                    files[name].write(text)
+            for name, source in new.items():
+                if self._is_copy_of(source, name):
+                    self._note_as_it_is(name, "")
+                elif self.may_write(name, ours_by_name=True):
+                    flush_to_disk(source)
+                    self.adopt(name, source, digest=file_digest(source))
+
+    def _is_copy_of(self, source: Path, name: str) -> bool:
+        path = self._folder / name
+        is_file = path.is_file() and not path.is_symlink()
+        return is_file and filecmp.cmp(path, source, shallow=False)
+
+    def _note_as_it_is(self, name: str, of: str) -> None:
+        if not self.is_as_written(name):  # written by somebody else, or before there was a note
+            path = self._folder / name
+            state = tuple(file_state(path))
+            self._note(name, Written(state[0], file_digest(path), state, of))
 
     def remove(self, name: str, *, size: int | None = None) -> bool:
         """Remove an own file; one that is edited is left alone, which is then said.
@@ -313,8 +440,11 @@ class OwnFiles:
             line["state"] = list(written.state)
         if written.of:
             line["of"] = written.of
-        self._lines.append(line)
-        self._remember(name, written)
+        self._remember(name, written, self._lines.append(line))
+
+
+def _written(line: dict[str, Any]) -> Written:
+    return Written(line["size"], line["digest"], tuple(line.get("state", ())), line.get("of", ""))
 
 
 def _encoded(text: str) -> bytes:
@@ -331,7 +461,9 @@ def file_name(value: object, folder: Path) -> str:
         raise LineError("the name of a file is none")
     if value in (".", "..") or _SEPARATOR.search(value):
         raise LineError(f"{printable(value)} is no name of a file in the folder")
-    if os.path.islink(folder / value):  # nothing else leads a name without folders out of it
+    if os.path.islink(
+        os.path.join(folder, value)
+    ):  # nothing else leads a name without folders out of it
         try:
             path_inside(folder, value)
         except ValueError as error:

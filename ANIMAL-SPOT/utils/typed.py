@@ -6,6 +6,7 @@ through here before anything is done with it.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -137,7 +138,7 @@ def _mapping(kind: Any, content: Any, where: str) -> dict[str, Any]:
 
 def _dataclass(kind: Any, content: Any, where: str) -> Any:
     values = _mapping(Any, content, where)
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     known = {declared.name: declared for declared in fields(kind) if declared.init}
     if unknown := sorted(set(values) - set(known)):
         raise ContentError(f"{where} has {printable(', '.join(unknown))}, which is not known")
@@ -145,6 +146,11 @@ def _dataclass(kind: Any, content: Any, where: str) -> Any:
         if name not in values and declared.default is MISSING is declared.default_factory:
             raise ContentError(f"{where} has no {name}")
     return kind(**{k: typed(hints[k], v, f"{where}.{k}") for k, v in values.items()})
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _plain(kind: Any, content: Any, where: str) -> Any:

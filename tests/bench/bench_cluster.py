@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import gc
 import hashlib
 import os
 import re
@@ -26,6 +27,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO
 
@@ -35,8 +38,12 @@ import soundfile as sf
 from animal_spot.audio.recordings import listed_names, output_stems
 from animal_spot.cluster.handing_out import HandingOut
 from animal_spot.detections.journal import Completed, Journal
-from animal_spot.prediction.run_tables import Tally, write_run_tables
+from animal_spot.metadata.recording_time import RecordingTime
+from animal_spot.metadata.time_list import TimeList
+from animal_spot.prediction.run_tables import NotedEntries, Tally, write_run_tables
 from animal_spot.prediction.shard import Shard
+from animal_spot.utils.many_paths import PathList, PathMap, PathSet
+from animal_spot.utils.own_files import Written
 from tests.helpers.places import ROOT
 
 NAMES = ("efficiency", "overhead", "small", "kill", "long", "fake")
@@ -207,36 +214,47 @@ def memory_mb() -> float:
     return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
 
 
+def most_mb() -> float:
+    """Return the most memory that this process had."""
+    text = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", text)[1]) / 1024
+
+
 class Stages:
-    """Prints what each stage took, and what memory it left."""
+    """Prints the time of the processor that each stage took, and what memory it left."""
 
     def __init__(self, n: int) -> None:
         self._n = n
-        self._began, self._mb = time.perf_counter(), memory_mb()
+        self._began, self._mb = time.process_time(), memory_mb()
 
     def end(self, name: str, n: int | None = None) -> None:
         """Print a stage of ``n`` things; None: of all."""
         n = n or self._n
-        took_s, mb = time.perf_counter() - self._began, memory_mb()
+        took_s, mb = time.process_time() - self._began, memory_mb()
         print(
             f"{name:34} {took_s:7.1f} s, {1e6 * took_s / n:7.1f} us each, memory "
             f"{mb:6.0f} MB ({1024 * 1024 * (mb - self._mb) / n:+6.0f} B each)"
         )
-        self._began, self._mb = time.perf_counter(), memory_mb()
+        self._began, self._mb = time.process_time(), memory_mb()
 
 
 def fake(folder: Path, n: int) -> None:
     """Print what the driver does for recordings that are not there."""
     root = "/archive"
     stage = Stages(n)
-    paths = [Path(f"{root}/site{i % 500:03}/{2000 + i % 12}/REC_{i:08}.wav") for i in range(n)]
+    paths = PathList(f"{root}/site{i % 500:03}/{2000 + i % 12}/REC_{i:08}.wav" for i in range(n))
     stage.end("list")
     names = listed_names([root], paths)
     n_held = sum(map(Shard(1, 100).holds, names))
     del names
     stage.end(f"a shard of 100 ({n_held})")
+    moment = datetime(2024, 5, 1, tzinfo=timezone.utc)
+    kinds = [RecordingTime(source="file name", site=f"site{i}") for i in range(500)]
+    hour = timedelta(hours=1)
+    times = TimeList(replace(kinds[i % 500], start=moment + i // 500 * hour) for i in range(n))
+    stage.end("times")
     journal = Journal(folder)
-    stem_of = dict(zip(paths, output_stems(paths, {}), strict=True))
+    stem_of = PathMap(paths, output_stems(paths, journal.stems))
     stage.end("names of results")
     out: HandingOut[Path, int] = HandingOut(iter(paths), n)
     workers = range(1000)
@@ -249,26 +267,36 @@ def fake(folder: Path, n: int) -> None:
             if out._workers[worker].given:
                 out.done(worker, 5.0)
     stage.end("hand out to 1,000 workers")
-    entries = {}
+    complete = PathSet(paths)
     for path in paths:
-        journal.begin(path, stem_of[path], ())
-        entries[path] = entry_of(path, stem_of[path])
-        journal.add(entries[path])
-    stage.end("journal, 3 annotations each")
+        entry = entry_of(path, stem_of[path])
+        journal.begin(path, entry.stem, entry.files)
+        for name, size in entry.files.items():  # as ``adopt`` notes it before and afterwards
+            journal.own._note(name, Written(size, "0" * 32, of=entry.stem))
+            journal.own._note(name, Written(size, "0" * 32, (size, 1, 1), entry.stem))
+        journal.add(entry)
+        complete.add(path)
+    stage.end("journal, 2 files, 3 annotations each")
     n_real = min(n, 10_000)
     for i in range(n_real):
         part = folder / "part"
         part.write_bytes(b"0" * 4096)
         journal.own.adopt(f"{i}.csv", part, digest="0" * 32, of=str(i))
     stage.end(f"one of {n_real} files put into place", n_real)
-    tally = Tally(paths, {}, (), entries)
+    entries = NotedEntries(journal, complete)
+    tally = Tally(paths, {}, PathSet(paths), entries, times=PathMap(paths, times))
     write_run_tables(journal.own, ("a", "b"), (500.0, 8000.0), tally)
     journal.close()
     stage.end("tables over all")
-    del journal, entries, tally
+    del journal, entries, tally, stem_of, complete
+    gc.collect()
     again = Journal(folder)
     stage.end("journal read again")
-    print(f"{len(again.completed)} recordings, journal {size_mb(folder):.0f} MB")
+    output_stems(paths, again.stems)
+    stage.end("names of results again")
+    n_known = sum(again.entry_of(str(path)) is not None for path in paths)
+    stage.end("each looked up")
+    print(f"{n_known} recordings, journal {size_mb(folder):.0f} MB, at most {most_mb():.0f} MB")
 
 
 def entry_of(path: Path, stem: str) -> Completed:
@@ -283,7 +311,7 @@ def entry_of(path: Path, stem: str) -> Completed:
         n_windows=120,
         detections={"a": 2, "b": 1},
         seconds=0.5,
-        files={},
+        files={f"{stem}_predict_output.csv": 9000, f"{stem}_predict_output.log": 9000},
         annotations=[[1.5, 2.5, "a", 0.91], [3.5, 4.5, "b", 0.8], [13.5, 14.5, "a", 0.8]],
     )
 
