@@ -199,6 +199,19 @@ def test_the_first_recording_of_a_stem_has_the_plain_name(tmp_path):
     assert output_stems(files, {}) == stems
 
 
+def test_a_folder_is_listed_in_the_order_of_paths(tmp_path):
+    """Parts are compared one by one: ``a/b.wav`` comes before ``a b.wav``."""
+    wanted = ["a b.wav", "a/b.wav", "a/c/d.wav", "a/c.wav", "a-/x.wav", "a.wav", "B.wav", "b.wav"]
+    touch(tmp_path, *wanted, "a/.hidden/x.wav", ".x.wav")
+    assert find_recordings([str(tmp_path)]) == sorted(tmp_path / name for name in wanted)
+
+
+def test_folders_that_overlap_give_each_recording_once(tmp_path):
+    touch(tmp_path, "a/1.wav", "a/2.wav", "b/3.wav")
+    inputs = [str(tmp_path / "a" / "2.wav"), str(tmp_path), str(tmp_path / "b")]
+    assert names(tmp_path, find_recordings(inputs)) == ["a/2.wav", "a/1.wav", "b/3.wav"]
+
+
 # -- reading --------------------------------------------------------------------------------------
 
 # Greatest error of a sample: half a step of the integers; the rest are measured bounds of lossy

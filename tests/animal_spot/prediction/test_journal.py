@@ -1,5 +1,6 @@
 import json
 import os
+import tracemalloc
 
 import pytest
 
@@ -165,3 +166,61 @@ def test_the_file_is_one_json_object_a_line(folder, recording):
     written(folder, entry(recording))
     lines = (folder / FILE_NAME).read_text().split("\n")
     assert [json.loads(line)["stem"] for line in lines if line] == ["a"]
+
+
+def test_what_several_files_say_is_found_again_also_beside_what_is_added(folder, tmp_path):
+    """What is known is read from where it stands: in another file, or the own one."""
+    paths = [tmp_path / name for name in ("0.wav", "1.wav", "2.wav", "3.wav")]
+    for number, path in enumerate(paths):
+        path.write_bytes(b"x" * (number + 1))
+    for number in (0, 1):
+        journal = Journal(folder, name=f".completed.{number}.jsonl")
+        journal.begin(paths[number], f"r{number}", ())
+        journal.add(entry(paths[number], stem=f"r{number}", files={}))
+        journal.close()
+    (folder / ".completed.empty.jsonl").touch()
+    others = [".completed.0.jsonl", ".completed.none.jsonl", ".completed.empty.jsonl"]
+    journal = Journal(folder, name=".completed.1.jsonl", others=others)
+    for number in (2, 3):
+        journal.begin(paths[number], f"r{number}", ())
+        if number == 2:
+            journal.add(entry(paths[number], stem=f"r{number}", files={}))
+        assert [one.stem for one in journal.completed] == ["r0", "r1", "r2"]
+    assert journal.stems == {f"r{number}": str(path) for number, path in enumerate(paths)}
+    found = [journal.find(path, "run 1") for path in paths]
+    assert found == [*(entry(p, stem=f"r{n}", files={}) for n, p in enumerate(paths[:3])), None]
+    journal.close()
+    assert journal.find(paths[0], "run 1") == found[0], "also when it is not written to any more"
+    journal.close()
+
+
+def test_what_was_written_is_known_from_the_journal(folder, recording):
+    with_files = Journal(folder)
+    with_files.begin(recording, "a", ["a.csv"])
+    with_files.own.write_text("a.csv", "new", of="a")
+    with_files.close()
+    own = Journal(folder).own
+    assert own.is_known("a.csv")
+    assert own.is_as_written("a.csv")
+    assert own.names_of("a") == ["a.csv"]
+    (folder / "a.csv").write_text("NEW")
+    assert own.is_edited("a.csv")
+
+
+def test_a_journal_takes_little_memory_however_much_is_found(folder, tmp_path):
+    """A million recordings shall fit; as objects each of these takes 10 kB."""
+    rows, n = [[float(i), i + 0.5, "x", 0.75] for i in range(50)], 1000
+    state, digest = [1, 2, 3], "0" * 32
+    journal = Journal(folder)
+    for number in range(n):
+        files = {f"r{number}.log": 6}
+        of = (f"/in/r{number}.wav", f"r{number}", "run", state, digest, 25.0, 50, {"x": 50}, 0.1)
+        journal.add(Completed(*of, files, rows))
+    journal.close()
+    tracemalloc.start()
+    journal = Journal(folder)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(journal.completed) == n
+    assert journal.completed[7].annotations == rows
+    assert size / n < 400

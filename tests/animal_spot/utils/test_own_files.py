@@ -198,3 +198,30 @@ def test_any_line_is_taken_or_passed_over(tmp_path_factory, content):
     (name,) = [name for name in own.names_of(content.get("of", ""))]
     assert os.path.dirname(folder / name) == str(folder)
     own.is_edited(name)
+
+
+def test_tables_that_are_written_together(folder, caplog):
+    """Each piece goes into its file; what is there already, or was edited, is not touched."""
+
+    def update(*pieces):
+        own = opened(folder)
+        own.update(("a.csv", "b.csv", "c.csv"), pieces)
+        return own
+
+    update(("a.csv", "1"), ("b.csv", "x"), ("a.csv", "2\n"), ("b.csv", "\udce9"))
+    assert (folder / "a.csv").read_bytes() == b"12\n"
+    assert (folder / "b.csv").read_bytes() == b"x\xe9", "names need not be UTF-8"
+    assert (folder / "c.csv").read_bytes() == b""
+    before = {name: (folder / name).stat() for name in ("a.csv", "b.csv")}
+    (folder / "c.csv").write_text("edited")
+    own = update(("a.csv", "12\n"), ("b.csv", "y"))
+    assert (folder / "a.csv").stat() == before["a.csv"]
+    assert (folder / "b.csv").read_text() == "y"
+    assert (folder / "c.csv").read_text() == "edited"
+    assert "c.csv was edited" in caplog.text
+    assert own.is_as_written("b.csv")
+    assert not list(folder.glob(".*.tmp"))
+    with pytest.raises(KeyError):
+        update(("a.csv", "half"), ("other.csv", ""))
+    assert (folder / "a.csv").read_bytes() == b"12\n"
+    assert not list(folder.glob(".*.tmp"))
