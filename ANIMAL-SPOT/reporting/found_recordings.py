@@ -13,6 +13,7 @@ from animal_spot.figures.found import MOST_PANELS, Places, rates_over, some_tick
 from animal_spot.reporting.found_tables import Found, Recording
 from animal_spot.reporting.page import Block, Cell, Note, Number, Section, Table, count, decimal
 from animal_spot.reporting.pictures import picture
+from animal_spot.utils.compact import TextIndex
 
 MOST_LISTED = 500  # recordings
 _MOST_GROUPS = 500  # rows of a table
@@ -152,16 +153,15 @@ def _grouped(found: Found, counts: np.ndarray, calls: Sequence[int]) -> list[Blo
 
 def shown_names(files: Sequence[str]) -> list[str]:
     """Return the name of each file, with as many folders before it as tell it from the others."""
-    parts = [re.split(r"[/\\]", file) for file in files]
-    names = [part[-1] for part in parts]
+    names = [re.split(r"[/\\]", file)[-1] for file in files]
     for depth in range(2, 12):
-        seen: dict[str, int] = {}
+        n_of = TextIndex()
         for name in names:
-            seen[name] = seen.get(name, 0) + 1
-        if all(n == 1 for n in seen.values()):
+            n_of[name] = (n_of.get(name) or 0) + 1
+        if len(n_of) == len(names):
             break
         names = [
-            "/".join(part[-depth:]) if seen[name] > 1 else name
-            for part, name in zip(parts, names, strict=True)
+            "/".join(re.split(r"[/\\]", file)[-depth:]) if n_of.get(name) != 1 else name
+            for file, name in zip(files, names, strict=True)
         ]
     return names

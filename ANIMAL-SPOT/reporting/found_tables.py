@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import functools
 import math
 import os
 import re
+import sys
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -19,6 +22,7 @@ from animal_spot.detections.annotation_tables import RAVEN_ENDING
 from animal_spot.detections.journal import FILE_NAME
 from animal_spot.metadata.moments import MomentError, parse_moment
 from animal_spot.reporting.sources import SUMMARY, SourceError
+from animal_spot.utils.compact import TextIndex
 from animal_spot.utils.csv_cells import plain_cell
 from animal_spot.utils.own_files import JsonLines, OwnFiles
 
@@ -30,7 +34,7 @@ _LOW, _HIGH = "Low Freq (Hz)", "High Freq (Hz)"
 _DIGITS = re.compile(r"\d+(?:\.\d+)?")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Recording:
     """A recording of a prediction.
 
@@ -72,7 +76,7 @@ class Detections:
         low_hz: Lower end of its band; NaN: not known.
         high_hz: Upper end of its band.
         score: NaN: none.
-        paths: Where recordings were, by index, as the table says.
+        paths: Where recordings were, by index, if the table says otherwise than the summary.
     """
 
     recording: np.ndarray
@@ -162,10 +166,10 @@ def _recording_of(
 
     known = {
         "file": plain_cell(cell("file")),
-        "status": cell("status"),
+        "status": sys.intern(cell("status")),
         "reason": plain_cell(cell("reason")),
         "stem": plain_cell(cell("results")),
-        "site": plain_cell(cell("site")),
+        "site": sys.intern(plain_cell(cell("site"))),
     }
     if known["status"] not in COMPLETE:
         return Recording(**known)
@@ -185,22 +189,33 @@ class _Finder:
     """Finds the recording that a path in the table of detections means."""
 
     def __init__(self, recordings: Sequence[Recording]) -> None:
-        self._known: dict[str, int | None] = {}
-        self._named: defaultdict[str, list[int]] = defaultdict(list)
-        self._files = [recording.file for recording in recordings]
+        self._recordings = recordings
+        self._known = TextIndex()
         for index, recording in enumerate(recordings):
             if recording.is_complete:
                 self._known.setdefault(recording.file, index)
                 self._known.setdefault(os.path.abspath(recording.file), index)
-                self._named[os.path.basename(recording.file)].append(index)
+        self._others: dict[str, int | None] = {}  # paths that say it otherwise
+
+    @functools.cached_property
+    def _named(self) -> dict[str, list[int]]:
+        """Complete recordings by the name of their file."""
+        named: defaultdict[str, list[int]] = defaultdict(list)
+        for index, recording in enumerate(self._recordings):
+            if recording.is_complete:
+                named[os.path.basename(recording.file)].append(index)
+        return named
 
     def index(self, path: str) -> int | None:
-        if path not in self._known:
+        index = self._known.get(path)
+        if index is not None:
+            return index
+        if path not in self._others:
             same = self._named.get(re.split(r"[/\\]", path)[-1], [])
-            ends = [i for i in same if path.endswith(self._files[i].lstrip("./\\"))]
+            ends = [i for i in same if path.endswith(self._recordings[i].file.lstrip("./\\"))]
             found = ends if len(ends) == 1 else same
-            self._known[path] = found[0] if len(found) == 1 else None
-        return self._known[path]
+            self._others[path] = found[0] if len(found) == 1 else None
+        return self._others[path]
 
 
 def _read_detections(
@@ -214,6 +229,7 @@ def _read_detections(
     finder, label_of = _Finder(recordings), {name: i for i, name in enumerate(names)}
     places, labels, numbers = array("l"), array("l"), array("d")
     paths: dict[int, str] = {}
+    is_placed = bytearray(len(recordings))  # the first row of a recording says where it was
     n_other = 0
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         head = file.readline().rstrip("\r\n").split("\t")
@@ -244,7 +260,9 @@ def _read_detections(
             if index is None:
                 n_other += 1
                 continue
-            paths.setdefault(index, cells[where])
+            if not is_placed[index] and cells[where] != recordings[index].file:
+                paths[index] = cells[where]
+            is_placed[index] = 1
             if label not in label_of:
                 label_of[label] = len(names)
                 names.append(label)
@@ -291,11 +309,12 @@ def _edited_tables(folder: Path) -> list[str]:
     if not tables or not (folder / FILE_NAME).is_file():
         return []
     lines = JsonLines(folder / FILE_NAME)
-    own = OwnFiles(folder, lines)
-    lines.read(lambda content: own.read(content) if "wrote" in content else None)
-    return sorted(
-        path.name for path in tables if own.is_known(path.name) and own.is_edited(path.name)
-    )
+    own = OwnFiles(folder, lines, many=True)
+    lines.read_places(lambda line, place: own.read(line, place) if "wrote" in line else None)
+    with contextlib.closing(lines):
+        return sorted(
+            path.name for path in tables if own.is_known(path.name) and own.is_edited(path.name)
+        )
 
 
 def read_failed(folder: Path, recordings: Sequence[Recording]) -> list[tuple[str, str]]:

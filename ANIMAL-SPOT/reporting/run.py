@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from animal_spot.reporting.config import ReportConfig
 from animal_spot.reporting.files import write_report
 from animal_spot.reporting.page import Note, Report, Section
-from animal_spot.reporting.sources import Source, SourceError, find_sources
+from animal_spot.reporting.sources import Source, SourceError, find_sources, n_in_summary
 from animal_spot.reporting.unique_names import with_prefix
 from animal_spot.reporting.wanted import Wanted
 from animal_spot.utils.errors import one_line
@@ -19,6 +20,8 @@ from animal_spot.utils.status import OK, SOME_FAILED
 from animal_spot.utils.version import own_version
 
 FILE_NAME = "report.html"
+MOST_AFTER = 250_000  # recordings of which a report is made unasked
+_BYTES_EACH = 1200  # of memory, for each recording with three detections
 _TITLES = {
     "folds": "Cross-validation",
     "training": "Training",
@@ -80,9 +83,18 @@ def _write_cards(sources: Sequence[Source], *, replace_edited: bool) -> None:
 def report_after(folder: Path, *, replace_edited: bool = False) -> None:
     """Make the report of a folder that a command has just written into, not of those below it.
 
-    The command is done: what goes wrong here is a warning.
+    The command is done: what goes wrong here is a warning. Of more than ``MOST_AFTER`` recordings
+    none is made, since that could take more memory than the command itself did.
     """
     try:
+        n = n_in_summary(folder)
+        if n > MOST_AFTER:
+            log.warning(
+                "no report of %d recordings, which takes about %.1f GB of memory: animal-spot "
+                "report %s makes it",
+                *(n, n * _BYTES_EACH / 1e9, shlex.quote(str(folder))),
+            )
+            return
         report = report_of(find_sources([folder], deepest=0), Wanted())
         write_report(folder / FILE_NAME, report, replace_edited=replace_edited)
     except (MemoryError, RecursionError, OSError, ValueError) as error:

@@ -205,3 +205,16 @@ def read_json(path: Path) -> dict:
 def _head(path: Path) -> list[str]:
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         return next(csv.reader(file), [])
+
+
+def n_in_summary(folder: Path) -> int:
+    """Return about how many recordings a prediction has; 0 if there is no summary.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    path = folder / SUMMARY
+    if not path.is_file():
+        return 0
+    with open(path, "rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(2**20), b"")) - 1

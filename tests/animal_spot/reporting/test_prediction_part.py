@@ -11,6 +11,7 @@ import pytest
 
 from animal_spot.detections.annotations import Annotation
 from animal_spot.reporting import pictures, prediction_part
+from animal_spot.reporting import run as report_run
 from animal_spot.reporting.found_examples import where_it_is
 from animal_spot.reporting.found_recordings import shown_names
 from animal_spot.reporting.found_settings import read_settings
@@ -349,3 +350,16 @@ def test_sections_have_titles_of_their_own(night):
         for v in row
         if isinstance(v, float)
     )
+
+
+def test_no_report_is_made_unasked_of_more_recordings_than_find_room(tmp_path, monkeypatch, caplog):
+    folder = made(tmp_path, 3, 1)
+    folder.write_tables()
+    monkeypatch.setattr(report_run, "MOST_AFTER", 2)
+    report_run.report_after(folder.found)
+    assert "no report of 3 recordings" in caplog.text
+    assert f"animal-spot report {folder.found} makes it" in caplog.text
+    assert not (folder.found / report_run.FILE_NAME).exists()
+    monkeypatch.setattr(report_run, "MOST_AFTER", 3)
+    report_run.report_after(folder.found)
+    assert (folder.found / report_run.FILE_NAME).exists()
