@@ -42,6 +42,7 @@ from animal_spot.metadata.recording_time import RecordingTime
 from animal_spot.metadata.time_list import TimeList
 from animal_spot.prediction.run_tables import NotedEntries, Tally, write_run_tables
 from animal_spot.prediction.shard import Shard
+from animal_spot.prediction.shard_note import WholeList, read_note, tally_of, write_note
 from animal_spot.utils.many_paths import PathList, PathMap, PathSet
 from animal_spot.utils.own_files import Written
 from tests.helpers.places import ROOT
@@ -297,6 +298,33 @@ def fake(folder: Path, n: int) -> None:
     n_known = sum(again.entry_of(str(path)) is not None for path in paths)
     stage.end("each looked up")
     print(f"{n_known} recordings, journal {size_mb(folder):.0f} MB, at most {most_mb():.0f} MB")
+    note_shard(folder, paths, times, again)
+    stage.end("note of a shard of all")
+    del paths, times
+    tally = tally_of([read_note(folder / Shard(1, 1).note)], again, lambda entry: True)
+    stage.end("notes of shards put together")
+    write_run_tables(again.own, ("a", "b"), (500.0, 8000.0), tally)
+    again.close()
+    stage.end("tables over all, by merge")
+    print(f"{len(tally.entries)} recordings, at most {most_mb():.0f} MB")
+
+
+def note_shard(folder: Path, paths: PathList, times: TimeList, journal: Journal) -> None:
+    """Write what one shard of one leaves for the merge."""
+    complete = PathSet(paths)
+    for path in paths:
+        complete.add(path)
+    entries, time_of = NotedEntries(journal, complete), PathMap(paths, times)
+    write_note(
+        folder,
+        Shard(1, 1),
+        WholeList.of(paths, paths.texts),
+        run="0" * 32,
+        names=("a", "b"),
+        band_hz=(500.0, 8000.0),
+        tally=Tally(paths, {}, PathSet(paths), entries, times=time_of),
+        inputs=["/archive"],
+    )
 
 
 def entry_of(path: Path, stem: str) -> Completed:
