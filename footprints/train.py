@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 from footprints.cropping.crop_pool import detector_named
+from footprints.network.augmentation import KINDS, PLAIN
 from footprints.network.backbones import BACKBONES
 from footprints.network.classifier import read_model_metadata
 from footprints.network.keras_file import read_metadata
@@ -151,6 +152,14 @@ def build_parser() -> argparse.ArgumentParser:
         number(0, 1, low_is_in=False),
         WANTED_PRECISION,
         'share of right answers that the "unknown" threshold is chosen for, on validation',
+    )
+    add(
+        "--augmentation",
+        choices=KINDS,
+        default=PLAIN,
+        help="how photos are changed in training: plain: mirrored, turned, zoomed, lighter, "
+        "darker; strong: also perspective, nearer crops, more light, colour and blur (default: "
+        "%(default)s)",
     )
     _add_teacher_flags(parser)
     add_resume_flag(parser)
@@ -310,6 +319,7 @@ def _stage(name: str, args: argparse.Namespace, groups: str, teaching: Teaching 
         groups,
         args.wanted_precision,
         teaching if name == args.stage else None,
+        args.augmentation,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from footprints.network.augmentation import PLAIN, augmentation
 from footprints.network.backbone_weights import load_backbone_weights
 from footprints.network.backbones import BACKBONES, import_keras
 from footprints.network.efficientnet_lite import LITES, build_lite
@@ -19,6 +20,7 @@ def build_model(
     weights: str | Path = "none",
     seed: int = 0,
     image_size: int = 224,
+    augmented: str = PLAIN,
 ) -> keras.Model:
     """Build the network of the specification.
 
@@ -35,6 +37,7 @@ def build_model(
             ``include_top=False``, or a ``.keras`` model of ours, whose backbone is taken.
         seed: Of the random weights and of augmentation.
         image_size: Side of a photo in pixels, at least 32.
+        augmented: How photos are changed in training, see ``augmentation``.
 
     Raises:
         UserError: If the weights cannot be had or do not fit.
@@ -53,7 +56,7 @@ def build_model(
         )
     load_backbone_weights(base, weights)
     photo = keras.Input(shape, name="photo")
-    x = augmentation(seed)(photo)
+    x = augmentation(seed, augmented)(photo)
     if not BACKBONES[backbone].scales_itself:
         x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocessing")(x)
     x = base(x)
@@ -62,19 +65,3 @@ def build_model(
     x = keras.layers.Dropout(0.3, seed=seed, name="dropout")(x)
     x = keras.layers.Dense(n_classes, activation="softmax", name="probabilities")(x)
     return keras.Model(photo, x, name="footprints")
-
-
-def augmentation(seed: int) -> keras.Sequential:
-    """Return the random changes of a training photo; photos are 0..255 before and after."""
-    layers = import_keras().layers
-    return import_keras().Sequential(
-        [
-            layers.RandomFlip("horizontal", seed=seed),
-            layers.RandomRotation(0.1, seed=seed + 1),
-            layers.RandomZoom(0.1, seed=seed + 2),
-            # A single 0.1 would be 1.0 to 1.1 in Keras 3, against its documentation.
-            layers.RandomContrast((0.1, 0.1), value_range=(0, 255), seed=seed + 3),
-            layers.RandomBrightness(0.1, value_range=(0, 255), seed=seed + 4),
-        ],
-        name="augmentation",
-    )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from footprints.network.augmentation import PLAIN
 from footprints.network.build import build_model
 from footprints.network.distillation import taught_crops, taught_objective
 from footprints.network.feature_cache import random_numbers
@@ -71,6 +72,7 @@ class Stage:
         groups: Of its classes, as ``scores.groups.groups_named`` takes them.
         wanted_precision: Share of right answers that the "unknown" threshold is chosen for.
         teaching: Whose answers it learns beside the labels, or None.
+        augmented: How photos are changed in training, see ``network.augmentation``.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Stage:
     groups: str = NONE
     wanted_precision: float = WANTED_PRECISION
     teaching: Teaching | None = None
+    augmented: str = PLAIN
 
     @property
     def path(self) -> Path:
@@ -164,6 +167,8 @@ def _settings_of(stage: Stage, prepared: PreparedSet) -> dict[str, Any]:
         settings["groups"] = groups.facts()["groups"]
     if stage.wanted_precision != WANTED_PRECISION:
         settings["wanted_precision"] = stage.wanted_precision
+    if stage.augmented != PLAIN:
+        settings["augmentation"] = stage.augmented
     return settings if stage.teaching is None else settings | stage.teaching.settings()
 
 
@@ -201,7 +206,7 @@ def _model_at(
     weights = stage.start if reached is None else "none"
     size, n_classes = prepared.image_size, len(prepared.classes)
     seed = stage.seed + STAGES.index(stage.name)
-    model = build_model(n_classes, stage.backbone, weights, seed, size)
+    model = build_model(n_classes, stage.backbone, weights, seed, size, stage.augmented)
     if reached is not None:
         with fitting(folder):
             model.set_weights(reached[1])

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from footprints.network import backbones, build, freezing, keras_file
+from footprints.network import augmentation, backbones, build, freezing, keras_file
 from footprints.network.backbone_weights import load_backbone_weights
 from footprints.system.errors import UserError
 from tests.helpers.programs import run_python
@@ -118,6 +118,26 @@ def test_augmentation_is_the_specified_one(keras):
         assert changed.min() >= 0
         assert changed.max() <= 255
     assert (np.asarray(augment(bright, training=False)) == bright).all()
+
+
+def test_strong_augmentation_changes_light_colour_place_and_sharpness(keras):
+    augment = augmentation.augmentation(3, "strong")
+    again = augmentation.augmentation(3, "strong")
+    rng = np.random.default_rng(0)
+    crops = np.repeat(rng.integers(60, 180, (1, 16, 16, 3)), 64, axis=0).repeat(3, 1).repeat(3, 2)
+    crops = crops.astype(np.float32)
+    changed = np.asarray(augment(crops, training=True))
+    np.testing.assert_array_equal(changed, np.asarray(again(crops, training=True)))
+    assert changed.min() >= 0
+    assert changed.max() <= 255
+    assert (np.asarray(augment(crops, training=False)) == crops).all()
+    grey = np.full_like(crops, 120)
+    light = np.asarray(augment(grey, training=True))[:, 20:28, 20:28].mean((1, 2, 3))
+    assert light.min() < 90 < 150 < light.max()
+    brown = np.broadcast_to(np.float32([150, 110, 70]), crops.shape)
+    red, _, blue = np.asarray(augment(brown, training=True))[:, 20:28, 20:28].mean((1, 2)).T
+    spread = (red - blue) / np.maximum(red, 1)
+    assert spread.min() < 0.42 < 0.62 < spread.max()  # 0.53 as it is
 
 
 @pytest.mark.parametrize("name", OF_KERAS)

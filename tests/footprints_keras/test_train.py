@@ -17,6 +17,7 @@ from PIL import Image
 from sklearn.utils.class_weight import compute_class_weight
 
 from footprints import train
+from footprints.network.keras_file import read_metadata
 from footprints.network.prepared_set import open_set
 from footprints.network.train_state import EarlyStopping, PhaseState, StageFolder
 from footprints.system.errors import UserError
@@ -540,3 +541,14 @@ def test_end_to_end_without_cached_views_with_class_weights(tmp_path, keras, cap
     said = capsys.readouterr().err
     assert "features" not in said
     assert said.count("no curves for TensorBoard") == 1
+
+
+def test_photos_are_changed_as_asked(prepared, tmp_path):
+    """Said in the settings, so that a training goes on only as it began."""
+    given = flags(prepared, tmp_path / "out", "--epochs_oat", 1, "--cached_views", 1, stage="oat")
+    done = run_step("train", *given, "--augmentation", "strong")
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / "out" / "mobilenet_oat.keras"
+    assert read_metadata(path)["training"]["augmentation"] == "strong"
+    with pytest.raises(UserError, match="augmentation"):
+        train.main(given)
