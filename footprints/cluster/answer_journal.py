@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import NamedTuple
 
 from footprints.cluster.shard_note import ShardNote, name_in_listing
 from footprints.scores.answers import Answer, Failure
@@ -42,14 +43,10 @@ class AnswerJournal:
     def __init__(self, folder: Path, name: str, root: Path, run: str) -> None:
         self._path, self._root, self._run = folder / name, root, run
         refuse_links(self._path, folder)
-        self._lines: dict[str, bytes] = {}
-        for path in journals_in(folder):
-            own = path == self._path
-            all_lines = list(_lines_of(path))
-            ours = [(photo, line) for photo, run, line in all_lines if run == self._run]
-            self._lines.update(ours)
-            if own and len(ours) < len(all_lines):
-                write_bytes(path, b"".join(line + b"\n" for _, line in ours))
+        if name in journals_of_others(folder, run):
+            ours = (line.text + b"\n" for line in _lines_of(self._path) if line.run == run)
+            write_bytes(self._path, b"".join(ours))
+        self._lines = _newest_lines(folder, run)
         self._file = open(self._path, "ab")  # noqa: SIM115 - closed by close()
         if self._file.tell():
             self._file.write(b"\n")  # the last line may have been cut off
@@ -104,7 +101,8 @@ class AnswerJournal:
         except OSError:  # it is gone, which its failure says
             size, mtime_ns = 0, 0
         name = name_in_listing(photo, self._root)
-        head = {"photo": name, "run": self._run, "size": size, "mtime_ns": mtime_ns}
+        head = {"photo": name, "run": self._run, "made_ns": time.time_ns()}
+        head |= {"size": size, "mtime_ns": mtime_ns}
         self._file.write(json.dumps(head | kept(found)).encode() + b"\n")
         self._file.flush()
         if time.monotonic() - self._synced > _SYNC_S:
@@ -117,10 +115,9 @@ class AnswerJournal:
 
 
 def journals_in(folder: Path) -> list[Path]:
-    """Return the journals of a folder, the oldest first: what newer ones say counts."""
+    """Return the journals of a folder."""
     names = [WHOLE, *(shard.journal for shard in shards_of(folder, "jsonl"))]
-    there = [folder / name for name in names if (folder / name).is_file()]
-    return sorted(there, key=lambda path: (path.stat().st_mtime_ns, path.name))
+    return [folder / name for name in names if (folder / name).is_file()]
 
 
 def answers_of_shards(
@@ -131,10 +128,7 @@ def answers_of_shards(
     Raises:
         UserError: If a photo is missing, naming the shard that it is in.
     """
-    lines: dict[str, bytes] = {}
-    for path in journals_in(folder):
-        refuse_links(path, folder)
-        lines.update((photo, line) for photo, run, line in _lines_of(path) if run == notes[0].run)
+    lines = _newest_lines(folder, notes[0].run)
     for photo in photos:
         name = name_in_listing(photo, root)
         try:
@@ -150,18 +144,43 @@ def answers_of_shards(
 def journals_of_others(folder: Path, run: str) -> list[str]:
     """Return the names of journals that hold answers of other runs."""
     return [
-        path.name for path in journals_in(folder) if any(of != run for _, of, _ in _lines_of(path))
+        path.name for path in journals_in(folder) if any(one.run != run for one in _lines_of(path))
     ]
 
 
-def _lines_of(path: Path) -> Iterator[tuple[str, str, bytes]]:
-    """Yield the photo, the run and the whole of each line that can be read."""
+class _Line(NamedTuple):
+    """A line of a journal: of which photo and run it is, when it was written, its text."""
+
+    photo: str
+    run: str
+    made_ns: int
+    text: bytes
+
+
+def _newest_lines(folder: Path, run: str) -> dict[str, bytes]:
+    """Return the newest line of a run on each photo, by its name below the folder of all."""
+    newest: dict[str, _Line] = {}
+    for path in journals_in(folder):
+        refuse_links(path, folder)
+        for line in _lines_of(path):
+            known = newest.get(line.photo)
+            if line.run == run and (known is None or known.made_ns <= line.made_ns):
+                newest[line.photo] = line
+    return {photo: line.text for photo, line in newest.items()}
+
+
+def _lines_of(path: Path) -> Iterator[_Line]:
+    """Yield the lines that can be read."""
     with open(path, "rb") as file:
-        for line in file:
+        for text in file:
             with contextlib.suppress(ValueError):
-                content = json_object(line)
-                as_whole(content.get("size"), 0)
-                yield as_text(content.get("photo")), as_text(content.get("run")), line.rstrip(b"\n")
+                content = json_object(text)
+                yield _Line(
+                    as_text(content.get("photo")),
+                    as_text(content.get("run")),
+                    as_whole(content.get("made_ns"), 0),
+                    text.rstrip(b"\n"),
+                )
 
 
 def _state(status: os.stat_result) -> tuple[int, int]:

@@ -132,6 +132,23 @@ def test_a_shard_that_is_killed_goes_on_with_what_is_missing(flags, whole, here)
     assert contents(Path("out")) == whole
 
 
+def test_the_newest_answer_counts_whichever_shard_gave_it(model_file, here):
+    some = here / "some"
+    for i, rgb in enumerate(pictures(2, side=48, seed=11)):
+        save(some / f"{i}.png", rgb)
+    few = [str(some), "--model", str(model_file), "--detector", "none", "--no_report"]
+    few += ["--processes", "1"]
+    predict.main([*few, "--output_dir", "out", "--shard", "1/1"])
+    for i, rgb in enumerate(pictures(2, side=48, seed=12)):
+        save(some / f"{i}.png", rgb)
+    for shard in ("1/2", "2/2", "1/1"):  # the last has nothing to do
+        predict.main([*few, "--output_dir", "out", "--shard", shard])
+    merge.main(["out"])
+    predict.main([*few, "--output_dir", "one"])
+    for name in ("predictions.json", "predictions.csv"):
+        assert Path("out", name).read_bytes() == Path("one", name).read_bytes()
+
+
 def _whole_lines(path: Path) -> list[str]:
     return [line for line in path.read_text().splitlines() if line.endswith("}")]
 
