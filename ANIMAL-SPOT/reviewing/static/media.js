@@ -1,7 +1,9 @@
 // Pictures and sounds, fetched ahead and kept for a while.
 
-import { Kept, pictureAt } from "./kept.js";
+import { Kept, keepPictures } from "./kept.js";
 import { path } from "./server.js";
+
+const pictureAt = keepPictures(150);
 
 const sounds = new Kept(12, (url) => {
   const audio = new Audio();

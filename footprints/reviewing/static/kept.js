@@ -25,19 +25,25 @@ export class Kept {
   }
 }
 
-const pictures = new Kept(150, (url) => {
-  const image = new Image();
-  image.alt = "";
-  image.draggable = false;
-  image.decoding = "sync";
-  image.src = url;
-  const thing = { image, isReady: false };
-  thing.ready = image.decode().then(
-    () => (thing.isReady = true),
-    () => pictures.drop(url), // the next wish tries again
-  );
-  return thing;
-});
-
-/** A picture: {image, ready (promise), isReady}; after a failure the next wish tries again. */
-export const pictureAt = (url) => pictures.get(url);
+/**
+ * Keep the latest pictures by their addresses.
+ * @param {number} most How many; each takes four bytes a pixel.
+ * @returns {(url: string) => {image: HTMLImageElement, ready: Promise, isReady: boolean}} After a
+ *   failure the next wish tries again.
+ */
+export function keepPictures(most) {
+  const pictures = new Kept(most, (url) => {
+    const image = new Image();
+    image.alt = "";
+    image.draggable = false;
+    image.decoding = "sync";
+    image.src = url;
+    const thing = { image, isReady: false };
+    thing.ready = image.decode().then(
+      () => (thing.isReady = true),
+      () => pictures.drop(url),
+    );
+    return thing;
+  });
+  return (url) => pictures.get(url);
+}
