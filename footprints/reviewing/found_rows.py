@@ -31,13 +31,15 @@ class FoundRow:
         score: Probability of the answer; of the best class where that is unknown.
         said: What else the prediction says of it: ``top``, ``print_found``, ``confidence``,
             and where there is one ``level``, ``trail_answer`` with ``trail_probability``,
-            ``without_region``.
+            ``without_region``, ``why``.
+        is_further: Whether it is another print of a photo than that of its answer.
     """
 
     box: Box | None = None
     class_name: str | None = None
     score: float | None = None
     said: Mapping[str, Any] = field(default_factory=dict)
+    is_further: bool = False
 
     @property
     def key(self) -> tuple[Box | None, str | None]:
@@ -164,20 +166,13 @@ def _photo(record: Any, places: _Places) -> FoundPhoto:
     return FoundPhoto(
         places.of(name),
         name,
-        [_row(record)],
+        [_row(record), *_further(record)],
         _checked(taken),
         None if trail in (None, "") else as_text(str(trail), longest=200),
     )
 
 
 def _row(record: Mapping[str, Any]) -> FoundRow:
-    width = as_whole(record.get("width"), 1, _MOST_PIXELS)
-    height = as_whole(record.get("height"), 1, _MOST_PIXELS)
-    edges = as_numbers(record.get("box_xyxy"), 4, -_MOST_PIXELS, _MOST_PIXELS)
-    parts = [
-        round(min(max(edge / side, 0.0), 1.0), _DECIMALS)
-        for edge, side in zip(edges, (width, height) * 2, strict=True)
-    ]
     top = record.get("top")
     if not isinstance(top, list) or not top:
         raise ValueError("one of its photos has no probabilities")
@@ -199,17 +194,50 @@ def _row(record: Mapping[str, Any]) -> FoundRow:
     if trail_answer:
         said["trail_answer"] = as_text(trail_answer)
         said["trail_probability"] = as_number(record.get("trail_probability"), 0, 1)
+    if record.get("why"):
+        said["why"] = as_text(record["why"])
     if record.get("name_without_region"):
         said["without_region"] = as_text(record["name_without_region"])
     probability = record.get("answer_probability")
-    box = (parts[0], parts[1], parts[2], parts[3])
-    is_box = box[0] < box[2] and box[1] < box[3]
     return FoundRow(
-        box if is_box else None,
+        _box(record, record),
         as_text(record.get("answer"), longest=200),
         ranking[0]["probability"] if probability is None else as_number(probability, 0, 1),
         said,
     )
+
+
+def _further(record: Mapping[str, Any]) -> list[FoundRow]:
+    """Return the prints besides that of the answer, each with what it says by itself."""
+    found = []
+    for one in record.get("boxes") or ():
+        if not isinstance(one, dict):
+            raise ValueError("one of its boxes is no object")
+        box = _box(one, record)
+        if box is None or box == _box(record, record):
+            continue
+        name, share = as_text(one.get("best_class")), as_number(one.get("probability"), 0, 1)
+        confidence = one.get("confidence")
+        said = {
+            "top": [{"class": name, "probability": share}],
+            "print_found": True,
+            "confidence": None if confidence is None else as_number(confidence, 0, 1),
+            "together": as_text(record.get("answer")),
+        }
+        found.append(FoundRow(box, name, share, said, is_further=True))
+    return found
+
+
+def _box(one: Mapping[str, Any], record: Mapping[str, Any]) -> Box | None:
+    """Return a box in parts of its photo, or None if it is empty there."""
+    width = as_whole(record.get("width"), 1, _MOST_PIXELS)
+    height = as_whole(record.get("height"), 1, _MOST_PIXELS)
+    edges = as_numbers(one.get("box_xyxy"), 4, -_MOST_PIXELS, _MOST_PIXELS)
+    x1, y1, x2, y2 = (
+        round(min(max(edge / side, 0.0), 1.0), _DECIMALS)
+        for edge, side in zip(edges, (width, height) * 2, strict=True)
+    )
+    return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
 
 
 def _checked(taken: Taken) -> Taken:

@@ -111,15 +111,16 @@ def _store(project: Project, found: Found, source: str) -> tuple[int, int]:
             before = {
                 (_box_of(row), row["class"]): row["id"]
                 for row in db.execute(
-                    "SELECT * FROM detections WHERE photo_id = ? AND source = ?", (number, source)
+                    "SELECT * FROM detections WHERE photo_id = ? AND source != 'drawn'", (number,)
                 )
             }
             for row in one.rows:
-                n_new += _store_row(db, number, row, source, run, before)
+                of_row = "print" if row.is_further else source
+                n_new += _store_row(db, number, row, of_row, run, before)
         n_gone = db.execute(
-            "DELETE FROM detections WHERE source = ? AND run < ? "
+            "DELETE FROM detections WHERE source != 'drawn' AND run < ? "
             "AND id NOT IN (SELECT detection_id FROM decisions)",
-            (source, run),
+            (run,),
         ).rowcount
         db.execute(
             "DELETE FROM photos WHERE id NOT IN (SELECT photo_id FROM detections)"

@@ -17,7 +17,8 @@ from footprints.places.taken import Taken
 from footprints.reviewing.decision_store import DecisionStore, decisions_schema, insert_decisions
 from footprints.reviewing.store import SETTINGS_SCHEMA, ProjectError
 
-SOURCES = ("prediction", "photo", "drawn")  # found, a photo without a prediction, drawn by people
+# An answer, a further print of its photo, a photo without a prediction, drawn by people.
+SOURCES = ("prediction", "print", "photo", "drawn")
 ADDED = 0  # run of what people drew; those of predictions count from 1
 EDGES = ("x1", "y1", "x2", "y2")  # left, top, right, bottom
 NO_PRINT = "no print"  # said of a box in which there is no footprint
@@ -42,7 +43,7 @@ CREATE TABLE detections(
     x1 REAL, y1 REAL, x2 REAL, y2 REAL,
     class TEXT,
     score REAL,
-    source TEXT NOT NULL CHECK(source IN ('prediction', 'photo', 'drawn')),
+    source TEXT NOT NULL CHECK(source IN ('prediction', 'print', 'photo', 'drawn')),
     run INTEGER NOT NULL,
     said TEXT NOT NULL DEFAULT '{}'
 );

@@ -116,7 +116,8 @@ export class OneView extends Single {
     };
     this.top.replaceChildren(...(row.top ?? []).map(line));
     const notes = [];
-    if (row.source === "prediction" && row.class === this.app.project.unknown) notes.push("Too doubtful for a name: unknown.");
+    if (row.source === "prediction" && row.class === this.app.project.unknown) notes.push(row.why === "stranger" ? "It looks like none of the classes: unknown." : "Too doubtful for a name: unknown.");
+    if (row.together) notes.push(`One of several prints; by all together it is ${row.together}.`);
     if (row.print_found === false) notes.push("No print was found; the centre of the photo was looked at.");
     else if (typeof row.confidence === "number") notes.push(`The detector is ${(100 * row.confidence).toFixed(0)} % sure of the box.`);
     if (row.level === "group") notes.push("A group: no species is probable enough.");

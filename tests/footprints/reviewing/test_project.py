@@ -11,6 +11,7 @@ import pytest
 from footprints.reviewing.importing import ExifReader, bring_in
 from footprints.reviewing.judged import judged
 from footprints.reviewing.project import NO_PRINT, Decision, Project
+from footprints.reviewing.queue import Queue
 from footprints.reviewing.store import ProjectError
 from footprints.system.errors import UserError
 from tests.footprints.reviewing.conftest import N
@@ -48,6 +49,25 @@ def test_another_prediction_keeps_what_was_decided(open_project, folder):
     )
     assert rows[3]["score"] == 0.123
     assert [row.verdict for row in judged(project)] == ["right"]
+
+
+def test_all_prints_of_a_photo_are_rows_and_its_answer_counts_once(open_project, folder):
+    path = folder / "answers" / "predictions.json"
+    content = json.loads(path.read_text())
+    record = content["photos"][0]
+    said = {"confidence": 0.4, "best_class": "fox", "probability": 0.3}
+    further = [0.0, 0.0, 32.0, 24.0]
+    record["boxes"] = [said | {"box_xyxy": box} for box in (record["box_xyxy"], further)]
+    record["why"] = "stranger"
+    path.write_text(json.dumps(content))
+    project = open_project()
+    first, second = (row for row in project.detections(range(1, 30)) if row["photo_id"] == 1)
+    assert (first["source"], second["source"]) == ("prediction", "print")
+    assert [second[key] for key in ("x2", "y2", "class", "score")] == [0.1, 0.1, "fox", 0.3]
+    assert json.loads(first["said"])["why"] == "stranger"
+    assert len(Queue(project).answers()) == N
+    bring_in(project, folder / "answers", folder / "photos")
+    assert [row["id"] for row in project.detections(range(1, 30)) if row["photo_id"] == 1] == [1, 2]
 
 
 def test_photos_alone_and_when_they_were_taken(open_project, folder):
