@@ -10,6 +10,8 @@ import { get } from "./server.js";
 import { Single } from "./single.js";
 
 const ZOOMS = [1, 1.5, 2, 3, 4, 6, 8];
+const PANS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const PAN = 0.25; // of what is shown
 const NEW_BOX = { x1: 0.35, y1: 0.35, x2: 0.65, y2: 0.65 }; // in the middle, to be moved by keys
 const SETTLED_MS = 150; // after an edge was moved
 const MOST_OF_TRAIL = 24;
@@ -26,6 +28,7 @@ export class OneView extends Single {
       box: (box, finished) => this.#boxChanged(box, finished),
       drawn: (box, isAnew) => this.#boxDrawn(box, isAnew),
       zoom: (direction, point) => this.#zoom(direction, point),
+      pan: (point) => this.#pan(point),
     });
     this.crop = el("div", { class: "crop" });
     this.top = el("ol", { class: "top" });
@@ -203,6 +206,21 @@ export class OneView extends Single {
     address.set({ zoom: wanted });
   }
 
+  /** Bring a point of the zoomed photo to the middle, in parts of the photo. */
+  #pan({ x, y }) {
+    if (!this.row) return;
+    const inside = (v) => Math.min(1, Math.max(0, v));
+    this.#at = { x: inside(x), y: inside(y) };
+    this.plot.show({ photo: this.row.photo, zoom: address.number("zoom"), at: this.#at });
+  }
+
+  #panBy([x, y]) {
+    const box = this.plot.box ?? { x1: 0.5, x2: 0.5, y1: 0.5, y2: 0.5 };
+    const at = this.#at ?? { x: (box.x1 + box.x2) / 2, y: (box.y1 + box.y2) / 2 };
+    const step = PAN / address.number("zoom");
+    this.#pan({ x: at.x + x * step, y: at.y + y * step });
+  }
+
   #boxChanged(box, finished) {
     this.boxMoved(box, finished);
     clearTimeout(this.#cropTimer);
@@ -262,7 +280,9 @@ export class OneView extends Single {
   }
 
   key(event) {
-    if (super.key(event)) return true;
+    const pan = event.shiftKey && address.number("zoom") > 1 && PANS[event.key];
+    if (pan) this.#panBy(pan);
+    if (pan || super.key(event)) return true;
     const { unknown, no_print: none } = this.app.project;
     if (event.key === "k") this.decideClass(unknown);
     else if (event.key === "o") this.decideClass(none);

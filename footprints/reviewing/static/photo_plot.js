@@ -22,7 +22,7 @@ export class PhotoPlot {
 
   /**
    * @param {object} on `box(box, finished)`: an edge was moved; `drawn(box, isAnew)`: one was drawn,
-   *   with Shift; `zoom(direction, point)`: the wheel was turned.
+   *   with Shift; `zoom(direction, point)`: the wheel was turned; `pan(point)`: the middle is another.
    */
   constructor(on) {
     this.on = on;
@@ -70,6 +70,7 @@ export class PhotoPlot {
       this.el.classList.add("waiting");
     }
     this.failure.hidden = true;
+    this.el.scrollTo(0, 0); // to where a focused edge had brought it
     return thing.ready.then(() => {
       if (this.#image !== thing.image) return;
       this.el.classList.remove("waiting");
@@ -170,8 +171,22 @@ export class PhotoPlot {
     this.on.box(box, finished);
   }
 
+  /** Follow the middle button: the photo moves with it. */
+  #pan(event) {
+    event.preventDefault();
+    this.el.setPointerCapture(event.pointerId);
+    const { at } = this.#shown;
+    const { width, height } = this.sheet.getBoundingClientRect();
+    const move = (e) => this.on.pan({ x: at.x - (e.clientX - event.clientX) / width, y: at.y - (e.clientY - event.clientY) / height });
+    const up = () => this.el.removeEventListener("pointermove", move);
+    this.el.addEventListener("pointermove", move);
+    this.el.addEventListener("pointerup", up, { once: true });
+    this.el.addEventListener("pointercancel", up, { once: true });
+  }
+
   #press(event) {
     if (!this.#shown || !this.picture.firstChild) return;
+    if (event.button === 1) this.#pan(event);
     let box = null;
     follow(this.el, event, {
       draws: true,

@@ -209,6 +209,15 @@ def test_zoom_is_about_the_box_and_the_wheel(server, browsing):
     )
     pane, box = (page.locator(one).bounding_box() for one in (".photo-pane", ".box"))
     assert pane["x"] <= box["x"] + box["width"] / 2 <= pane["x"] + pane["width"]
+    before = page.locator(".sheet").bounding_box()
+    page.keyboard.press("Shift+ArrowLeft")
+    after = page.locator(".sheet").bounding_box()
+    assert after["x"] > before["x"], "what lies at the left comes into view"
+    page.mouse.move(pane["x"] + 200, pane["y"] + 100)
+    page.mouse.down(button="middle")
+    page.mouse.move(pane["x"] + 160, pane["y"] + 100, steps=3)
+    page.mouse.up(button="middle")
+    assert page.locator(".sheet").bounding_box()["x"] == pytest.approx(after["x"] - 40, abs=2)
     page.mouse.move(pane["x"] + 100, pane["y"] + 100)
     page.mouse.wheel(0, 100)
     page.wait_for_function("() => new URLSearchParams(location.search).get('zoom') === '1.5'")
