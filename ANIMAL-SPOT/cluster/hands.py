@@ -209,7 +209,7 @@ class _Driver:
 
     def _in_place(self, number: int, made: Made) -> Done:
         """Put what a worker wrote into its place."""
-        entry, counted_s = made.entry, self._forget(made.path)
+        entry = made.entry
         if entry is not None:
             folder = self.order.folder / str(number)
             names = self.work.results.writer.names_of(entry.stem)
@@ -218,7 +218,9 @@ class _Driver:
                 for kind, digest in made.digests.items()
             }
             entry = self.work.results.take_over(made.path, entry, written)
-            self.work.on_progress(max(0.0, entry.duration_s - counted_s))
+        told_s = self._forget(made.path)
+        if entry is not None:
+            self.work.on_progress(max(0.0, entry.duration_s - told_s))
         return Done(made.path, entry, made.reason, made.rate, made.warnings)
 
     def _mourn(self, number: int, why: str, begins: bool) -> Iterator[Done]:
