@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from animal_spot.audio.clip_files import n_resampled
 from animal_spot.audio.windows import WindowGrid
 
-SECTION_S = 1800.0  # a recording shorter than two of them is read in one go
+SECTION_S = 1800.0  # a recording up to one and a half times as long is read in one go
 # More than is read before the first window and behind the last one: there a resampler that begins,
 # or ends, makes other samples than one that goes on. soxr's needs 100 samples at the lower rate.
 _MARGIN_S = 2
@@ -45,7 +45,8 @@ def sections_of(grids: Sequence[WindowGrid], rate: int, n_frames: int) -> list[S
     grid = grids[0]
     n_windows = max(1, round(SECTION_S * grid.sample_rate / grid.hop))
     n_regular = grid.n_regular(n_resampled(n_frames, rate, grid.sample_rate))
-    firsts = range(0, n_regular - n_windows + 1, n_windows)  # the last one has up to twice as many
+    # The last section has half as many windows to one and a half times as many.
+    firsts = range(0, max(1, n_regular - n_windows // 2), n_windows)
     if len(firsts) < 2:
         return [WHOLE]
     return [

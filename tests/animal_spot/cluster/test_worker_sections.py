@@ -78,7 +78,7 @@ def test_sections_that_a_run_before_kept_are_not_computed_again(make_worker, tmp
 
 def test_short_and_small_recordings_are_done_at_once(make_worker, tmp_path):
     (worker, _) = make_worker("--format", "csv")
-    path = write_sound(tmp_path / "long.wav", 19)
+    path = write_sound(tmp_path / "long.wav", 15)
     ((made,), _) = worker.do([Task(path, "long", "run", NO_TIME)])
     assert (made.reason, list(made.digests)) == ("", ["csv"])
 
