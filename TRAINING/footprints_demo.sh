@@ -29,14 +29,15 @@ if [[ ! -f "$DEMO_DIR/detector/detector.pt" ]]; then
         --epochs "${DETECTOR_EPOCHS:-10}" --output_dir "$DEMO_DIR/detector"
 fi
 # No ImageNet weights, so that no network is needed: every layer learns, from the first stage on.
-OAT_DIR="$DEMO_DIR/drawn/oat" REAL_DIR="$DEMO_DIR/drawn/real" WEIGHTS=none IMAGE_SIZE=96 SEED="$SEED" \
+# Animals that there are not teach it what is none of its classes; the stranger is not among them.
+# It may refuse more photos of its classes than by default, so that it refuses more strangers.
+OAT_DIR="$DEMO_DIR/drawn/oat" REAL_DIR="$DEMO_DIR/drawn/real" OTHERS_DIR="$DEMO_DIR/drawn/others" WEIGHTS=none IMAGE_SIZE=96 SEED="$SEED" \
     DETECTOR="$DEMO_DIR/detector/detector.pt" OUTPUT_DIR="$DEMO_DIR/trained" \
     run bash "$ROOT/TRAINING/train_footprints.sh" --cached_views 4 --views 8 \
     --epochs_oat "$EPOCHS" --patience_oat 10 --unfreeze_oat 157 --lr_fine 5e-4 \
     --head_epochs 10 --epochs_real "$((EPOCHS * 2 / 3 + 1))" --patience_real 8 --unfreeze 157 --lr_real 3e-4 \
-    --batch_real 16
-# Validation photos show no strangers; a higher threshold than theirs refuses more of these.
-step predict "$DEMO_DIR/drawn/photos" --annotate --contact_sheet --threshold 0.85 \
+    --batch_real 16 --known_kept 0.85
+step predict "$DEMO_DIR/drawn/photos" --annotate --contact_sheet \
     --model "$DEMO_DIR/trained/models/mobilenet_real.keras" \
     --detector "$DEMO_DIR/detector/detector.pt" --output_dir "$DEMO_DIR/predictions"
 step report "$DEMO_DIR"

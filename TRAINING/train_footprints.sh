@@ -7,6 +7,7 @@
 # From the environment:
 #   OAT_DIR     OpenAnimalTracks: [cropped_imgs/]{train,val}/<class>/; stage one is trained on it
 #   REAL_DIR    your photos, <class>/; stage two is trained on them. May be left out
+#   OTHERS_DIR  photos of animals that are no class, in any folders, which goes with REAL_DIR
 #   DETECTOR    .pt or .onnx file of footprints.train_detector; default none: centre crops
 #   WEIGHTS     imagenet (default, downloaded), none, or a file
 #   OUTPUT_DIR  default: outputs/footprints here. The same command goes on with what is there
@@ -19,7 +20,7 @@ set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 OUTPUT_DIR="${OUTPUT_DIR:-$ROOT/outputs/footprints}"
-protect_paths OAT_DIR REAL_DIR DETECTOR WEIGHTS OUTPUT_DIR
+protect_paths OAT_DIR REAL_DIR OTHERS_DIR DETECTOR WEIGHTS OUTPUT_DIR
 python="$(find_python)"
 some_left_out=0
 
@@ -42,7 +43,7 @@ if [[ -z "${OAT_DIR:-}" && -z "${REAL_DIR:-}" ]]; then
 REAL_DIR=/path/to/photos $(quoted "$0"), or to try it with drawn prints: \
 $(quoted "$ROOT/TRAINING/footprints_demo.sh")"
 fi
-for name in OAT_DIR REAL_DIR; do
+for name in OAT_DIR REAL_DIR OTHERS_DIR; do
     if [[ -n "${!name:-}" && ! -d "${!name}" ]]; then
         fail "$name ${!name} does not exist or is not a folder"
     fi
@@ -59,6 +60,7 @@ fi
 if [[ -n "${REAL_DIR:-}" ]]; then
     step audit "$REAL_DIR" --output "$OUTPUT_DIR/audit_real.json"
     data+=(--real_dir "$REAL_DIR")
+    [[ -z "${OTHERS_DIR:-}" ]] || data+=(--others "$OTHERS_DIR")
 else
     stage=oat
 fi

@@ -11,7 +11,9 @@ import numpy as np
 
 from footprints.network.keras_file import load_model, read_metadata
 from footprints.network.loader import CropLoader
+from footprints.network.model_facts import has_score
 from footprints.network.prepared_set import PreparedSet, open_set
+from footprints.network.strangeness import Runner, divided
 from footprints.pictures.scales import scales_of
 from footprints.pictures.views import mean_over_views
 from footprints.scores.answer_counts import counts_table, counts_with_and_without
@@ -19,6 +21,7 @@ from footprints.scores.calibration import WEAK, calibrated, threshold_in_use, we
 from footprints.scores.groups import groups_named, groups_of
 from footprints.scores.judging import Rules
 from footprints.scores.report import answers_to_crops, score, table
+from footprints.scores.strangers import counts, in_words
 from footprints.scores.trail_recall import recall_of_real, recall_of_simulated, recall_table
 from footprints.system import files
 from footprints.system.errors import UserError, run
@@ -150,7 +153,17 @@ def _evaluate(
 ) -> int:
     saved = load_model(args.model)
     loader = CropLoader(prepared, args.split, in_memory=False)
-    raw, labels = predict_once(saved.model, loader, args.batch_size, saved.views)
+    n_classes = len(saved.classes)
+    rule = None if saved.refusal is None else saved.refusal.rule
+    runner = saved.model
+    if has_score(facts):
+        runner = Runner(saved.model, n_classes, saved.refusal)
+    said, labels = predict_once(runner, loader, args.batch_size, saved.views)
+    known = labels < n_classes
+    if not known.any():
+        raise UserError(f"{args.data_dir}: no photo of a class in its part {args.split}")
+    raw, strangeness = divided(said, n_classes, rule)
+    raw, labels = raw[known], labels[known]
     scores = score(raw, labels, saved.classes, saved.temperature, seed=args.seed)
     scores = {
         "model": printable(args.model),
@@ -167,6 +180,10 @@ def _evaluate(
     }
     lines = [table(scores)]
     probabilities = calibrated(raw, saved.temperature)
+    if saved.refusal is not None:
+        found = counts(saved.refusal, strangeness[known], strangeness[~known])
+        scores["strangers"] = {"rule": saved.refusal.rule, "cut": saved.refusal.cut, **found}
+        lines.append(f"strangers ({saved.refusal.rule}): {in_words(found)}")
     if rules.groups:
         scores["answers"] = counts_with_and_without(probabilities, labels, rules)
         lines += counts_table(scores["answers"])
@@ -175,11 +192,14 @@ def _evaluate(
         rows = recall_of_simulated(probabilities, labels, sizes, args.seed)
         scores["simulated_trails"] = rows
         lines += recall_table(rows, "simulated trails: photos of one class at random")
+    # Those of other animals come last, and are of no class.
+    trail_of = {photo: trail for photo, trail in trail_of.items() if photo < len(labels)}
     if trail_of:
         rows = recall_of_real(probabilities, labels, trail_of)
         scores["real_trails"] = rows
         lines += recall_table(rows, f"trails of {printable(args.trail_table)}")
-    _write(results, scores, raw, labels, prepared.parts[args.split].paths, args)
+    paths = prepared.parts[args.split].paths[: len(labels)]
+    _write(results, scores, raw, labels, paths, args)
     print(printable_lines("\n".join(lines)))
     return 0
 
@@ -196,7 +216,7 @@ def predict_once(
     """Return uncalibrated probabilities and true classes, both from one pass in file order.
 
     Args:
-        model: Keras model.
+        model: Keras model, or what runs like one.
         loader: ``network.loader.CropLoader``.
         batch_size: Pictures at a time.
         views: How many views of each, see ``pictures.views``.

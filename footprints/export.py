@@ -21,10 +21,12 @@ import numpy as np
 from footprints.network.classifier import Classifier, read_model_metadata
 from footprints.network.conversion import convert, need_onnx_packages
 from footprints.network.keras_file import load_model
+from footprints.network.model_facts import OTHER_OUTPUT
 from footprints.pictures import crops
 from footprints.pictures.finding import find_photos
 from footprints.pictures.photos import PhotoError, load_photo
 from footprints.scores.calibration import threshold_in_use, weakness
+from footprints.scores.strangers import NONE_OF_THESE, refusal_of
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.files import MARK, output_folder, sha256_of, write_bytes, write_json
 from footprints.system.flags import program, some_path
@@ -67,7 +69,8 @@ class Parity:
         photos: Number of pictures.
         largest: Largest difference of a calibrated probability.
         mean: Mean difference over pictures and classes.
-        same_answer: Share of pictures with the same most probable class.
+        same_answer: Share of pictures with the same most probable class, and refused by both or
+            neither.
     """
 
     photos: int
@@ -76,8 +79,17 @@ class Parity:
     same_answer: float
 
 
-def parity(original: np.ndarray, exported: np.ndarray) -> Parity:
+def parity(
+    original: np.ndarray,
+    exported: np.ndarray,
+    refused: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Parity:
     """Compare probabilities of the same pictures, both of shape ``(photos, classes)``.
+
+    Args:
+        original: Of the model.
+        exported: Of the file that was made of it.
+        refused: Which pictures each of them refuses as strangers, ``(photos,)``.
 
     Raises:
         ValueError: If the shapes differ or there is no picture.
@@ -86,6 +98,8 @@ def parity(original: np.ndarray, exported: np.ndarray) -> Parity:
         raise ValueError(f"cannot compare shapes {original.shape} and {exported.shape}")
     difference = np.abs(original - exported)
     same = original.argmax(axis=1) == exported.argmax(axis=1)
+    if refused is not None:
+        same &= refused[0] == refused[1]
     return Parity(
         len(original), float(difference.max()), float(difference.mean()), float(same.mean())
     )
@@ -125,7 +139,7 @@ def main(argv: list[str] | None = None) -> int:
     metadata = read_model_metadata(args.model)
     classifier = Classifier(args.model)
     pictures, unusable = _pictures(args.photos, classifier.image_size, classifier.scales)
-    expected = classifier.predict(*pictures)
+    expected = classifier.look(*pictures)
     if "onnx" in args.formats:
         need_onnx_packages()
     with output_folder(args.output_dir):
@@ -148,9 +162,10 @@ def _write_formats(
     classifier: Classifier,
     metadata: dict[str, Any],
     pictures: list[list[np.ndarray]],
-    expected: np.ndarray,
+    said: tuple[np.ndarray, np.ndarray | None],
 ) -> list[str]:
     """Write each format that answers as the model does; return those that do not."""
+    expected, strangeness = said
     source = "drawn prints" if args.photos is None else f"photos of {printable(args.photos)}"
     print(f"compared on {len(expected)} {source}")
     print(f"{'file':36} {'MB':>6} {'same answer':>11} {'mean diff.':>10} {'largest':>8}")
@@ -158,7 +173,7 @@ def _write_formats(
     print(f"{printable(args.model.name):36} {size_mb:6.2f}")
     if len(expected) > 1 and np.ptp(expected, axis=0).max() < 1e-3:
         print("note: the model says the same of every picture; this comparison shows little")
-    failed = []
+    failed: list[str] = []
     work = Path(tempfile.mkdtemp(prefix=MARK, dir=args.output_dir))
     try:
         model = load_model(args.model).model
@@ -167,8 +182,15 @@ def _write_formats(
             target = args.output_dir / f"{args.model.stem}{kind.ending}"
             trial = work / target.name
             facts = _facts(metadata, classifier, name, args.model)
-            trial.write_bytes(convert(model, name, facts, classifier.image_size))
-            result = parity(expected, Classifier(trial).predict(*pictures))
+            trial.write_bytes(
+                convert(model, name, facts, classifier.image_size, classifier.refusal)
+            )
+            found, found_strangeness = Classifier(trial).look(*pictures)
+            refused = None
+            if classifier.refusal is not None:
+                refuses = classifier.refusal.refuses
+                refused = refuses(strangeness), refuses(found_strangeness)
+            result = parity(expected, found, refused)
             line = (
                 f"{printable(target.name):36} {trial.stat().st_size / 1e6:6.2f} "
                 f"{result.same_answer:11.1%} {result.mean:10.1e} {result.largest:8.1e}"
@@ -204,6 +226,7 @@ def _facts(
         "temperature": classifier.temperature,
         "threshold": threshold_in_use(metadata),
         **{name: metadata[name] for name in _RULES if name in metadata},
+        **_refusal_facts(metadata),
         "image_size": side,
         "scales": list(classifier.scales),
         "views": classifier.views,
@@ -221,6 +244,19 @@ def _facts(
         "source": printable(source.name),
         "source_sha256": sha256_of(source),
     }
+
+
+def _refusal_facts(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return when a photo is refused; what its score is made of is in the network."""
+    refusal = refusal_of(metadata)
+    if refusal is None:
+        return {}
+    facts = {key: value for key, value in refusal.facts().items() if key != "references"}
+    of = "the output strangeness"
+    if refusal.rule == NONE_OF_THESE:
+        of = "the last probability, which is that of none of the classes,"
+    facts["meaning"] = f"the answer is unknown if {of} is above the cut"
+    return {"refusal": facts, OTHER_OUTPUT: bool(metadata.get(OTHER_OUTPUT))}
 
 
 def _pictures(

@@ -76,8 +76,9 @@ from footprints.scores.answers import (
 )
 from footprints.scores.calibration import DEFAULT_THRESHOLD, WEAK, threshold_in_use, weakness
 from footprints.scores.groups import Groups, groups_named, groups_of
-from footprints.scores.judging import Rules
+from footprints.scores.judging import STRANGER, Rules
 from footprints.scores.region import Region, read_region, training_prior
+from footprints.scores.strangers import refusal_of
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.files import output_folder, sha256_of
 from footprints.system.flags import (
@@ -150,6 +151,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="animals that occur where the photos were taken, one class a line, or a table with "
         "the columns class and weight (default: all classes of the model)",
+    )
+    parser.add_argument(
+        "--no_refusal",
+        action="store_true",
+        help="also name photos that look to the model like those of an animal of none of its "
+        "classes (default: these are unknown, if the model can tell)",
     )
     parser.add_argument(
         "--all_boxes",
@@ -562,7 +569,7 @@ def _header(request: _Request, complete: bool) -> dict[str, Any]:
 
 
 def _rule_facts(request: _Request) -> dict[str, Any]:
-    """Return what predictions.json says of trails, groups and a region, where there are any."""
+    """Return what predictions.json says of trails, groups, region and refusal, if any."""
     groups, region = request.rules.groups, request.rules.region
     args, facts = request.args, dict[str, Any]()
     if args.all_boxes or args.trails != "off":
@@ -582,6 +589,8 @@ def _rule_facts(request: _Request) -> dict[str, Any]:
         }
         prior = training_prior(request.metadata, len(request.rules.classes))
         facts["region"]["training_prior"] = [round(one, 6) for one in prior.tolist()]
+    if (refusal := request.rules.refusal) is not None:
+        facts["refusal"] = {"rule": refusal.rule, "cut": refusal.cut}
     return facts
 
 
@@ -625,7 +634,8 @@ def _rules(
     if args.region_list is not None:
         prior = training_prior(metadata, len(classes))
         region = read_region(args.region_list, classes, prior)
-    return Rules(classes, threshold, min(args.top_k, len(classes)), groups, region)
+    refusal = None if args.no_refusal else refusal_of(metadata)
+    return Rules(classes, threshold, min(args.top_k, len(classes)), groups, region, refusal)
 
 
 def _check_output(output_dir: Path) -> None:
@@ -735,7 +745,7 @@ def _report(
 
 
 def _report_rules(rules: Rules, answers: list[Answer]) -> None:
-    """Say what groups and region did."""
+    """Say what groups, region and refusal did."""
     if rules.groups:
         n = sum(answer.group_probability is not None for answer in answers)
         least = f"{rules.groups.threshold_in_use:.2f}"
@@ -744,6 +754,9 @@ def _report_rules(rules: Rules, answers: list[Answer]) -> None:
         n = sum(bool(answer.further["name_without_region"]) for answer in answers)
         inside = np.count_nonzero(rules.region.factors)
         print(f"region: {inside} of {len(rules.classes)} classes occur; it changed {n} answers")
+    if rules.refusal is not None:
+        n = sum(answer.further["why"] == STRANGER for answer in answers)
+        print(f"strangers: {n} photos look like none of the classes ({rules.refusal.rule})")
 
 
 if __name__ == "__main__":

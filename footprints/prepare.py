@@ -52,6 +52,7 @@ from footprints.preparation.tables import (
     refuse_moved_crops,
     report_shared,
 )
+from footprints.scores.strangers import OTHER
 from footprints.system import settings as crop_settings
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
 from footprints.system.files import output_folder, refuse_links, sha256_of, write_json
@@ -82,6 +83,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--real_dir", type=some_path, metavar="DIR", help="photos in <class>/; divided here"
+    )
+    parser.add_argument(
+        "--others",
+        type=some_path,
+        metavar="DIR",
+        help="photos of animals that are to be no class, in whatever folders; cut and divided with "
+        "those of --real_dir, for training to tell them from the classes; a folder "
+        f"{OTHER} in --real_dir is taken so too",
     )
     parser.add_argument(
         "--detector",
@@ -204,12 +213,14 @@ def _plan_of(args: argparse.Namespace, parser: argparse.ArgumentParser) -> _Plan
     detector = detector_named(args.detector)
     folders = {"oat": args.oat_dir, "real": args.real_dir}
     folders = {name: folder for name, folder in folders.items() if folder}
-    _check_folders(args.output_dir, list(folders.values()))
+    _check_others(args.others, args.real_dir)
+    _check_folders(args.output_dir, [*folders.values(), *([args.others] if args.others else [])])
     detector_hash = sha256_of(detector) if detector else None
     mode = "detect" if detector else "centre"
     modes = {"oat": mode if args.detect_oat else "whole", "real": mode}
+    others = {"oat": None, "real": args.others}
     sets = [
-        list_set(name, folder, modes[name], args.scales, settings, detector_hash)
+        list_set(name, folder, modes[name], args.scales, settings, detector_hash, others[name])
         for name, folder in folders.items()
     ]
     return _Plan(args, settings, privacy, detector, detector_hash, sets)
@@ -331,12 +342,26 @@ def _check_flags(args: argparse.Namespace, parser: argparse.ArgumentParser) -> N
     check_cluster_flags(args, parser)
     if not args.oat_dir and not args.real_dir:
         parser.error("give --oat_dir or --real_dir, or both")
+    if args.others and not args.real_dir:
+        parser.error("--others goes with --real_dir, the photos of your classes")
     if args.val_fraction + args.test_fraction >= 1:
         parser.error("--val_fraction and --test_fraction leave nothing to learn from")
     if "crop" not in args.scales:
         parser.error("--scales must have crop among them")
     if args.detect_oat and (args.detector == "none" or not args.oat_dir):
         parser.error("--detect_oat needs --oat_dir and a detector")
+
+
+def _check_others(others: Path | None, real: Path | None) -> None:
+    """Refuse photos that would be of a class and of none."""
+    if others is None or real is None:
+        return
+    one, other = others.resolve(), real.resolve()
+    if one == other or one in other.parents or other in one.parents:
+        raise UserError(
+            f"{printable(others)}: the folder of --others and {printable(real)} lie in each other; "
+            f"keep them apart, or call a folder in the latter {OTHER}"
+        )
 
 
 def _check_folders(output: Path, inputs: list[Path]) -> None:

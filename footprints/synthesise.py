@@ -2,7 +2,8 @@
 
 Six kinds of print, one of them rare, on mud, sand and snow (``pictures.drawn_prints``). Nothing
 here is a photo, so it can be shared, and every box and name is right. The new photos are drawn from
-other random numbers than the training pictures; one of them shows an animal of no class.
+other random numbers than the training pictures; one of them shows an animal of no class, of which
+there is no picture among those of other animals either.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from footprints.pictures.drawn_prints import SHAPES, Box, draw_photo
+from footprints.pictures.drawn_prints import MADE_UP, SHAPES, Box, draw_photo
 from footprints.system.errors import UserError, run
 from footprints.system.files import output_folder, write_bytes, write_json, write_text
 from footprints.system.flags import program, some_path, whole
@@ -27,11 +28,12 @@ from footprints.system.typed import json_object
 ANIMALS = tuple(sorted(SHAPES))
 RARE = "hare"  # a third of the others
 STRANGER = "badger"  # among the new photos, and of no class
-_FOLDERS = ("oat", "real", "detector", "photos")
+_FOLDERS = ("oat", "real", "others", "detector", "photos")
 REAL_ANIMALS = ("deer", "dog", "hare", "heron")  # the two sets differ
 _PHOTOS_A_DAY = 5
+_OTHERS_SHARE = 1.5  # of the photos of a class
 RECORD = "synthesised.json"
-_VERSION = 2  # of the pictures; another one asks for a new folder
+_VERSION = 3  # of the pictures; another one asks for a new folder
 _ORIENTATION = 0x0112  # EXIF tag; 6 says: turn by 90 degrees clockwise to see it upright
 
 
@@ -70,6 +72,10 @@ def plan(n_per_class: int, seed: int) -> list[Photo]:
         for i in range(count(animal, 1.0)):
             path = f"real/{animal}/{animal}{i:04d}.jpg"
             photos.append(Photo(path, (animal,), "photo", (seed, 2, number, i), i % 10 == 3))
+    made_up = tuple(MADE_UP)
+    for i in range(max(2, round(n_per_class * _OTHERS_SHARE))):
+        animal = made_up[i % len(made_up)]
+        photos.append(Photo(f"others/{animal}_{i:04d}.jpg", (animal,), "photo", (seed, 12, 0, i)))
     for part, (split, share) in enumerate((("train", 4.0), ("val", 0.5), ("test", 0.5))):
         for i in range(max(2, round(n_per_class * share))):
             path = f"detector/images/{split}/{split}_{i:04d}.jpg"
@@ -164,7 +170,7 @@ def _draw_all(folder: Path, n_per_class: int, seed: int) -> None:
         place, _, name = photo.path.partition("/")
         if place == "real":
             boxes.append((name, *_corner_and_size(box, width, height)))
-        else:
+        elif place == "photos":
             names.append((name, photo.animals[0], *(f"{edge:.1f}" for edge in box)))
     write_text(folder / "real_boxes.csv", csv_of(boxes))
     write_text(folder / "photos_truth.csv", csv_of(names))
@@ -235,6 +241,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{'made' if made else 'already there'}: {printable(args.output_dir)}")
     print("  oat/cropped_imgs/   crops, train and val")
     print("  real/               whole photos of other classes; real_boxes.csv: their boxes")
+    print("  others/             photos of animals that there are not, of no class")
     print("  detector/           photos with boxes in YOLO's format; data.yaml")
     print("  photos/             new photos to name; photos_truth.csv: what they are")
     return 0

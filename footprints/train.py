@@ -30,6 +30,7 @@ from footprints.network.teachers import Teaching
 from footprints.pictures.views import COUNTS
 from footprints.preparation import missing_steps
 from footprints.scores.groups import NONE, READY, groups_named
+from footprints.scores.strangers import KNOWN_KEPT, OTHER
 from footprints.scores.thresholds import WANTED_PRECISION
 from footprints.system import files
 from footprints.system.errors import STATUS_SOME_FAILED, UserError, run
@@ -74,6 +75,14 @@ def build_parser() -> argparse.ArgumentParser:
             help=f"{what}, prepared into --data_dir if they are not (default: "
             f"{missing_steps.PHOTOS[stage]})",
         )
+    add(
+        "--others",
+        type=some_path,
+        metavar="DIR",
+        help="photos of animals that are no class, in whatever folders, prepared with yours: stage "
+        "real learns to answer them with unknown, and says how many it refuses "
+        f"(default: a folder {OTHER} among your photos, if there is one)",
+    )
     add(
         "--detector",
         type=some_text,
@@ -161,6 +170,13 @@ def build_parser() -> argparse.ArgumentParser:
         "darker; strong: also perspective, nearer crops, more light, colour and blur (default: "
         "%(default)s)",
     )
+    valued(
+        "known_kept",
+        number(0, 1, low_is_in=False),
+        KNOWN_KEPT,
+        "photos that look like none of the classes are unknown; so large a share of the validation "
+        "photos of the classes is kept; 1: nothing is refused",
+    )
     _add_teacher_flags(parser)
     add_resume_flag(parser)
     add_report_flag(parser)
@@ -210,7 +226,9 @@ def main(argv: list[str] | None = None) -> int:
     _check_output(args.output_dir)
     stages = STAGES if args.stage == "all" else (args.stage,)
     status = 0
-    if args.data_dir is None or args.real_dir or args.oat_dir:
+    if args.others and "real" not in stages:
+        parser.error("--others is for stage real")
+    if args.data_dir is None or args.real_dir or args.oat_dir or args.others:
         places = _places(args)
         missing_steps.refuse_absent(places, stages)
         stages = _with_oat(stages, places, args)
@@ -277,6 +295,7 @@ def _places(args: argparse.Namespace) -> missing_steps.Places:
         {stage: getattr(args, f"{stage}_dir") or missing_steps.PHOTOS[stage] for stage in STAGES},
         args.data_dir or missing_steps.PREPARED,
         _detector(args),
+        args.others,
     )
 
 
@@ -320,6 +339,7 @@ def _stage(name: str, args: argparse.Namespace, groups: str, teaching: Teaching 
         args.wanted_precision,
         teaching if name == args.stage else None,
         args.augmentation,
+        args.known_kept,
     )
 
 

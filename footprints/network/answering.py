@@ -60,8 +60,10 @@ def _named(
         # photo's answer would depend on how many there are.
         shown, wholes = shown * 2, wholes * 2
     has_photo = "photo" in classifier.scales
-    said = iter(classifier.predict(shown, wholes if has_photo else None))
+    probabilities, strangeness = classifier.look(shown, wholes if has_photo else None)
+    said = iter(probabilities)
     rows = (np.array([next(said) for _ in some]) for some in prints)
+    how_strange = _means(strangeness, [len(some) for some in prints])
     for result in batch:
         name = name_of(result.job.source, root)
         if result.reason is not None:
@@ -69,9 +71,9 @@ def _named(
             continue
         if result.note:
             warn(f"{name}: {result.note}")
-        of_prints = next(rows)
+        of_prints, strange = next(rows), next(how_strange)
         probabilities = combined(of_prints)
-        found = judge(probabilities, rules)
+        found = judge(probabilities, rules, strange)
         yield Answer(
             source=result.job.source,
             name=name,
@@ -86,6 +88,7 @@ def _named(
             taken=result.taken,
             group_probability=found.group_probability,
             probabilities=tuple(probabilities.tolist()),
+            strangeness=strange,
             phash=result.phash,
             prints=tuple(
                 PrintAnswer(
@@ -101,13 +104,23 @@ def _named(
         )
 
 
+def _means(strangeness: np.ndarray | None, n_prints: list[int]) -> Iterator[float | None]:
+    """Yield how strange each photo is: the mean over its prints, or None."""
+    at = 0
+    for n in n_prints:
+        yield None if strangeness is None else float(strangeness[at : at + n].mean())
+        at += n
+
+
 def columns_of(found: Judgement, rules: Rules) -> dict[str, str | float]:
-    """Return the columns that groups and a region add to tables."""
+    """Return the columns that groups, a region and a refusal add to tables."""
     columns: dict[str, str | float] = {}
     if rules.groups:
         columns |= {"answer_level": found.level, "answer_probability": round(found.probability, 6)}
     if rules.region is not None:
         columns["name_without_region"] = found.without_region or ""
+    if rules.refusal is not None:
+        columns["why"] = found.why
     return columns
 
 

@@ -18,12 +18,20 @@ import numpy as np
 
 from footprints.network.backbones import import_keras
 from footprints.network.keras_file import load_model, read_metadata
-from footprints.network.model_facts import NewerModelError, checked_facts, text_in_archive
+from footprints.network.model_facts import (
+    NewerModelError,
+    checked_facts,
+    has_score,
+    n_outputs,
+    text_in_archive,
+)
+from footprints.network.strangeness import divided, with_strangeness
 from footprints.pictures import crops
 from footprints.pictures.photos import photo_from_array
 from footprints.pictures.scales import mean_over_scales, scales_of
 from footprints.pictures.views import mean_over_views, views_of_model
 from footprints.scores.calibration import calibrated, weakness
+from footprints.scores.strangers import refusal_of
 from footprints.system.errors import UserError
 from footprints.system.text import reason_of
 from footprints.system.typed import json_object
@@ -51,6 +59,7 @@ class Classifier:
         scales: ``("crop",)``, or ``("crop", "photo")`` if it was trained on whole photos too.
         views: How many views of each picture it answers by, see ``pictures.views``.
         weakness: Why little is to be made of its answers, in one sentence, or None.
+        refusal: When a photo is refused as that of an animal of no class, or None.
         metadata: Everything that the file says of itself.
 
     Raises:
@@ -65,14 +74,15 @@ class Classifier:
         self.scales = scales_of(self.metadata)
         self.views = views_of_model(self.metadata)
         self.weakness = weakness(self.metadata)
+        self.refusal = refusal_of(self.metadata)
         threshold = self.metadata.get("threshold")
         self.threshold = None if threshold is None else float(threshold)
         open_run = {".keras": _keras_run, ".tflite": _tflite_run, ".onnx": _onnx_run}
-        self._run, self.image_size, n_outputs = open_run[self.path.suffix.lower()](self.path)
-        if n_outputs != len(self.classes):
+        self._run, self.image_size, found = open_run[self.path.suffix.lower()](self.path)
+        if found != n_outputs(self.metadata) + has_score(self.metadata):
             raise UserError(
-                f"{self.path}: names {len(self.classes)} classes, but its network has {n_outputs}; "
-                "train or export it again"
+                f"{self.path}: names {len(self.classes)} classes, but its network has {found} "
+                "outputs; train or export it again"
             )
 
     def predict(
@@ -99,6 +109,26 @@ class Classifier:
             ValueError: If a picture has another shape or type, or photos are needed and are not as
                 many as the crops.
         """
+        return self.look(rgb_arrays, photos)[0]
+
+    def look(
+        self,
+        rgb_arrays: Sequence[np.ndarray] | np.ndarray,
+        photos: Sequence[np.ndarray] | np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the probabilities of ``predict``, and how strange each photo is.
+
+        Args:
+            rgb_arrays: As of ``predict``.
+            photos: As of ``predict``.
+
+        Returns:
+            Probabilities of the classes, given that it is one of them, and scores ``(pictures,)``
+            for ``refusal.refuses``; None in place of these for a model without a refusal.
+
+        Raises:
+            ValueError: As of ``predict``.
+        """
         sized = [self._sized(rgb) for rgb in rgb_arrays]
         if "photo" in self.scales:
             if photos is None or len(photos) != len(sized):
@@ -109,12 +139,15 @@ class Classifier:
                 )
             sized += [self._sized(rgb) for rgb in photos]
         if not sized:
-            return np.zeros((0, len(self.classes)))
+            none = None if self.refusal is None else np.zeros(0)
+            return np.zeros((0, len(self.classes))), none
         raw = [self._batch(sized[at : at + BATCH]) for at in range(0, len(sized), BATCH)]
-        probabilities = mean_over_scales(np.concatenate(raw), len(self.scales))
-        if not np.isfinite(probabilities).all():
+        rows = mean_over_scales(np.concatenate(raw), len(self.scales))
+        if not np.isfinite(rows).all():
             raise UserError(f"{self.path}: gives no numbers; its training failed, train again")
-        return calibrated(probabilities, self.temperature)
+        rule = None if self.refusal is None else self.refusal.rule
+        known, strangeness = divided(rows, len(self.classes), rule)
+        return calibrated(known, self.temperature), strangeness
 
     def _sized(self, rgb: np.ndarray) -> np.ndarray:
         rgb = photo_from_array(rgb)
@@ -177,14 +210,16 @@ def _keras_run(path: Path) -> tuple[Run, int, int]:
     import_keras()
     import tensorflow as tf
 
-    model = load_model(path).model
-    size = int(model.input_shape[1])
+    saved = load_model(path)
+    size = int(saved.model.input_shape[1])
+    outputs = with_strangeness(saved.model, len(saved.classes), saved.refusal)
     # A traced function: model.predict() costs tens of milliseconds a call beside the network.
     traced = tf.function(
-        lambda batch: model(batch, training=False),
+        lambda batch: tf.concat([one for one in outputs(batch) if one is not None], 1),
         input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32)],
     )
-    return lambda batch: traced(batch).numpy(), size, int(model.output_shape[-1])
+    found = int(traced.get_concrete_function().output_shapes[-1])
+    return lambda batch: traced(batch).numpy(), size, found
 
 
 def _tflite_run(path: Path) -> tuple[Run, int, int]:
@@ -193,17 +228,20 @@ def _tflite_run(path: Path) -> tuple[Run, int, int]:
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise UserError(f"{path}: is not a TFLite model: {reason_of(error)}") from error
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    source = interpreter.get_input_details()[0]
+    # The score of strangeness, where there is one, is the output of one number.
+    targets = sorted(interpreter.get_output_details(), key=lambda one: -int(one["shape"][-1]))
 
     def one_by_one(batch: np.ndarray) -> np.ndarray:
         rows = []
         for picture in batch:
             interpreter.set_tensor(source["index"], picture[None])
             interpreter.invoke()
-            rows.append(interpreter.get_tensor(target["index"])[0].copy())
+            said = [interpreter.get_tensor(target["index"])[0].copy() for target in targets]
+            rows.append(np.concatenate(said))
         return np.stack(rows)
 
-    return one_by_one, int(source["shape"][1]), int(target["shape"][-1])
+    return one_by_one, int(source["shape"][1]), sum(int(one["shape"][-1]) for one in targets)
 
 
 def _tflite_interpreter() -> Any:
@@ -221,12 +259,12 @@ def _tflite_interpreter() -> Any:
 
 def _onnx_run(path: Path) -> tuple[Run, int, int]:
     session = _onnx_session(path)
-    source, target = session.get_inputs()[0], session.get_outputs()[0]
+    source, targets = session.get_inputs()[0], session.get_outputs()
 
     def run(batch: np.ndarray) -> np.ndarray:
-        return session.run([target.name], {source.name: batch})[0]
+        return np.concatenate(session.run(None, {source.name: batch}), axis=1)
 
-    return run, int(source.shape[1]), int(target.shape[-1])
+    return run, int(source.shape[1]), sum(int(one.shape[-1]) for one in targets)
 
 
 def _onnx_session(path: Path) -> Any:

@@ -14,13 +14,17 @@ import zipfile
 from typing import Any
 
 from footprints.network.classifier import METADATA_KEY, METADATA_NAME
+from footprints.network.strangeness import Outputs, with_strangeness
+from footprints.scores.strangers import Refusal
 from footprints.system.environment import pip_install
 from footprints.system.errors import UserError
 
 _ONNX_OPSET = 17  # ONNX 1.12 (2022) and newer read it
 
 
-def convert(model: Any, name: str, facts: dict[str, Any], side: int) -> bytes:
+def convert(
+    model: Any, name: str, facts: dict[str, Any], side: int, refusal: Refusal | None = None
+) -> bytes:
     """Return the bytes of an exported file with its facts inside.
 
     Args:
@@ -28,10 +32,12 @@ def convert(model: Any, name: str, facts: dict[str, Any], side: int) -> bytes:
         name: Of the format: ``tflite``, ``tflite_fp16``, ``tflite_dynamic`` or ``onnx``.
         facts: What ``classifier`` reads from the file; ``classes`` among them.
         side: Of the model's input in pixels.
+        refusal: Of the model; where it goes by a score, that is a second output, ``strangeness``.
     """
+    said = with_strangeness(model, len(facts["classes"]), refusal)
     if name == "onnx":
-        return _onnx_bytes(model, facts, side)
-    content = io.BytesIO(_tflite_bytes(model, name, side))
+        return _onnx_bytes(said, facts, side)
+    content = io.BytesIO(_tflite_bytes(model, said, name, side))
     with zipfile.ZipFile(content, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(_entry(METADATA_NAME), json.dumps(facts, ensure_ascii=False, indent=1))
         archive.writestr(_entry("labels.txt"), "\n".join(facts["classes"]) + "\n")
@@ -43,11 +49,17 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
 
 
-def _tflite_bytes(model: Any, name: str, side: int) -> bytes:
+def _outputs(said: Outputs, pictures: Any) -> dict[str, Any]:
+    probabilities, strangeness = said(pictures)
+    found = {"probabilities": probabilities}
+    return found if strangeness is None else {**found, "strangeness": strangeness}
+
+
+def _tflite_bytes(model: Any, said: Outputs, name: str, side: int) -> bytes:
     import tensorflow as tf
 
     traced = tf.function(
-        lambda image: model(image, training=False),
+        lambda image: _outputs(said, image),
         input_signature=[tf.TensorSpec((1, side, side, 3), tf.float32, name="image")],
     )
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
@@ -78,7 +90,7 @@ def need_onnx_packages() -> None:
         )
 
 
-def _onnx_bytes(model: Any, facts: dict[str, Any], side: int) -> bytes:
+def _onnx_bytes(said: Outputs, facts: dict[str, Any], side: int) -> bytes:
     import onnx
     import tensorflow as tf
     import tf2onnx
@@ -86,9 +98,7 @@ def _onnx_bytes(model: Any, facts: dict[str, Any], side: int) -> bytes:
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     signature = [tf.TensorSpec((None, side, side, 3), tf.float32, name="image")]
     # Not Keras' own export: it would trace augmentation in, which is on unless told otherwise.
-    traced = tf.function(
-        lambda image: {"probabilities": model(image, training=False)}, input_signature=signature
-    )
+    traced = tf.function(lambda image: _outputs(said, image), input_signature=signature)
     content, _ = tf2onnx.convert.from_function(
         traced, signature, opset=_ONNX_OPSET, custom_rewriter=[_lengthen_scalars]
     )

@@ -20,10 +20,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from footprints.network.backbones import BACKBONES, backbone_of, import_keras
-from footprints.network.model_facts import NewerModelError, checked_facts, text_in_archive
+from footprints.network.model_facts import (
+    OTHER_OUTPUT,
+    NewerModelError,
+    checked_facts,
+    n_outputs,
+    text_in_archive,
+)
+from footprints.network.strangeness import divided, with_strangeness
 from footprints.pictures.scales import DEFAULT_SCALES, scales_of
 from footprints.pictures.views import views_of_model
 from footprints.scores.calibration import calibrated
+from footprints.scores.strangers import Refusal, refusal_of
 from footprints.system import files
 from footprints.system.errors import UserError
 from footprints.system.text import first_line
@@ -42,8 +50,8 @@ class SavedModel:
 
     ``temperature`` and ``threshold`` belong to the calibrated probabilities of ``predict``;
     ``settings`` are those of ``prepare``; ``scales`` are the pictures of a photo, and ``views`` the
-    number of views of each, whose mean probabilities are its answer; ``metadata`` is everything
-    that the file says.
+    number of views of each, whose mean probabilities are its answer; ``refusal`` says when a photo
+    is none of a class, or is None; ``metadata`` is everything that the file says.
     """
 
     model: keras.Model
@@ -56,6 +64,7 @@ class SavedModel:
     settings: Mapping[str, Any]
     scales: tuple[str, ...]
     views: int
+    refusal: Refusal | None
     metadata: Mapping[str, Any]
 
     def predict(self, photos: np.ndarray, batch_size: int = 32) -> np.ndarray:
@@ -67,7 +76,8 @@ class SavedModel:
         if not len(photos):
             return np.zeros((0, len(self.classes)))
         raw = self.model.predict(np.asarray(photos), batch_size=batch_size, verbose=0)
-        return calibrated(raw, self.temperature)
+        known, _ = divided(raw, len(self.classes), None)
+        return calibrated(known, self.temperature)
 
 
 def save_model(
@@ -81,6 +91,7 @@ def save_model(
     settings: Mapping[str, Any] | None = None,
     scales: Sequence[str] = DEFAULT_SCALES,
     views: int = 1,
+    refusal: Refusal | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model without optimizer, compressed (DEFLATE), whole or not at all.
@@ -95,13 +106,16 @@ def save_model(
         settings: How ``prepare`` cut the crops.
         scales: Which pictures of a photo it was trained on, see ``pictures.scales``.
         views: How many views of each it answers by, see ``pictures.views``.
+        refusal: When a photo is refused as that of an animal of no class; the model may have one
+            more output for these.
         extra: Further facts for the reader, such as scores; must be fit for JSON.
 
     Raises:
         ValueError: If the number of classes is not that of the model.
     """
     keras = import_keras()
-    if len(classes) != model.output_shape[-1]:
+    for_other = int(refusal is not None and model.output_shape[-1] == len(classes) + 1)
+    if len(classes) + for_other != model.output_shape[-1]:
         raise ValueError(f"{len(classes)} class names for {model.output_shape[-1]} outputs")
     backbone = backbone_of(model).name
     facts = {
@@ -118,6 +132,8 @@ def save_model(
         "settings": dict(settings or {}),
         "scales": list(scales),
         "views": views,
+        **({} if refusal is None else {"refusal": refusal.facts()}),
+        **({OTHER_OUTPUT: True} if for_other else {}),
         "keras_version": keras.__version__,
     }
     # A new model of the same layers is not compiled: neither optimizer nor loss is stored.
@@ -194,9 +210,10 @@ def load_model(path: Path) -> SavedModel:
     keras = import_keras()
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
-        if model.output_shape[-1] != len(facts["classes"]):
+        if model.output_shape[-1] != n_outputs(facts):
             raise ValueError(f"{len(facts['classes'])} class names, {model.output_shape} outputs")
         backbone_of(model)
+        with_strangeness(model, len(facts["classes"]), refusal_of(facts))
     except Exception as error:  # Keras raises all kinds for a damaged file
         reason = first_line(error)
         raise UserError(f"{path}: damaged, or made by another Keras: {reason}") from error
@@ -211,5 +228,6 @@ def load_model(path: Path) -> SavedModel:
         settings=facts.get("settings") or {},
         scales=scales_of(facts),
         views=views_of_model(facts),
+        refusal=refusal_of(facts),
         metadata=facts,
     )

@@ -40,7 +40,7 @@ class CropLoader:
     def __init__(self, prepared: PreparedSet, split: str, in_memory: bool | None = None) -> None:
         import_keras()
         self._part = prepared.parts[split]
-        self._classes = prepared.classes
+        self._outputs = prepared.outputs
         self._size = prepared.image_size
         self._folders = [prepared.folder / folder_of(split, scale) for scale in prepared.scales]
         self.n_photos = len(self._part.paths)
@@ -138,7 +138,7 @@ class CropLoader:
         keras = import_keras()
         import tensorflow as tf
 
-        present = [self._classes[index] for index in np.unique(self._part.labels)]
+        present = [self._outputs[index] for index in np.unique(self._part.labels)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read = keras.utils.image_dataset_from_directory(
@@ -153,7 +153,7 @@ class CropLoader:
                 verbose=False,
             )
         # A class without photos in this part keeps its number in the list of all classes.
-        number = tf.constant([self._classes.index(name) for name in present], tf.int32)
+        number = tf.constant([self._outputs.index(name) for name in present], tf.int32)
         photos = read.map(
             lambda photo, label: (
                 tf.cast(tf.round(photo), tf.uint8),

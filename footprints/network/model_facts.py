@@ -12,6 +12,7 @@ from footprints.pictures.scales import DEFAULT_SCALES, are_scales
 from footprints.pictures.views import COUNTS, views_of_model
 from footprints.scores.calibration import is_unknown
 from footprints.scores.groups import groups_of
+from footprints.scores.strangers import NONE_OF_THESE, refusal_of
 from footprints.system.settings import Settings
 from footprints.system.text import reason_of
 from footprints.system.typed import as_number, as_numbers, as_text, as_whole, json_object
@@ -19,6 +20,9 @@ from footprints.system.typed import as_number, as_numbers, as_text, as_whole, js
 _MOST_CLASSES = 10_000
 _MOST_BYTES = 2**24  # of a text in an archive
 _MOST_PIXELS = 2048  # a side, as of Settings
+
+
+OTHER_OUTPUT = "none_of_these"  # true where the network's last output is for other animals
 
 
 class NewerModelError(ValueError):
@@ -30,7 +34,8 @@ def checked_facts(facts: Any) -> dict[str, Any]:
 
     Args:
         facts: From JSON: ``classes``, and where known ``temperature``, ``threshold``,
-            ``image_size``, ``settings``, ``scales``, ``views``, ``groups`` and ``class_prior``.
+            ``image_size``, ``settings``, ``scales``, ``views``, ``groups``, ``class_prior``,
+            ``refusal`` and ``none_of_these``.
 
     Raises:
         NewerModelError: If scales or views are none of this release's.
@@ -53,6 +58,13 @@ def checked_facts(facts: Any) -> dict[str, Any]:
     _check_number(facts, "temperature", 1e-3, 1e3)
     _check_number(facts, "threshold", 0, 1)
     groups_of(facts)
+    refusal = refusal_of(facts)
+    if facts.get(OTHER_OUTPUT) not in (None, True, False):
+        raise ValueError(f"its {OTHER_OUTPUT} must be true or false")
+    if refusal is None and facts.get(OTHER_OUTPUT):
+        raise ValueError("has an output for other animals, but does not say when it counts")
+    if refusal is not None and refusal.rule == NONE_OF_THESE and not facts.get(OTHER_OUTPUT):
+        raise ValueError("refuses by an output for other animals that it has not")
     if facts.get("class_prior") is not None:
         _named("class_prior", as_numbers, facts["class_prior"], len(classes), 1e-9, 1)
     if facts.get("image_size") is not None:
@@ -70,6 +82,17 @@ def checked_facts(facts: Any) -> dict[str, Any]:
     if not are_scales(scales) or views_of_model(facts) not in COUNTS:
         raise NewerModelError("was made by a newer release of footprints; update this one")
     return facts
+
+
+def n_outputs(facts: Mapping[str, Any]) -> int:
+    """Return how many probabilities a model gives: one a class, and one for other animals."""
+    return len(facts["classes"]) + bool(facts.get(OTHER_OUTPUT))
+
+
+def has_score(facts: Mapping[str, Any]) -> bool:
+    """Tell whether a model gives a score of strangeness beside its probabilities."""
+    refusal = refusal_of(facts)
+    return refusal is not None and refusal.rule != NONE_OF_THESE
 
 
 def text_in_archive(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:

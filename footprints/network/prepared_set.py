@@ -29,6 +29,7 @@ from footprints.preparation.manifest import (
     refuse_differences,
 )
 from footprints.scores.calibration import is_unknown
+from footprints.scores.strangers import is_other
 from footprints.system.errors import UserError
 from footprints.system.text import printable
 from footprints.system.typed import json_object
@@ -36,7 +37,7 @@ from footprints.system.typed import json_object
 
 @dataclass(frozen=True)
 class Part:
-    """The photos of one split, by their crops: paths in class order, then by name."""
+    """The photos of one split, by their crops: paths in order of labels, then by name."""
 
     folder: Path
     paths: tuple[Path, ...]
@@ -51,6 +52,8 @@ class PreparedSet:
     parts, as tables have them; ``image_size`` is the side of every crop in pixels; ``settings`` is
     what ``prepare`` noted about how they were cut. ``scales`` are the pictures that there are of
     each photo: crops in ``<split>``, of the same names in ``<split>_photo`` whole photos.
+    ``other`` is the folder of photos of animals of no class, if there is one; their label is one
+    more than that of the last class.
     """
 
     folder: Path
@@ -60,10 +63,16 @@ class PreparedSet:
     settings: dict[str, Any]
     parts: dict[str, Part]
     scales: tuple[str, ...] = DEFAULT_SCALES
+    other: str | None = None
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Folders by label: the classes, and that of other animals if there is one."""
+        return self.classes if self.other is None else (*self.classes, self.other)
 
     def counts(self, split: str) -> np.ndarray:
-        """Return the number of photos of each class, ``(classes,)``."""
-        return np.bincount(self.parts[split].labels, minlength=len(self.classes))
+        """Return the number of photos of each label, ``(outputs,)``."""
+        return np.bincount(self.parts[split].labels, minlength=len(self.outputs))
 
     def paths(self, split: str, scale: str) -> tuple[Path, ...]:
         """Return the pictures of one scale, in the order of the part."""
@@ -107,7 +116,7 @@ class PreparedSet:
                 + "; ".join(f"{what}: {_few(names)}" for what, names in parts if names)
                 + "); give the data set that it was trained on"
             )
-        number = np.array([list(classes).index(name) for name in self.classes])
+        number = np.array([*(list(classes).index(name) for name in self.classes), len(classes)])
         parts = {}
         for split, part in self.parts.items():
             labels = number[part.labels]
@@ -161,7 +170,11 @@ def open_set(folder: Path, splits: tuple[str, ...]) -> PreparedSet:
             raise UserError(f"{folder}: no photos in its part {split}; {there}")
     found = _files_of(folder, [one for one in pictures if one.split in splits])
     base = found["train"] if "train" in splits else [path for one in found.values() for path in one]
-    classes = sorted({path.parent.name for path in base})
+    there = sorted({path.parent.name for path in base})
+    classes = [name for name in there if not is_other(name)]
+    other = next((name for name in there if is_other(name)), None)
+    if not classes:
+        raise UserError(f"{folder}: has no class, only photos of other animals ({other})")
     for name in classes:
         if is_unknown(name):
             raise UserError(
@@ -169,16 +182,17 @@ def open_set(folder: Path, splits: tuple[str, ...]) -> PreparedSet:
                 "doubtful; rename the folder of its photos and prepare again"
             )
     for split, crops in found.items():
-        if unknown := sorted({path.parent.name for path in crops} - {*classes}):
+        if unknown := sorted({path.parent.name for path in crops} - {*there}):
             raise UserError(
                 f"{folder / split}: class {unknown[0]} has photos here, but none in train to learn "
                 "from; move photos there or leave the class out, and prepare again"
             )
-    number = {name: index for index, name in enumerate(classes)}
+    outputs = classes if other is None else [*classes, other]
+    number = {name: index for index, name in enumerate(outputs)}
     prepared = PreparedSet(
         folder,
         tuple(classes),
-        frozenset(name_in_table(one.label) for one in pictures),
+        frozenset(name_in_table(one.label) for one in pictures if not is_other(one.label)),
         0,
         _settings_of(folder),
         {
@@ -186,6 +200,7 @@ def open_set(folder: Path, splits: tuple[str, ...]) -> PreparedSet:
             for split, crops in found.items()
         },
         tuple(scale for scale in SCALES if any(one.scale == scale for one in pictures)),
+        other,
     )
     paths = [p for split in splits for s in prepared.scales for p in prepared.paths(split, s)]
     return dataclasses.replace(prepared, image_size=_common_size(paths))
@@ -193,6 +208,8 @@ def open_set(folder: Path, splits: tuple[str, ...]) -> PreparedSet:
 
 def _files_of(folder: Path, pictures: list[Picture]) -> dict[str, tuple[Path, ...]]:
     """Return the crops of each part by class, then by name; see that all pictures are there.
+
+    Those of other animals come last.
 
     Raises:
         UserError: Naming the first file that is not as the manifest, or the journal beside the
@@ -218,7 +235,9 @@ def _files_of(folder: Path, pictures: list[Picture]) -> dict[str, tuple[Path, ..
     for one in pictures:
         if one.scale == SCALES[0]:
             crops[one.split].append(there[one.name])
-    in_order = functools.partial(sorted, key=lambda path: (path.parent.name, path.name))
+    in_order = functools.partial(
+        sorted, key=lambda path: (is_other(path.parent.name), path.parent.name, path.name)
+    )
     return {split: tuple(in_order(paths)) for split, paths in crops.items()}
 
 

@@ -25,11 +25,12 @@ from footprints.network.loader import CropLoader
 from footprints.network.phase import (
     Phase,
     class_weights,
-    predict_batches,
     run_phase,
     validation_scores,
 )
 from footprints.network.prepared_set import PreparedSet
+from footprints.network.refusing import find_refusal
+from footprints.network.strangeness import divided
 from footprints.network.teachers import Lesson, Teaching, ask_teachers, check_teachers
 from footprints.network.train_state import StageFolder, fitting
 from footprints.pictures.scales import DEFAULT_SCALES
@@ -38,6 +39,14 @@ from footprints.scores.calibration import WEAK, calibrated, threshold_in_use, we
 from footprints.scores.groups import NONE, choose_group_threshold, groups_named
 from footprints.scores.intervals import wilson_interval
 from footprints.scores.report import answers_to_crops, score
+from footprints.scores.strangers import (
+    DISTANCE,
+    ENERGY,
+    KNOWN_KEPT,
+    NONE_OF_THESE,
+    Refusal,
+    in_words,
+)
 from footprints.scores.thresholds import WANTED_PRECISION, choose_threshold
 from footprints.system import files
 from footprints.system.errors import UserError
@@ -70,6 +79,7 @@ class Stage:
         class_weights: Whether rare classes count as much as frequent ones.
         views: How many views of each picture the model answers by, see ``pictures.views``.
         groups: Of its classes, as ``scores.groups.groups_named`` takes them.
+        known_kept: Share of validation photos of the classes that are not refused as strangers.
         wanted_precision: Share of right answers that the "unknown" threshold is chosen for.
         teaching: Whose answers it learns beside the labels, or None.
         augmented: How photos are changed in training, see ``network.augmentation``.
@@ -87,6 +97,7 @@ class Stage:
     wanted_precision: float = WANTED_PRECISION
     teaching: Teaching | None = None
     augmented: str = PLAIN
+    known_kept: float = KNOWN_KEPT
 
     @property
     def path(self) -> Path:
@@ -112,6 +123,11 @@ def train_stage(stage: Stage, prepared: PreparedSet, resume: bool) -> None:
     """
     name, path, teaching = stage.name, stage.path, stage.teaching
     folder = stage_folder(stage.output_dir, name)
+    if teaching is not None and prepared.other is not None:
+        raise UserError(
+            f"{prepared.folder}: has photos of other animals ({prepared.other}), which a teacher "
+            "cannot name; leave out either these or --teacher"
+        )
     if teaching is not None:
         check_teachers(teaching.models, prepared)
     settings = _settings_of(stage, prepared)
@@ -138,7 +154,7 @@ def train_stage(stage: Stage, prepared: PreparedSet, resume: bool) -> None:
         raise
     lesson = None if teaching is None else ask_teachers(teaching, prepared, folder.folder)
     rows = _train_phases(model, first, stage, folder, (train, val), prepared, lesson)
-    _finish(model, stage, val, rows, prepared, settings, lesson)
+    _finish(model, stage, (train, val), rows, prepared, settings, lesson)
     folder.clear()
 
 
@@ -169,20 +185,35 @@ def _settings_of(stage: Stage, prepared: PreparedSet) -> dict[str, Any]:
         settings["wanted_precision"] = stage.wanted_precision
     if stage.augmented != PLAIN:
         settings["augmentation"] = stage.augmented
+    if stage.known_kept != KNOWN_KEPT:
+        settings["known_kept"] = stage.known_kept
+    if prepared.other is not None:
+        settings["other"] = prepared.other
     return settings if stage.teaching is None else settings | stage.teaching.settings()
 
 
 def _photos_of(prepared: PreparedSet) -> dict[str, dict[str, int]]:
     """Return the number of photos of each class, by part."""
     return {
-        part: dict(zip(prepared.classes, prepared.counts(part).tolist(), strict=True))
+        part: dict(zip(prepared.outputs, prepared.counts(part).tolist(), strict=True))
         for part in prepared.parts
     }
 
 
+_RULES_IN_WORDS = {
+    NONE_OF_THESE: "the output for none of these",
+    DISTANCE: "their distance to the photos of training",
+    ENERGY: "the energy of the classes",
+}
+
+
+def _without_references(refusal: Refusal) -> dict[str, Any]:
+    return {key: value for key, value in refusal.facts().items() if key != "references"}
+
+
 def _prior(stage: Stage, prepared: PreparedSet) -> list[float]:
     """Return how frequent each class is in what the model learns from; never 0."""
-    counts = np.maximum(prepared.counts("train"), 1).astype(float)
+    counts = np.maximum(prepared.counts("train")[: len(prepared.classes)], 1).astype(float)
     if stage.class_weights:
         counts = np.ones_like(counts)
     return (counts / counts.sum()).tolist()
@@ -204,7 +235,7 @@ def _model_at(
     """Return the whole model as it was before the phase that is to be done next, and its number."""
     reached = folder.latest_weights()
     weights = stage.start if reached is None else "none"
-    size, n_classes = prepared.image_size, len(prepared.classes)
+    size, n_classes = prepared.image_size, len(prepared.outputs)
     seed = stage.seed + STAGES.index(stage.name)
     model = build_model(n_classes, stage.backbone, weights, seed, size, stage.augmented)
     if reached is not None:
@@ -216,9 +247,14 @@ def _model_at(
         batches = train.batches(64, order).take(_STATISTICS_BATCHES)
         measure_batch_norm(model, (photos for photos, _ in batches))
     start = f"{stage.backbone} from {stage.start}"
-    say(f"{stage.name}: {start}, {n_classes} classes, crops of {size} pixels")
+    say(f"{stage.name}: {start}, {_outputs_in_words(prepared)}, crops of {size} pixels")
     folder.save_weights(0, model.get_weights())
     return model, 0
+
+
+def _outputs_in_words(prepared: PreparedSet) -> str:
+    said = f"{len(prepared.classes)} classes"
+    return said if prepared.other is None else f"{said} and an output for none of these"
 
 
 def _train_phases(
@@ -262,7 +298,7 @@ def _train_phases(
 def _finish(
     model: keras.Model,
     stage: Stage,
-    val: CropLoader,
+    loaders: tuple[CropLoader, CropLoader],
     rows: list[dict[str, Any]],
     prepared: PreparedSet,
     settings: dict[str, Any],
@@ -272,7 +308,14 @@ def _finish(
     from footprints.scores.plots import curves_figure, figure_files  # Matplotlib: not for help
 
     name, path, folder = stage.name, stage.path, stage.output_dir
-    raw, labels = predict_batches(model, val, views=stage.views), val.photo_labels
+    train, val = loaders
+    n_classes = len(prepared.classes)
+    said, refusal = find_refusal(
+        model, n_classes, train, val, views=stage.views, seed=stage.seed, kept=stage.known_kept
+    )
+    known = val.photo_labels < n_classes
+    raw, _ = divided(said[known], n_classes, None)
+    labels = val.photo_labels[known]
     temperature = metrics.fit_temperature(raw, labels)
     probabilities = calibrated(raw, temperature)
     threshold = choose_threshold(probabilities, labels, stage.wanted_precision)
@@ -306,6 +349,7 @@ def _finish(
         "threshold": threshold.value,
         **groups.facts(),
         "threshold_choice": threshold.record(),
+        "refusal": None if refusal is None else _without_references(refusal),
         "weakness": weak,
         "scores": score(raw, labels, prepared.classes, temperature),
         "versions": versions(),
@@ -313,7 +357,8 @@ def _finish(
     }
     if lesson is not None:
         history["teacher"] = _teacher_scores(stage.teaching, lesson, labels, prepared.classes)
-    crops = [crop.relative_to(prepared.folder).as_posix() for crop in prepared.parts["val"].paths]
+    paths = prepared.parts["val"].paths[: len(labels)]  # those of other animals come last
+    crops = [crop.relative_to(prepared.folder).as_posix() for crop in paths]
     note = WEAK if weak else ""
     answers = answers_to_crops(crops, labels, probabilities, prepared.classes, note)
     files.write_text(folder / f"validation_{name}.csv", csv_of(answers))
@@ -333,6 +378,7 @@ def _finish(
         settings=prepared.settings,
         scales=prepared.scales,
         views=stage.views,
+        refusal=refusal,
         extra={
             "training": settings,
             "validation": validation,
@@ -349,6 +395,9 @@ def _finish(
     )
     used = threshold_in_use(facts)
     say(f'{name}: answers below {used:.2f} are "unknown" ({threshold.in_words()})')
+    if refusal is not None:
+        counted = in_words(refusal.found["validation"])
+        say(f"{name}: strangers are unknown by {_RULES_IN_WORDS[refusal.rule]}: {counted}")
     if groups:
         how = "chosen on validation" if groups.threshold is not None else "the default"
         least = f"{groups.threshold_in_use:.2f}"

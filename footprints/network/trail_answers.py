@@ -133,7 +133,9 @@ def _trail(name: str, photos: Sequence[Answer], rules: Rules) -> Trail:
     shown = [one for one in photos if one.print_found] or list(photos)
     alike = _sets_alike(shown)
     rows = [np.mean([one.probabilities for one in some], axis=0) for some in alike]
-    found = judge(combined(np.array(rows)), rules)
+    scores = [one.strangeness for some in alike for one in some if one.strangeness is not None]
+    strangeness = float(np.mean(scores)) if scores else None
+    found = judge(combined(np.array(rows)), rules, strangeness)
     return Trail(name, tuple(photos), found, len(rows))
 
 

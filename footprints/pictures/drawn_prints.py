@@ -141,7 +141,35 @@ STRANGERS: dict[str, tuple[Pad, ...]] = {
     ),
     "snake": (_wave(0.35, 0.13),),
 }
-"""Tracks of animals that no drawn training picture shows."""
+"""Tracks of animals that no drawn training picture of a class shows."""
+
+
+def _made_up(seed: int) -> tuple[Pad, ...]:
+    """Return the print of an animal that there is not: a few pads in front of one or two others."""
+    rng = np.random.default_rng((20, seed))
+    pads = []
+    for _ in range(rng.integers(1, 3)):
+        x, y = rng.uniform(-0.3, 0.3), rng.uniform(0.0, 0.6)
+        size = rng.uniform(0.15, 0.7), rng.uniform(0.12, 0.4)
+        pads.append(_ellipse(x, y, *size, rng.uniform(-40, 40), rng.uniform(0.7, 1.0)))
+    n_toes = int(rng.integers(0, 7))
+    spread = rng.uniform(0.2, 0.8)
+    size = rng.uniform(0.06, 0.2), rng.uniform(0.08, 0.35)
+    claw = rng.uniform(0.03, 0.2) if rng.random() < 0.5 else 0.0
+    for x in np.linspace(-spread, spread, n_toes):
+        y = rng.uniform(-0.6, -0.2) + 0.3 * abs(x)
+        turn = float(rng.uniform(10, 40) * x)
+        pads.append(_ellipse(float(x), y, *size, turn))
+        if claw:
+            pads.append(_ellipse(float(x) * 1.05, y - size[1] - claw, 0.04, claw, turn, 0.8))
+    if rng.random() < 0.25:
+        first, last = sorted(rng.uniform(-180, 180, 2).tolist())
+        pads.append(_arch(first, last + 40, rng.uniform(0.5, 0.9), rng.uniform(0.5, 0.9), 0.2))
+    return tuple(pads)
+
+
+MADE_UP: dict[str, tuple[Pad, ...]] = {f"made_up_{i:02}": _made_up(i) for i in range(200)}
+"""Prints of animals that there are not, as photos of other animals to learn from."""
 
 
 @dataclass(frozen=True)
@@ -263,7 +291,8 @@ def draw_photo(
     """Draw a photo of prints; equal generators give equal pictures.
 
     Args:
-        animals: One of ``SHAPES`` or ``STRANGERS`` for each print; none gives bare ground.
+        animals: One of ``SHAPES``, ``STRANGERS`` or ``MADE_UP`` for each print; none gives bare
+            ground.
         size: Width and height in pixels.
         rng: Where turn, size, place, light, ground, stones, blur and noise come from.
         radius: Smallest and largest half length of a print, as a part of the shorter side.
@@ -287,7 +316,7 @@ def draw_photo(
     boxes: list[Box] = []
     deep = np.zeros_like(height_map)
     for animal in animals:
-        shape = SHAPES.get(animal) or STRANGERS[animal]
+        shape = (SHAPES | STRANGERS | MADE_UP)[animal]
         for _ in range(200):
             radius_px = rng.uniform(*radius) * min(size)
             axes = _axes(radius_px, rng)

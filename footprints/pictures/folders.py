@@ -10,10 +10,12 @@ from typing import Literal
 
 from footprints.pictures.finding import UnusedFile, sort_out, walk
 from footprints.scores.calibration import UNKNOWN, is_unknown
+from footprints.scores.strangers import OTHER
 from footprints.system.errors import UserError
 from footprints.system.text import printable
 
 SPLITS = ("train", "val", "test")
+OTHERS_SOURCE = "(others)"  # for the folder of --others in tables, where real ones have classes
 Layout = Literal["splits", "classes"]
 
 
@@ -96,6 +98,25 @@ def list_photos(folder: Path) -> Listing:
         photos.append(FiledPhoto(path, source, label, split, class_folder))
     present = splits if layout == "splits" else ()
     return Listing(folder, layout, tuple(photos), present, tuple(unused))
+
+
+def list_others(folder: Path, label: str = OTHER) -> tuple[FiledPhoto, ...]:
+    """Find photos of animals of no class, in whatever folders below one.
+
+    Args:
+        folder: Of the photos.
+        label: What their folder of crops is called.
+
+    Raises:
+        UserError: If there is no such folder, or no photo in it.
+    """
+    listing = list_photos(folder)
+    if not listing.photos:
+        raise UserError(f"{printable(folder)}: no photos in it")
+    return tuple(
+        FiledPhoto(one.path, f"{OTHERS_SOURCE}/{one.source}", label, None, OTHERS_SOURCE)
+        for one in listing.photos
+    )
 
 
 def class_name(folder: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from footprints.pictures.folders import list_photos
+from footprints.pictures.folders import list_others, list_photos
 from footprints.system.child import run_step
 from footprints.system.errors import STATUS_SOME_FAILED, UserError
 from footprints.system.files import read_table
@@ -37,11 +37,13 @@ class Places:
         photos: Folder of photos by stage.
         prepared: Output folder of ``footprints.prepare``.
         detector: As prepare takes it: a file, or ``none``.
+        others: Photos of animals of no class, for stage real; or None.
     """
 
     photos: Mapping[str, Path]
     prepared: Path
     detector: str
+    others: Path | None = None
 
     def has(self, stage: str) -> bool:
         """Tell whether there is anything to train a stage on."""
@@ -94,6 +96,11 @@ def prepare(places: Places, stages: tuple[str, ...], say: Callable[[str], None])
     status = 0
     for stage in stages:
         if not places.photos[stage].is_dir():
+            if places.others is not None and stage == "real":
+                raise UserError(
+                    f"{printable(places.others)}: is prepared together with the photos of your "
+                    "classes; name their folder by --real_dir, or run footprints.prepare --others"
+                )
             say(f"{stage}: prepared crops of {printable(places.prepared / stage)} are used")
             continue
         if not places.is_prepared(stage):
@@ -121,7 +128,10 @@ def _changes(places: Places, stage: str) -> str:
         {row.get("source", "") for row in read_table(path)} if path.is_file() else set()
         for path in (folder / "manifest.csv", folder / "left_out.csv")
     )
-    here = {printable(photo.source) for photo in list_photos(places.photos[stage]).photos}
+    photos = list_photos(places.photos[stage]).photos
+    if places.others is not None and stage == "real":
+        photos += list_others(places.others)
+    here = {printable(photo.source) for photo in photos}
     counts = {"new": len(here - known - left_out), "gone": len(known - here)}
     return " and ".join(
         f"{n} photo{'s are' if n > 1 else ' is'} {what}" for what, n in counts.items() if n
@@ -133,6 +143,8 @@ def _flags(places: Places, stage: str) -> list[object]:
     before = _noted(places.prepared / stage / "prepare.json")
     flags: list[object] = [f"--{stage}_dir", places.photos[stage]]
     flags += ["--output_dir", places.prepared, "--detector", places.detector]
+    if places.others is not None and stage == "real":
+        flags += ["--others", places.others]
     for name in _DIVISION:
         if name in before:
             flags += [f"--{name}", before[name]]

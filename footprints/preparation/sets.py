@@ -12,10 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from footprints.cropping.crop_worker import Job, Result
-from footprints.pictures.folders import FiledPhoto, Listing, list_photos, mistaken_names
+from footprints.pictures.folders import (
+    FiledPhoto,
+    Listing,
+    list_others,
+    list_photos,
+    mistaken_names,
+)
 from footprints.pictures.photos import PhotoError, load_photo, read_file
 from footprints.preparation.crop_store import CropStore, crop_key
 from footprints.preparation.journal import CropRecord, Journal
+from footprints.scores.strangers import OTHER, is_other
 from footprints.system.errors import UserError
 from footprints.system.progress import warn
 from footprints.system.settings import Settings
@@ -76,6 +83,7 @@ def list_set(
     scales: Sequence[str],
     settings: Settings,
     detector_hash: str | None,
+    others: Path | None = None,
 ) -> DataSet:
     """List a data set's photos, check that they lie as they should, and settle how they are cut.
 
@@ -86,6 +94,8 @@ def list_set(
         scales: That each photo is to have a picture of.
         settings: How crops are cut.
         detector_hash: Of the detector's file, if there is one.
+        others: Folder of photos of animals of no class, of the real set; they are divided and
+            cropped with it.
 
     Raises:
         UserError: If they do not, or there are none.
@@ -118,7 +128,11 @@ def list_set(
     recipes = {"crop": _recipe_of(mode, settings, detector_hash)}
     if "photo" in scales and mode != "whole":  # else it would be the crop once more
         recipes["photo"] = _recipe_of("whole", settings, None)
-    return DataSet(name, folder, listing, mode, recipes, [Item(one) for one in listing.photos])
+    photos = listing.photos
+    if others is not None:
+        labels = (photo.label for photo in photos if photo.label and is_other(photo.label))
+        photos += list_others(others, next(labels, OTHER))
+    return DataSet(name, folder, listing, mode, recipes, [Item(one) for one in photos])
 
 
 def _recipe_of(mode: str, settings: Settings, detector_hash: str | None) -> str:

@@ -24,6 +24,7 @@ from footprints.reporting.scores_blocks import (
     examples_section,
     score_facts,
 )
+from footprints.reporting.strangers_part import refusal_rows
 from footprints.reporting.wanted import Wanted
 
 _PARTS = {"val": "validation photos", "test": "test photos"}
@@ -64,6 +65,7 @@ def _summary(scores: Record, part: str) -> Section:
         ("photos", f"{scores.text('data_dir') or '–'}, {part}"),
         ("network", scores.text("backbone") or "–"),
         ("answers are unknown below", share(scores.share("threshold"))),
+        *refusal_rows(scores.inside("strangers"), scores.inside("strangers")),
     ]
     blocks += [score_facts(scores), Facts(tuple(rows))]
     if note := scores.text("note"):

@@ -12,6 +12,7 @@ from footprints.reporting.methods import detector_methods, program, stage_method
 from footprints.reporting.record import Record, read_record
 from footprints.reporting.sources import Source
 from footprints.reporting.stage_run import StageRun, read_stage
+from footprints.reporting.strangers_part import refusal_rows
 from footprints.scores.calibration import threshold_in_use
 from footprints.system.files import sha256_of
 
@@ -71,7 +72,8 @@ def _classifier(run: StageRun) -> str:
         f"0 to 255, cut out as `footprints prepare` does; views of each: {facts.get('views', 1)}",
         f"* Output: softmax over the classes, to be calibrated as softmax(log(p) / "
         f"{facts['temperature']:.4f})",
-        f"* Threshold: answers below {threshold:.4f} are `unknown`",
+        f"* Threshold: answers below {threshold:.4f} are `unknown`{_how(run)}",
+        *_refusal(run),
         f"* Network: {facts['backbone']}",
         "",
         "```sh",
@@ -92,6 +94,26 @@ def _classifier(run: StageRun) -> str:
         *_file(model, run.history.inside("versions"), facts.get("keras_version")),
     ]
     return "\n".join(line for line in lines if line is not None) + "\n"
+
+
+def _how(run: StageRun) -> str:
+    """Say how the threshold was found, where the file tells."""
+    choice = run.history.inside("threshold_choice")
+    if not choice.has("rule"):
+        return ""
+    if not choice.has("precision"):
+        return "; too few validation photos to choose one"
+    return (
+        f"; {_percent(choice.share('precision'))} of {choice.count('answered') or 0} validation "
+        f"answers above it are right, wanted were {_percent(choice.share('wanted_precision'))}"
+    )
+
+
+def _refusal(run: StageRun) -> list[str]:
+    """Return a line for each thing known of the refusal of other animals."""
+    refusal = run.history.inside("refusal")
+    rows = refusal_rows(refusal, refusal.inside("validation"))
+    return [f"* {name[:1].upper()}{name[1:]}: {value}" for name, value in rows]
 
 
 def _scores(run: StageRun) -> list[str]:

@@ -31,6 +31,7 @@ from footprints.reporting.sources import located
 from footprints.reporting.wanted import Wanted
 from footprints.scores import maps, plots
 from footprints.scores.calibration import UNKNOWN
+from footprints.scores.judging import STRANGER
 from footprints.system.errors import UserError
 from footprints.system.files import path_inside
 
@@ -143,6 +144,7 @@ def _summary(run: Record, named: Sequence[_Named], prefix: str) -> Section:
         ("other files, not used", count(len(unused))),
         ("answers are unknown below", share(run.share("threshold"))),
         *_rule_rows(run),
+        *_stranger_rows(run),
         *_file_rows(run, "model"),
         *_file_rows(run, "detector"),
     ]
@@ -179,6 +181,15 @@ def _rule_rows(run: Record) -> list[tuple[str, Cell]]:
             ("answers that it changed", count(n)),
         ]
     return rows
+
+
+def _stranger_rows(run: Record) -> list[tuple[str, Cell]]:
+    """Return how many photos look like none of the classes, of a model that can tell."""
+    rule = run.inside("refusal").text("rule")
+    if rule is None:
+        return []
+    n = sum(one.text("why") == STRANGER for one in run.records("photos"))
+    return [("unknown, as they look like none of the classes", f"{n:,}, told by {rule}")]
 
 
 def _file_rows(run: Record, what: str) -> list[tuple[str, Cell]]:

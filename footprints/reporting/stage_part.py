@@ -29,6 +29,7 @@ from footprints.reporting.scores_blocks import (
     score_facts,
 )
 from footprints.reporting.stage_run import StageRun, read_stage
+from footprints.reporting.strangers_part import refusal_rows
 from footprints.reporting.wanted import Wanted
 from footprints.scores import plots
 from footprints.scores.calibration import threshold_in_use
@@ -87,6 +88,13 @@ def _summary(run: StageRun) -> Section:
         rows.append(("answers are unknown below", share(used)))
         how = "chosen on validation" if threshold is not None else "validation could choose none"
         rows.append(("this threshold was", how))
+        choice = history.inside("threshold_choice")
+        if choice.has("precision"):
+            right = share(choice.share("precision"))
+            rows.append(("validation answers above it that are right", right))
+            rows.append(("wanted were", share(choice.share("wanted_precision"))))
+    refusal = history.inside("refusal")
+    rows += refusal_rows(refusal, refusal.inside("validation"))
     blocks += [score_facts(run.scores), Facts(tuple(rows))]
     blocks.append(
         Note(

@@ -59,6 +59,7 @@ class Answer:
         taken: When and where the photo was taken.
         group_probability: Where the answer is a group, its probability.
         probabilities: Of all classes, calibrated, before any region; empty where not kept.
+        strangeness: Score of the model's refusal; None of a model without one.
         phash: Of the photo, see ``pictures.similarity``.
         prints: What it is the answer of, if that is all prints on the photo.
         further: What options added: names and values of further columns, the same ones in all
@@ -78,6 +79,7 @@ class Answer:
     taken: Taken = field(default_factory=Taken)
     group_probability: float | None = None
     probabilities: tuple[float, ...] = field(default=(), repr=False)
+    strangeness: float | None = None
     phash: str | None = None
     prints: tuple[PrintAnswer, ...] = ()
     further: Mapping[str, Any] = field(default_factory=dict)

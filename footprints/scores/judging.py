@@ -11,8 +11,10 @@ from footprints.scores.answers import rank
 from footprints.scores.calibration import UNKNOWN
 from footprints.scores.groups import Groups, group_probabilities, least_of_group
 from footprints.scores.region import Region
+from footprints.scores.strangers import Refusal
 
 SPECIES, GROUP = "species", "group"  # levels of an answer; the third is "unknown"
+STRANGER, DOUBTFUL = "stranger", "doubtful"  # why it is unknown
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Rules:
         top_k: Length of rankings.
         groups: Answers where no species is so probable.
         region: What is known of the place, or None.
+        refusal: When a photo is that of an animal of no class, or None.
     """
 
     classes: Sequence[str]
@@ -32,6 +35,7 @@ class Rules:
     top_k: int
     groups: Groups = field(default_factory=Groups)
     region: Region | None = None
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Judgement:
         probability: Of the answer; of the best class where it is unknown.
         ranking: The best classes with their probabilities, best first.
         without_region: The answer without the region where that is another one, else None.
+        is_stranger: Whether it is unknown since the photo looks like none of a class.
     """
 
     answer: str
@@ -51,6 +56,12 @@ class Judgement:
     probability: float
     ranking: tuple[tuple[str, float], ...]
     without_region: str | None = None
+    is_stranger: bool = False
+
+    @property
+    def why(self) -> str:
+        """Why it is unknown: ``stranger``, ``doubtful``, or empty where there is an answer."""
+        return "" if self.is_certain else STRANGER if self.is_stranger else DOUBTFUL
 
     @property
     def is_certain(self) -> bool:
@@ -63,8 +74,10 @@ class Judgement:
         return self.probability if self.level == GROUP else None
 
 
-def judge(probabilities: np.ndarray, rules: Rules) -> Judgement:
+def judge(probabilities: np.ndarray, rules: Rules, strangeness: float | None = None) -> Judgement:
     """Return the answer to a photo.
+
+    One that is too strange is unknown, whatever else is said of it.
 
     A species that reaches its threshold is the answer. Else it is the most probable group if that
     reaches its own threshold and is well above chance (``groups.least_of_group``). Else it is
@@ -75,7 +88,16 @@ def judge(probabilities: np.ndarray, rules: Rules) -> Judgement:
     Args:
         probabilities: Calibrated, ``(classes,)``, without the region.
         rules: Of the run.
+        strangeness: Score of the photo, for the refusal of the rules; None refuses nothing.
     """
+    found = _judged(probabilities, rules)
+    if rules.refusal is None or strangeness is None or not rules.refusal.refuses(strangeness):
+        return found
+    best = found.ranking[0][1]
+    return replace(found, answer=UNKNOWN, level=UNKNOWN, probability=best, is_stranger=True)
+
+
+def _judged(probabilities: np.ndarray, rules: Rules) -> Judgement:
     plain = _by_thresholds(probabilities, probabilities, rules)
     if rules.region is None:
         return plain

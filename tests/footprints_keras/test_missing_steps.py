@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from footprints import train
+from footprints import prepare, train
 from footprints.preparation import missing_steps
 from footprints.preparation.missing_steps import MODELS, PHOTOS, PREPARED, Places
 from footprints.prepare import build_parser
@@ -38,6 +38,28 @@ def make_project(folder: Path, *, oat: bool = True, real: bool = True) -> Path:
 def run_train(folder: Path, *flags: object, **variables: str) -> subprocess.CompletedProcess:
     """Run the command in a project's folder."""
     return run_python("-m", "footprints.train", *flags, cwd=folder, env=os.environ | variables)
+
+
+def test_photos_of_other_animals_are_prepared_with_the_real_ones(tmp_path, monkeypatch):
+    real = make_real(tmp_path / "real", {"fox": 2})
+    strange = make_real(tmp_path / "strange", {"toad": 2}, start=50)
+    steps, said = [], []
+    monkeypatch.setattr(missing_steps, "run_step", lambda step, flags: steps.append(flags) or 0)
+    photos = {"oat": tmp_path / "none", "real": real}
+    with_others = Places(photos, tmp_path / "out", "none", strange)
+    without = Places(photos, tmp_path / "out", "none")
+    missing_steps.prepare(with_others, ("real",), said.append)
+    args = build_parser().parse_args([str(flag) for flag in steps[0]])
+    assert (args.real_dir, args.others) == (real, strange)
+    done = call(
+        prepare.main, *steps[0], "--image_size", 32, "--processes", 0, "--val_fraction", 0.5
+    )
+    assert done.returncode == 0, done.stderr
+    missing_steps.prepare(with_others, ("real",), said.append)
+    assert "are prepared already" in said[-1]
+    missing_steps.prepare(without, ("real",), said.append)
+    assert "2 photos are gone since they were prepared" in said[-1]
+    assert "--others" not in steps[1]
 
 
 @pytest.mark.slow

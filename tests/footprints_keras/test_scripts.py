@@ -169,7 +169,9 @@ def test_demo_trains_its_detector_once(stand_in, tmp_path):
     steps = [call.split()[0] for call in calls]
     assert steps[:2] == ["synthesise", "train_detector"]
     assert steps[-3:-1] == ["predict", "report"]
-    assert "--threshold 0.85" in calls[-3]
+    assert "--threshold" not in calls[-3], "the model itself refuses"
+    [prepared] = [call for call in calls if call.startswith("prepare")]
+    assert "--others my demo/drawn/others" in prepared
     assert calls[-1].endswith(
         "footprints_demo_answers.py my demo/drawn/photos_truth.csv "
         "my demo/predictions/predictions.json"

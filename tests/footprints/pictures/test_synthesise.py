@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from footprints import synthesise
 from footprints.pictures import drawn_prints
-from footprints.pictures.drawn_prints import SHAPES, STRANGERS, Ground, draw_photo
+from footprints.pictures.drawn_prints import MADE_UP, SHAPES, STRANGERS, Ground, draw_photo
 from footprints.system.errors import UserError
 from tests.helpers.programs import run_step
 
@@ -61,6 +61,13 @@ def test_layout_is_that_of_real_sets(corpus):
     assert len({path.name for path in (corpus / "photos").rglob("*.jpg")}) < len(
         list((corpus / "photos").rglob("*.jpg"))
     ), "two folders should have photos of one name"
+
+
+def test_other_animals_are_neither_classes_nor_the_stranger(corpus):
+    names = {path.stem.rsplit("_", 1)[0] for path in (corpus / "others").iterdir()}
+    assert len(names) == 9
+    assert names <= set(MADE_UP)
+    assert not names & {*SHAPES, *STRANGERS}
 
 
 def test_every_picture_opens_and_has_its_size(corpus):

@@ -772,3 +772,26 @@ def test_progress_is_a_bar_on_a_terminal(tmp_path: Path, real: Path) -> None:
     assert run.wait() == 0
     assert b"\r" in shown
     assert b"25/25" in shown
+
+
+# --- photos of other animals -------------------------------------------------------------------
+
+
+def test_photos_of_other_animals_are_divided_with_those_of_the_classes(tmp_path) -> None:
+    real = make_real(tmp_path / "real", {"fox": 6, "hare": 6})
+    others = make_real(tmp_path / "strange", {"toad": 5, "deep/newt": 5}, start=500)
+    done = run_process(*command(tmp_path / "out", real, "--others", others))
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(tmp_path / "out" / "real" / "manifest.csv")
+    strange = [row for row in rows if row["class"] == "other"]
+    assert len(rows) == 22
+    assert Counter(row["split"] for row in strange) == {"train": 8, "val": 2}
+    assert {row["source"].split("/")[:2][1] for row in strange} == {"toad", "deep"}
+    assert json.loads((tmp_path / "out/real/classes.json").read_text()) == ["fox", "hare", "other"]
+
+
+def test_photos_of_a_class_and_of_none_are_kept_apart(tmp_path) -> None:
+    real = make_real(tmp_path / "real", {"fox": 3, "hare": 3})
+    with pytest.raises(UserError, match="lie in each other"):
+        prepare(tmp_path / "out", real, None, "--others", real / "fox")
+    assert not (tmp_path / "out").exists()

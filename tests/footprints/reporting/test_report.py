@@ -232,6 +232,34 @@ def test_a_training_of_an_older_release_has_a_report(tmp_path) -> None:
     assert page.values["accuracy, 95 % interval"] == validation["accuracy"]
 
 
+COUNTED = {"known": 80, "known_lost": 4, "strangers": 40, "strangers_refused": 30}
+COUNTED["strangers_refused_interval"] = [0.598, 0.858]
+REFUSAL = {"rule": "none of these", "cut": 0.4, "validation": COUNTED}
+CHOICE = {"rule": "best precision", "wanted_precision": 0.8, "precision": 0.715, "answered": 39}
+
+
+def test_reports_and_cards_say_how_strangers_are_refused(tmp_path) -> None:
+    made_up.write_stage(tmp_path, refusal=REFUSAL, threshold_choice=CHOICE)
+    make_report([tmp_path / "history_real.json"], None, Wanted())
+    report_after(tmp_path)
+    text = ReportPage(tmp_path / "report.html").text
+    card = (tmp_path / "MODEL_CARD.md").read_text(encoding="utf-8")
+    for said in ("30 of 40 (75.0 %)", "4 of 80 (5.0 %)", "59.8 % to 85.8 %"):
+        assert said in text
+        assert said in card
+    assert "71.5 % of 39 validation answers above it are right, wanted were 80.0 %" in card
+
+
+def test_a_report_counts_strangers_among_photos(tmp_path) -> None:
+    path = made_up.write_prediction(tmp_path, tmp_path / "photos", 4)
+    content = json.loads(path.read_text()) | {"refusal": {"rule": "energy", "cut": -2.0}}
+    for photo, why in zip(content["photos"], ("stranger", "", "doubtful", "stranger"), strict=True):
+        photo["why"] = why
+    path.write_text(json.dumps(content))
+    make_report([path], None, Wanted(examples=0))
+    assert "2, told by energy" in ReportPage(tmp_path / "report.html").text
+
+
 # --- what cannot be used -----------------------------------------------------------------------
 
 

@@ -29,6 +29,7 @@ ANSWER = Answer(
     group_probability=0.1 + 0.2,
     probabilities=(1 / 3, 2 / 3),
     phash="0123456789abcdef",
+    strangeness=-1 / 3,
     prints=(PrintAnswer((1.5, 2.0, 3.0, 4.5), 0.25, "loup", 2 / 3),),
     further={"answer_level": "group", "answer_probability": 0.3},
 )
