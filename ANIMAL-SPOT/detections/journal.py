@@ -158,8 +158,8 @@ class Journal:
     @property
     def completed(self) -> list[Completed]:
         """What is known of each recording that is complete."""
-        places = sorted(number // 2 for number in self._last.numbers() if number % 2)
-        return [Completed(**self._lines.line(place)) for place in places]
+        numbers = self._last.numbers()
+        return [Completed(**self._lines.line(n // 2)) for n in numbers if n % 2]
 
     def entry_of(self, full: str) -> Completed | None:
         """Return what is known of a recording, by its ``full_name``; None: it is not complete.
@@ -258,7 +258,7 @@ class _Stems(Mapping[str, str]):
         return len(self._places)
 
     def __iter__(self) -> Iterator[str]:
-        return (self._lines.line(place)["stem"] for place in sorted(self._places.numbers()))
+        return (self._lines.line(place)["stem"] for place in self._places.numbers())
 
     def __getitem__(self, stem: str) -> str:
         place = self._places.get(stem)

@@ -33,7 +33,7 @@ def test_an_index_of_texts_is_the_dictionary(pairs):
         assert index.setdefault(text, 7) == wanted.setdefault(text, 7)
         index[text] = wanted[text] = number
     assert len(index) == len(wanted)
-    assert sorted(index.numbers()) == sorted(wanted.values())
+    assert list(index.numbers()) == sorted(wanted.values())
     assert all(index.get(text) == number for text, number in wanted.items())
     assert "absent text" not in index
 
