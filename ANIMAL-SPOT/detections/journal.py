@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, ItemsView, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,6 @@ class Journal:
         self._replace_edited = replace_edited
         # Of each recording the place of its last line, doubled, and 1 more if it is complete.
         self._last = TextIndex()
-        self._stems = TextIndex()  # of each stem the place of its last line
         self._lines = JsonLines(folder / name, [folder / other for other in others])
         self.own = OwnFiles(folder, self._lines, replace_edited=replace_edited, many=True)
         self._lines.read_places(self._read)
@@ -115,11 +114,10 @@ class Journal:
         file_name(stem, self._folder)
         if "begun" not in content:
             self._completed(content, stem)
-        self._note(path, stem, place, is_complete="begun" not in content)
+        self._note(path, place, is_complete="begun" not in content)
 
-    def _note(self, path: str, stem: str, place: int, *, is_complete: bool) -> None:
+    def _note(self, path: str, place: int, *, is_complete: bool) -> None:
         self._last[path] = 2 * place + is_complete
-        self._stems[stem] = place
 
     def _completed(self, content: dict[str, Any], stem: str) -> Completed:
         if not content.keys() >= _NEEDED:
@@ -153,7 +151,7 @@ class Journal:
     @property
     def stems(self) -> Mapping[str, str]:
         """Stem to absolute path of the recordings that have results here."""
-        return _Stems(self._lines, self._stems)
+        return _Stems(self._lines, self._last.numbers())
 
     @property
     def completed(self) -> list[Completed]:
@@ -229,7 +227,7 @@ class Journal:
         full = full_name(path)
         earlier = self.entry_of(full)
         place = self._lines.append({"path": full, "stem": stem, "begun": True})
-        self._note(full, stem, place, is_complete=False)
+        self._note(full, place, is_complete=False)
         for name, size in earlier.files.items() if earlier else ():
             if name not in files:
                 self.own.remove(name, size=size)
@@ -241,7 +239,7 @@ class Journal:
             OSError: If it cannot be noted.
         """
         place = self._lines.append({name: getattr(entry, name) for name in _FIELDS})
-        self._note(entry.path, entry.stem, place, is_complete=True)
+        self._note(entry.path, place, is_complete=True)
 
     def close(self) -> None:
         """Close the file."""
@@ -249,22 +247,37 @@ class Journal:
 
 
 class _Stems(Mapping[str, str]):
-    """Stem to path of each recording of a journal, read from there."""
+    """Stem to path of each recording of a journal, read from there; to be gone through once."""
 
-    def __init__(self, lines: JsonLines, places: TextIndex) -> None:
-        self._lines, self._places = lines, places
+    def __init__(self, lines: JsonLines, numbers: Sequence[int]) -> None:
+        self._lines, self._numbers = lines, numbers
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Yield each stem and its path."""
+        for number in self._numbers:
+            line = self._lines.line(number // 2)
+            yield line["stem"], line["path"]
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._numbers)
 
     def __iter__(self) -> Iterator[str]:
-        return (self._lines.line(place)["stem"] for place in self._places.numbers())
+        return (stem for stem, _ in self.pairs())
 
     def __getitem__(self, stem: str) -> str:
-        place = self._places.get(stem)
-        if place is None:
-            raise KeyError(stem)
-        return self._lines.line(place)["path"]
+        for other, path in self.pairs():
+            if other == stem:
+                return path
+        raise KeyError(stem)
+
+    def items(self) -> ItemsView[str, str]:
+        """Return stems and paths."""
+        return _Pairs(self)
+
+
+class _Pairs(ItemsView):
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return self._mapping.pairs()
 
 
 def _is_time(value: object) -> bool:
