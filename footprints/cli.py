@@ -18,6 +18,7 @@ STEPS = (  # in the order in which people come to them
     "predict",
     "merge",
     "review",
+    "retrain",
     "report",
     "export_camtrap",
     "export",

@@ -120,6 +120,22 @@ def picture_sizes(path: Path) -> dict[str, set[int]]:
     return {name: by_photo[photo] for name, photo in photo_of.items()}
 
 
+def photo_hashes(path: Path) -> dict[str, str]:
+    """Return the perceptual hashes of photos by the SHA-256 of their bytes.
+
+    Args:
+        path: Of a journal; there need not be one.
+    """
+    found = {}
+    with contextlib.suppress(FileNotFoundError):
+        for line in path.read_bytes().splitlines():
+            with contextlib.suppress(ValueError):
+                record = record_of(line)
+                if record.sha256 is not None and record.phash is not None:
+                    found[record.sha256] = record.phash
+    return found
+
+
 class Journal:
     """All crops that were ever made in a folder; one JSON object a line, only appended to.
 
