@@ -17,7 +17,8 @@ CHANGES = {  # of reviewed prints, by what is said of them
     "gone": "mistakes that are gone",
     "unknown_now": "mistakes that are answered unknown now",
     "still": "mistakes that are still made",
-    "new": "right before, a mistake now",
+    "new": "right before, not any more",
+    "already": "corrected answers that the old model gives rightly in the box as reviewed",
 }
 _SHOWN = 20  # prints in the text; all are in the JSON
 
@@ -81,20 +82,22 @@ def changes_of(
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the reviewed prints by what became of their answers.
 
-    A mistake is an answer that the review corrected. ``new`` are prints that the old model names
-    rightly in the box as reviewed, and the new one does not.
+    A mistake is an answer that the review corrected and that the old model gives wrongly in the box
+    as reviewed too. It may be right there, where only the box was at fault.
     """
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in CHANGES}
     for i, (one, place) in enumerate(zip(examples, where, strict=True)):
         old, new = before.answers[i], after.answers[i]
         is_right, was_right = (said.answer == one.label for said in (new, old))
-        is_mistake = one.row.predicted is not None and one.row.verdict == "other"
-        if is_mistake and is_right:
-            kind = "gone"
-        elif is_mistake:
-            kind = "unknown_now" if new.level == UNKNOWN else "still"
-        elif was_right and not is_right:
+        is_corrected = one.row.predicted not in (None, one.row.class_name)
+        if was_right and not is_right:
             kind = "new"
+        elif is_corrected and was_right:
+            kind = "already"
+        elif is_corrected and is_right:
+            kind = "gone"
+        elif is_corrected:
+            kind = "unknown_now" if new.level == UNKNOWN else "still"
         else:
             continue
         found[kind].append(

@@ -21,10 +21,11 @@ from footprints.reviewing.importing import bring_in
 from footprints.reviewing.project import NO_PRINT, Decision, Project
 from footprints.scores.answers import Answer
 from footprints.system.errors import UserError
+from tests.helpers.keras_models import CLASSES
+from tests.helpers.keras_steps import REAL, even, make_prepared
 from tests.helpers.photo_sets import make_real, state_of, write_photo
 from tests.helpers.programs import call, run_step
 
-CLASSES = ("newt", "otter")
 SIZE = (120, 90)  # of photos, in pixels
 FAST = ("--", "--cached_views", "1", "--head_epochs", "1", "--unfreeze", "0", "--no_report")
 
@@ -70,14 +71,14 @@ def answered(path: Path, answer: str) -> dict:
 def source(tmp_path_factory, model_file) -> Path:
     """Prepared photos, a model of their classes, a review on which nobody decided."""
     folder = tmp_path_factory.mktemp("review")
-    make_real(folder / "real", dict.fromkeys(CLASSES, 12))
+    make_real(folder / "real", dict.fromkeys(CLASSES, 8))
     flags = ["--real_dir", folder / "real", "--detector", "none", "--image_size", 32]
     flags += ["--output_dir", folder / "prepared", "--test_fraction", 0.25, "--processes", 0]
     assert call(prepare.main, *flags).returncode == 0
     photos = folder / "photos"
     names = [write_photo(photos / f"new{i:02}.jpg", 500 + i) for i in range(20)]
     for part in ("train", "val", "test"):
-        path = folder / "real" / next(r for r in manifest(folder) if r["split"] == part)["source"]
+        path = folder / "real" / source_of(folder, part)
         target = photos / f"like_{part}.jpg"
         if part == "train":
             shutil.copy(path, target)
@@ -85,7 +86,7 @@ def source(tmp_path_factory, model_file) -> Path:
             with Image.open(path) as photo:
                 photo.save(target, quality=70)
         names.append(target)
-    records = [answered(path, CLASSES[i % 2]) for i, path in enumerate(names)]
+    records = [answered(path, ("loup", "cerf")[i % 2]) for i, path in enumerate(names)]
     content = {
         **{"complete": True, "model": "m.keras", "classes": list(CLASSES), "threshold": 0.5},
         **{"photos_dir": str(photos), "photos": records, "failed": [], "unused": []},
@@ -93,22 +94,16 @@ def source(tmp_path_factory, model_file) -> Path:
     }
     (folder / "answers").mkdir()
     (folder / "answers" / "predictions.json").write_text(json.dumps(content))
-    write_model_of_two(model_file, folder / "model.keras")
+    shutil.copy(model_file, folder / "model.keras")
     with closing(Project(folder / "review.sqlite")) as project:
         bring_in(project, folder / "answers", None)
     return folder
 
 
-def write_model_of_two(wide: Path, path: Path) -> None:
-    from footprints.network import keras_file
-    from footprints.network.build import build_model
-
-    net = build_model(2, seed=4, weights=str(wide), image_size=32)
-    keras_file.save_model(
-        *(net, path),
-        **{"classes": CLASSES, "stage": "real", "temperature": 1.3, "threshold": 0.5},
-        settings={"margin": 0.1},
-    )
+def source_of(folder: Path, part: str) -> str:
+    """Return the name of a wolf's photo."""
+    rows = [r for r in manifest(folder) if r["split"] == part and r["class"] == "loup"]
+    return rows[0]["source"]
 
 
 def manifest(folder: Path, prepared: str = "prepared") -> list[dict[str, str]]:
@@ -127,13 +122,13 @@ def test_reviewed_photos_are_learned_and_the_rest_is_untouched(reviewed, monkeyp
     right = Decision("right")
     reviewed.decide(
         **{f"new{i:02}": right for i in range(10)},
-        **{f"new{i:02}": Decision("other", "otter") for i in range(10, 15)},
+        **{f"new{i:02}": Decision("other", "cerf") for i in range(10, 15)},
         new15=Decision("other", "mink"),
         new16=Decision("other", "unknown"),
         new17=Decision("other", NO_PRINT),
         new18=Decision("unsure"),
-        new19=Decision("other", "otter", (0.1, 0.2, 0.5, 0.8)),
-        like_train=Decision("other", "otter"),
+        new19=Decision("other", "cerf", (0.1, 0.2, 0.5, 0.8)),
+        like_train=Decision("other", "cerf"),
         like_val=right,
         like_test=right,
     )
@@ -162,9 +157,9 @@ def test_reviewed_photos_are_learned_and_the_rest_is_untouched(reviewed, monkeyp
     added = {r["source"].removeprefix("review: "): r for r in new if "review" in r["source"]}
     assert {r["split"] for r in added.values()} == {"train"}
     assert not {"like_val.jpg", "like_test.jpg"} & added.keys()
-    assert added["like_train.jpg"]["class"] == "otter"
+    assert added["like_train.jpg"]["class"] == "cerf"
     again = [r for r in new if r["sha256"] == added["like_train.jpg"]["sha256"]]
-    assert len(again) == 1  # it was a newt in the prepared set
+    assert len(again) == 1  # it was a wolf in the prepared set
     counts = Counter(content["reviewed"])
     assert counts["learned"] == len(added)
     # Groups that can be held out: the new photos with a class but for mink and the stranger, if
@@ -192,12 +187,18 @@ def test_reviewed_photos_are_learned_and_the_rest_is_untouched(reviewed, monkeyp
             unknown = [float(row["p_1"]) < threshold for row in csv.DictReader(file)]
         assert test[when]["unknown_share"] == pytest.approx(sum(unknown) / len(unknown))
 
-    # What was corrected is either gone, unknown now or still wrong.
+    # Each corrected answer has its place.
     changes = content["changes"]
-    mistakes = [r for kind in ("gone", "unknown_now", "still") for r in changes[kind]]
-    assert len(mistakes) == 9  # the corrected ones, mink and the stranger
-    assert all(row["after"] == row["is"] for row in changes["gone"])
-    assert all(row["after"] not in (row["is"], "unknown") for row in changes["still"])
+    rows = [(kind, row) for kind, some in changes.items() for row in some]
+    corrected = [row for _, row in rows if row["is"] != row["reviewed_answer"]]
+    assert len(corrected) == 6  # four wolves, mink, the stranger
+    kinds = {(True, True): {"already"}, (True, False): {"new"}, (False, True): {"gone"}}
+    for kind, row in rows:
+        was_is_right = tuple(row[when] == row["is"] for when in ("before", "after"))
+        named = "unknown_now" if row["after"] == "unknown" else "still"
+        assert kind in kinds.get(was_is_right, {named})
+    n_mistakes = sum(len(changes[kind]) for kind in ("gone", "unknown_now", "still"))
+    assert f"{len(changes['gone'])} of {n_mistakes} reviewed mistakes are gone" in done.stdout
     assert "footprints train_detector" in done.stderr
     assert "look like test photos" in done.stderr
 
@@ -214,7 +215,7 @@ def test_reviewed_photos_are_learned_and_the_rest_is_untouched(reviewed, monkeyp
     assert state_of(folder) == written
 
 
-def test_nothing_to_learn_from_is_one_clear_line(reviewed, model_file):
+def test_nothing_to_learn_from_is_one_clear_line(reviewed, tmp_path):
     with pytest.raises(UserError, match="nothing was decided yet"):
         retrain.main(reviewed.flags)
     reviewed.decide(new00=Decision("unsure"), new01=Decision("other", NO_PRINT))
@@ -228,8 +229,9 @@ def test_nothing_to_learn_from_is_one_clear_line(reviewed, model_file):
         retrain.main([*reviewed.flags, "--prepared", str(reviewed.photos)])
     with pytest.raises(UserError, match=r"a \.keras file"):
         retrain.main([*reviewed.flags, "--model", "model.tflite"])
-    with pytest.raises(UserError, match="only in the model: cerf, chien"):
-        retrain.main([*reviewed.flags, "--model", str(model_file)])
+    other = make_prepared(tmp_path / "other", {"real": even(REAL, train=1, val=1)})
+    with pytest.raises(UserError, match="only in the folder: ours; only in the model: cerf, chien"):
+        retrain.main([*reviewed.flags, "--prepared", str(other)])
     inside = str(reviewed.folder / "prepared" / "again")
     with pytest.raises(UserError, match="nothing is changed"):
         retrain.main([*reviewed.flags, "--output_dir", inside])
