@@ -123,7 +123,9 @@ def write_joined(
     settings = prepared.folder.parent / "settings.json"
     if settings.is_file():
         files.write_bytes(folder.parent / "settings.json", settings.read_bytes())
-    files.write_text(folder / MANIFEST, csv_of([columns, *rows]))
+    files.write_text(
+        folder / MANIFEST, csv_of([columns, *sorted(rows, key=lambda row: str(row[0]))])
+    )
     return sum(one.scale == "crop" and one.row["crop"] in replaced for one in pictures)
 
 
