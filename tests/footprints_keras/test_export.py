@@ -47,7 +47,7 @@ def no_conversion(exported, monkeypatch):
     """Take the files that were made once; converting takes long."""
     monkeypatch.setattr(export, "load_model", lambda path: SimpleNamespace(model=None))
     monkeypatch.setattr(
-        export, "convert", lambda model, name, facts, side: file_of(exported, name).read_bytes()
+        export, "convert", lambda model, name, *_: file_of(exported, name).read_bytes()
     )
 
 
@@ -186,7 +186,9 @@ def test_a_file_that_differs_is_not_kept(
 ):
     for ending in ("", ".json"):
         (tmp_path / f"mobilenet_real_fp16.tflite{ending}").write_text("of an older model")
-    monkeypatch.setattr(Classifier, "predict", lambda self, many: wrong_if_exported(self, many))
+    monkeypatch.setattr(
+        Classifier, "look", lambda self, many: (wrong_if_exported(self, many), None)
+    )
     flags = ("--model", model_file, "--output_dir", tmp_path, "--photos", photos)
     with pytest.raises(UserError, match="tflite_fp16: differs too much"):
         run_main(*flags, "--formats", "tflite_fp16")

@@ -390,7 +390,7 @@ def test_what_was_answered_is_kept_when_stopped(
 ):
     for i in range(40):
         save(tmp_path / "photos" / f"{i:02}.png", red_photo(i))
-    original, calls = classifier.predict, []
+    original, calls = classifier.look, []
 
     def stopped_at_the_second_batch(batch, photos=None):
         calls.append(len(batch))
@@ -398,7 +398,7 @@ def test_what_was_answered_is_kept_when_stopped(
             raise KeyboardInterrupt
         return original(batch)
 
-    monkeypatch.setattr(classifier, "predict", stopped_at_the_second_batch)
+    monkeypatch.setattr(classifier, "look", stopped_at_the_second_batch)
     flags = ("--model", model_file, "--detector", "none", "--output_dir", tmp_path / "out")
     with pytest.raises(KeyboardInterrupt):
         run_main(tmp_path / "photos", *flags)
