@@ -164,6 +164,7 @@ def test_a_failed_step_is_the_last(step, after, status, stand_in):
 
 def test_demo_trains_its_detector_once(stand_in, tmp_path):
     variables = {"DEMO_DIR": "my demo", "OUT": "my demo/trained"}
+    (tmp_path / "my demo" / "drawn" / "others").mkdir(parents=True)
     done, calls = stand_in("footprints_demo", **variables)
     assert done.returncode == 0, done.stderr
     steps = [call.split()[0] for call in calls]
