@@ -124,6 +124,9 @@ def test_an_empty_value_is_a_wrong_flag(step, flag, place, tmp_path, monkeypatch
 @example(changes={"validation": {"photos": 10**400, "accuracy": 0.5}})
 @example(changes={"backbone": ["x"]})
 @example(changes={"views": [[]]})
+@example(changes={"refusal": {"rule": "distance", "cut": 0.2, "references": 7}})
+@example(changes={"refusal": {"rule": "none of these", "cut": 10**400}})
+@example(changes={"refusal": [], "none_of_these": "yes"})
 @pytest.mark.usefixtures("no_network")
 def test_any_facts_of_a_model(place, changes, tmp_path_factory) -> None:
     output = tmp_path_factory.mktemp("facts")
