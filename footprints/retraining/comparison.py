@@ -133,10 +133,13 @@ def text_of(content: Mapping[str, Any]) -> list[str]:
     n_gone = len(changes["gone"])
     n = n_gone + len(changes["unknown_now"]) + len(changes["still"])
     apart = Counter(row["learned"] for row in changes["gone"])
-    lines.append(
-        f"{n_gone} of {n} reviewed mistakes are gone ({apart[True]} of prints that were learned "
-        f"from, {apart[False]} of others)"
-    )
+    if n:
+        lines.append(
+            f"{n_gone} of {n} reviewed mistakes are gone ({apart[True]} of prints that were "
+            f"learned from, {apart[False]} of others)"
+        )
+    else:
+        lines.append("the review found no mistake of the old model")
     for kind, what in CHANGES.items():
         rows = changes[kind]
         if rows:

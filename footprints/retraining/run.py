@@ -296,6 +296,11 @@ class _Round:
                 "print; for a detector, export the boxes as YOLO in footprints review and give "
                 "them to footprints train_detector"
             )
+        if (self._facts.get("training") or {}).get("teachers"):
+            self._note(
+                "the old model learned from a teacher too; that is left out, unless it is named: "
+                "-- --teacher MODEL"
+            )
         return where
 
     def _flags(self) -> list[str]:
