@@ -64,16 +64,26 @@ _REVIEWED = (
 
 
 def strangers_of(
-    before: Measured, after: Measured, examples: Sequence[Example]
-) -> dict[str, Any] | None:
-    """Return how many reviewed animals of no class are answered unknown; None without any."""
+    part: str, before: Measured, after: Measured, examples: Sequence[Example]
+) -> list[dict[str, Any]]:
+    """Return how many animals of no class are answered unknown: untouched, and reviewed ones."""
     numbers = [i for i, one in enumerate(examples) if one.label == UNKNOWN]
-    if not numbers:
-        return None
-    found: dict[str, Any] = {"prints": len(numbers)}
-    for name, model in (("before", before), ("after", after)):
-        n = sum(model.answers[i].level == UNKNOWN for i in numbers)
-        found[name] = {"refused": n, "interval": list(wilson_interval(n, len(numbers)))}
+    answers = {
+        f"{_PARTS[part][0]} of other animals": (before.of_others, after.of_others),
+        "reviewed animals of no class": tuple(
+            [model.answers[i] for i in numbers] for model in (before, after)
+        ),
+    }
+    found = []
+    for name, (old, new) in answers.items():
+        if not new:
+            continue
+        one: dict[str, Any] = {"name": name, "photos": len(new)}
+        for when, said in (("before", old), ("after", new)):
+            n = sum(answer.level == UNKNOWN for answer in said)
+            interval = list(wilson_interval(n, len(said)))
+            one[when] = {"refused": n, "refused_interval": interval}
+        found.append(one)
     return found
 
 
@@ -124,11 +134,10 @@ def text_of(content: Mapping[str, Any]) -> list[str]:
             cells = [_cell(one[when], figure) for when in ("before", "after")]
             lines.append(f"{_NAMES[figure]:15}{cells[0]:27}{cells[1]}")
         lines.append("")
-    strangers = content["strangers"]
-    if strangers:
-        n = strangers["prints"]
-        said = [f"{strangers[when]['refused']} of {n} {when}" for when in ("before", "after")]
-        lines += [f"animals of no class, answered unknown: {said[0]}, {said[1]}", ""]
+    for one in content["strangers"]:
+        n = one["photos"]
+        said = [f"{one[when]['refused']} of {n} {when}" for when in ("before", "after")]
+        lines += [f"{one['name']}, answered unknown: {said[0]}, {said[1]}", ""]
     changes = content["changes"]
     n_gone = len(changes["gone"])
     n = n_gone + len(changes["unknown_now"]) + len(changes["still"])

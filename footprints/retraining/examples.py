@@ -15,11 +15,12 @@ from footprints.pictures.photos import PhotoError, load_photo, read_file
 from footprints.pictures.png import png_of
 from footprints.pictures.similarity import photo_hash
 from footprints.preparation.crop_store import crop_key, crop_name
-from footprints.reviewing.export_names import OTHER, class_folders
+from footprints.reviewing.export_names import class_folders
 from footprints.reviewing.judged import Judged
 from footprints.reviewing.project import NO_PRINT
 from footprints.scores.calibration import UNKNOWN
 from footprints.scores.class_names import class_meant
+from footprints.scores.strangers import is_other
 from footprints.system import files
 from footprints.system.settings import Settings
 from footprints.system.text import printable
@@ -58,11 +59,12 @@ def usable(rows: Sequence[Judged]) -> list[Judged]:
 def labels_of(rows: Sequence[Judged], classes: Sequence[str]) -> dict[str, str]:
     """Return what the prepared set calls each class of a review; new ones get a folder's name.
 
-    An animal of no class is of the set's class ``other`` if it has one.
+    An animal of no class stays ``unknown``.
     """
     folders = class_folders(row.class_name for row in rows)
     labels = {name: class_meant(name, classes) or folder for name, folder in folders.items()}
-    return labels | {UNKNOWN: OTHER if OTHER in classes else UNKNOWN}
+    strangers = [name for name in folders if name == UNKNOWN or is_other(name)]
+    return labels | dict.fromkeys(strangers, UNKNOWN)
 
 
 def cut_examples(

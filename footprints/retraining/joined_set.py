@@ -21,6 +21,7 @@ from footprints.preparation.journal import photo_hashes
 from footprints.preparation.manifest import MANIFEST_COLUMNS, SCALE_COLUMN, name_in_table
 from footprints.retraining.examples import Example
 from footprints.retraining.joining import Known
+from footprints.scores.calibration import UNKNOWN
 from footprints.system import files
 from footprints.system.errors import UserError
 from footprints.system.progress import available_cores
@@ -97,7 +98,7 @@ def write_joined(
         folder: Of the set; ours alone, whatever is in it goes.
         prepared: The set that it begins with; it stays as it is.
         pictures: Of that.
-        learned: What joins it.
+        learned: What joins it; animals of no class only if the set has photos of such.
 
     Returns:
         How many training photos were replaced.
@@ -116,9 +117,10 @@ def write_joined(
             rows.append([one.row.get(column, "") for column in columns])
     for example in learned:
         for scale, path in example.pictures.items():
-            name = f"{folder_of('train', scale)}/{example.label}/{path.name}"
+            label = prepared.other if example.label == UNKNOWN else example.label
+            name = f"{folder_of('train', scale)}/{label}/{path.name}"
             _link(path, folder / name)
-            row = _row(name, scale, example)
+            row = _row(name, scale, example) | {"class": label}
             rows.append([row.get(column, "") for column in columns])
     settings = prepared.folder.parent / "settings.json"
     if settings.is_file():
@@ -146,7 +148,6 @@ def _row(name: str, scale: str, example: Example) -> dict[str, object]:
         "crop": name,
         "source": f"review: {printable(example.row.photo.name)}",
         "sha256": example.sha256,
-        "class": example.label,
         "split": "train",
         "group": crop_key(example.sha256, "review")[:16],
         **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)),

@@ -57,7 +57,7 @@ def places(
     Args:
         examples: What was reviewed.
         known: The prepared set.
-        classes: Of that.
+        classes: Of that, and ``unknown`` if it has photos of other animals.
         max_distance: Bits in which perceptual hashes of photos that look alike differ at most.
         held_out: Share of the groups that is not learned from, 0 to 1.
 

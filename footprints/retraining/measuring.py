@@ -13,8 +13,10 @@ from PIL import Image
 from footprints.network.backbones import import_keras
 from footprints.network.keras_file import SavedModel, load_model
 from footprints.network.loader import CropLoader
+from footprints.network.model_facts import has_score
 from footprints.network.phase import predict_batches
 from footprints.network.prepared_set import PreparedSet
+from footprints.network.strangeness import Runner, divided
 from footprints.pictures.scales import mean_over_scales
 from footprints.pictures.views import mean_over_views
 from footprints.retraining.examples import Example
@@ -34,6 +36,7 @@ class Measured:
 
     Attributes:
         on_part: Figures on a part of the prepared set, see ``figures``.
+        of_others: Answers to the photos of other animals in that part.
         raw: Uncalibrated probabilities of reviewed prints, ``(prints, classes)``.
         answers: To reviewed prints.
         classes: Of the model.
@@ -41,6 +44,7 @@ class Measured:
     """
 
     on_part: dict[str, Any]
+    of_others: Sequence[Judgement]
     raw: np.ndarray
     answers: Sequence[Judgement]
     classes: tuple[str, ...]
@@ -69,18 +73,24 @@ def measure(path: Path, prepared: PreparedSet, split: str, examples: Sequence[Ex
     saved = load_model(path)
     prepared = prepared.with_classes(saved.classes, str(path))
     loader = CropLoader(prepared, split, in_memory=False)
-    raw = predict_batches(saved.model, loader, views=saved.views)
     rules = Rules(
         saved.classes,
         threshold_in_use(saved.metadata),
         min(3, len(saved.classes)),
         groups_of(saved.metadata),
+        refusal=saved.refusal,
     )
-    answers = _answers(raw, saved, rules)
-    on_part = figures(raw, loader.photo_labels, saved.classes, saved.temperature, answers)
-    raw = _of_examples(saved, examples)
+    model, n_classes = saved.model, len(saved.classes)
+    if has_score(saved.metadata):
+        model = Runner(saved.model, n_classes, saved.refusal)
+    said = predict_batches(model, loader, views=saved.views)
+    raw, answers = _answers(said, saved, rules)
+    labels = loader.photo_labels
+    n = int((labels < n_classes).sum())  # other animals come last
+    on_part = figures(raw[:n], labels[:n], saved.classes, saved.temperature, answers[:n])
+    raw, of_examples = _answers(_of_examples(model, saved, examples), saved, rules)
     import_keras().backend.clear_session()
-    return Measured(on_part, raw, _answers(raw, saved, rules), saved.classes, saved.temperature)
+    return Measured(on_part, answers[n:], raw, of_examples, saved.classes, saved.temperature)
 
 
 def figures(
@@ -108,17 +118,24 @@ def figures(
     }
 
 
-def _answers(raw: np.ndarray, saved: SavedModel, rules: Rules) -> list[Judgement]:
-    return [judge(row, rules) for row in calibrated(raw, saved.temperature)]
+def _answers(
+    said: np.ndarray, saved: SavedModel, rules: Rules
+) -> tuple[np.ndarray, list[Judgement]]:
+    """Return uncalibrated probabilities ``(n, classes)`` and answers."""
+    rule = None if saved.refusal is None else saved.refusal.rule
+    raw, strangeness = divided(said, len(saved.classes), rule)
+    scores = [None] * len(raw) if strangeness is None else strangeness
+    rows = calibrated(raw, saved.temperature)
+    return raw, [judge(row, rules, one) for row, one in zip(rows, scores, strict=True)]
 
 
-def _of_examples(saved: SavedModel, examples: Sequence[Example]) -> np.ndarray:
-    """Return uncalibrated probabilities of reviewed prints, ``(prints, classes)``."""
+def _of_examples(model: Any, saved: SavedModel, examples: Sequence[Example]) -> np.ndarray:
+    """Return what a model says of reviewed prints, ``(prints, outputs)``."""
     paths = [one.pictures[scale] for scale in saved.scales for one in examples]
-    said = [np.zeros((0, len(saved.classes)))]
+    said = []
     for start in range(0, len(paths), _AT_ONCE):
         pictures = np.stack([_read(path) for path in paths[start : start + _AT_ONCE]])
-        said.append(mean_over_views(saved.model.predict_on_batch, pictures, saved.views))
+        said.append(mean_over_views(model.predict_on_batch, pictures, saved.views))
     return mean_over_scales(np.concatenate(said), len(saved.scales))
 
 

@@ -13,6 +13,8 @@ from footprints.system.text import csv_of
 _FLAGS = {  # of stage real, by the name in the model's file
     "seed": "seed",
     "wanted_precision": "wanted_precision",
+    "known_kept": "known_kept",
+    "augmentation": "augmentation",
     "head epochs": "head_epochs",
     "head learning_rate": "lr_head",
     "head patience": "patience_real",

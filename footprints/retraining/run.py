@@ -28,7 +28,6 @@ from footprints.retraining.examples import Example, cut_examples, labels_of, usa
 from footprints.retraining.joined_set import Picture, known_photos, pictures_in, write_joined
 from footprints.retraining.measuring import measure
 from footprints.retraining.old_training import flags_of
-from footprints.reviewing.export_names import OTHER
 from footprints.reviewing.judged import Judged, judged
 from footprints.reviewing.project import NO_PRINT, Project
 from footprints.scores.calibration import UNKNOWN
@@ -278,7 +277,7 @@ class _Round:
         where = joining.places(
             examples,
             known_photos(self._prepared, pictures),
-            {*self._prepared.classes},
+            {*self._prepared.classes, *([UNKNOWN] if self._prepared.other else [])},
             int(self._of_prepare("max_distance", DEFAULT_MAX_DISTANCE)),
             self._wanted.held_out,
         )
@@ -328,7 +327,7 @@ class _Round:
             "prepared": printable(self._prepared.folder),
             "reviewed": dict(sorted(Counter(where).items())),
             "sets": comparison.sets_of(part, before, after, examples, where),
-            "strangers": comparison.strangers_of(before, after, examples),
+            "strangers": comparison.strangers_of(part, before, after, examples),
             "changes": comparison.changes_of(before, after, examples, where),
             "notes": self._notes,
         }
@@ -349,7 +348,7 @@ _SAID = {
     joining.NEW_CLASS: f"are of a new class with fewer than {joining.LEAST_OF_CLASS} prints to "
     "learn from, and left out",
     joining.NO_CLASS: f"are of animals of no class ({UNKNOWN}) and not learned from, since the "
-    f"model has no class {OTHER}",
+    "prepared set has no photos of other animals (prepare --others)",
 }
 
 

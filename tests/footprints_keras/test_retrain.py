@@ -73,7 +73,17 @@ def source(tmp_path_factory, model_file) -> Path:
     folder = tmp_path_factory.mktemp("review")
     make_real(folder / "real", dict.fromkeys(CLASSES, 8))
     flags = ["--real_dir", folder / "real", "--detector", "none", "--image_size", 32]
-    flags += ["--output_dir", folder / "prepared", "--test_fraction", 0.25, "--processes", 0]
+    make_real(folder, {"strangers": 8}, start=300)
+    flags += [
+        "--others",
+        folder / "strangers",
+        "--output_dir",
+        folder / "prepared",
+        "--test_fraction",
+        0.25,
+        "--processes",
+        0,
+    ]
     assert call(prepare.main, *flags).returncode == 0
     photos = folder / "photos"
     names = [write_photo(photos / f"new{i:02}.jpg", 500 + i) for i in range(20)]
@@ -158,6 +168,7 @@ def test_reviewed_photos_are_learned_and_the_rest_is_untouched(reviewed, monkeyp
     assert {r["split"] for r in added.values()} == {"train"}
     assert not {"like_val.jpg", "like_test.jpg"} & added.keys()
     assert added["like_train.jpg"]["class"] == "cerf"
+    assert added["new16.jpg"]["class"] == "other"
     again = [r for r in new if r["sha256"] == added["like_train.jpg"]["sha256"]]
     assert len(again) == 1  # it was a wolf in the prepared set
     counts = Counter(content["reviewed"])
@@ -184,8 +195,13 @@ def test_reviewed_photos_are_learned_and_the_rest_is_untouched(reviewed, monkeyp
             assert test[when][figure] == pytest.approx(scores[figure])
         threshold = scores["threshold"]
         with open(output / "predictions.csv", newline="") as file:
-            unknown = [float(row["p_1"]) < threshold for row in csv.DictReader(file)]
-        assert test[when]["unknown_share"] == pytest.approx(sum(unknown) / len(unknown))
+            below = [float(row["p_1"]) < threshold for row in csv.DictReader(file)]
+        n_below, n_refused = sum(below), scores.get("strangers", {}).get("known_lost", 0)
+        n_unknown = test[when]["unknown_share"] * len(below)
+        assert max(n_below, n_refused) <= round(n_unknown, 6) <= n_below + n_refused
+        strangers = content["strangers"][0]
+        assert strangers["name"] == "untouched test photos of other animals"
+        assert strangers["photos"] == 2  # a quarter
 
     # Each corrected answer has its place.
     changes = content["changes"]
