@@ -18,7 +18,7 @@ from footprints.pictures.scales import scales_of
 from footprints.pictures.views import mean_over_views
 from footprints.scores.answer_counts import counts_table, counts_with_and_without
 from footprints.scores.calibration import WEAK, calibrated, threshold_in_use, weakness
-from footprints.scores.groups import groups_named, groups_of
+from footprints.scores.groups import groups_named, groups_of, warn_of_other_names
 from footprints.scores.judging import Rules
 from footprints.scores.report import answers_to_crops, score, table
 from footprints.scores.strangers import counts, in_words
@@ -111,6 +111,8 @@ def _rules(args: argparse.Namespace, facts: dict[str, Any]) -> Rules:
     """Return how answers are made, as predict makes them."""
     classes, own = facts["classes"], groups_of(facts)
     groups = own if args.groups is None else groups_named(args.groups, classes)
+    if args.groups is not None:
+        warn_of_other_names(args.groups, classes)
     if groups.members == own.members:
         groups = own  # with the threshold that validation chose
     return Rules(classes, threshold_in_use(facts), min(3, len(classes)), groups)

@@ -75,7 +75,7 @@ from footprints.scores.answers import (
     summary,
 )
 from footprints.scores.calibration import DEFAULT_THRESHOLD, WEAK, threshold_in_use, weakness
-from footprints.scores.groups import Groups, groups_named, groups_of
+from footprints.scores.groups import Groups, groups_named, groups_of, warn_of_other_names
 from footprints.scores.judging import STRANGER, Rules
 from footprints.scores.region import Region, read_region, training_prior
 from footprints.scores.strangers import refusal_of
@@ -624,6 +624,8 @@ def _rules(
     classes = metadata["classes"]
     own = groups_of(metadata)
     groups = own if args.groups is None else groups_named(args.groups, classes)
+    if args.groups is not None:
+        warn_of_other_names(args.groups, classes)
     if groups.members == own.members:
         groups = own  # with the threshold that validation chose
     if args.group_threshold is not None:

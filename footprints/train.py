@@ -29,7 +29,7 @@ from footprints.network.stage import MODEL_FILES, STAGES, Stage, stage_folder, t
 from footprints.network.teachers import Teaching
 from footprints.pictures.views import COUNTS
 from footprints.preparation import missing_steps
-from footprints.scores.groups import NONE, READY, groups_named
+from footprints.scores.groups import NONE, READY, groups_named, warn_of_other_names
 from footprints.scores.strangers import KNOWN_KEPT, OTHER
 from footprints.scores.thresholds import WANTED_PRECISION
 from footprints.system import files
@@ -243,6 +243,7 @@ def main(argv: list[str] | None = None) -> int:
         groups = dict.fromkeys(stages, READY)
     for stage, asked in groups.items():
         groups_named(asked, sets[stage].classes)  # refuses what cannot be meant, before hours
+        warn_of_other_names(asked, sets[stage].classes)
     with files.output_folder(args.output_dir, "resume", "logs"):
         for stage in stages:
             try:

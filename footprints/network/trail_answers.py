@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from footprints.pictures.similarity import DEFAULT_MAX_DISTANCE, near_duplicate_groups
+from footprints.places.distance import middle_of
 from footprints.places.map_files import Line
 from footprints.places.trails import trails_by_folder, trails_by_time
 from footprints.scores.answers import Answer
@@ -57,10 +58,7 @@ class Trail:
     @property
     def middle(self) -> tuple[float, float] | None:
         """Latitude and longitude in the middle of its places."""
-        if not self.places:
-            return None
-        east, north = np.array(self.places).mean(axis=0)
-        return round(float(north), 7), round(float(east), 7)
+        return middle_of(self.places) if self.places else None
 
     def record(self) -> dict[str, Any]:
         """Return it for JSON."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from footprints.places.taken import Taken
 
@@ -17,3 +18,17 @@ def distance_m(one: Taken, other: Taken) -> float:
     )
     h = math.sin((c - a) / 2) ** 2 + math.cos(a) * math.cos(c) * math.sin((d - b) / 2) ** 2
     return 2 * _EARTH_M * math.asin(min(1.0, math.sqrt(h)))
+
+
+def middle_of(places: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return latitude and longitude in the middle of places, also of some across 180 degrees.
+
+    Args:
+        places: Longitude and latitude of each, in degrees; one at least.
+    """
+    first = places[0][0]
+    # Seen from the first place no other is farther than half around the earth.
+    turned = [(longitude - first + 180) % 360 - 180 for longitude, _ in places]
+    longitude = first + sum(turned) / len(turned)
+    latitude = sum(latitude for _, latitude in places) / len(places)
+    return round(latitude, 7), round((longitude + 180) % 360 - 180, 7)

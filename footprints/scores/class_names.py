@@ -7,6 +7,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from footprints.system.text import printable
+
 
 def spelling(name: str) -> str:
     """Return a name without what people write this way or that.
@@ -37,3 +39,9 @@ def nearest_class(name: str, classes: Iterable[str]) -> str | None:
     of_spelling = {spelling(one): one for one in classes}
     near = difflib.get_close_matches(spelling(name), of_spelling, n=1)
     return of_spelling[near[0]] if near else None
+
+
+def with_nearest(name: str, classes: Iterable[str]) -> str:
+    """Return a name that is no class for a message, with the nearest class if there is one."""
+    near = nearest_class(name, classes)
+    return printable(name) + ("" if near is None else f" (nearest: {printable(near)})")

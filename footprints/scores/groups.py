@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 
 from footprints.scores.calibration import DEFAULT_THRESHOLD, is_unknown
-from footprints.scores.class_names import class_meant, spelling
+from footprints.scores.class_names import class_meant, spelling, with_nearest
 from footprints.scores.thresholds import WANTED_PRECISION, choose_threshold
 from footprints.system.errors import UserError
 from footprints.system.files import read_table
+from footprints.system.progress import warn
 from footprints.system.text import printable
 from footprints.system.typed import as_number, as_text
 
 READY, NONE = "ready", "none"
 _READY_FILE = Path(__file__).with_name("groups.csv")
+_SHOWN = 6  # names in a message
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,13 @@ def groups_named(text: str, classes: Sequence[str]) -> Groups:
     path = _READY_FILE if text == READY else Path(text)
     members: dict[str, list[str]] = {}
     group_of: dict[str, str] = {}
+    written: dict[str, str] = {}
     for label, group in _rows_of(path):
+        if written.setdefault(spelling(group), group) != group:
+            raise UserError(
+                f"{printable(path)}: a group is called {printable(written[spelling(group)])} and "
+                f"{printable(group)}; write it one way"
+            )
         if group_of.setdefault(spelling(label), group) != group:
             raise UserError(
                 f"{printable(path)}: class {printable(label)} is in two groups, "
@@ -85,16 +93,40 @@ def groups_named(text: str, classes: Sequence[str]) -> Groups:
             "with the columns class and group"
         )
     for group in found:
-        if group in classes:
+        if class_meant(group, classes) is not None:
             raise UserError(f"{printable(path)}: its group {printable(group)} is a class too")
     return Groups(found)
+
+
+def warn_of_other_names(text: str, classes: Sequence[str]) -> None:
+    """Warn of names in a user's table that are no classes: a mistyped one is in no group.
+
+    They are not refused, since one table may serve several models.
+
+    Args:
+        text: As for ``groups_named``.
+        classes: Of the model.
+
+    Raises:
+        UserError: If the table cannot be read.
+    """
+    if text in (NONE, READY):
+        return
+    labels = dict.fromkeys(label for label, _ in _rows_of(Path(text)))
+    strange = [label for label in labels if class_meant(label, classes) is None]
+    if strange:
+        named = ", ".join(with_nearest(label, classes) for label in strange[:_SHOWN])
+        more = f" and {len(strange) - _SHOWN} more" if len(strange) > _SHOWN else ""
+        warn(f"{text}: no classes of the model, and so in no group: {named}{more}")
 
 
 def _rows_of(path: Path) -> list[tuple[str, str]]:
     rows = []
     for row in read_table(path):
         if not {"class", "group"} <= row.keys():
-            raise UserError(f"{printable(path)}: needs the columns class and group")
+            raise UserError(
+                f"{printable(path)}: needs the columns class and group, with a comma between"
+            )
         label, group = row["class"].strip(), " ".join(row["group"].split())
         if is_unknown(group):
             raise UserError(f'{printable(path)}: a group cannot be called "unknown"')

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from footprints.scores.class_names import class_meant, nearest_class
+from footprints.scores.class_names import class_meant, with_nearest
 from footprints.system.errors import UserError
 from footprints.system.files import read_table, read_text
 from footprints.system.text import printable
+
+_LEAST_WEIGHT, _MOST_WEIGHT = 1e-12, 1e12  # others would end in no number
 
 
 @dataclass(frozen=True)
@@ -55,24 +57,25 @@ def read_region(path: Path, classes: Sequence[str], prior: np.ndarray) -> Region
         prior: How frequent they were in training, ``(classes,)``, adds up to 1.
 
     Raises:
-        UserError: If a name is no class, or a weight no number from 0 on; or fewer than two are
-            left.
+        UserError: If a name is no class or there twice, or a weight no number from 0 on; or fewer
+            than two are left.
     """
     lines = [line.split("#")[0].strip() for line in read_text(path).splitlines()]
     lines = [line for line in lines if line]
     is_table = bool(lines) and "," in lines[0]
     weights = _weights_of(path) if is_table else [(line, 1.0) for line in lines]
     found = np.zeros(len(classes))
-    strange = []
+    strange, seen = [], set[int]()
     for name, weight in weights:
         meant = class_meant(name, classes)
         if meant is None:
-            strange.append(_with_nearest(name, classes))
+            strange.append(with_nearest(name, classes))
             continue
         at = list(classes).index(meant)
-        if found[at] > 0:
+        if at in seen:
             raise UserError(f"{printable(path)}: names {printable(meant)} twice")
         found[at] = weight
+        seen.add(at)
     if strange:
         raise UserError(
             f"{printable(path)}: no classes of the model: {', '.join(strange)}; its classes are "
@@ -95,18 +98,13 @@ def _weights_of(path: Path) -> list[tuple[str, float]]:
             weight = float(text)
         except ValueError:
             weight = np.nan
-        if not (np.isfinite(weight) and weight >= 0):
+        if weight != 0 and not _LEAST_WEIGHT <= weight <= _MOST_WEIGHT:
             raise UserError(
-                f"{printable(path)}: the weight of {printable(name)} must be a number from 0 on, "
-                f"not {printable(text)!r}"
+                f"{printable(path)}: the weight of {printable(name)} must be 0 or a number from "
+                f"{_LEAST_WEIGHT:g} to {_MOST_WEIGHT:g}, not {printable(text)!r}"
             )
         rows.append((name, weight))
     return rows
-
-
-def _with_nearest(name: str, classes: Sequence[str]) -> str:
-    near = nearest_class(name, classes)
-    return printable(name) + ("" if near is None else f" (nearest: {printable(near)})")
 
 
 def training_prior(facts: dict, n_classes: int) -> np.ndarray:

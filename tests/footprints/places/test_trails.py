@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from footprints.places.distance import middle_of
 from footprints.places.taken import Taken
 from footprints.places.trails import trails_by_folder, trails_by_time
 
@@ -52,3 +53,9 @@ def test_trails_by_time(taken, expected):
 
 def test_trails_by_folder():
     assert trails_by_folder(["a.jpg", "x/b.jpg", "x/y/c.jpg", "x/d.jpg"]) == [".", "x", "x/y", "x"]
+
+
+def test_the_middle_of_places_across_the_date_line():
+    """Taveuni lies on both sides of 180 degrees; the mean of the numbers is in Africa."""
+    assert middle_of([(179.9, -16.8), (-179.9, -16.6)]) == (-16.7, -180.0)
+    assert middle_of([(8.0, 47.0), (8.5, 47.5), (9.0, 48.0)]) == (47.5, 8.5)

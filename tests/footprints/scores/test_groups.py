@@ -12,6 +12,7 @@ from footprints.scores.groups import (
     group_probabilities,
     groups_named,
     groups_of,
+    warn_of_other_names,
 )
 from footprints.system.errors import UserError
 
@@ -51,6 +52,8 @@ def test_the_ready_table_knows_the_two_data_sets(classes, expected):
         pytest.param("class,group\ndog,a\ndog,b\nwolf,a\n", "dog is in two groups", id="twice"),
         pytest.param("class,group\ndog,bear\nwolf,bear\n", "group bear is a class", id="a-class"),
         pytest.param("class,group\ndog,Unknown\nwolf,Unknown\n", "unknown", id="unknown"),
+        pytest.param("class,group\ndog,a\nwolf,A\ncat,a\n", "called a and A", id="two-ways"),
+        pytest.param("class,group\ndog,Bear\nwolf,Bear\n", "group Bear is a class", id="any-case"),
         pytest.param("animal,group\ndog,a\n", "columns class and group", id="columns"),
         pytest.param("class,group\ndog,a\nfox,a\n", "no group holds two", id="of-no-use"),
     ],
@@ -60,6 +63,17 @@ def test_tables_that_cannot_be_meant_are_refused(tmp_path, table, match):
     path.write_text(table)
     with pytest.raises(UserError, match=match):
         groups_named(str(path), CLASSES)
+
+
+def test_a_mistyped_name_is_said(tmp_path, capsys):
+    path = tmp_path / "groups.csv"
+    path.write_text("class,group\ndog,canids\nwolff,canids\nbear,canids\n")
+    warn_of_other_names(str(path), CLASSES)
+    assert "in no group: wolff (nearest: wolf)\n" in capsys.readouterr().err
+    warn_of_other_names("ready", CLASSES)
+    path.write_text("class,group\ndog,canids\nWolf,canids\n")
+    warn_of_other_names(str(path), CLASSES)
+    assert capsys.readouterr().err == ""
 
 
 def test_probabilities_of_a_group_are_those_of_its_classes_together():

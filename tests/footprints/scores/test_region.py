@@ -39,6 +39,8 @@ def test_a_prior_replaces_that_of_the_training(tmp_path):
         pytest.param("dog\n", "fewer than two", id="one"),
         pytest.param("class,weight\ndog,many\nwolf,1\n", "weight of dog", id="weight"),
         pytest.param("class,weight\ndog,-1\nwolf,1\n", "weight of dog", id="negative"),
+        pytest.param("class,weight\ndog,0\ndog,5\nwolf,1\n", "names dog twice", id="twice-0"),
+        pytest.param("class,weight\ndog,1e308\nwolf,1\n", "weight of dog", id="no-sum"),
         pytest.param("species,weight\ndog,1\n", "columns class and weight", id="columns"),
     ],
 )
