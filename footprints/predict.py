@@ -235,12 +235,26 @@ def main(argv: list[str] | None = None) -> int:
     refuse_other_file(args.progress_file)
     request = _request_of(args, parser)
     if args.output_dir is None:
-        return _predict(request, None, partial(_answered_here, request))
+        with _begins_anew(None):
+            return _predict(request, None, partial(_answered_here, request))
     _check_output(args.output_dir)
     if args.shard is not None:
         return _predict_shard(request, sys.argv[1:] if argv is None else argv)
-    source = _answered_here if args.ray is None else _answered_and_kept
-    return _predict_whole(request, partial(source, request))
+    if args.ray is not None:
+        return _predict_whole(request, partial(_answered_and_kept, request))
+    with _begins_anew(args.output_dir):
+        return _predict_whole(request, partial(_answered_here, request))
+
+
+@contextlib.contextmanager
+def _begins_anew(folder: Path | None) -> Iterator[None]:
+    """Let a stop say that the same command would not go on where it was."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        kept = "" if folder is None else f"what was answered so far is in {printable(folder)}; "
+        stop.said = f"stopped; {kept}the same command begins with the first photo again"
+        raise
 
 
 def merge(

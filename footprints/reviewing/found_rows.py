@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +74,7 @@ class Found:
     Attributes:
         photos: In order of their names.
         facts: What the page shows of the prediction: ``threshold``, ``note``, ``settings``,
-            ``classes``, ``model``; empty without one.
+            ``classes``, ``model``, and whether it is ``complete``; empty without one.
     """
 
     photos: list[FoundPhoto]
@@ -243,6 +244,7 @@ def _box(one: Mapping[str, Any], record: Mapping[str, Any]) -> Box | None:
 def _checked(taken: Taken) -> Taken:
     if taken.taken_at is not None:
         as_text(taken.taken_at, r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([+-]\d\d:\d\d)?")
+        datetime.datetime.fromisoformat(taken.taken_at)
     for value, most in ((taken.latitude, 90), (taken.longitude, 180), (taken.altitude_m, 1e5)):
         if value is not None:
             as_number(value, -most, most)
@@ -261,4 +263,5 @@ def _facts(content: Mapping[str, Any]) -> dict[str, Any]:
         "classes": [as_text(one) for one in classes] if isinstance(classes, list) else [],
         "settings": settings if isinstance(settings, dict) else {},
         "model": None if content.get("model") is None else as_text(content["model"]),
+        "complete": content.get("complete") is not False,
     }

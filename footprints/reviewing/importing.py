@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import threading
 from dataclasses import astuple
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from footprints.pictures.photo_exif import taken_of
@@ -23,6 +24,7 @@ from footprints.reviewing.found_rows import (
 )
 from footprints.reviewing.project import EDGES, Project
 from footprints.reviewing.store import ProjectGoneError, stored
+from footprints.system.errors import UserError
 from footprints.system.progress import warn
 from footprints.system.text import printable
 
@@ -35,7 +37,8 @@ def bring_in(project: Project, predictions: Path | None, photos: Path | None) ->
     Rows on which somebody decided stay, and of an earlier prediction only these.
 
     Raises:
-        UserError: If there is nothing to review, or it cannot be read.
+        UserError: If there is nothing to review, it cannot be read, or other photos are now where
+            those were on which somebody decided.
     """
     state = _state_of(predictions, photos)
     if state is not None and project.setting("imported") == state:
@@ -44,6 +47,7 @@ def bring_in(project: Project, predictions: Path | None, photos: Path | None) ->
         found, source = read_predictions(predictions, photos), "prediction"
     else:
         found, source = read_photos(photos), "photo"
+    _require_same_photos(project, found)
     _find_again(project, found)
     if predictions is None and project.setting("predictions") is not None:
         return  # photos that were moved, no others
@@ -57,12 +61,54 @@ def bring_in(project: Project, predictions: Path | None, photos: Path | None) ->
     _say(f"{n} {what} on {len(found.photos)} photos, {n_new} of them new")
     if n_gone:
         _say(f"{n_gone} of an earlier prediction, on which nobody decided, are gone")
+    if not found.facts.get("complete", True):
+        warn(
+            f"{printable(predictions)}: the prediction was stopped before its end; photos that it "
+            "had not come to are not here"
+        )
     gone = [one for one in found.photos if not one.path.is_file()]
     if gone:
         warn(
             f"{len(gone)} of {len(found.photos)} photos are not there, such as "
             f"{printable(gone[0].path)}: name their folder with --photos"
         )
+
+
+def _require_same_photos(project: Project, found: Found) -> None:
+    """Make sure that photos on which somebody decided were taken when those found now were.
+
+    A card that is used again has other photos under the same names. That all were taken earlier
+    or later by one and the same time is a clock that was put right.
+
+    Raises:
+        UserError: If they are others.
+    """
+    now_at = {os.path.abspath(one.path): one for one in found.photos}
+    now_of_name = {one.name: one for one in found.photos}
+    rows = project.db.execute(
+        "SELECT path, name, taken_at FROM photos WHERE taken_at IS NOT NULL AND id IN (SELECT "
+        "photo_id FROM detections JOIN decisions ON detection_id = detections.id WHERE undone = 0)"
+    )
+    shifts: dict[str, timedelta] = {}
+    for row in rows:
+        path = os.fsdecode(row["path"])
+        one = now_at.get(path)
+        if one is None and not os.path.isfile(path):
+            one = now_of_name.get(row["name"])
+        if one is not None and one.taken is not None and one.taken.taken_at is not None:
+            shifts[path] = _by_clock(one.taken.taken_at) - _by_clock(row["taken_at"])
+    others = [path for path, shift in shifts.items() if shift]
+    if others and (len(shifts) == 1 or len({*shifts.values()}) > 1):
+        raise UserError(
+            f"{len(others)} photos, such as {printable(others[0])}, were taken at another time "
+            f"than those of that name on which {printable(project.path)} has decisions; if they "
+            "are other photos, name another --project"
+        )
+
+
+def _by_clock(taken_at: str) -> datetime:
+    """Return a time by the camera's clock; the zone may have been added."""
+    return datetime.fromisoformat(taken_at).replace(tzinfo=None)
 
 
 def _find_again(project: Project, found: Found) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -66,6 +67,12 @@ def run(wanted: Wanted) -> int:
             _review(project, wanted)
     except ValueError as error:  # of the files that are those of the sound half too
         raise UserError(printable(str(error))) from error
+    except sqlite3.DatabaseError as error:
+        raise UserError(
+            f"{printable(path)}: is damaged ({printable(str(error))}); put back a copy of it, or "
+            "keep it, save what is in it by the command .recover of sqlite3, and begin another "
+            "--project"
+        ) from error
     return 0
 
 

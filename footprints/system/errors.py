@@ -49,7 +49,7 @@ def run(main: Callable[[], int], *, says_stopped: bool = True) -> int:
     The traceback of an error that was not foreseen goes into a file of its own.
 
     Args:
-        main: The step.
+        main: The step. A ``KeyboardInterrupt`` to which it gives a text ``said`` is reported so.
         says_stopped: Whether a stop gets its line; not in a child, whose parent says it.
 
     Returns:
@@ -67,7 +67,7 @@ def run(main: Callable[[], int], *, says_stopped: bool = True) -> int:
     except KeyboardInterrupt as error:
         _handle_signals(_leave)  # who asks once more does not wait for our tidying up
         if says_stopped:
-            _say("stopped; start again with the same command to go on")
+            _say(getattr(error, "said", "stopped; start again with the same command to go on"))
         return getattr(error, "status", 128 + signal.SIGINT)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

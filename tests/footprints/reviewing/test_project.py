@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import urllib.request
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -90,6 +91,7 @@ def test_photos_alone_and_when_they_were_taken(open_project, folder):
         (lambda c: c["photos"][0].pop("box_xyxy"), "must be 4 numbers"),
         (lambda c: c["photos"][0].update(width=0), "must be a whole number"),
         (lambda c: c["photos"][0].update(taken_at="yesterday"), "no such text"),
+        (lambda c: c["photos"][0].update(taken_at="2026-13-01T07:00:00"), "month must be"),
         (lambda c: c["photos"][0].update(latitude=91), "from -90 to 90"),
         (lambda c: c.update(photos_dir="/nowhere"), "name their folder with --photos"),
     ],
@@ -147,3 +149,35 @@ def test_a_moved_set_of_answers_is_another_one(open_project, folder):
     write_predictions(folder / "other", folder / "photos", 3)
     bring_in(project, folder / "other", None)
     assert len(project.photos()) == 3
+
+
+def _taken(folder, minutes) -> None:
+    """Let the prediction say that photos were taken so many minutes later than it said."""
+    path = folder / "answers" / "predictions.json"
+    content = json.loads(path.read_text())
+    for record, later in zip(content["photos"], minutes, strict=False):
+        at = datetime.fromisoformat(record["taken_at"]) + timedelta(minutes=later)
+        record["taken_at"] = at.isoformat()
+    path.write_text(json.dumps(content))
+
+
+def test_other_photos_of_the_same_names_are_refused(open_project, folder):
+    """A card is used again: the names are those of last month."""
+    project = open_project()
+    project.decide([(1, Decision("right")), (2, Decision("right"))], "Ann")
+    _taken(folder, [60, 60])
+    bring_in(project, folder / "answers", None)  # the clock was put right
+    assert project.photo(1).taken.taken_at == "2026-03-01T08:00:00+01:00"
+    _taken(folder, [40_000, 40_007])
+    with pytest.raises(UserError, match=r"2 photos, such as .*0000\.jpg, were taken at another"):
+        bring_in(project, folder / "answers", None)
+    assert project.photo(1).taken.taken_at == "2026-03-01T08:00:00+01:00"
+    project.undo("Ann")
+    bring_in(project, folder / "answers", None)  # nothing was said of those
+
+
+def test_a_prediction_that_was_stopped_is_said(open_project, folder, capsys):
+    path = folder / "answers" / "predictions.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"complete": False}))
+    open_project()
+    assert "was stopped before its end" in capsys.readouterr().err

@@ -33,6 +33,15 @@ def test_what_cannot_be_used_is_said_in_a_line(folder, monkeypatch, flags, line)
         assert not list(folder.rglob("*.sqlite"))
 
 
+def test_a_damaged_file_is_said_in_a_line(project):
+    project.close()
+    with open(project.path, "r+b") as file:
+        file.seek(4096)
+        file.write(b"\xaa" * (project.path.stat().st_size - 4096))
+    with pytest.raises(UserError, match=r"is damaged .* put back a copy"):
+        review.main(["--no_browser", "--project", str(project.path)])
+
+
 def test_nothing_to_review_is_a_usage_error(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as caught:

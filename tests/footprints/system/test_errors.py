@@ -107,6 +107,16 @@ def test_a_signal_ends_a_step_in_order(name) -> None:
     assert said == "stopped; start again with the same command to go on\n"
 
 
+def test_a_step_can_say_what_a_stop_means(capsys) -> None:
+    def step() -> int:
+        stop = KeyboardInterrupt()
+        stop.said = "stopped; begin anew"
+        raise stop
+
+    assert run(step) == 130
+    assert capsys.readouterr().err == "stopped; begin anew\n"
+
+
 @pytest.mark.skipif(not Path("/usr/bin/nohup").exists(), reason="no nohup here")
 def test_below_nohup_the_end_of_the_terminal_is_ignored() -> None:
     process = _start("/usr/bin/nohup")
