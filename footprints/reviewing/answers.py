@@ -20,7 +20,8 @@ from footprints.reviewing.request_values import box_of, decision_of, filter_of
 from footprints.reviewing.shown_pictures import LARGEST_SIDE, ShownPictures
 from footprints.reviewing.store import ProjectError
 from footprints.reviewing.verdicts import LETTERS
-from footprints.scores.calibration import UNKNOWN
+from footprints.scores.calibration import UNKNOWN, is_unknown
+from footprints.scores.class_names import class_meant, spelling
 from footprints.system.errors import UserError
 from footprints.system.settings import Settings
 
@@ -134,7 +135,7 @@ class Review:
     def decide(self, values: dict[str, Any]) -> dict[str, Any]:
         """Keep a decision; return the rows as they are then."""
         ids = requests.ids_of(values)
-        decision = decision_of(values)
+        decision = self._as_known(decision_of(values))
         reviewer = requests.name(values, "reviewer")
         rows = self.project.detections(ids)
         if len(rows) < len(ids):
@@ -160,6 +161,7 @@ class Review:
         if decision.verdict not in ("right", "unsure"):
             raise RequestError("verdict must be right or unsure")
         class_name = requests.name(values, "class", needed=decision.verdict == "right")
+        class_name = self._known(class_name)
         reviewer = requests.name(values, "reviewer")
         key = requests.key_of(values)
         number = self.project.add(photo.id, box, class_name, reviewer, decision, key)
@@ -222,6 +224,27 @@ class Review:
         if self.project.setting("identity") is None:
             self.project.keep_setting("identity", secrets.token_hex(16))
         return self.project.setting("identity")
+
+    def _as_known(self, decision: Decision) -> Decision:
+        return replace(decision, class_name=self._known(decision.class_name))
+
+    def _known(self, name: str | None) -> str | None:
+        """Return the class that is meant by a name, which may be spelled another way.
+
+        ``Fox`` beside ``fox`` would be another class for agreement, and in training.
+        """
+        classes = [*self.class_names, *self.facts.get("classes", ())]
+        if name is None or name in classes:
+            return name
+        if is_unknown(name):
+            return UNKNOWN
+        if spelling(name) == spelling(NO_PRINT):
+            return NO_PRINT
+        rows = self.project.db.execute(
+            "SELECT class FROM detections WHERE class IS NOT NULL UNION "
+            "SELECT class FROM decisions WHERE class IS NOT NULL AND undone = 0"
+        )
+        return class_meant(name, dict.fromkeys([*classes, *(row[0] for row in rows)])) or name
 
     def _photo(self, values: Mapping[str, Any], key: str) -> Photo:
         try:

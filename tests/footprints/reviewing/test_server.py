@@ -220,3 +220,15 @@ def test_photos_stand_upright_also_where_they_are_decoded_small(tmp_path, orient
     for (row, column), colour in QUARTERS.items():
         pixel = np.asarray(shown, float)[24 + 48 * row, 32 + 64 * column]
         assert pixel == pytest.approx(colour, abs=15), (row, column)
+
+
+def test_a_class_in_another_spelling_is_the_same(client, decide, project):
+    """Else "Fox" would be a folder, and a class, beside "fox"."""
+    bodies = [(1, "Newt "), (2, "river-otter"), (3, "River Otter"), (4, "Unknown"), (5, "No print")]
+    for number, name in bodies:
+        decide([number], "other", name)
+    body = {"photo": 6, "class": "FOX", "reviewer": "Ann", "x1": 0, "y1": 0, "x2": 0.2, "y2": 0.2}
+    assert client.post("/api/add", json=body).status_code == 200
+    said = [row["class"] for row in project.counting()]
+    assert said[:5] == ["newt", "river-otter", "river-otter", "unknown", "no print"]
+    assert project.detections([N + 1])[0]["class"] == "fox"
