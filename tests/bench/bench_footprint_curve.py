@@ -2,18 +2,18 @@
 
     python -m tests.bench.bench_footprint_curve --prepared DIR --set oat|real
         [--backbone EfficientNetLite2 ...] [--weights imagenet|FILE ...] [--features DIR]
-        [--sizes 5 10 20 ...] [--draws 3]
+        [--mirrored] [--most N] [--sizes 5 10 20 ...] [--draws 3]
 
-Nothing is tuned: the features of a frozen backbone (the mean over the picture as it is and
-mirrored, of every scale that there is) go to a linear discriminant, whose shrinkage is chosen on
-training photos. So minutes on two cores tell one backbone from another; several are put side by
-side. Set oat is judged on its validation part, set real in five folds of all its photos
-(look-alikes in one fold), which are dealt anew in each draw.
+Nothing is tuned: the features of a frozen backbone (of every scale that there is; with
+``--mirrored`` the mean over the picture as it is and mirrored) go to a linear discriminant, whose
+shrinkage is chosen on training photos. So minutes on two cores tell one backbone from another;
+several are put side by side. Set oat is judged on its validation part, set real in five folds of
+all its photos (look-alikes in one fold), which are dealt anew in each draw.
 
 For each number of photos per class (of a class with fewer, all) photos are drawn anew, the same for
 all backbones. The interval of the row "all" is a bootstrap over photos; of the others it is the
-range of the draws. The last line says what twice the photos bring: the slope over the last two
-doublings, with the range over draws, which holds if the curve goes on as it went.
+range of the draws. The last line says what twice the photos bring: the slope over the last three
+rows, with the range over draws, which holds if the curve goes on as it went.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from PIL import Image
 
 from footprints.network.build import build_model
 from footprints.network.freezing import split_model
-from footprints.network.loader import CropLoader
 from footprints.network.prepared_set import PreparedSet, open_set
 from footprints.scores import metrics
 from footprints.system.progress import progress
@@ -42,31 +42,35 @@ N_FOLDS = 5
 _BATCH = 16
 
 
-def features_of(prepared: PreparedSet, part: str, backbone: str, weights: str, kept: Path):
-    """Return features ``(scales, photos, width)``, the mean over both views; kept in a file."""
-    path = kept / f"{prepared.folder.name}-{part}-{backbone}.npy"
-    if path.is_file():
-        return np.load(path)
+def features_of(
+    pictures: list[list[Path]], backbone: str, weights: str, size: int, mirrored: bool, kept: Path
+) -> np.ndarray:
+    """Return features ``(scales, photos, width)`` of files by scale; kept in a file once made."""
+    if kept.is_file():
+        return np.load(kept)
     import tensorflow as tf
 
-    front, _ = split_model(build_model(2, backbone, weights, 0, prepared.image_size), 0)
+    front, _ = split_model(build_model(2, backbone, weights, 0, size), 0)
 
     @tf.function(reduce_retracing=True)
     def look(photos):
         photos = tf.cast(photos, tf.float32)
-        both = front(photos, training=False) + front(photos[:, :, ::-1], training=False)
-        return both / 2
+        seen = front(photos, training=False)
+        if mirrored:
+            seen = (seen + front(photos[:, :, ::-1], training=False)) / 2
+        return seen
 
-    loader = CropLoader(prepared, part, in_memory=False)
-    steps = progress(
-        loader.batches(_BATCH), -(-len(loader) // _BATCH), f"{backbone} {part}", "step"
-    )
-    found = np.concatenate([look(photos).numpy() for photos, _ in steps])
-    found = found.reshape(len(prepared.scales), loader.n_photos, -1)
-    kept.mkdir(parents=True, exist_ok=True)
-    with open(path, "wb") as file:
-        np.save(file, found)
-    return found
+    paths = [path for of_scale in pictures for path in of_scale]
+    starts = range(0, len(paths), _BATCH)
+    found = []
+    for at in progress(starts, len(starts), kept.stem, "step"):
+        photos = [np.asarray(Image.open(path).convert("RGB")) for path in paths[at : at + _BATCH]]
+        found.append(look(np.stack(photos)).numpy())
+    features = np.concatenate(found).reshape(len(pictures), len(pictures[0]), -1)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with open(kept, "wb") as file:
+        np.save(file, features)
+    return features
 
 
 class Discriminant:
@@ -154,15 +158,11 @@ def folds(groups: Sequence[str], labels: np.ndarray, seed: int) -> np.ndarray:
     return fold
 
 
-def groups_of(prepared: PreparedSet) -> list[str]:
-    """Return the group of look-alikes of each photo, training before validation."""
+def groups_of(prepared: PreparedSet, crops: Sequence[Path]) -> list[str]:
+    """Return the group of look-alikes of each crop."""
     with open(prepared.folder / "manifest.csv", encoding="utf-8", newline="") as file:
         group = {row["crop"]: row["group"] for row in csv.DictReader(file)}
-    return [
-        group[path.relative_to(prepared.folder).as_posix()]
-        for part in ("train", "val")
-        for path in prepared.parts[part].paths
-    ]
+    return [group[path.relative_to(prepared.folder).as_posix()] for path in crops]
 
 
 def confusion(x, labels, n_classes, n_each, seed, judged) -> np.ndarray:
@@ -185,29 +185,45 @@ def main() -> int:
     parser.add_argument("--set", choices=["oat", "real"], required=True)
     parser.add_argument("--backbone", nargs="+", default=["EfficientNetLite2"])
     parser.add_argument("--weights", nargs="+", default=["imagenet"])
-    parser.add_argument("--features", type=Path)
+    parser.add_argument("--features", type=Path, help="folder that keeps the features")
+    parser.add_argument("--mirrored", action="store_true")
+    parser.add_argument("--most", type=int, help="training photos of a class, all draws together")
     parser.add_argument("--sizes", type=int, nargs="*", default=[5, 10, 20, 40, 80])
     parser.add_argument("--draws", type=int, default=3)
     args = parser.parse_args()
     prepared = open_set(args.prepared / args.set, ("train", "val"))
     weights = args.weights * (len(args.backbone) if len(args.weights) == 1 else 1)
+    parts = {part: prepared.parts[part].labels for part in ("train", "val")}
+    chosen = {part: np.arange(len(of_part)) for part, of_part in parts.items()}
+    if args.most:
+        chosen["train"] = np.sort(draw(parts["train"], args.most, np.random.default_rng(0)))
+    parts = {part: of_part[chosen[part]] for part, of_part in parts.items()}
+    n_train, n_classes = len(parts["train"]), len(prepared.classes)
+    labels = np.concatenate([*parts.values()])
+    paths = [
+        [prepared.paths(part, scale)[i] for part in parts for i in chosen[part]]
+        for scale in prepared.scales
+    ]
+    how = f"{'mirrored' if args.mirrored else 'plain'}-{args.most or 'all'}"
     with tempfile.TemporaryDirectory() as name:
-        kept = args.features or Path(name)
         found = [
-            np.concatenate(
-                [features_of(prepared, part, one, start, kept) for part in ("train", "val")], axis=1
+            features_of(
+                paths,
+                one,
+                start,
+                prepared.image_size,
+                args.mirrored,
+                (args.features or Path(name)) / f"{args.set}-{one}-{how}.npy",
             )
             for one, start in zip(args.backbone, weights, strict=True)
         ]
     x = np.concatenate(found, axis=2)
-    parts = [prepared.parts[part].labels for part in ("train", "val")]
-    labels, n_classes = np.concatenate(parts), len(prepared.classes)
     number = np.arange(len(labels))
 
     def judged(seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
         if args.set == "oat":
-            return [(number[: len(parts[0])], number[len(parts[0]) :])]
-        fold = folds(groups_of(prepared), labels, seed)
+            return [(number[:n_train], number[n_train:])]
+        fold = folds(groups_of(prepared, paths[0]), labels, seed)
         return [(number[fold != k], number[fold == k]) for k in range(N_FOLDS)]
 
     print(f"{args.set}, {' + '.join(args.backbone)}: {len(labels)} photos, {n_classes} classes")
