@@ -22,6 +22,7 @@ from footprints.pictures.folders import (
 from footprints.pictures.photos import PhotoError, load_photo, read_file
 from footprints.preparation.crop_store import CropStore, crop_key
 from footprints.preparation.journal import CropRecord, Journal
+from footprints.scores.class_names import class_meant
 from footprints.scores.strangers import OTHER, is_other
 from footprints.system.errors import UserError
 from footprints.system.progress import warn
@@ -131,8 +132,26 @@ def list_set(
     photos = listing.photos
     if others is not None:
         labels = (photo.label for photo in photos if photo.label and is_other(photo.label))
-        photos += list_others(others, next(labels, OTHER))
+        strange = list_others(others, next(labels, OTHER))
+        _refuse_classes(strange, others, {photo.label for photo in photos if photo.label})
+        photos += strange
     return DataSet(name, folder, listing, mode, recipes, [Item(one) for one in photos])
+
+
+def _refuse_classes(photos: Sequence[FiledPhoto], others: Path, classes: set[str]) -> None:
+    """Make sure that no folder of other animals is called like a class.
+
+    Raises:
+        UserError: If one is: its photos would be learned as that class and as none of these.
+    """
+    for folder in sorted({parent for photo in photos for parent in photo.path.parents}):
+        if folder.is_relative_to(others):
+            label = class_meant(folder.name, classes)
+            if label is not None and not is_other(label):
+                raise UserError(
+                    f"{printable(folder)}: is called like the class {printable(label)}; "
+                    "--others is for animals that are no class"
+                )
 
 
 def _recipe_of(mode: str, settings: Settings, detector_hash: str | None) -> str:

@@ -796,4 +796,8 @@ def test_photos_of_a_class_and_of_none_are_kept_apart(tmp_path) -> None:
     real = make_real(tmp_path / "real", {"fox": 3, "hare": 3})
     with pytest.raises(UserError, match="lie in each other"):
         prepare(tmp_path / "out", real, None, "--others", real / "fox")
+    others = make_real(tmp_path / "strange", {"toad": 2, "deep/Fox": 2}, start=500)
+    for folder in (others, others / "deep/Fox"):
+        with pytest.raises(UserError, match=r"deep/Fox: is called like the class fox"):
+            prepare(tmp_path / "out", real, None, "--others", folder)
     assert not (tmp_path / "out").exists()
