@@ -174,9 +174,11 @@ def sole_process(path: Path, purpose: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # Windows: it is open, by us
-            path.unlink()
-        lock.release()
+        try:
+            with contextlib.suppress(OSError):  # Windows: it is open, by us
+                path.unlink()
+        finally:  # also after a Ctrl-C just here
+            lock.release()
 
 
 def remove_leftovers(folder: Path, *below: str) -> None:

@@ -119,6 +119,8 @@ export class OneView extends Single {
     };
     this.top.replaceChildren(...(row.top ?? []).map(line));
     const notes = [];
+    // First: what is below may need scrolling.
+    if (row.source === "prediction" && this.app.project.note) notes.push(this.app.project.note);
     if (row.source === "prediction" && row.class === this.app.project.unknown) notes.push(row.why === "stranger" ? "It looks like none of the classes: unknown." : "Too doubtful for a name: unknown.");
     if (row.together) notes.push(`One of several prints; by all together it is ${row.together}.`);
     if (row.print_found === false) notes.push("No print was found; the centre of the photo was looked at.");
@@ -126,7 +128,6 @@ export class OneView extends Single {
     if (row.level === "group") notes.push("A group: no species is probable enough.");
     if (row.without_region) notes.push(`Without what occurs in the region: ${row.without_region}.`);
     if (row.trail_answer) notes.push(`All photos of ${row.trail} together: ${row.trail_answer}, ${(100 * row.trail_probability).toFixed(0)} %.`);
-    if (row.source === "prediction" && this.app.project.note) notes.push(this.app.project.note);
     if (!row.top?.length) notes.push(row.source === "drawn" || row.id === null ? "Drawn by a person." : "No prediction of this photo.");
     this.place.textContent = typeof row.latitude === "number" ? `Taken at ${row.latitude.toFixed(5)}, ${row.longitude.toFixed(5)}` : "";
     this.notes.replaceChildren(...notes.map((text) => el("li", { text })));
