@@ -14,9 +14,9 @@ from footprints.scores.intervals import wilson_interval
 from footprints.system.text import printable
 
 CHANGES = {  # of reviewed prints, by what is said of them
-    "gone": "mistakes that are gone",
-    "unknown_now": "mistakes that are answered unknown now",
-    "still": "mistakes that are still made",
+    "gone": "right now",
+    "unknown_now": "answered unknown by the new model",
+    "still": "answered wrongly by the new model",
     "new": "right before, not any more",
     "already": "corrected answers that the old model gives rightly in the box as reviewed",
 }
@@ -144,11 +144,11 @@ def text_of(content: Mapping[str, Any]) -> list[str]:
     apart = Counter(row["learned"] for row in changes["gone"])
     if n:
         lines.append(
-            f"{n_gone} of {n} reviewed mistakes are gone ({apart[True]} of prints that were "
-            f"learned from, {apart[False]} of others)"
+            f"{n_gone} of {n} answers that the review corrected are right now ({apart[True]} of "
+            f"prints that were learned from, {apart[False]} of others)"
         )
     else:
-        lines.append("the review found no mistake of the old model")
+        lines.append("the review corrected no answer that the old model gives")
     for kind, what in CHANGES.items():
         rows = changes[kind]
         if rows:

@@ -214,7 +214,8 @@ def test_reviewed_photos_are_learned_and_the_rest_is_untouched(reviewed, monkeyp
         named = "unknown_now" if row["after"] == "unknown" else "still"
         assert kind in kinds.get(was_is_right, {named})
     n_mistakes = sum(len(changes[kind]) for kind in ("gone", "unknown_now", "still"))
-    assert f"{len(changes['gone'])} of {n_mistakes} reviewed mistakes are gone" in done.stdout
+    said = f"{len(changes['gone'])} of {n_mistakes} answers that the review corrected are right now"
+    assert said in done.stdout
     assert "footprints train_detector" in done.stderr
     assert "look like test photos" in done.stderr
 
