@@ -242,7 +242,8 @@ def test_shards_of_another_number_are_not_forgotten(output, archive, models, cap
     merge_here(output)
     capsys.readouterr()
     assert {predict_shard(*flags, f"{n}/3", *zone) for n in (1, 2, 3)} <= {0, 3}
-    assert "edited" not in capsys.readouterr().err
+    assert "was edited after" not in (said := capsys.readouterr().err)
+    assert "was not written by this program" not in said
     assert merge_here(output) == 3
 
 
