@@ -17,6 +17,7 @@ from footprints.cropping import crop_pool
 from footprints.network.classifier import Classifier
 from footprints.pictures import annotate, crops
 from footprints.pictures.answer_pictures import picture_path
+from footprints.prediction import sources
 from footprints.scores import answers
 from footprints.system.errors import UserError
 from tests.helpers.detector import (
@@ -54,7 +55,7 @@ def classifier(model_file) -> Classifier:
 @pytest.fixture
 def fast(classifier, monkeypatch):
     """Let runs in this process use a model that is loaded already."""
-    monkeypatch.setattr(predict, "Classifier", lambda path: classifier)
+    monkeypatch.setattr(sources, "Classifier", lambda path: classifier)
 
 
 @pytest.fixture
@@ -505,7 +506,7 @@ def test_no_more_processes_than_are_worth_their_start(
         asked.append(processes)
         raise UserError("enough")
 
-    monkeypatch.setattr(predict, "CropPool", stop)
+    monkeypatch.setattr(sources, "CropPool", stop)
     flags = ("--model", model_file, "--detector", detector, "--output_dir", tmp_path / "out")
     with pytest.raises(UserError, match="enough"):
         run_main(tmp_path / "photos", *flags, "--processes", 8)

@@ -12,6 +12,7 @@ from footprints import predict
 from footprints.network.classifier import Classifier
 from footprints.pictures.photo_exif import taken_of
 from footprints.places.privacy import rounded
+from footprints.prediction import sources
 from tests.helpers.field_photos import SECRETS, field_exif, write_field_photo
 from tests.helpers.keras_models import save
 from tests.helpers.photos import marker, noisy
@@ -76,7 +77,7 @@ def test_every_table_and_the_copies_say_when_and_where(photos, model_file, tmp_p
 def fast(model_file, monkeypatch):
     """Let runs in this process use a model that is loaded already."""
     classifier = Classifier(model_file)
-    monkeypatch.setattr(predict, "Classifier", lambda path: classifier)
+    monkeypatch.setattr(sources, "Classifier", lambda path: classifier)
 
 
 def run_main(*arguments: object) -> int:

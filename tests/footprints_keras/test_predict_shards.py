@@ -12,6 +12,7 @@ import pytest
 
 from footprints import merge, predict
 from footprints.network.classifier import Classifier
+from footprints.prediction import sources
 from footprints.system.errors import UserError
 from tests.helpers.detector import red_square_detector
 from tests.helpers.field_photos import field_exif, write_field_photo
@@ -80,7 +81,7 @@ def whole(flags, classifier, tmp_path_factory) -> dict[str, bytes]:
 @pytest.fixture(autouse=True)
 def here(classifier, tmp_path, monkeypatch) -> Path:
     """Let runs in this process use a model that is loaded already; return the current folder."""
-    monkeypatch.setattr(predict, "Classifier", lambda path: classifier)
+    monkeypatch.setattr(sources, "Classifier", lambda path: classifier)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
