@@ -86,7 +86,7 @@ def retrain(config: RetrainConfig) -> Path:
     """
     given = retrain_settings.further_options(config.training)
     output, model = config.output, Path(config.model).absolute()
-    with contextlib.closing(Project(Path(config.project))) as project:
+    with Project(Path(config.project)) as project:
         run = _Run(config, given, project, model, output)  # a bad model leaves no folder behind
         require_writable_folder(output, "the folder of --output_dir")
         with sole_retraining(output):

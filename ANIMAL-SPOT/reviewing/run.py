@@ -36,7 +36,7 @@ def run(config: ReviewConfig) -> int:
     _require_outside(path, config)
     require_writable_folder(path.parent, "the folder of --project")
     is_new = not path.exists()
-    with contextlib.closing(Project(path)) as project:
+    with Project(path) as project:
         with _removed_if_empty(project) if is_new else contextlib.nullcontext():
             if config.predictions is not None or config.recordings:
                 bring_in(project, config)

@@ -6,7 +6,6 @@ stopped; after further decisions it makes the next one, again from the model tha
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import re
@@ -102,7 +101,7 @@ def _rows_of(path: Path) -> tuple[list[Judged], list[Judged]]:
         UserError: If there is nothing, or the file is none of a review.
     """
     try:
-        with contextlib.closing(Project(path)) as project:
+        with Project(path) as project:
             every = judged(project)
     except ValueError as error:
         raise UserError(printable(str(error))) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -59,7 +58,7 @@ def run(wanted: Wanted) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
     try:
-        with contextlib.closing(Project(path)) as project:
+        with Project(path) as project:
             with _removed_if_empty(project) if is_new else contextlib.nullcontext():
                 if wanted.predictions is not None or wanted.photos is not None:
                     bring_in(project, wanted.predictions, wanted.photos)
@@ -67,12 +66,6 @@ def run(wanted: Wanted) -> int:
             _review(project, wanted)
     except ValueError as error:  # of the files that are those of the sound half too
         raise UserError(printable(str(error))) from error
-    except sqlite3.DatabaseError as error:
-        raise UserError(
-            f"{printable(path)}: is damaged ({printable(str(error))}); put back a copy of it, or "
-            "keep it, save what is in it by the command .recover of sqlite3, and begin another "
-            "--project"
-        ) from error
     return 0
 
 

@@ -9,13 +9,17 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, TypeVar
 
 _BUSY_S = 10.0  # until another process has written
 SETTINGS_SCHEMA = """
 CREATE TABLE answered(key TEXT PRIMARY KEY, ids TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE settings(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+
+
+_Own = TypeVar("_Own", bound="Store")
 
 
 class ProjectError(ValueError):
@@ -28,6 +32,8 @@ class ProjectGoneError(OSError):
 
 class Store:
     """An open file of a review. Each thread has a connection of its own.
+
+    A ``with`` block closes it, and says in one line that the file is damaged if that is found out.
 
     Args:
         path: The file; made if it is not there.
@@ -151,6 +157,19 @@ class Store:
         # into this one. Where a reader is in the way the next decision does it.
         with contextlib.suppress(sqlite3.OperationalError):
             db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def __enter__(self: _Own) -> _Own:
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        if type(error) is sqlite3.DatabaseError:  # those derived from it are of other kinds
+            raise ProjectError(
+                f"{self.path} is damaged ({error}): put back a copy of it, or keep it, save what "
+                "is in it by the command .recover of sqlite3, and begin another --project"
+            ) from error
 
     def close(self) -> None:
         """Close all connections."""

@@ -252,3 +252,12 @@ def test_nothing_to_learn_from_is_one_clear_line(reviewed, tmp_path):
     inside = str(reviewed.folder / "prepared" / "again")
     with pytest.raises(UserError, match="nothing is changed"):
         retrain.main([*reviewed.flags, "--output_dir", inside])
+
+
+def test_a_damaged_file_is_said_in_a_line(reviewed):
+    (path,) = reviewed.folder.rglob("*.sqlite")
+    with open(path, "r+b") as file:
+        file.seek(4096)
+        file.write(b"\xaa" * (path.stat().st_size - 4096))
+    with pytest.raises(UserError, match="is damaged .* put back a copy"):
+        retrain.main(reviewed.flags)

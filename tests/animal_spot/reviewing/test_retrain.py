@@ -269,6 +269,21 @@ def test_wrong_use_is_one_line(place, tmp_path):
     assert not (place / "new").exists()
 
 
+@pytest.mark.parametrize("program", ["review", "retrain"])
+def test_a_damaged_file_is_said_in_a_line(place, program):
+    """It was an error that was not foreseen."""
+    path = place / "review.sqlite"
+    with open(path, "r+b") as file:
+        file.seek(4096)
+        file.write(b"\xaa" * (path.stat().st_size - 4096))
+    given = arguments(place) if program == "retrain" else ("--project", path, "--no_browser")
+    done = run_here(program, *given)
+    assert done.returncode == 1
+    line = done.stderr.strip().splitlines()[-1]
+    assert f"{path} is damaged" in line
+    assert "put back a copy" in line
+
+
 def test_reviewed_clips_alone_must_suffice(place):
     alone = place / "alone"
     alone.mkdir()
