@@ -35,6 +35,8 @@ def tell(
         _report_rules(request.rules, answers)
         if trails:
             print(f"\n{printable_lines(trails_table(trails, SCREEN_LINES))}\n")
+            if of_none := sum(not answer.further["trail"] for answer in answers):
+                print(f"{of_none} photos do not say when they were taken: they are of no trail")
         elif trails is not None:
             print("trails: none; no photo says when it was taken")
         if weak := weakness(request.metadata):

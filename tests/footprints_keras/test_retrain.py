@@ -259,5 +259,5 @@ def test_a_damaged_file_is_said_in_a_line(reviewed):
     with open(path, "r+b") as file:
         file.seek(4096)
         file.write(b"\xaa" * (path.stat().st_size - 4096))
-    with pytest.raises(UserError, match="is damaged .* put back a copy"):
+    with pytest.raises(UserError, match=r"is damaged .* put back a copy"):
         retrain.main(reviewed.flags)

@@ -42,12 +42,13 @@ def write(path, rgb, time, place) -> None:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Two trails, of which the first has three photos, two of them copies, and a second place."""
+    """Two trails, the first with three photos, two of them copies, and two places; one of none."""
     folder = tmp_path_factory.mktemp("photos")
     write(folder / "a.png", photo(1, 2), "07:00:00", (47.0, 8.0))
     write(folder / "b.png", photo(1, 2), "07:00:30", (47.0, 8.0))
     write(folder / "c.png", photo(2, 1), "07:05:00", (47.001, 8.0))
     write(folder / "d.png", photo(3, 1), "10:00:00", (47.0, 8.0))
+    Image.fromarray(photo(4, 1)).save(folder / "e.png")  # says no time
     return folder
 
 
@@ -67,6 +68,7 @@ def test_a_trail_has_one_answer(photos, model_file, detector, tmp_path):
     flags += ("--processes", 1, "--threshold", 0.3)
     done = run_step("predict", photos, *flags, "--trails", "time")
     assert done.returncode == 0, done.stderr
+    assert "1 photos do not say when they were taken" in done.stdout
     classifier = Classifier(model_file)
 
     def said(seed: int, n_prints: int) -> np.ndarray:
