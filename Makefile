@@ -49,6 +49,8 @@ demo: .venv/.installed
 	@echo "  $(CURDIR)/demo/footprints/report.html"
 	@echo "Look at the calls that were found, and listen:"
 	@echo "  .venv/bin/animal-spot review --predictions demo/predictions --project demo/review.sqlite"
+	@echo "Look at the answers to the photos, and correct them:"
+	@echo "  .venv/bin/footprints review --predictions demo/footprints/predictions --project demo/footprints/review.sqlite"
 
 demo-data: $(DEMO_DATA)/.complete
 
