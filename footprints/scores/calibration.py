@@ -13,6 +13,7 @@ from footprints.system.typed import as_number, as_whole
 UNKNOWN = "unknown"
 WEAK = "weak model"  # in tables and pictures, where there is no room for the whole sentence
 DEFAULT_THRESHOLD = 0.5  # where a calibrated answer is as likely right as wrong
+_MOST_PHOTOS = 10**9  # that a validation can have had
 LEAST_PHOTOS = 50  # of validation; fewer say little of a model
 WEAK_MACRO_F1 = 0.5  # of validation; below it a model is called weak
 WEAK_CALIBRATION = 0.15  # calibration error of validation; above it a model is called weak
@@ -62,7 +63,7 @@ def weakness(metadata: Mapping[str, Any]) -> str | None:
     if not isinstance(validation, Mapping):
         return None
     try:
-        n = as_whole(validation.get("photos"), 1)
+        n = as_whole(validation.get("photos"), 1, _MOST_PHOTOS)
         share = as_number(validation.get("accuracy"), 0, 1)
         macro_f1, error = (
             None if validation.get(key) is None else as_number(validation[key], 0, 1)

@@ -61,7 +61,7 @@ def place(tmp_path_factory) -> Path:
 @pytest.fixture
 def no_network(monkeypatch):
     """All checks, but no network is loaded."""
-    monkeypatch.setattr(predict, "predict_photos", lambda *args: 0)
+    monkeypatch.setattr("footprints.prediction.run.predict_photos", lambda *args: 0)
     monkeypatch.setattr(evaluate, "_evaluate", lambda *args: 0)
 
     def no_classifier(*_):

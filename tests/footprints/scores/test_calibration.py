@@ -68,3 +68,9 @@ def test_files_that_say_nothing_of_validation_are_not_judged(validation) -> None
 )
 def test_the_word_unknown(name: str, is_it: bool) -> None:
     assert is_unknown(name) is is_it
+
+
+def test_a_validation_that_cannot_be_is_not_judged():
+    """It was an error that was not foreseen."""
+    facts = {"classes": ["a", "b"], "validation": {"photos": 10**400, "accuracy": 0.5}}
+    assert weakness(facts) is None
