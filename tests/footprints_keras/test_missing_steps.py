@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import pytest
@@ -165,7 +166,7 @@ def test_a_killed_start_is_not_begun(tmp_path, monkeypatch, capsys):
     left.write_text("{}")
     trained = []
     monkeypatch.setattr(missing_steps, "prepare", lambda *_: 0)
-    monkeypatch.setattr(train, "open_set", lambda *_: None)
+    monkeypatch.setattr(train, "open_set", lambda *_: SimpleNamespace(classes=["fox", "hare"]))
     monkeypatch.setattr(train, "train_stage", lambda stage, *_: trained.append(stage.name))
     with pytest.raises(UserError, match="train --stage oat"):
         train.main(["--stage", "real", "--no_report"])
@@ -209,7 +210,7 @@ def test_a_begun_stage_real_keeps_its_start(tmp_path, monkeypatch, capsys):
     (tmp_path / MODELS / "mobilenet_real.keras").write_bytes(b"x")
     trained = []
     monkeypatch.setattr(missing_steps, "prepare", lambda *_: 0)
-    monkeypatch.setattr(train, "open_set", lambda *_: None)
+    monkeypatch.setattr(train, "open_set", lambda *_: SimpleNamespace(classes=["fox", "hare"]))
     monkeypatch.setattr(train, "train_stage", lambda *given: trained.append(given))
     assert train.main(["--stage", "real"]) == 0
     ((stage, *_),) = trained

@@ -72,7 +72,7 @@ def whole(flags, classifier, tmp_path_factory) -> dict[str, bytes]:
     """What one process writes."""
     folder = tmp_path_factory.mktemp("one")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(predict, "Classifier", lambda path: classifier)
+        patch.setattr(sources, "Classifier", lambda path: classifier)
         patch.chdir(folder)
         assert predict.main(flags) == 3
     return contents(folder / "out")

@@ -18,6 +18,7 @@ from footprints import evaluate, export, predict, train
 from footprints.network.classifier import Classifier, read_model_metadata
 from footprints.network.prepared_set import open_set
 from footprints.pictures import crops
+from footprints.prediction import sources
 from footprints.system.errors import UserError
 from tests.helpers.keras_models import (
     CLASSES,
@@ -206,7 +207,7 @@ def test_classifier_misses_photos(classifier):
 def test_predict_makes_the_pictures_that_the_model_knows(
     classifier, two_scales, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(predict, "Classifier", lambda path: classifier)
+    monkeypatch.setattr(sources, "Classifier", lambda path: classifier)
     photo = np.concatenate([pictures(1, 90, seed=3)[0], pictures(1, 90, seed=4)[0]], axis=1)
     save(tmp_path / "photos" / "a.png", photo)
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0")
@@ -232,9 +233,9 @@ def test_export_compares_answers_to_photos(classifier, two_scales, tmp_path, mon
         def __init__(self, path):
             vars(self).update(vars(classifier))
 
-        def predict(self, *pictures):
+        def look(self, *pictures):
             asked.append(pictures)
-            return super().predict(*pictures)
+            return super().look(*pictures)
 
     monkeypatch.setattr(export, "Classifier", Spy)
     monkeypatch.setattr(export, "load_model", lambda path: SimpleNamespace(model=None))
