@@ -29,11 +29,14 @@ def main(truth_csv: str, predictions_json: str) -> int:
     wrong = len(known) - right - doubtful - without
     line = f"{right} of {len(known)} new photos are named right; {UNKNOWN}: {doubtful}"
     print(f"{line}, a wrong name: {wrong}" + (f", no answer: {without}" if without else ""))
-    for photo, name in truth.items():
-        if photo not in known:
-            answer = answers.get(photo, "no answer")
-            verdict = "right" if answer == UNKNOWN else "wrong, it should be unknown"
-            print(f"the stranger, {photo} ({name}, of no class): answered {answer}, {verdict}")
+    strangers = {photo: name for photo, name in truth.items() if photo not in known}
+    for photo, name in strangers.items():
+        answer = answers.get(photo, "no answer")
+        verdict = "right" if answer == UNKNOWN else "wrong, it should be unknown"
+        print(f"the stranger, {photo} ({name}, of no class): answered {answer}, {verdict}")
+    if len(strangers) > 1:
+        refused = sum(answers.get(photo) == UNKNOWN for photo in strangers)
+        print(f"{refused} of {len(strangers)} photos of animals of no class are answered {UNKNOWN}")
     return 0
 
 

@@ -28,6 +28,7 @@ from footprints.system.typed import json_object
 ANIMALS = tuple(sorted(SHAPES))
 RARE = "hare"  # a third of the others
 STRANGER = "badger"  # among the new photos, and of no class
+_STRANGERS = 5  # photos of it
 _FOLDERS = ("oat", "real", "others", "detector", "photos")
 REAL_ANIMALS = ("deer", "dog", "hare", "heron")  # the two sets differ
 _PHOTOS_A_DAY = 5
@@ -87,7 +88,9 @@ def plan(n_per_class: int, seed: int) -> list[Photo]:
             animal = REAL_ANIMALS[(i + day) % len(REAL_ANIMALS)]
             path = f"photos/{folder}/IMG_{i + 1:04d}.jpg"
             photos.append(Photo(path, (animal,), "photo", (seed, 9, day, i), i == 1))
-    photos.append(Photo("photos/stranger/IMG_0001.jpg", (STRANGER,), "photo", (seed, 11, 0, 0)))
+    for i in range(_STRANGERS):
+        path = f"photos/stranger/IMG_{i + 1:04d}.jpg"
+        photos.append(Photo(path, (STRANGER,), "photo", (seed, 11, 0, i)))
     return photos
 
 

@@ -183,7 +183,7 @@ def test_demo_trains_its_detector_once(stand_in, tmp_path):
     assert "train_detector" not in [call.split()[0] for call in calls]
 
 
-TRUTH = "photo,class\na.jpg,deer\nb.jpg,deer\nc.jpg,hare\nd.jpg,hare\nw.jpg,wolf\n"
+TRUTH = "photo,class\na.jpg,deer\nb.jpg,deer\nc.jpg,hare\nd.jpg,hare\nw.jpg,wolf\nx.jpg,wolf\n"
 
 
 @pytest.mark.parametrize(
@@ -192,6 +192,7 @@ TRUTH = "photo,class\na.jpg,deer\nb.jpg,deer\nc.jpg,hare\nd.jpg,hare\nw.jpg,wolf
 def test_right_answers_are_counted_not_promised(of_wolf, verdict, tmp_path):
     (tmp_path / "truth.csv").write_text(TRUTH)
     answers = {"a.jpg": "deer", "b.jpg": "unknown", "c.jpg": "deer", "w.jpg": of_wolf}
+    answers["x.jpg"] = "unknown"
     photos = [{"photo": photo, "answer": answer} for photo, answer in answers.items()]
     content = {"classes": ["deer", "hare"], "photos": photos}
     (tmp_path / "predictions.json").write_text(json.dumps(content))
@@ -203,6 +204,8 @@ def test_right_answers_are_counted_not_promised(of_wolf, verdict, tmp_path):
     assert done.stdout.splitlines() == [
         "1 of 4 new photos are named right; unknown: 1, a wrong name: 1, no answer: 1",
         f"the stranger, w.jpg (wolf, of no class): answered {of_wolf}, {verdict}",
+        "the stranger, x.jpg (wolf, of no class): answered unknown, right",
+        f"{1 + (of_wolf == 'unknown')} of 2 photos of animals of no class are answered unknown",
     ]
 
 
