@@ -217,9 +217,11 @@ def test_sound_advances_with_its_playhead_and_can_be_slow(server, browsing):
     page.keyboard.press("Space")
     page.wait_for_function(f"() => {time} > 0.2")
     left = "parseFloat(document.querySelector('.one .playhead').style.left)"
-    before = page.evaluate(left), page.evaluate(time)
+    # The playhead has a place from the first frame on that a busy machine draws.
+    both = f"() => !isNaN({left}) && [{left}, {time}]"
+    before = page.wait_for_function(both).json_value()
     page.wait_for_timeout(300)
-    after = page.evaluate(left), page.evaluate(time)
+    after = page.wait_for_function(both).json_value()
     assert after[1] > before[1] + 0.1
     shown_s = CALL_S + 2 * 2
     moved_s = (after[0] - before[0]) / 100 * shown_s
