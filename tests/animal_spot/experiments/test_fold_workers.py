@@ -78,7 +78,8 @@ def test_a_worker_that_is_killed_changes_nothing(corpus, tmp_path, monkeypatch, 
     pytest.importorskip("ray", reason="the extra cluster is not installed")
     monkeypatch.setenv("ANIMAL_SPOT_CORES", "2")
     run, alone = tmp_path / "run", tmp_path / "alone"
-    process = start(corpus, run, "--debug")
+    long = ("--max_train_epochs", "15")  # so that the kill comes in the middle
+    process = start(corpus, run, *long, "--debug")
     try:
         second = int(read_to(process, "fold 2: process").split()[-1])
         read_to(process, "fold 2: val|0|loss")
@@ -93,10 +94,10 @@ def test_a_worker_that_is_killed_changes_nothing(corpus, tmp_path, monkeypatch, 
     assert not (run / "model" / "fold_2" / "predictions.json").exists()
     assert not (run / "model" / "results.json").exists()
     log = (run / "log" / "TRAIN.log").read_text()
-    assert "|fold 1: epoch 3 of 3" in log
+    assert "|fold 1: epoch 15 of 15" in log
 
     for folder in (run, alone):
-        said = train(corpus, folder, *FLAGS)
+        said = train(corpus, folder, *FLAGS, *long)
         assert ("fold 1 of 2: complete" in said) == (folder == run)
     assert results_of(run / "model") == results_of(alone / "model")
     for fold in ("fold_1", "fold_2"):
